@@ -1,0 +1,85 @@
+"""emframe: the expectation-maximization algorithm for any latent-variable model.
+
+    import emframe
+
+    model = emframe.Mixture("gaussian", n_components=2)
+    fit = emframe.fit(model, X, rng=0)
+    print(fit)
+"""
+
+from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
+from emframe.datasets import dataset, datasets
+from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
+from emframe.fitting import Interrupted, fit
+from emframe.host import (
+    FamilyEntry,
+    ModelEntry,
+    PluginWarning,
+    families,
+    family,
+    hookimpl,
+    models,
+    plugins,
+)
+from emframe.models import Mixture
+from emframe.parameters import parameter
+from emframe.result import Fit, Start
+from emframe.saving import load
+from emframe.selection import Selection, select
+from emframe.spaces import (
+    Array,
+    Binary,
+    NonNegative,
+    NonNegativeInteger,
+    Positive,
+    PositiveDefinite,
+    Real,
+    Simplex,
+    Space,
+    UnitInterval,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Array",
+    "Binary",
+    "ConjugatePrior",
+    "Contract",
+    "Degenerate",
+    "Expectation",
+    "ExponentialFamily",
+    "Family",
+    "FamilyEntry",
+    "FamilyError",
+    "Fit",
+    "Interrupted",
+    "Mixture",
+    "ModelEntry",
+    "NonNegative",
+    "NonNegativeInteger",
+    "PluginWarning",
+    "Positive",
+    "PositiveDefinite",
+    "Real",
+    "Selection",
+    "Simplex",
+    "Space",
+    "Start",
+    "Status",
+    "Step",
+    "UnitInterval",
+    "__version__",
+    "dataset",
+    "datasets",
+    "families",
+    "family",
+    "fit",
+    "hookimpl",
+    "iterate",
+    "load",
+    "models",
+    "parameter",
+    "plugins",
+    "select",
+]

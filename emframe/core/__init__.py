@@ -1,0 +1,41 @@
+"""EM, stated once.
+
+EM alternates two moves: build ``Q(. | at)``, the expected complete-data log-likelihood at the
+current parameters, and maximise it.  Everything in this package follows from that sentence and
+from the identity that ties Q to the objective (Dempster, Laird and Rubin 1977, section 3):
+
+    log p(x | theta) = Q(theta | at) + H(theta | at),      H(theta | at) = -E[log p(z | x, theta) | x, at]
+
+H is smallest at ``theta = at``, where it is the entropy of the posterior, so raising Q raises the
+log-likelihood by at least as much.  Nothing here knows what z is, or what the parameters are.
+"""
+
+from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
+from emframe.core.ledger import Breach, Step
+from emframe.core.loop import Run, Stopped, iterate, run
+from emframe.core.methods import EM, Method, Move
+from emframe.core.status import Status
+from emframe.core.stopping import Callback, MaxIterations, MaxSeconds, RemainingGain, Rule
+
+__all__ = [
+    "EM",
+    "Breach",
+    "Callback",
+    "Contract",
+    "Degenerate",
+    "Expectation",
+    "MaxIterations",
+    "MaxSeconds",
+    "Method",
+    "Move",
+    "RemainingGain",
+    "Rule",
+    "Run",
+    "Status",
+    "Step",
+    "Stopped",
+    "iterate",
+    "log_prior",
+    "objective",
+    "run",
+]

@@ -1,0 +1,84 @@
+"""The one object that EM knows: the expected complete-data log-likelihood.
+
+    Q(theta | at) = E[ log p(x, z | theta) | x, at ] = integral p(z | x, at) log p(x, z | theta) dz
+
+The latent z may be one-hot, a path through states, a continuous factor or a missing value; an
+`Expectation` hides which.  It is additive over independent rows, and it certifies itself: at the
+parameters where it was taken, ``loglik == value(at) + entropy``.
+
+One known case: for a single Gaussian with nothing latent, the entropy is 0, ``value`` is the
+ordinary log-likelihood and ``maximize`` returns the sample mean and variance.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+P = TypeVar("P")
+
+
+class Expectation(Protocol[P]):
+    """Q(. | at) for some rows; sums of nats, with every normalising constant kept.
+
+    A model with a prior adds it to Q once, after the rows are summed.  Such a Q also carries
+    ``log_prior``, the log density of the prior at `at`, and `value` and `maximize` include it.
+    """
+
+    @property
+    def at(self) -> P:
+        """The parameters it was taken at."""
+
+    @property
+    def loglik(self) -> float:
+        """Observed-data log-likelihood at `at`, without any prior."""
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of p(z | x, at), computed from the posterior and from nothing else here."""
+
+    def value(self, params: P) -> float:
+        """Q(params | at)."""
+
+    def maximize(self) -> P:
+        """argmax over params of Q(params | at), or any point that does not lower it."""
+
+    def __add__(self, other: Any) -> Any:
+        """Q of both sets of rows; refuses one that was taken at other parameters."""
+
+
+class Contract(Enum):
+    """What a model promises of its M-step, and so what the ledger may hold it to."""
+
+    EXACT = "exact"  # maximize() returns the maximiser of Q
+    GENERALISED = "generalised"  # maximize() does not lower Q (Dempster et al. 1977, eq. 2.19)
+    STOCHASTIC = "stochastic"  # Q is itself an estimate; it rises on average only
+
+    @property
+    def ascends(self) -> bool:
+        """Whether each single step has to keep Q, and with it the objective, from falling."""
+        return self is not Contract.STOCHASTIC
+
+
+class Degenerate(ArithmeticError):
+    """Raised inside an E- or M-step that has no finite answer, and turned into a `Status`.
+
+    Parameters
+    ----------
+    reason : what happened and what to do, for people.
+    component : index of the component concerned, where there is one.
+    """
+
+    def __init__(self, reason: str, component: int | None = None) -> None:
+        super().__init__(reason)
+        self.component = component
+
+
+def log_prior(q: Expectation[Any]) -> float:
+    """Log density of the prior at ``q.at``, in nats; 0 where the model declares none."""
+    return float(getattr(q, "log_prior", 0.0))
+
+
+def objective(q: Expectation[Any]) -> float:
+    """What EM climbs: the log-likelihood at ``q.at``, plus the log prior where there is one."""
+    return q.loglik + log_prior(q)

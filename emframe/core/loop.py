@@ -1,0 +1,136 @@
+"""The loop.  `iterate` is EM itself, one audited step at a time; `run` drives it to an end.
+
+    for step in iterate(expect, params):
+        print(step.index, step.objective)
+
+``expect(params)`` is the E-step and returns Q; that, and Q's own ``maximize``, is all it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from emframe.core.expectation import Contract, Degenerate
+from emframe.core.ledger import Step, enter, open_ledger
+from emframe.core.methods import EM, Expect, Method
+from emframe.core.status import Status
+from emframe.core.stopping import Rule
+from emframe.core.tolerance import FALL, RESOLUTION, within
+
+P = TypeVar("P")
+
+
+def iterate(
+    expect: Expect[P],
+    params: P,
+    *,
+    method: Method | None = None,
+    contract: Contract = Contract.EXACT,
+) -> Iterator[Step[P]]:
+    """Yield the start and then every step of EM from it, for as long as the caller asks.
+
+    Parameters
+    ----------
+    expect : the E-step, ``expect(params) -> Expectation``.
+    params : where to start.
+    method : how to move; plain `EM` if None.
+    contract : what the model promises of its M-step.
+
+    A step that breaks the contract is yielded with its ``breach`` and is the last one.
+    `Degenerate`, raised by the model, passes through.
+    """
+    method = EM() if method is None else method
+    step = open_ledger(expect(params))
+    yield step
+    state = method.start(step.expectation)
+    while step.breach is None:
+        move, state = method.advance(expect, step.expectation, state)
+        step = enter(step, move, contract)
+        yield step
+
+
+@dataclass(frozen=True)
+class Run(Generic[P]):
+    """How a drive ended: the best point it reached, why it stopped, and the whole ledger."""
+
+    status: Status
+    message: str
+    step: Step[P]
+    trace: tuple[float, ...]  # objective of each accepted step; never decreases
+    gains: tuple[tuple[float, float], ...]  # (gain in Q, gain in entropy) of each accepted step
+    n_expectations: int  # E-steps spent, on rejected trials too
+
+
+class Stopped(Exception):
+    """A run that ended before it had a single point: its start was degenerate."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def run(
+    expect: Expect[P],
+    params: P,
+    *,
+    rules: Sequence[Rule],
+    method: Method | None = None,
+    contract: Contract = Contract.EXACT,
+) -> Run[P]:
+    """Iterate until a rule, a breach, a degenerate component or the keyboard ends it.
+
+    Returns a `Run`, whatever the end; its point is the last accepted one.  Raises `Stopped`
+    where the start itself has no finite objective, and KeyboardInterrupt where there is no
+    point yet to return.
+    """
+    steps: list[Step[P]] = []  # the last two accepted
+    trace: list[float] = []
+    gains: list[tuple[float, float]] = []
+    spent = 0
+
+    def end(status: Status, message: str = "") -> Run[P]:
+        text = f"{message[:1].upper()}{message[1:]}. {status.message}" if message else status.message
+        return Run(status, text, steps[-1], tuple(trace), tuple(gains), spent)
+
+    try:
+        for step in iterate(expect, params, method=method, contract=contract):
+            spent = step.n_expectations
+            if step.breach is not None:
+                where = f"at step {step.index}, {step.breach.message}"
+                if not steps:
+                    raise Stopped(step.breach.status, where)
+                return end(step.breach.status, where)
+            if steps and contract.ascends and step.objective < steps[-1].objective:
+                return end(_unresolved(steps[-1].objective, step.objective))
+            steps = [*steps[-1:], step]
+            trace.append(step.objective)
+            gains.append((step.gain_q, step.gain_entropy))
+            for rule in rules:
+                status = rule(steps)
+                if status is not None:
+                    return end(status)
+    except Degenerate as error:
+        if not steps:
+            raise Stopped(Status.DEGENERATE, str(error)) from error
+        return end(Status.DEGENERATE, f"after step {steps[-1].index}, {error}")
+    except KeyboardInterrupt:
+        if not steps:
+            raise
+        return end(Status.INTERRUPTED)
+    raise AssertionError("the loop of EM has no end of its own")
+
+
+def _unresolved(before: float, after: float) -> Status:
+    """A fall too small to be a breach: the steps have become smaller than rounding.
+
+    Where the fall is within the objective's resolution there is nothing left to gain that could
+    be seen; where it is larger, the arithmetic is too rough to tell.
+    """
+    fall = before - after
+    assert 0.0 < fall <= within(FALL, before, after) and math.isfinite(fall)
+    return Status.CONVERGED if fall <= within(RESOLUTION, before, after) else Status.STALLED
+
+

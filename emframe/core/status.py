@@ -1,0 +1,60 @@
+"""How a run ended.  Each end is a value with a remedy, never an exception and never a NaN."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Status(Enum):
+    """The end of a run; ``status.message`` says what it means and what to do about it."""
+
+    CONVERGED = "converged"
+    MAX_ITERATIONS = "max_iterations"
+    MAX_SECONDS = "max_seconds"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    STALLED = "stalled"
+    DEGENERATE = "degenerate"
+    E_STEP_BREACH = "e_step_breach"
+    M_STEP_BREACH = "m_step_breach"
+
+    @property
+    def message(self) -> str:
+        """What happened and the remedy, in a sentence or two."""
+        return _MESSAGES[self]
+
+    @property
+    def usable(self) -> bool:
+        """Whether the last parameters are those of a sound ascent, finished or not."""
+        return self not in {Status.DEGENERATE, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
+
+
+_MESSAGES = {
+    Status.CONVERGED: "The estimated remaining gain of the objective is below tol.",
+    Status.MAX_ITERATIONS: (
+        "The cap on iterations came before convergence. Raise max_iter, or go on from here with "
+        "start=fit.params."
+    ),
+    Status.MAX_SECONDS: (
+        "The time allowed ran out before convergence. Allow more, or go on from here with "
+        "start=fit.params."
+    ),
+    Status.STOPPED: "A callback asked to stop.",
+    Status.INTERRUPTED: "Interrupted from the keyboard; these are the best parameters so far.",
+    Status.STALLED: (
+        "Rounding error hides whether the objective still rises: tol is finer than the arithmetic "
+        "on this data can resolve. Rescale or recentre the columns, or raise tol."
+    ),
+    Status.DEGENERATE: (
+        "A component degenerated, where the likelihood has no finite maximum. Use fewer "
+        "components, a more restricted structure, or a prior."
+    ),
+    Status.E_STEP_BREACH: (
+        "The E-step contradicts itself: the posterior, the log-likelihood and Q do not belong "
+        "together. Run the conformance kit on the model (emframe.testing.check_family)."
+    ),
+    Status.M_STEP_BREACH: (
+        "The M-step lowered Q, which it declared not to do. Run the conformance kit on the model "
+        "(emframe.testing.check_family)."
+    ),
+}

@@ -1,0 +1,67 @@
+"""When to stop.  A rule looks at the ledger so far and answers with a `Status`, or None to go on.
+
+A rule is any callable of that form, so a researcher's own is a function; the classes here are the
+usual ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emframe.core.ledger import Step
+from emframe.core.status import Status
+from emframe.core.tolerance import RESOLUTION, within
+
+Rule = Callable[[Sequence[Step[Any]]], Status | None]
+"""``rule(steps)`` sees the last two steps, newest last."""
+
+
+@dataclass(frozen=True)
+class RemainingGain:
+    """Converged once the estimated remaining gain is below `tol` nats at two successive steps.
+
+    A statement about the distance to the limit, not about the last step, so that slow progress
+    is not taken for arrival.  Never finer than the objective's own rounding.
+    """
+
+    tol: float = 1e-8
+
+    def __call__(self, steps: Sequence[Step[Any]]) -> Status | None:
+        if len(steps) < 2:
+            return None
+        tol = max(self.tol, within(RESOLUTION, steps[-1].objective))
+        return Status.CONVERGED if all(step.remaining <= tol for step in steps[-2:]) else None
+
+
+@dataclass(frozen=True)
+class MaxIterations:
+    """Stops after `n` steps beyond the start."""
+
+    n: int
+
+    def __call__(self, steps: Sequence[Step[Any]]) -> Status | None:
+        return Status.MAX_ITERATIONS if steps[-1].index >= self.n else None
+
+
+@dataclass(frozen=True)
+class MaxSeconds:
+    """Stops at a deadline, `seconds` after the rule was made."""
+
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self, steps: Sequence[Step[Any]]) -> Status | None:
+        return Status.MAX_SECONDS if time.monotonic() - self.began >= self.seconds else None
+
+
+@dataclass(frozen=True)
+class Callback:
+    """Shows each step to a user's function, which stops the run by returning True."""
+
+    function: Callable[[Step[Any]], bool | None]
+
+    def __call__(self, steps: Sequence[Step[Any]]) -> Status | None:
+        return Status.STOPPED if self.function(steps[-1]) is True else None

@@ -1,0 +1,23 @@
+"""How far two numbers may differ and still be called equal: the only tolerances of the core.
+
+All are relative, to the numbers compared and to one nat.  The nat is no arbitrary unit: a change
+of the data's units adds a constant to a log-likelihood and leaves its differences in nats alone.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# A gain below this is no information at all: the last two bits of the objective.
+NOISE = 4 * sys.float_info.epsilon
+# Below this two objectives cannot be told apart: the rounding of a long pairwise sum, with room.
+RESOLUTION = 64 * sys.float_info.epsilon
+# An objective is summed from well-conditioned log densities; a fall beyond this is no rounding.
+FALL = 1e-9
+# Q is computed from moments, which squares the condition number of the data.
+IDENTITY = 1e-6
+
+
+def within(tolerance: float, *numbers: float) -> float:
+    """The absolute difference that `tolerance` allows between numbers of this size."""
+    return tolerance * (1.0 + max(abs(number) for number in numbers))

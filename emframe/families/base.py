@@ -1,0 +1,111 @@
+"""A family: K component densities of the same kind, all handled at once.
+
+The full lane.  Five functions say everything that EM needs of a component density f:
+
+    log_density(params, x)      log f(x_i | theta_k)                                    (n, K)
+    accumulate(x, resp)         S, the sums over rows that the M-step needs; S + S is the sum over both
+    expected(S, params)         sum_ik resp_ik log f(x_i | theta_k), from S alone
+    m_step(S, previous)         the parameters that maximise it
+    sample(params, labels, rng) one row for each label
+
+A family holds settings, never a fit.  Parameters go in and come out.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from emframe.core import Contract
+from emframe.parameters import build, n_columns_free
+from emframe.spaces import Array, Real, Space
+
+S = TypeVar("S")
+
+
+class FamilyError(RuntimeError):
+    """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space."""
+
+
+@dataclass(frozen=True)
+class ConjugatePrior(Generic[S]):
+    """A prior that is conjugate to the complete data, told as pseudo-data.
+
+    Its log density is ``family.expected(statistics, params) + log_constant``, so that adding it
+    to Q is adding `statistics` to those of the rows, and the M-step needs no second formula
+    (Dempster, Laird and Rubin 1977, section 1.3).
+    """
+
+    statistics: S
+    log_constant: float  # normalises the density, nats
+
+
+class Family(ABC):
+    """Base of all families.  Subclass it, usually as a frozen dataclass of settings."""
+
+    name: ClassVar[str] = ""
+    support: ClassVar[Space] = Real()
+    contract: ClassVar[Contract] = Contract.EXACT
+
+    @property
+    @abstractmethod
+    def parameters(self) -> type:
+        """The parameter dataclass (a class attribute will do)."""
+
+    @abstractmethod
+    def log_density(self, params: Any, x: Array) -> Array:
+        """Log density of each row under each component, (n, K), nats, all constants kept."""
+
+    @abstractmethod
+    def accumulate(self, x: Array, resp: Array) -> Any:
+        """Statistics of rows x (n, d) with responsibilities resp (n, K), row weights included."""
+
+    @abstractmethod
+    def expected(self, statistics: Any, params: Any) -> float:
+        """Sum over rows and components of resp times log density, nats, all constants kept."""
+
+    @abstractmethod
+    def m_step(self, statistics: Any, previous: Any) -> Any:
+        """Parameters that maximise `expected`; `previous` is None at a start.
+
+        A component without rows keeps its previous parameters: any would do.  Raises
+        `emframe.core.Degenerate` where no finite maximum exists.
+        """
+
+    @abstractmethod
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        """One row drawn from the component that each of the n labels names, (n, d)."""
+
+    def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Any]:
+        """The prior that `prior` names (``"weak"``) for K components and these data.
+
+        Raises ValueError where the family has no such prior.
+        """
+        raise ValueError(f"prior={prior!r} is not known to the family {self.name!r}; it has none")
+
+    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
+        """Components that look like artefacts of an unbounded likelihood, and why."""
+        return {}
+
+    def build(self, values: Any) -> Any:
+        """Parameters from a mapping of array-likes by field name."""
+        return build(self.parameters, values)
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        """The spaces that every row has to lie in."""
+        return (self.support,)
+
+    @property
+    def takes_columns(self) -> bool:
+        """Whether the rows may have any number of columns; otherwise one."""
+        return n_columns_free(self.parameters)
+
+    @property
+    def minimum_rows(self) -> int:
+        """Fewest distinct rows that a component needs for a finite maximum."""
+        return 1

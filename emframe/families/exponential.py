@@ -1,0 +1,140 @@
+"""The exponential-family lane: E and M as one matrix product each.
+
+    log f(x | theta) = T(x) . eta(theta) - A(theta) + h(x)
+
+Weighted sums of T are all that the M-step needs, and the maximiser matches moments: the mean of T
+under theta equals its weighted average over the rows (Barndorff-Nielsen 1978; Dempster, Laird and
+Rubin 1977, section 2).  So a family states T, eta, A, and the inverse of the mean map.
+
+One known case: Poisson has T = x, eta = log(rate), A = rate, h = -log x!, and the rate is the mean.
+
+A natural parameter may be -inf where theta is on the boundary (the log of a probability that is
+0); a row then has density zero if its statistic there is not 0, and 0 times -inf counts as 0.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emframe.families.base import Family, FamilyError
+from emframe.parameters import Leaf, keep, rebuild
+from emframe.spaces import Array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weighted sums over rows; they add."""
+
+    totals: Array  # (K, P)  sum of resp * T
+    counts: Array  # (K,)    sum of resp
+    base: float  # sum of resp * h, which no parameter enters
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.totals + other.totals, self.counts + other.counts, self.base + other.base
+        )
+
+
+class ExponentialFamily(Family):
+    """Base of exponential families.  An axis P of length one may be dropped everywhere."""
+
+    @abstractmethod
+    def statistics(self, x: Array) -> Array:
+        """T(x), (n, P)."""
+
+    @abstractmethod
+    def natural(self, params: Any) -> Array:
+        """eta, (K, P)."""
+
+    @abstractmethod
+    def log_partition(self, params: Any) -> Array:
+        """A, (K,)."""
+
+    @abstractmethod
+    def from_mean(self, mean: Array) -> Any:
+        """The parameters under which T has this mean, (K, P) -> params."""
+
+    def log_base(self, x: Array) -> Array:
+        """h(x), (n,)."""
+        return np.zeros(len(x))
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        inner = _inner(self._statistics(x), self._natural(params))
+        return inner - self._log_partition(params) + self._log_base(x)[:, None]
+
+    def accumulate(self, x: Array, resp: Array) -> Moments:
+        per_row = resp.sum(axis=1)
+        return Moments(
+            resp.T @ self._statistics(x), resp.sum(axis=0), float(per_row @ self._log_base(x))
+        )
+
+    def expected(self, statistics: Moments, params: Any) -> float:
+        totals, eta = statistics.totals, self._natural(params)
+        with np.errstate(invalid="ignore"):
+            inner = np.where(totals == 0, 0.0, totals * eta).sum(axis=1)
+        return float((inner - statistics.counts * self._log_partition(params)).sum()) + (
+            statistics.base
+        )
+
+    def m_step(self, statistics: Moments, previous: Any) -> Any:
+        counts, totals = statistics.counts, statistics.totals
+        empty = counts <= 0
+        if not empty.any():
+            return self._from_mean(totals / counts[:, None])
+        pooled = totals.sum(axis=0) / counts.sum()
+        mean = np.where(empty[:, None], pooled, totals / np.where(empty, 1.0, counts)[:, None])
+        params = self._from_mean(mean)
+        return params if previous is None else keep(empty, previous, params)
+
+    def _statistics(self, x: Array) -> Array:
+        return _with_axis(self.statistics(x), len(x), f"{self.name}.statistics(x)")
+
+    def _log_base(self, x: Array) -> Array:
+        return _without_axis(self.log_base(x), len(x), f"{self.name}.log_base(x)")
+
+    def _log_partition(self, params: Any) -> Array:
+        values = np.asarray(self.log_partition(params))
+        return _without_axis(values, len(values), f"{self.name}.log_partition(params)")
+
+    def _from_mean(self, mean: Array) -> Any:
+        def drop(leaf: Leaf) -> Array:
+            value, axes = np.asarray(leaf.value), leaf.declared.axes()
+            extra = value.ndim == len(axes) + 1 and value.shape[-1] == 1
+            return value[..., 0] if extra else value
+
+        return rebuild(self.from_mean(mean), drop)
+
+    def _natural(self, params: Any) -> Array:
+        eta = np.asarray(self.natural(params))
+        eta = eta[:, None] if eta.ndim == 1 else eta
+        if np.isnan(eta).any() or (eta == np.inf).any():
+            raise FamilyError(f"{self.name}.natural(params) has NaN or +inf: {eta!r}")
+        return eta
+
+
+def _with_axis(values: Array, n: int, what: str) -> Array:
+    values = np.asarray(values)
+    values = values[:, None] if values.ndim == 1 else values
+    if values.ndim != 2 or len(values) != n:
+        raise FamilyError(f"{what} has shape {values.shape}; expected ({n}, P)")
+    return values
+
+
+def _without_axis(values: Array, n: int, what: str) -> Array:
+    values = np.asarray(values)
+    if values.shape not in {(n,), (n, 1)}:
+        raise FamilyError(f"{what} has shape {values.shape}; expected ({n},)")
+    return values.reshape(n)
+
+
+def _inner(t: Array, eta: Array) -> Array:
+    """t @ eta.T with 0 * -inf = 0."""
+    impossible = np.isneginf(eta)
+    if not impossible.any():
+        return t @ eta.T
+    hits = (t != 0).astype(float) @ impossible.T.astype(float)
+    return np.where(hits > 0, -np.inf, t @ np.where(impossible, 0.0, eta).T)

@@ -1,0 +1,118 @@
+"""Different families side by side: a family whose K components are those of several others.
+
+Its density columns are theirs end to end, its statistics a tuple of theirs, its expected
+log-likelihood their sum.  So a mixture of unlike components needs nothing of its own.
+
+One known case: a stack of a family with itself is that family with more components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Contract
+from emframe.families.base import ConjugatePrior, Family
+from emframe.spaces import Array, Space
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The statistics of each family; they add part by part."""
+
+    parts: tuple[Any, ...]
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class Stack(Family):
+    """Components 0 .. sizes[0]-1 are of families[0], the next sizes[1] of families[1], ..."""
+
+    families: tuple[Family, ...]
+    sizes: tuple[int, ...]
+
+    name = "stack"
+
+    @property
+    def parameters(self) -> type:
+        """A tuple: the parameters of each family."""
+        return tuple
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        """The weakest of the contracts."""
+        order = list(Contract)
+        return max((family.contract for family in self.families), key=order.index)
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        return tuple(space for family in self.families for space in family.supports)
+
+    @property
+    def takes_columns(self) -> bool:
+        return all(family.takes_columns for family in self.families)
+
+    @property
+    def minimum_rows(self) -> int:
+        return max(family.minimum_rows for family in self.families)
+
+    def _slices(self) -> Iterator[tuple[Family, slice]]:
+        start = 0
+        for family, size in zip(self.families, self.sizes, strict=True):
+            yield family, slice(start, start + size)
+            start += size
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        parts = zip(self.families, params, strict=True)
+        return np.concatenate([family.log_density(own, x) for family, own in parts], axis=1)
+
+    def accumulate(self, x: Array, resp: Array) -> Sums:
+        return Sums(tuple(f.accumulate(x, resp[:, own]) for f, own in self._slices()))
+
+    def expected(self, statistics: Sums, params: Any) -> float:
+        parts = zip(self.families, statistics.parts, params, strict=True)
+        return sum(family.expected(part, own) for family, part, own in parts)
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        old = [None] * len(self.families) if previous is None else previous
+        parts = zip(self.families, statistics.parts, old, strict=True)
+        return tuple(family.m_step(part, own) for family, part, own in parts)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        rows: Array | None = None
+        for (family, own), theirs in zip(self._slices(), params, strict=True):
+            mine = (labels >= own.start) & (labels < own.stop)
+            drawn = family.sample(theirs, labels[mine] - own.start, rng)
+            drawn = drawn[:, None] if drawn.ndim == 1 else drawn
+            rows = np.zeros((len(labels), drawn.shape[1])) if rows is None else rows
+            rows[mine] = drawn
+        assert rows is not None
+        return rows
+
+    def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Sums]:
+        parts = [
+            family.conjugate_prior(prior, x, weights, size)
+            for family, size in zip(self.families, self.sizes, strict=True)
+        ]
+        return ConjugatePrior(
+            Sums(tuple(part.statistics for part in parts)), sum(part.log_constant for part in parts)
+        )
+
+    def irregularities(self, params: Any, statistics: Sums) -> Mapping[int, str]:
+        parts = zip(self._slices(), params, statistics.parts, strict=True)
+        return {
+            own.start + index: why
+            for (family, own), theirs, part in parts
+            for index, why in family.irregularities(theirs, part).items()
+        }
+
+    def build(self, values: Any) -> Any:
+        items = [values[str(i)] for i in range(len(self.families))] if isinstance(
+            values, Mapping
+        ) else values
+        return tuple(f.build(own) for f, own in zip(self.families, items, strict=True))

@@ -1,0 +1,65 @@
+"""What `emframe.fit` asks of a model: a way in for data, a Q for a block of rows, starts.
+
+A mixture answers these; so can any other latent structure, and nothing downstream of here knows
+which it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from emframe.core import Contract, Expectation
+from emframe.data import Rows
+from emframe.spaces import Array
+
+
+class Model(Protocol):
+    """A latent-variable model over independent rows."""
+
+    @property
+    def contract(self) -> Contract:
+        """What it promises of its M-step."""
+
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
+        """Validate data, or refuse them with a message that names the place."""
+
+    def require(self, rows: Rows) -> None:
+        """Refuse data that are too few to fit the model to."""
+
+    def expect(self, params: Any, x: Array, weights: Array) -> Expectation[Any]:
+        """Q(. | params) of one block of rows."""
+
+    def work(self, rows: Rows) -> int:
+        """Numbers of work space that `expect` needs for a row."""
+
+    def prior(self, prior: Any, rows: Rows) -> Any:
+        """The term that `prior` adds to Q for these data."""
+
+    def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """An endless supply of (name of the kind of start, parameters)."""
+
+    def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
+        """Parameters from what the user passed as ``start=``."""
+
+    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
+        """Components at the point of `q` that look spurious, and why."""
+
+    def posterior(self, params: Any, x: Array) -> tuple[Array, Array]:
+        """Log density of each row (n,), and p(z | x) of each, (n, K)."""
+
+    def sample(
+        self, params: Any, n: int, rng: np.random.Generator
+    ) -> tuple[Array, np.ndarray[Any, Any]]:
+        """n rows and the labels behind them."""
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """Parameters from a nest of mappings of array-likes."""
+
+    def describe(self) -> dict[str, Any]:
+        """A JSON-able description from which the model can be made again."""
+
+    def title(self) -> str:
+        """The model in a few words."""

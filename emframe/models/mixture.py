@@ -1,0 +1,358 @@
+"""Finite mixtures: the latent z is one-hot, and picks the component that the row comes from.
+
+    p(x, z | theta) = prod_k [ w_k f(x | theta_k) ] ^ z_k,        sum_k z_k = 1
+
+Its posterior mean ``E[z_k | x]`` is the responsibility r_k, and because log p(x, z) is linear in z
+that is all Q needs:
+
+    Q(theta | at) = sum_ik r_ik [ log w_k + log f(x_i | theta_k) ]
+
+(Bishop 2006, eq. 9.40; McLachlan and Peel 2000, section 2.8).
+
+One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood of the family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import entr, logsumexp, xlogy
+
+from emframe.core import Contract, Degenerate, Expectation
+from emframe.data import Rows, as_rows
+from emframe.families import ConjugatePrior, Family, FamilyError, Stack
+from emframe.host import family as named_family
+from emframe.host import name_of
+from emframe.models import starts
+from emframe.parameters import equal, frozen, parameter, problem
+from emframe.spaces import Array, Simplex
+
+
+@dataclass(frozen=True)
+class MixtureParameters:
+    """Prior probabilities of the components, and the components."""
+
+    weights: Array = parameter(Simplex(), shape="K", per_component=False)  # (K,)
+    components: Any = None  # the family's parameters; a tuple of them for a list of families
+
+
+@dataclass(frozen=True)
+class MixturePrior:
+    """A prior on the components as pseudo-data; flat on the weights."""
+
+    family: Family
+    components: ConjugatePrior[Any]
+
+    def log_density(self, params: MixtureParameters) -> float:
+        """Log density at `params`, nats."""
+        pseudo = self.family.expected(self.components.statistics, params.components)
+        return pseudo + self.components.log_constant
+
+
+@dataclass(frozen=True)
+class MixtureExpectation:
+    """Q of a mixture for some rows, from sufficient sums alone."""
+
+    family: Family
+    at: MixtureParameters
+    loglik: float
+    entropy: float  # -sum_ik r_ik log r_ik, row weights included
+    counts: Array  # (K,)  sum of responsibilities
+    statistics: Any  # the family's sums, weighted by responsibilities
+    prior: MixturePrior | None = None
+
+    @property
+    def log_prior(self) -> float:
+        """Log density of the prior at `at`; 0 without one."""
+        return 0.0 if self.prior is None else self.prior.log_density(self.at)
+
+    def value(self, params: MixtureParameters) -> float:
+        """Q(params | at)."""
+        prior = 0.0 if self.prior is None else self.prior.log_density(params)
+        picking = float(xlogy(self.counts, params.weights).sum())
+        return picking + self.family.expected(self.statistics, params.components) + prior
+
+    def maximize(self) -> MixtureParameters:
+        """Shares of responsibility as weights, and the family's M-step."""
+        statistics = self.statistics
+        if self.prior is not None:
+            statistics = statistics + self.prior.components.statistics
+        components = self.family.m_step(statistics, self.at.components)
+        params = MixtureParameters(self.counts / self.counts.sum(), components)
+        _check_parameters(self.family, params, "m_step")
+        return frozen(params)
+
+    def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
+        if isinstance(other, MixturePrior):
+            if self.prior is not None:
+                raise ValueError("this Q already has a prior; add one, once, after the rows")
+            return replace(self, prior=other)
+        if not equal(self.at, other.at):
+            raise ValueError("Qs add only where they were taken at the same parameters")
+        return replace(
+            self,
+            loglik=self.loglik + other.loglik,
+            entropy=self.entropy + other.entropy,
+            counts=self.counts + other.counts,
+            statistics=self.statistics + other.statistics,
+            prior=self.prior or other.prior,
+        )
+
+
+@dataclass(frozen=True, init=False)
+class Mixture:
+    """A finite mixture of the components of a family.
+
+    Parameters
+    ----------
+    family : name of a plugin, a `Family`, or a list of them: one for each component, or one for
+        each group of components.
+    n_components : K; for a list of families a list of group sizes (default: one each).
+    **options : settings of the family, when it is given by name, such as ``covariance="tied"``.
+
+    Raises
+    ------
+    ValueError : for an unknown family, with the known ones and near misses; for a K below 1.
+    """
+
+    family: Family
+    n_components: int
+
+    def __init__(
+        self,
+        family: str | Family | Sequence[str | Family],
+        n_components: int | Sequence[int] | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(family, (str, Family)):
+            resolved, k = _resolve(family, options), 1 if n_components is None else n_components
+            if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
+                raise TypeError(f"`n_components` is {k!r}; pass a whole number.")
+        else:
+            families = tuple(_resolve(item, options) for item in family)
+            sizes = [1] * len(families) if n_components is None else n_components
+            if isinstance(sizes, (int, np.integer)) or len(sizes) != len(families):
+                raise ValueError(
+                    f"`n_components` is {n_components!r} for {len(families)} families; pass one "
+                    "size for each, or leave it out for one component of each."
+                )
+            if not families or min(sizes) < 1:
+                raise ValueError("a list of families needs at least one, each of size 1 or more.")
+            resolved, k = Stack(families, tuple(int(size) for size in sizes)), sum(sizes)
+        if k < 1:
+            raise ValueError(f"`n_components` is {k}; pass 1 or more.")
+        object.__setattr__(self, "family", resolved)
+        object.__setattr__(self, "n_components", int(k))
+
+    @property
+    def contract(self) -> Contract:
+        return self.family.contract
+
+    # ---- data
+
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
+        """Validate data; see `emframe.data.as_rows`."""
+        return as_rows(
+            X,
+            supports=self.family.supports,
+            owner=f"the family {self.family.name!r}",
+            weights=weights,
+            takes_columns=self.family.takes_columns,
+            n_columns=None if columns is None else len(columns),
+            columns=columns,
+        )
+
+    def require(self, rows: Rows) -> None:
+        """Refuse fewer distinct rows than the components need."""
+        k = self.n_components
+        if k > len(rows):
+            raise ValueError(
+                f"`n_components` is {k}, but the data have {len(rows)} rows; pass at most "
+                f"{len(rows)}."
+            )
+        distinct = rows.n_distinct(k)
+        if distinct < k:
+            raise ValueError(
+                f"`n_components` is {k}, but the data have {distinct} distinct rows; pass at most "
+                f"{distinct}."
+            )
+
+    def work(self, rows: Rows) -> int:
+        return self.n_components * (rows.x.shape[1] + 4) * 2
+
+    # ---- E
+
+    def expect(self, params: MixtureParameters, x: Array, weights: Array) -> MixtureExpectation:
+        """Q(. | params) of rows x (n, d) with frequency weights (n,)."""
+        row_loglik, resp = self.posterior(params, x)
+        if not np.isfinite(row_loglik).all():
+            row = int((~np.isfinite(row_loglik)).argmax())
+            raise Degenerate(f"a row has density zero under every component: {x[row]}")
+        weighted = resp * weights[:, None]
+        weighted.flags.writeable = False
+        return MixtureExpectation(
+            self.family,
+            params,
+            float(row_loglik @ weights),
+            float(entr(resp).sum(axis=1) @ weights),
+            weighted.sum(axis=0),
+            self.family.accumulate(x, weighted),
+        )
+
+    def posterior(self, params: MixtureParameters, x: Array) -> tuple[Array, Array]:
+        """Log density of each row, (n,), and responsibilities p(z | x), (n, K)."""
+        joint = self.log_joint(params, x)
+        row_loglik = logsumexp(joint, axis=1)
+        with np.errstate(invalid="ignore"):
+            resp = np.exp(joint - row_loglik[:, None])
+        return row_loglik, resp / resp.sum(axis=1, keepdims=True)
+
+    def log_joint(self, params: MixtureParameters, x: Array) -> Array:
+        """log p(x, z_k = 1 | params) of each row, (n, K)."""
+        log_density = np.asarray(self.family.log_density(params.components, x))
+        _check_density(self.family, log_density, (len(x), self.n_components))
+        with np.errstate(divide="ignore"):
+            return np.asarray(log_density + np.log(params.weights))
+
+    # ---- M
+
+    def prior(self, prior: Any, rows: Rows) -> MixturePrior | None:
+        """The term that ``prior=`` adds to Q: None, ``"weak"``, or what the family knows."""
+        if prior is None:
+            return None
+        term = self.family.conjugate_prior(prior, rows.x, rows.weights, self.n_components)
+        return MixturePrior(self.family, term)
+
+    def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
+        """The M-step from responsibilities (n, K) alone, without previous parameters."""
+        weighted = resp * rows.weights[:, None]
+        counts = weighted.sum(axis=0)
+        if not (counts > 0).all():
+            empty = int((counts <= 0).argmax())
+            raise Degenerate(f"component {empty} starts without a row", empty)
+        components = self.family.m_step(self.family.accumulate(rows.x, weighted), None)
+        params = MixtureParameters(counts / counts.sum(), components)
+        _check_parameters(self.family, params, "m_step")
+        return frozen(params)
+
+    # ---- starts
+
+    def starts(
+        self, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+        """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`."""
+        for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
+            try:
+                yield kind, self.from_responsibilities(rows, resp)
+            except Degenerate as error:
+                yield kind, error
+
+    @property
+    def _is_real(self) -> bool:
+        return not any(space.discrete for space in self.family.supports)
+
+    def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> MixtureParameters:
+        """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
+        if callable(start):
+            start = start(rows.x, rng)
+        if isinstance(start, Mapping):
+            start = self.build(start)
+        if isinstance(start, MixtureParameters):
+            _check_start(start, self, rows)
+            return start
+        resp = starts.as_responsibilities(start, len(rows), self.n_components)
+        return self.from_responsibilities(rows, resp)
+
+    def build(self, values: Mapping[str, Any]) -> MixtureParameters:
+        """Parameters from ``{"weights": ..., "rates": ...}`` or ``{..., "components": {...}}``."""
+        rest = {name: value for name, value in values.items() if name != "weights"}
+        if "weights" not in values:
+            raise ValueError("a start has to give `weights`, the K prior probabilities.")
+        components = rest["components"] if set(rest) == {"components"} else rest
+        built = (
+            components
+            if not isinstance(components, (Mapping, list))
+            else self.family.build(components)
+        )
+        return frozen(MixtureParameters(np.array(values["weights"], dtype=float), built))
+
+    # ---- after the fit
+
+    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
+        """Components that the family calls spurious, with the reason."""
+        assert isinstance(q, MixtureExpectation)
+        return self.family.irregularities(q.at.components, q.statistics)
+
+    def sample(
+        self, params: MixtureParameters, n: int, rng: np.random.Generator
+    ) -> tuple[Array, np.ndarray[Any, Any]]:
+        """n rows and their labels: first z by the weights, then x from the component z picks."""
+        labels = rng.choice(self.n_components, size=n, p=params.weights)
+        rows = np.asarray(self.family.sample(params.components, labels, rng), dtype=float)
+        return (rows[:, None] if rows.ndim == 1 else rows), labels
+
+    def describe(self) -> dict[str, Any]:
+        """The model as JSON: names of registered families and their settings."""
+        stack = self.family
+        if isinstance(stack, Stack):
+            parts = [name_of(family) for family in stack.families]
+            return {"model": "mixture", "families": parts, "n_components": list(stack.sizes)}
+        return {
+            "model": "mixture",
+            "families": [name_of(stack)],
+            "n_components": [self.n_components],
+        }
+
+    def title(self) -> str:
+        """For example ``gaussian mixture, covariance=full, K = 3``."""
+        if isinstance(self.family, Stack):
+            names = "+".join(family.name for family in self.family.families)
+            return f"{names} mixture, K = {self.n_components}"
+        settings = "".join(
+            f", {key}={value}" for key, value in name_of(self.family)["options"].items()
+        )
+        return f"{self.family.name} mixture{settings}, K = {self.n_components}"
+
+
+def _resolve(family: str | Family, options: Mapping[str, Any]) -> Family:
+    if isinstance(family, str):
+        return named_family(family, **options)
+    if not isinstance(family, Family):
+        raise TypeError(
+            f"`family` is {family!r}; pass the name of a plugin, a Family object, or a list of them."
+        )
+    if options:
+        raise TypeError(
+            f"options {', '.join(options)} go with a family's name; this one is an object already."
+        )
+    return family
+
+
+def _check_density(family: Family, log_density: Array, shape: tuple[int, int]) -> None:
+    if log_density.shape != shape:
+        raise FamilyError(
+            f"{family.name}.log_density has shape {log_density.shape}; expected (n, K) = {shape}"
+        )
+    bad = np.isnan(log_density) | (log_density == np.inf)
+    if bad.any():
+        row, k = np.unravel_index(int(bad.argmax()), shape)
+        raise FamilyError(
+            f"{family.name}.log_density gave {log_density[row, k]} for row {row}, component {k}"
+        )
+
+
+def _check_parameters(family: Family, params: MixtureParameters, where: str) -> None:
+    wrong = problem(params, {"K": len(params.weights)})
+    if wrong:
+        raise FamilyError(f"{family.name}.{where}: {wrong}")
+
+
+def _check_start(start: MixtureParameters, model: Mixture, rows: Rows) -> None:
+    wrong = problem(start, {"K": model.n_components, "d": rows.x.shape[1]})
+    if wrong:
+        raise ValueError(f"`start`: {wrong}.")
+
+

@@ -1,0 +1,139 @@
+"""Where EM starts: responsibilities, from which one M-step gives parameters.
+
+No single kind of start wins on all data, so `portfolio` mixes them.  Columns are taken in units of
+their own standard deviation, so a change of units changes no start.
+
+One known case: with K = 1 every kind of start is the same, all responsibilities 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.vq import ClusterError, kmeans2
+from scipy.spatial.distance import cdist
+
+from emframe.data import Rows
+from emframe.spaces import Array
+
+_SAMPLE = 2000  # rows that k-means and random centres look at: enough to find the clusters
+
+
+def portfolio(
+    rows: Rows, k: int, rng: np.random.Generator, is_real: bool
+) -> Iterator[tuple[str, Array]]:
+    """An endless supply of (kind, responsibilities (n, K)), in a fixed rotation.
+
+    Real data: k-means++ first, then mostly random rows as centres.  Discrete data: random
+    responsibilities and random rows as centres in turn.
+    """
+    if k == 1:
+        while True:
+            yield "whole", np.ones((len(rows), 1))
+    scaled = _scaled(rows)
+    sample = _sample(scaled, rows.weights, rng)
+    rotation = (
+        ("k-means++", "rows", "rows", "rows", "subsets", "rows")
+        if is_real
+        else ("rows", "random", "rows", "subsets")
+    )
+    while True:
+        for kind in rotation:
+            if kind == "k-means++":
+                yield kind, _nearest(scaled, _kmeans_centres(sample, k, rng))
+            elif kind == "rows":
+                yield kind, _soft(scaled, _distinct_rows(sample, k, rng))
+            elif kind == "subsets":
+                yield kind, _nearest(scaled, _subset_means(sample, k, rng))
+            else:
+                yield kind, rng.dirichlet(np.ones(k), size=len(rows))
+
+
+def as_responsibilities(start: Any, n: int, k: int) -> Array:
+    """Responsibilities (n, K) from responsibilities or labels (n,), validated."""
+    values = np.asarray(start)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(
+            f"`start` is {type(start).__name__}; pass parameters, a dict of arrays, "
+            "responsibilities (n, K), labels (n,) or a callable."
+        )
+    if values.shape == (n,):
+        return one_hot(values, k)
+    if values.shape != (n, k):
+        raise ValueError(
+            f"`start` has shape {values.shape}; expected labels ({n},) or responsibilities "
+            f"({n}, {k})."
+        )
+    resp = values.astype(float)
+    sums = resp.sum(axis=1)
+    if not np.isfinite(resp).all() or (resp < 0).any() or not np.allclose(sums, 1.0, atol=1e-6):
+        raise ValueError("`start` as responsibilities needs rows of probabilities that sum to 1.")
+    return resp / sums[:, None]
+
+
+def one_hot(labels: NDArray[Any], k: int) -> Array:
+    """Integer labels 0 .. K-1 as one-hot rows (n, K)."""
+    values = np.asarray(labels)
+    whole = values.dtype.kind in "iub" or bool((values == np.floor(values)).all())
+    if not whole or values.min(initial=0) < 0 or values.max(initial=0) >= k:
+        raise ValueError(f"labels are whole numbers from 0 to {k - 1}; got {np.unique(values)}.")
+    return np.eye(k)[values.astype(int)]
+
+
+def _scaled(rows: Rows) -> Array:
+    centred = rows.x - np.average(rows.x, axis=0, weights=rows.weights)
+    sd = np.sqrt(np.average(centred**2, axis=0, weights=rows.weights))
+    return centred / np.where(sd > 0, sd, 1.0)
+
+
+def _sample(scaled: Array, weights: Array, rng: np.random.Generator) -> Array:
+    """At most `_SAMPLE` rows, drawn as often as their weights say."""
+    if len(scaled) <= _SAMPLE and np.ptp(weights) == 0:
+        return scaled
+    return scaled[rng.choice(len(scaled), size=_SAMPLE, p=weights / weights.sum())]
+
+
+def _kmeans_centres(sample: Array, k: int, rng: np.random.Generator) -> Array:
+    for _ in range(10):
+        try:
+            centres, _labels = kmeans2(sample, k, minit="++", missing="raise", rng=rng)
+        except ClusterError:
+            continue
+        return np.asarray(centres)
+    return _distinct_rows(sample, k, rng)
+
+
+def _distinct_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
+    """K rows, distinct where the sample has that many."""
+    order = rng.permutation(len(sample))
+    chosen: list[int] = []
+    for index in order:
+        if all((sample[index] != sample[other]).any() for other in chosen):
+            chosen.append(int(index))
+        if len(chosen) == k:
+            break
+    spare = [int(index) for index in order if int(index) not in chosen]
+    return sample[[*chosen, *spare][:k]]
+
+
+def _subset_means(sample: Array, k: int, rng: np.random.Generator) -> Array:
+    """Means of K small random subsets: centres nearer the middle than single rows."""
+    size = max(2, len(sample) // (8 * k))
+    return np.stack([sample[rng.integers(len(sample), size=size)].mean(axis=0) for _ in range(k)])
+
+
+def _nearest(scaled: Array, centres: Array) -> Array:
+    labels = cdist(scaled, centres, "sqeuclidean").argmin(axis=1)
+    return np.eye(len(centres))[labels]
+
+
+def _soft(scaled: Array, centres: Array) -> Array:
+    """Responsibilities under equal spherical Gaussians at the centres, wide enough to overlap."""
+    distance = cdist(scaled, centres, "sqeuclidean")
+    width = distance.min(axis=1).mean() / scaled.shape[1]
+    log_resp = -0.5 * (distance - distance.min(axis=1, keepdims=True)) / (width or 1.0)
+    resp = np.exp(log_resp)
+    return np.asarray(resp / resp.sum(axis=1, keepdims=True))

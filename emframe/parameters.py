@@ -1,0 +1,265 @@
+"""Parameters are frozen dataclasses whose fields declare where they live.
+
+    @dataclass(frozen=True)
+    class Rates:
+        rates: Array = parameter(NonNegative(), shape=("d",))  # (K, d)
+
+The leading axis K (components) is understood.  From the declaration alone come validation with
+messages, coordinates (see `emframe.spaces`), the count of free parameters, saving and printing.
+Parameters nest: a field may itself hold parameters, or a tuple of them.
+
+One known case: ``n_free`` of a Poisson mixture's parameters with K rates is K + (K - 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emframe.spaces import Array, Shape, Space
+
+_KEY = "emframe"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a field declares: its space and its shape after the component axis."""
+
+    space: Space
+    shape: tuple[str | int, ...] = ()
+    shared: bool = False  # one value for all components, repeated along K
+    per_component: bool = True  # whether the axis K leads
+
+    def axes(self) -> tuple[str | int, ...]:
+        """The names of all axes, K included."""
+        return ("K", *self.shape) if self.per_component else self.shape
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One declared array inside a nest of parameters."""
+
+    path: str  # "components.means"
+    declared: Declared
+    value: Array
+
+    @property
+    def free_value(self) -> Array:
+        """The part of the array that is free to vary: one component's, where all share it."""
+        return self.value[:1] if self.declared.shared else self.value
+
+    @property
+    def free_shape(self) -> Shape:
+        """Shape of `free_value`."""
+        shape = self.value.shape
+        return (1, *shape[1:]) if self.declared.shared else shape
+
+
+def parameter(
+    space: Space,
+    shape: tuple[str | int, ...] | str | int = (),
+    *,
+    shared: bool = False,
+    per_component: bool = True,
+) -> Any:
+    """A dataclass field that holds an array in `space`, with the component axis K leading.
+
+    Parameters
+    ----------
+    space : where each value lives.
+    shape : axes after K; ``"d"`` stands for the number of columns of the data.
+    shared : all components have the same value, counted once (a tied covariance).
+    per_component : False for an array without the axis K.
+    """
+    axes = (shape,) if isinstance(shape, (str, int)) else tuple(shape)
+    return dataclasses.field(metadata={_KEY: Declared(space, axes, shared, per_component)})
+
+
+def declarations(kind: type) -> dict[str, Declared]:
+    """The declared fields of a parameter dataclass, in order."""
+    if not dataclasses.is_dataclass(kind):
+        raise TypeError(
+            f"{kind.__name__} has to be a frozen dataclass with fields made by emframe.parameter"
+        )
+    return {
+        field.name: field.metadata[_KEY]
+        for field in dataclasses.fields(kind)
+        if _KEY in field.metadata
+    }
+
+
+def leaves(params: Any, prefix: str = "") -> Iterator[Leaf]:
+    """Every declared array of a nest of parameters, in a fixed order."""
+    if isinstance(params, tuple):
+        for index, item in enumerate(params):
+            yield from leaves(item, f"{prefix}{index}.")
+        return
+    declared = declarations(type(params))
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if field.name in declared:
+            yield Leaf(prefix + field.name, declared[field.name], value)
+        else:
+            yield from leaves(value, f"{prefix}{field.name}.")
+
+
+def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> Any:
+    """The same nest with each array replaced by ``change(leaf)``, visited in order of `leaves`."""
+    if isinstance(params, tuple):
+        return tuple(rebuild(item, change, f"{prefix}{i}.") for i, item in enumerate(params))
+    declared = declarations(type(params))
+    changed = {}
+    for field in dataclasses.fields(params):
+        value, path = getattr(params, field.name), prefix + field.name
+        if field.name in declared:
+            changed[field.name] = change(Leaf(path, declared[field.name], value))
+        else:
+            changed[field.name] = rebuild(value, change, f"{path}.")
+    return type(params)(**changed)
+
+
+def frozen(params: Any) -> Any:
+    """The same parameters as read-only float arrays."""
+
+    def freeze(leaf: Leaf) -> Array:
+        array = np.asarray(leaf.value, dtype=float).view()
+        array.flags.writeable = False
+        return array
+
+    return rebuild(params, freeze)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two nests of parameters hold the same numbers."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return all(a.path == b.path and np.array_equal(a.value, b.value) for a, b in pairs)
+
+
+def keep(which: Any, previous: Any, params: Any) -> Any:
+    """`params` with the components in the mask `which` taken from `previous`."""
+    old = {leaf.path: leaf.value for leaf in leaves(previous)}
+
+    def choose(leaf: Leaf) -> Array:
+        mask = np.reshape(which, (-1, *[1] * (np.ndim(leaf.value) - 1)))
+        return np.where(mask, old[leaf.path], leaf.value)
+
+    return rebuild(params, choose)
+
+
+def n_free(params: Any) -> int:
+    """Number of free parameters: what AIC and BIC count."""
+    return sum(leaf.declared.space.n_free(leaf.free_shape) for leaf in leaves(params))
+
+
+def to_vector(params: Any) -> Array:
+    """Coordinates of all arrays, end to end."""
+    parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in leaves(params)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def from_vector(like: Any, vector: Array) -> Any:
+    """Parameters of the same form as `like` at the given coordinates; inverse of `to_vector`."""
+    used = 0
+
+    def take(leaf: Leaf) -> Array:
+        nonlocal used
+        space, shape = leaf.declared.space, leaf.free_shape
+        size = space.n_coordinates(shape)
+        values = space.point(vector[used : used + size], shape)
+        used += size
+        return np.broadcast_to(values, leaf.value.shape)
+
+    params = rebuild(like, take)
+    if used != len(vector):
+        raise ValueError(f"`vector` has {len(vector)} coordinates; these parameters take {used}.")
+    return params
+
+
+def problem(params: Any, dims: Mapping[str, int]) -> str | None:
+    """What is wrong with parameters for these dimensions (``{"K": 3, "d": 2}``), or None."""
+    for leaf in leaves(params):
+        declared, value = leaf.declared, np.asarray(leaf.value)
+        expected = tuple(
+            dims.get(axis, -1) if isinstance(axis, str) else axis for axis in declared.axes()
+        )
+        if value.dtype.kind not in "fiub":
+            return f"`{leaf.path}` has dtype {value.dtype}; pass real numbers"
+        if len(value.shape) != len(expected) or any(
+            want not in (-1, have) for want, have in zip(expected, value.shape, strict=True)
+        ):
+            names = ", ".join(str(axis) for axis in declared.axes())
+            wanted = ", ".join("any" if n < 0 else str(n) for n in expected)
+            return f"`{leaf.path}` has shape {value.shape}; expected ({names}) = ({wanted})"
+        outside = ~np.atleast_1d(declared.space.contains(value.astype(float)))
+        if outside.any():
+            first = np.unravel_index(int(outside.argmax()), outside.shape)
+            entry = value[first] if value.ndim else value
+            where = ", ".join(str(int(i)) for i in first)
+            return (
+                f"`{leaf.path}[{where}]` is {np.array2string(np.asarray(entry), precision=6)}; "
+                f"expected {declared.space.words}"
+            )
+        if declared.shared and not (value == value[:1]).all():
+            return f"`{leaf.path}` differs between components; it is one value shared by all"
+    return None
+
+
+def build(kind: type, values: Mapping[str, Any]) -> Any:
+    """Parameters of a dataclass from a mapping of array-likes by field name, copied and frozen.
+
+    Raises TypeError where names are missing or not known.
+    """
+    names = list(declarations(kind))
+    missing, unknown = set(names) - set(values), set(values) - set(names)
+    if missing or unknown:
+        raise TypeError(
+            f"{kind.__name__} takes {', '.join(names)}; "
+            + "; ".join(
+                f"{what}: {', '.join(sorted(which))}"
+                for what, which in (("missing", missing), ("not known", unknown))
+                if which
+            )
+        )
+    return frozen(kind(**{name: np.array(values[name], dtype=float) for name in names}))
+
+
+def template(kind: type, dims: Mapping[str, int]) -> Any:
+    """Parameters of the right shapes, all at the origin of the coordinates."""
+    values = {}
+    for name, declared in declarations(kind).items():
+        shape = tuple(dims[axis] if isinstance(axis, str) else axis for axis in declared.axes())
+        leaf = Leaf(name, declared, np.broadcast_to(0.0, shape))
+        origin = np.zeros(declared.space.n_coordinates(leaf.free_shape))
+        values[name] = np.broadcast_to(declared.space.point(origin, leaf.free_shape), shape)
+    return kind(**values)
+
+
+def n_columns_free(kind: type) -> bool:
+    """Whether the family takes any number of columns: some field has the axis ``"d"``."""
+    return any("d" in declared.shape for declared in declarations(kind).values())
+
+
+def to_mapping(params: Any) -> dict[str, Array]:
+    """All arrays by path, for files and frames."""
+    return {leaf.path: np.asarray(leaf.value) for leaf in leaves(params)}
+
+
+def nested(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Undo the paths of `to_mapping`: ``{"a.b": x}`` becomes ``{"a": {"b": x}}``."""
+    tree: dict[str, Any] = {}
+    for path, array in arrays.items():
+        *parents, name = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = array
+    return tree
+

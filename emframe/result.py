@@ -1,0 +1,163 @@
+"""What a fit returns: parameters, how they were reached, and what can be asked of them.
+
+All log-likelihoods are in nats, summed over rows times their weights, every constant kept.
+Criteria are -2 log-likelihood plus a penalty, so lower is better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.core import Status
+from emframe.models import Model
+from emframe.models.starts import one_hot
+from emframe.parameters import n_free
+from emframe.spaces import Array
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start and its end."""
+
+    index: int
+    kind: str  # "k-means++", "rows", ...
+    status: Status
+    objective: float  # nan where the start had no finite one
+    log_likelihood: float
+    n_iter: int  # E-steps
+    message: str
+    spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model.  See `emframe.fit`."""
+
+    model: Model
+    params: Any
+    status: Status
+    message: str  # what the status means for this fit, and the remedy
+    log_likelihood: float  # nats, sum over rows times weights
+    objective: float  # log_likelihood plus the log prior where there is one
+    entropy: float  # of the posterior of z, sum over rows times weights
+    classification_uncertainty: float  # -sum of log max_k p(z_k | x)
+    trace: Array  # (n_steps,) objective after each accepted step; never decreases
+    gains: Array  # (n_steps, 2) gain in Q and in entropy of each step; nan at the start
+    remaining: float  # estimated gain still ahead at the end, nats
+    n_iter: int  # E-steps over the whole data, all starts included
+    n_rows: float  # total weight
+    columns: tuple[str, ...]
+    prior: Any
+    best: int  # index of the start that won
+    starts: tuple[Start, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimated remaining gain is below tol."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def log_prior(self) -> float:
+        """Log density of the prior at the parameters; 0 without one."""
+        return self.objective - self.log_likelihood
+
+    @property
+    def spurious(self) -> str:
+        """Why this optimum looks like an artefact of an unbounded likelihood; empty if not."""
+        return self.starts[self.best].spurious
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        return n_free(self.params)
+
+    @property
+    def aic(self) -> float:
+        """-2 log-likelihood + 2 parameters (Akaike 1974)."""
+        return -2.0 * self.log_likelihood + 2.0 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """-2 log-likelihood + parameters x log rows (Schwarz 1978)."""
+        return -2.0 * self.log_likelihood + self.n_parameters * log(self.n_rows)
+
+    @property
+    def icl(self) -> float:
+        """BIC + 2 x classification uncertainty (Biernacki, Celeux and Govaert 2000)."""
+        return self.bic + 2.0 * self.classification_uncertainty
+
+    # ---- questions about rows
+
+    def score_samples(self, X: Any) -> Array:
+        """Log density of each row, (n,), nats."""
+        return self._posterior(X)[0]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Responsibilities p(z | x), (n, K); rows sum to 1."""
+        return self._posterior(X)[1]
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """The most probable component of each row, (n,)."""
+        return np.asarray(self.predict_proba(X).argmax(axis=1))
+
+    def complete_log_likelihood(self, X: Any, z: Any) -> float:
+        """Sum over rows of log p(x, z | params), nats, for known z.
+
+        Parameters
+        ----------
+        X : (n, d) rows.
+        z : (n, K) one-hot rows, or integer labels (n,).
+        """
+        density, resp = self._posterior(X)
+        values = np.asarray(z)
+        hot = one_hot(values, resp.shape[1]) if values.ndim == 1 else values
+        if hot.shape != resp.shape or not ((hot == 0) | (hot == 1)).all():
+            raise ValueError(
+                f"`z` has shape {values.shape}; pass one-hot rows {resp.shape} or labels "
+                f"({len(resp)},)."
+            )
+        if not (hot.sum(axis=1) == 1).all():
+            raise ValueError("each row of a one-hot `z` has exactly one 1.")
+        with np.errstate(divide="ignore"):
+            return float((density + np.log(resp[hot == 1])).sum())
+
+    def sample(
+        self, n: int, rng: Any = None, *, labels: bool = False
+    ) -> tuple[Array, NDArray[Any]]:
+        """Draw n rows and their latent z: first z by the weights, then x from its component.
+
+        Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
+        """
+        if n < 0:
+            raise ValueError(f"`n` is {n}; pass 0 or above.")
+        rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
+        return rows, drawn if labels else one_hot(drawn, len(self.params.weights))
+
+    def _posterior(self, X: Any) -> tuple[Array, Array]:
+        rows = self.model.rows(X, columns=self.columns)
+        return self.model.posterior(self.params, rows.x)
+
+    # ---- keeping
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit to a file that `emframe.load` reads; no pickle, no code."""
+        from emframe.saving import save
+
+        save(self, path)
+
+    def __str__(self) -> str:
+        from emframe.report import summary
+
+        return summary(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Fit: {self.model.title()}, log_likelihood={self.log_likelihood:.6f}, "
+            f"{self.status.value}>"
+        )

@@ -1,0 +1,195 @@
+"""Saved fits: a zip of one JSON document and plain npy arrays.
+
+Reading one executes no code: arrays are read with pickle forbidden, families are looked up among
+the installed plugins by name, and their settings are plain JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Status
+from emframe.families import Family
+from emframe.host import families, name_of
+from emframe.host import family as named_family
+from emframe.models import Mixture
+from emframe.parameters import nested, problem, to_mapping
+from emframe.result import Fit, Start
+from emframe.spaces import Array
+
+FORMAT = 1
+_DOCUMENT = "fit.json"
+_NUMBERS = (
+    "log_likelihood",
+    "objective",
+    "entropy",
+    "classification_uncertainty",
+    "remaining",
+    "n_rows",
+)
+
+
+def save(fit: Fit, path: str | Path) -> None:
+    """Write a fit; the file appears whole or not at all.
+
+    Raises ValueError where the model or its prior cannot be told in JSON.
+    """
+    document = {
+        "emframe": FORMAT,
+        "model": fit.model.describe(),
+        "status": fit.status.value,
+        "message": fit.message,
+        "numbers": {name: _out(getattr(fit, name)) for name in _NUMBERS},
+        "n_iter": fit.n_iter,
+        "columns": list(fit.columns),
+        "prior": fit.prior,
+        "best": fit.best,
+        "starts": [
+            {
+                **dataclasses.asdict(start),
+                "status": start.status.value,
+                "objective": _out(start.objective),
+                "log_likelihood": _out(start.log_likelihood),
+            }
+            for start in fit.starts
+        ],
+    }
+    try:
+        text = json.dumps(document, indent=1, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"this fit cannot be saved without code: {error}") from error
+    arrays = {f"params/{name}": array for name, array in to_mapping(fit.params).items()}
+    arrays |= {"trace": fit.trace, "gains": fit.gains}
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent or ".", prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(_DOCUMENT, text)
+            for name, array in arrays.items():
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+                archive.writestr(f"{name}.npy", buffer.getvalue())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(path: str | Path, *, family: Family | None = None) -> Fit:
+    """Read a saved fit.  Executes no code from the file.
+
+    Parameters
+    ----------
+    path : file written by ``fit.save``.
+    family : the family object, for a fit whose family is no installed plugin.
+
+    Raises
+    ------
+    FileNotFoundError : where there is no such file.
+    ValueError : for a file that is no saved fit, is damaged, or is of a later format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(archive.read(_DOCUMENT))
+            arrays = {
+                name.removesuffix(".npy"): _read(archive, name)
+                for name in archive.namelist()
+                if name.endswith(".npy")
+            }
+    except FileNotFoundError:
+        raise
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not a saved fit, or is damaged: {error}") from error
+    found = document.get("emframe") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise ValueError(
+            f"{path} has format {found!r}; this emframe reads format {FORMAT}. Update emframe."
+        )
+    try:
+        return _rebuild(document, arrays, family)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family | None) -> Fit:
+    model = _model(document["model"], family)
+    prefix = "params/"
+    flat = {
+        name.removeprefix(prefix): value
+        for name, value in arrays.items()
+        if name.startswith(prefix)
+    }
+    params = model.build(nested(flat))
+    wrong = problem(params, {"K": model.n_components, "d": len(document["columns"])})
+    if wrong:
+        raise ValueError(f"the saved parameters are not valid: {wrong}")
+    starts = tuple(
+        Start(
+            **{
+                **start,
+                "status": Status(start["status"]),
+                "objective": _in(start["objective"]),
+                "log_likelihood": _in(start["log_likelihood"]),
+            }
+        )
+        for start in document["starts"]
+    )
+    return Fit(
+        model=model,
+        params=params,
+        status=Status(document["status"]),
+        message=str(document["message"]),
+        trace=arrays["trace"],
+        gains=arrays["gains"],
+        n_iter=int(document["n_iter"]),
+        columns=tuple(document["columns"]),
+        prior=document["prior"],
+        best=int(document["best"]),
+        starts=starts,
+        **{name: _in(document["numbers"][name]) for name in _NUMBERS},
+    )
+
+
+def _model(description: dict[str, Any], family: Family | None) -> Mixture:
+    if description["model"] != "mixture":
+        raise ValueError(f"unknown model {description['model']!r}")
+    parts: list[Family] = []
+    for part in description["families"]:
+        if family is not None and name_of(family) == part:
+            parts.append(family)
+        elif part["name"] in families():
+            parts.append(named_family(part["name"], **part["options"]))
+        else:
+            raise ValueError(
+                f"the family {part['name']!r} is no installed plugin; pass the object: "
+                "emframe.load(path, family=...)"
+            )
+    sizes = [int(size) for size in description["n_components"]]
+    return Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> Array:
+    with archive.open(name) as file:
+        array = np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} holds {array.dtype}, not real numbers")
+    return np.asarray(array)
+
+
+def _out(number: float) -> float | str:
+    """JSON has no nan and no inf; they are written as words."""
+    return float(number) if math.isfinite(number) else repr(float(number))
+
+
+def _in(number: float | str) -> float:
+    return float(number)

@@ -1,0 +1,269 @@
+"""Where parameters and data live.
+
+A space says which values belong to it, in words for messages, and gives coordinates: a map from
+flat real vectors onto the space and back.  The coordinates are those that steady the variance of
+the usual estimates (a rate by its root, a probability by its angle, a simplex by the sphere, a
+covariance by its log-Cholesky factor), so a quasi-Newton step or a difference quotient is equally
+meaningful everywhere.  Every real vector is mapped into the space, and every value has finite
+coordinates, those on the boundary of a closed space included.
+
+One known case: ``UnitInterval().point(angle)`` is ``sin(angle) ** 2``, the arcsine transform of
+Bartlett (1947, Biometrics 3, 39).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Shape = tuple[int, ...]
+
+
+class Space:
+    """Base of all spaces.  A new one states `words`, `contains`, `coordinates` and `point`.
+
+    ``n_event_axes`` trailing axes of an array make up one value (0: each entry is a value).
+    """
+
+    words = "values"
+    n_event_axes = 0
+    discrete = False
+    bounded = False
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Whether each value belongs: an array without the event axes."""
+        raise NotImplementedError
+
+    def coordinates(self, values: Array) -> Array:
+        """A flat real vector that `point` maps back to `values`."""
+        raise NotImplementedError
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        """The values of the given shape at these coordinates; any real vector will do."""
+        raise NotImplementedError
+
+    def n_coordinates(self, shape: Shape) -> int:
+        """Length of the coordinate vector of values of this shape."""
+        return prod(shape)
+
+    def n_free(self, shape: Shape) -> int:
+        """Number of free parameters (dimensions of the space) for values of this shape."""
+        return self.n_coordinates(shape)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class _Elementwise(Space):
+    """A space of single numbers: subclasses map an array of reals of the same shape."""
+
+    def forward(self, values: Array) -> Array:
+        raise NotImplementedError
+
+    def backward(self, reals: Array) -> Array:
+        raise NotImplementedError
+
+    def coordinates(self, values: Array) -> Array:
+        return np.asarray(self.forward(np.asarray(values, dtype=float)), dtype=float).ravel()
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        return np.asarray(self.backward(np.reshape(vector, shape)), dtype=float)
+
+
+class Real(_Elementwise):
+    """The real line."""
+
+    words = "finite real numbers"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values)
+
+    def forward(self, values: Array) -> Array:
+        return values
+
+    def backward(self, reals: Array) -> Array:
+        return reals
+
+
+class Positive(_Elementwise):
+    """The open half line (0, inf), by its logarithm."""
+
+    words = "finite numbers above 0"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values > 0)
+
+    def forward(self, values: Array) -> Array:
+        return np.log(values)
+
+    def backward(self, reals: Array) -> Array:
+        return np.exp(reals)
+
+
+class NonNegative(_Elementwise):
+    """The closed half line [0, inf), by its square root (steady for rates)."""
+
+    words = "finite numbers, 0 or above"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values >= 0)
+
+    def forward(self, values: Array) -> Array:
+        return np.sqrt(values)
+
+    def backward(self, reals: Array) -> Array:
+        return np.square(reals)
+
+
+class UnitInterval(_Elementwise):
+    """The closed interval [0, 1], by the angle (steady for probabilities)."""
+
+    words = "numbers from 0 to 1"
+    bounded = True
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return (values >= 0) & (values <= 1)
+
+    def forward(self, values: Array) -> Array:
+        return np.arcsin(np.sqrt(values))
+
+    def backward(self, reals: Array) -> Array:
+        return np.square(np.sin(reals))
+
+
+class NonNegativeInteger(_Elementwise):
+    """Counts 0, 1, 2, ...; a space of data."""
+
+    words = "whole numbers, 0 or above"
+    discrete = True
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
+
+    def forward(self, values: Array) -> Array:
+        return np.sqrt(values)
+
+    def backward(self, reals: Array) -> Array:
+        return np.rint(np.square(reals))
+
+
+class Binary(_Elementwise):
+    """0 or 1; a space of data."""
+
+    words = "0 or 1"
+    discrete = True
+    bounded = True
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return (values == 0) | (values == 1)
+
+    def forward(self, values: Array) -> Array:
+        return values - 0.5
+
+    def backward(self, reals: Array) -> Array:
+        return (reals > 0).astype(float)
+
+
+class Simplex(Space):
+    """Probability vectors along the last axis, by the sphere: w = v**2 / sum(v**2).
+
+    The radius is redundant, so there is one coordinate more than free parameters.
+    """
+
+    words = "probabilities that sum to 1"
+    n_event_axes = 1
+    bounded = True
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        total = values.sum(axis=-1)
+        ulps = 8 * np.finfo(float).eps * values.shape[-1]  # rounding of the division and the sum
+        return np.asarray((values >= 0).all(axis=-1) & (np.abs(total - 1) <= ulps))
+
+    def coordinates(self, values: Array) -> Array:
+        return np.sqrt(values).ravel()
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        reals = np.reshape(vector, shape)
+        reals = np.where((reals == 0).all(axis=-1, keepdims=True), 1.0, reals)
+        squares = np.square(reals / np.abs(reals).max(axis=-1, keepdims=True))
+        return np.asarray(squares / squares.sum(axis=-1, keepdims=True))
+
+    def n_free(self, shape: Shape) -> int:
+        return prod(shape[:-1]) * (shape[-1] - 1)
+
+
+@dataclass(frozen=True, repr=False)
+class PositiveDefinite(Space):
+    """Symmetric positive definite matrices, by the Cholesky factor with a log diagonal.
+
+    ``structure`` restricts them: "full", "diagonal", or "spherical" (one variance for all
+    columns).  The matrices are stored whole whatever the structure.
+    """
+
+    structure: str = "full"
+    n_event_axes = 2
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        kind = {"full": "", "diagonal": "diagonal ", "spherical": "spherical "}[self.structure]
+        return f"{kind}symmetric positive definite matrices"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        batch = values.shape[:-2]
+        flat = values.reshape((-1, *values.shape[-2:]))
+        return np.array([self._holds(matrix) for matrix in flat], dtype=bool).reshape(batch)
+
+    def _holds(self, matrix: Array) -> bool:
+        diagonal = np.diagonal(matrix)
+        if not (np.isfinite(matrix).all() and (diagonal > 0).all()):
+            return False
+        if self.structure != "full":
+            plain = np.array_equal(matrix, np.diag(diagonal))
+            return plain and (self.structure == "diagonal" or bool(np.ptp(diagonal) == 0))
+        # Scaling to a correlation matrix makes the test independent of the columns' units.
+        scale = np.sqrt(diagonal)
+        correlation = matrix / scale / scale[:, None]
+        rounding = 8 * np.finfo(float).eps * len(matrix)
+        symmetric = bool((np.abs(correlation - correlation.T) <= rounding).all())
+        return symmetric and bool(np.linalg.eigvalsh(correlation)[0] > 0)
+
+    def coordinates(self, values: Array) -> Array:
+        if self.structure == "full":
+            rows, columns = np.tril_indices(values.shape[-1])
+            factor = np.linalg.cholesky(values)
+            entries = factor[..., rows, columns]
+            on_diagonal = rows == columns
+            entries[..., on_diagonal] = np.log(entries[..., on_diagonal])
+            return np.asarray(entries.ravel())
+        variances = np.diagonal(values, axis1=-2, axis2=-1)
+        if self.structure == "spherical":
+            variances = variances[..., :1]
+        return np.asarray(0.5 * np.log(variances).ravel())
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        *batch, d, _ = shape
+        if self.structure == "full":
+            rows, columns = np.tril_indices(d)
+            entries = np.reshape(vector, (*batch, len(rows)))
+            on_diagonal = rows == columns
+            entries = np.where(on_diagonal, np.exp(np.where(on_diagonal, entries, 0.0)), entries)
+            factor = np.zeros(shape)
+            factor[..., rows, columns] = entries
+            return np.asarray(factor @ np.swapaxes(factor, -1, -2))
+        variances = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
+        return np.asarray(np.broadcast_to(variances, (*batch, d))[..., None] * np.eye(d))
+
+    def n_coordinates(self, shape: Shape) -> int:
+        *batch, d, _ = shape
+        per_matrix = {"full": d * (d + 1) // 2, "diagonal": d, "spherical": 1}[self.structure]
+        return prod(batch) * per_matrix
+
+    def __repr__(self) -> str:
+        return f"PositiveDefinite({self.structure!r})"
+
+

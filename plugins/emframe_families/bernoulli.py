@@ -1,0 +1,66 @@
+"""Bernoulli columns: binary items, independent given the component (latent class analysis).
+
+    log f(x | probs) = sum_j x_j log p_j + (1 - x_j) log(1 - p_j)
+
+Told as an exponential family with one statistic per answer, x and 1 - x, and no log-partition:
+so probabilities of exactly 0 and 1, common at the maximum of such models, need no special case.
+
+One known case: the probability of a single component is the share of ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import betaln
+
+from emframe import Binary, ConjugatePrior, ExponentialFamily, UnitInterval, parameter
+from emframe.families import Moments
+from emframe.spaces import Array
+
+
+@dataclass(frozen=True)
+class BernoulliParameters:
+    """Probability of a 1 in each column of each component."""
+
+    probs: Array = parameter(UnitInterval(), shape="d")  # (K, d)
+
+
+@dataclass(frozen=True)
+class Bernoulli(ExponentialFamily):
+    """Any number of independent binary columns."""
+
+    name = "bernoulli"
+    parameters = BernoulliParameters
+    support = Binary()
+
+    def statistics(self, x: Array) -> Array:
+        return np.concatenate([x, 1.0 - x], axis=1)
+
+    def natural(self, params: BernoulliParameters) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.concatenate([np.log(params.probs), np.log1p(-params.probs)], axis=1)
+
+    def log_partition(self, params: BernoulliParameters) -> Array:
+        return np.zeros(len(params.probs))
+
+    def from_mean(self, mean: Array) -> BernoulliParameters:
+        ones, zeros = np.split(mean, 2, axis=1)
+        return BernoulliParameters(ones / (ones + zeros))
+
+    def sample(self, params: BernoulliParameters, labels: Any, rng: np.random.Generator) -> Array:
+        probs = params.probs[labels]
+        return (rng.random(probs.shape) < probs).astype(float)
+
+    def conjugate_prior(
+        self, prior: Any, x: Array, weights: Array, k: int
+    ) -> ConjugatePrior[Moments]:
+        """``"weak"``: independent beta densities worth one row, with the data's shares as mode."""
+        if prior != "weak":
+            return super().conjugate_prior(prior, x, weights, k)
+        share = np.broadcast_to(np.average(x, axis=0, weights=weights), (k, x.shape[1]))
+        # No log-partition, so the count of the pseudo-rows enters nowhere but the mean's scale.
+        statistics = Moments(np.concatenate([share, 1.0 - share], axis=1), np.ones(k), 0.0)
+        return ConjugatePrior(statistics, -float(betaln(1.0 + share, 2.0 - share).sum()))

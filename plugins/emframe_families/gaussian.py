@@ -1,0 +1,340 @@
+"""Gaussian rows with covariance full, diag, spherical or tied.
+
+    log f(x | mu, Sigma) = -1/2 [ d log(2 pi) + log|Sigma| + (x - mu)' Sigma^-1 (x - mu) ]
+
+The statistics are each component's count, mean and scatter about that mean; two sets merge by the
+update of Chan, Golub and LeVeque (1983, Am. Statist. 37, 242), so nothing is lost when the data
+lie far from the origin.  All factorisations are of correlation matrices, with the columns' units
+taken out.
+
+One known case: a single component has the sample mean and the covariance with divisor n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log, pi
+from typing import Any
+
+import numpy as np
+from scipy.special import multigammaln
+
+from emframe import ConjugatePrior, Family, PositiveDefinite, Real, parameter
+from emframe.core import Degenerate
+from emframe.parameters import keep
+from emframe.spaces import Array
+
+EPS = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class FullParameters:
+    """Each component has a covariance of its own."""
+
+    means: Array = parameter(Real(), shape="d")  # (K, d)
+    covariances: Array = parameter(PositiveDefinite(), shape=("d", "d"))  # (K, d, d)
+
+
+@dataclass(frozen=True)
+class DiagonalParameters:
+    """Each component has a variance for each column."""
+
+    means: Array = parameter(Real(), shape="d")  # (K, d)
+    covariances: Array = parameter(PositiveDefinite("diagonal"), shape=("d", "d"))  # (K, d, d)
+
+
+@dataclass(frozen=True)
+class SphericalParameters:
+    """Each component has one variance for all columns."""
+
+    means: Array = parameter(Real(), shape="d")  # (K, d)
+    covariances: Array = parameter(PositiveDefinite("spherical"), shape=("d", "d"))  # (K, d, d)
+
+
+@dataclass(frozen=True)
+class TiedParameters:
+    """All components share one covariance."""
+
+    means: Array = parameter(Real(), shape="d")  # (K, d)
+    covariances: Array = parameter(PositiveDefinite(), shape=("d", "d"), shared=True)  # (K, d, d)
+
+
+_PARAMETERS: dict[str, type] = {
+    "full": FullParameters,
+    "diag": DiagonalParameters,
+    "spherical": SphericalParameters,
+    "tied": TiedParameters,
+}
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Counts, means and scatter about them; they merge by `+`.
+
+    `dof` is the count that divides the scatter.  It differs from `counts` only in the pseudo-data
+    of a prior, which may know more of the covariance than of the mean.
+    """
+
+    counts: Array  # (K,)
+    means: Array  # (K, d)
+    scatter: Array  # (K, d, d); its diagonal alone, (K, d), for diag and spherical
+    dof: Array  # (K,)
+
+    def __add__(self, other: Scatter) -> Scatter:
+        counts = self.counts + other.counts
+        share = np.divide(other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
+        shift = other.means - self.means
+        between = (self.counts * share)[:, None] * shift
+        spread = (
+            between * shift
+            if self.scatter.ndim == 2
+            else between[:, :, None] * shift[:, None, :]
+        )
+        return Scatter(
+            counts,
+            self.means + share[:, None] * shift,
+            self.scatter + other.scatter + spread,
+            self.dof + other.dof,
+        )
+
+
+@dataclass(frozen=True)
+class Gaussian(Family):
+    """Any number of real columns, jointly normal within each component.
+
+    Parameters
+    ----------
+    covariance : "full", "diag", "spherical" or "tied" (mclust's VVV, VVI, VII and EEE).
+    """
+
+    covariance: str = "full"
+
+    name = "gaussian"
+    support = Real()
+
+    def __post_init__(self) -> None:
+        if self.covariance not in _PARAMETERS:
+            raise ValueError(
+                f"`covariance` is {self.covariance!r}; expected one of {', '.join(_PARAMETERS)}."
+            )
+
+    @property
+    def parameters(self) -> type:
+        return _PARAMETERS[self.covariance]
+
+    @property
+    def _diagonal(self) -> bool:
+        return self.covariance in {"diag", "spherical"}
+
+    # ---- E
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        whiten, log_det = _whitening(params.covariances, self._diagonal)
+        centred = x - params.means[:, None, :]  # (K, n, d)
+        white = centred * whiten[:, None, :] if self._diagonal else centred @ _t(whiten)
+        distance = np.einsum("knd,knd->nk", white, white)
+        return -0.5 * (x.shape[1] * log(2 * pi) + log_det + distance)
+
+    def accumulate(self, x: Array, resp: Array) -> Scatter:
+        counts = resp.sum(axis=0)
+        safe = np.where(counts > 0, counts, 1.0)[:, None]
+        # A first centring keeps the digits of the means when the data lie far from the origin.
+        middle = x.mean(axis=0)
+        means = middle + (resp.T @ (x - middle)) / safe
+        centred = x - means[:, None, :]  # (K, n, d)
+        weighted = centred * resp.T[:, :, None]
+        scatter = (
+            np.einsum("knd,knd->kd", weighted, centred)
+            if self._diagonal
+            else _t(weighted) @ centred
+        )
+        return Scatter(counts, means, scatter, counts)
+
+    # ---- M
+
+    def expected(self, statistics: Scatter, params: Any) -> float:
+        whiten, log_det = _whitening(params.covariances, self._diagonal)
+        shift = statistics.means - params.means
+        if self._diagonal:
+            about = statistics.scatter + statistics.counts[:, None] * shift**2
+            distance = (about * whiten**2).sum(axis=1)
+        else:
+            within = ((whiten @ statistics.scatter) * whiten).sum(axis=(1, 2))
+            off = (whiten @ shift[:, :, None])[:, :, 0]
+            distance = within + statistics.counts * (off**2).sum(axis=1)
+        d = params.means.shape[1]
+        return -0.5 * float((statistics.dof * (d * log(2 * pi) + log_det) + distance).sum())
+
+    def m_step(self, statistics: Scatter, previous: Any) -> Any:
+        d = statistics.means.shape[1]
+        # A count so small that its reciprocal overflows holds no row in any useful sense.
+        empty = statistics.counts <= np.finfo(float).tiny
+        dof = np.where(empty, 1.0, statistics.dof)[:, None]
+        if self.covariance == "tied":
+            shared = statistics.scatter.sum(axis=0) / statistics.dof.sum()
+            covariances = np.broadcast_to(shared, statistics.scatter.shape)
+            used = [0]
+        elif self.covariance == "full":
+            covariances = statistics.scatter / dof[:, :, None]
+            covariances = 0.5 * (covariances + _t(covariances))
+            used = [int(k) for k in np.flatnonzero(~empty)]
+        else:
+            variances = statistics.scatter / dof
+            if self.covariance == "spherical":
+                variances = np.broadcast_to(variances.mean(axis=1, keepdims=True), variances.shape)
+            covariances = variances[:, :, None] * np.eye(d)
+            used = [int(k) for k in np.flatnonzero(~empty)]
+        means = statistics.means
+        for k in used:
+            self._refuse_degenerate(k, means, covariances[k])
+        params = self.parameters(means, covariances)
+        if not empty.any():
+            return params
+        if previous is None:
+            raise Degenerate(
+                f"component {int(empty.argmax())} starts without a row", int(empty.argmax())
+            )
+        return keep(empty, previous, params)
+
+    def _refuse_degenerate(self, k: int, means: Array, covariance: Array) -> None:
+        """Raise where the covariance is singular to rounding, in the columns' own units."""
+        sd = np.sqrt(np.diagonal(covariance))
+        reach = np.abs(means if self.covariance == "tied" else means[k : k + 1]).max(axis=0)
+        flat = ~(sd > 16 * EPS * reach)
+        owner = "the shared covariance" if self.covariance == "tied" else f"component {k}"
+        if flat.any():
+            raise Degenerate(
+                f"{owner} has no spread in column {int(flat.argmax())}: it sits on a point", k
+            )
+        if not self._diagonal:
+            correlation = covariance / sd / sd[:, None]
+            if not np.linalg.eigvalsh(correlation)[0] > 8 * EPS * len(sd):
+                raise Degenerate(
+                    f"{owner} is singular: its rows lie in a plane (collinear columns, or too few "
+                    "rows)",
+                    k,
+                )
+
+    # ---- the rest
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        normal = rng.standard_normal((len(labels), params.means.shape[1]))
+        sd = np.sqrt(np.diagonal(params.covariances, axis1=1, axis2=2))
+        correlation = params.covariances / sd[:, :, None] / sd[:, None, :]
+        factor = np.linalg.cholesky(correlation) * sd[:, :, None]
+        return np.asarray(params.means[labels] + np.einsum("nij,nj->ni", factor[labels], normal))
+
+    @property
+    def minimum_rows(self) -> int:
+        return 1 if self.covariance == "tied" else 2
+
+    def conjugate_prior(
+        self, prior: Any, x: Array, weights: Array, k: int
+    ) -> ConjugatePrior[Scatter]:
+        """``"weak"``: the normal-inverse-Wishart default of Fraley and Raftery (2007, section 3.2).
+
+        mean ~ N(data mean, Sigma / 0.01), Sigma ~ inverse-Wishart(d + 2, S / K^(2/d)) with S the
+        covariance of the data; for diag and spherical the inverse gamma density of each variance
+        with the same degrees of freedom and the average variance.  Flat on the weights.
+        """
+        if prior != "weak":
+            return super().conjugate_prior(prior, x, weights, k)
+        d, total = x.shape[1], float(weights.sum())
+        kappa, nu = 0.01, d + 2.0
+        centre = np.average(x, axis=0, weights=weights)
+        centred = x - centre
+        divisor = total - 1.0 if total > 1.0 else total
+        spread = (centred * weights[:, None]).T @ centred / divisor
+        if self._diagonal:
+            scale: Array = np.full(d, np.trace(spread) / d / k ** (2.0 / d))
+            variances = 1 if self.covariance == "spherical" else d
+        else:
+            scale = spread / k ** (2.0 / d)
+            variances = 0
+        return _normal_inverse_wishart(
+            k, centre, kappa, nu, scale, variances, shared=self.covariance == "tied"
+        )
+
+    def irregularities(self, params: Any, statistics: Scatter) -> Mapping[int, str]:
+        """Components on a handful of rows, or a sliver of the space: maxima of no meaning.
+
+        The likelihood of a Gaussian mixture with free covariances is unbounded (Day 1969,
+        Biometrika 56, 463; McLachlan and Peel 2000, section 3.10).  A component is suspect when
+        it holds under 5 % of the rows (3 % with one column) and few of them outright, or when
+        an eigenvalue of its covariance is under 1e-3 of the smallest of the pooled covariance.
+        """
+        k, d = statistics.means.shape
+        if k == 1 or self.covariance == "tied":
+            return {}
+        total = statistics.counts.sum()
+        fewest = min((0.03 if d == 1 else 0.05) * total, 20.0 * (d + 1))
+        pooled = _pooled(statistics)
+        smallest = np.diagonal(pooled).min() if self._diagonal else np.linalg.eigvalsh(pooled)[0]
+        eigenvalues = np.linalg.eigvalsh(params.covariances)[:, 0]
+        reasons = {}
+        for j in range(k):
+            if statistics.counts[j] < fewest:
+                reasons[j] = f"it holds {statistics.counts[j]:.3g} rows of {total:.6g}"
+            elif eigenvalues[j] < 1e-3 * smallest:
+                reasons[j] = "its covariance is a sliver beside that of the data"
+        return reasons
+
+
+def _t(matrices: Array) -> Array:
+    return np.swapaxes(matrices, -1, -2)
+
+
+def _whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
+    """W with W Sigma W' = 1, as (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
+    sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    log_det = 2.0 * np.log(sd).sum(axis=1)
+    if diagonal:
+        return 1.0 / sd, log_det
+    factor = np.linalg.cholesky(covariances / sd[:, :, None] / sd[:, None, :])
+    log_det = log_det + 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    return np.linalg.inv(factor) / sd[:, None, :], log_det
+
+
+def _pooled(statistics: Scatter) -> Array:
+    """Covariance of all rows about their common mean, (d, d)."""
+    total = statistics.counts.sum()
+    off = statistics.means - statistics.counts @ statistics.means / total
+    between = (off * statistics.counts[:, None]).T @ off
+    within = statistics.scatter.sum(axis=0)
+    return (between + (np.diag(within) if within.ndim == 1 else within)) / total
+
+
+def _normal_inverse_wishart(
+    k: int, centre: Array, kappa: float, nu: float, scale: Array, variances: int, shared: bool
+) -> ConjugatePrior[Scatter]:
+    """Pseudo-data whose `expected` is the log density of the prior, up to the constant returned.
+
+    With p = d + 1 for a covariance matrix and p = 2 for each of `variances` separate variances,
+    the exponent of |Sigma| is -(nu + p) / 2 from the covariance and -1/2 from the mean.
+    """
+    d = len(centre)
+    normal = 0.5 * d * log(kappa / (2 * pi))  # the mean's constant
+    if variances == 0:
+        exponent = nu + d + 1.0
+        sign, log_det = np.linalg.slogdet(scale)
+        if sign <= 0:
+            raise Degenerate("the data have collinear columns, so the weak prior is improper")
+        wishart = 0.5 * nu * (log_det - d * log(2.0)) - float(multigammaln(0.5 * nu, d))
+    else:
+        # -(nu / 2 + 1) log variance for each; Scatter gives dof / 2 to each of d log variances.
+        exponent = (nu + 2.0) * variances / d
+        if not (scale > 0).all():
+            raise Degenerate("the data have a constant column, so the weak prior is improper")
+        half = 0.5 * nu
+        each = half * np.log(0.5 * scale[:variances]) - float(multigammaln(half, 1))
+        wishart = float(each.sum())
+        scale = scale * variances / d
+    copies = 1.0 / k if shared else 1.0
+    dof = np.full(k, exponent * copies + 1.0)
+    statistics = Scatter(
+        np.full(k, kappa), np.tile(centre, (k, 1)), np.stack([scale * copies] * k), dof
+    )
+    # `expected` adds -dof d log(2 pi) / 2, which the prior does not have.
+    surplus = 0.5 * d * log(2 * pi) * float(dof.sum())
+    return ConjugatePrior(statistics, surplus + k * normal + wishart * (1 if shared else k))
