@@ -15,12 +15,14 @@ import numpy as np
 
 from emframe.core import (
     EM,
+    Coordinates,
     Callback,
     Degenerate,
     Expectation,
     MaxIterations,
     MaxSeconds,
     Method,
+    QuasiNewton,
     RemainingGain,
     Rule,
     Run,
@@ -33,6 +35,7 @@ from emframe.data import Rows
 from emframe.engines import Serial, block_rows
 from emframe.models import Model
 from emframe.optima import optima
+from emframe.parameters import from_vector, problem, to_vector
 from emframe.result import Fit, Start
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
@@ -264,7 +267,18 @@ def _cap(model: Model, rows: Rows) -> int:
 
 
 def _method(accelerate: bool) -> Method:
-    return EM()
+    return QuasiNewton(Coordinates(to_vector, _from_vector, _gradient)) if accelerate else EM()
+
+
+def _from_vector(like: Any, vector: Any) -> Any:
+    """Parameters at these coordinates; None where rounding puts them outside their spaces."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        params = from_vector(like, vector)
+        return None if problem(params, {}) else params
+
+
+def _gradient(q: Any) -> Any:
+    return q.gradient()
 
 
 def _check_settings(

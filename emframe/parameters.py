@@ -183,6 +183,15 @@ def from_vector(like: Any, vector: Array) -> Any:
     return params
 
 
+def pullback(params: Any, gradient: Any) -> Array:
+    """A gradient as parameters of the same form, turned into one in coordinates."""
+    parts = []
+    for leaf, slope in zip(leaves(params), leaves(gradient), strict=True):
+        along = slope.value.sum(axis=0, keepdims=True) if leaf.declared.shared else slope.value
+        parts.append(leaf.declared.space.pullback(leaf.free_value, along))
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
 def problem(params: Any, dims: Mapping[str, int]) -> str | None:
     """What is wrong with parameters for these dimensions (``{"K": 3, "d": 2}``), or None."""
     for leaf in leaves(params):

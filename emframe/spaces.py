@@ -47,6 +47,23 @@ class Space:
         """The values of the given shape at these coordinates; any real vector will do."""
         raise NotImplementedError
 
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        """A gradient with respect to `values`, as one with respect to their coordinates.
+
+        By central differences of `point`, unless a space knows better.
+        """
+        at = self.coordinates(values)
+        pulled = np.empty_like(at)
+        for j in range(len(at)):
+            step = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = at.copy()
+                moved[j] += sign * step
+                ends.append(float((self.point(moved, values.shape) * gradient).sum()))
+            pulled[j] = (ends[0] - ends[1]) / (2.0 * step)
+        return pulled
+
     def n_coordinates(self, shape: Shape) -> int:
         """Length of the coordinate vector of values of this shape."""
         return prod(shape)
@@ -67,6 +84,13 @@ class _Elementwise(Space):
 
     def backward(self, reals: Array) -> Array:
         raise NotImplementedError
+
+    def slope(self, values: Array) -> Array:
+        """Derivative of `backward`, at the coordinates of `values`."""
+        raise NotImplementedError
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        return np.asarray(self.slope(values) * gradient).ravel()
 
     def coordinates(self, values: Array) -> Array:
         return np.asarray(self.forward(np.asarray(values, dtype=float)), dtype=float).ravel()
@@ -89,6 +113,9 @@ class Real(_Elementwise):
     def backward(self, reals: Array) -> Array:
         return reals
 
+    def slope(self, values: Array) -> Array:
+        return np.ones_like(values)
+
 
 class Positive(_Elementwise):
     """The open half line (0, inf), by its logarithm."""
@@ -103,6 +130,9 @@ class Positive(_Elementwise):
 
     def backward(self, reals: Array) -> Array:
         return np.exp(reals)
+
+    def slope(self, values: Array) -> Array:
+        return values
 
 
 class NonNegative(_Elementwise):
@@ -119,6 +149,9 @@ class NonNegative(_Elementwise):
     def backward(self, reals: Array) -> Array:
         return np.square(reals)
 
+    def slope(self, values: Array) -> Array:
+        return 2.0 * np.sqrt(values)
+
 
 class UnitInterval(_Elementwise):
     """The closed interval [0, 1], by the angle (steady for probabilities)."""
@@ -134,6 +167,9 @@ class UnitInterval(_Elementwise):
 
     def backward(self, reals: Array) -> Array:
         return np.square(np.sin(reals))
+
+    def slope(self, values: Array) -> Array:
+        return 2.0 * np.sqrt(values * (1.0 - values))
 
 
 class NonNegativeInteger(_Elementwise):
@@ -192,6 +228,10 @@ class Simplex(Space):
         reals = np.where((reals == 0).all(axis=-1, keepdims=True), 1.0, reals)
         squares = np.square(reals / np.abs(reals).max(axis=-1, keepdims=True))
         return np.asarray(squares / squares.sum(axis=-1, keepdims=True))
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        mean = (values * gradient).sum(axis=-1, keepdims=True)
+        return np.asarray((2.0 * np.sqrt(values) * (gradient - mean)).ravel())
 
     def n_free(self, shape: Shape) -> int:
         return prod(shape[:-1]) * (shape[-1] - 1)
@@ -257,6 +297,20 @@ class PositiveDefinite(Space):
             return np.asarray(factor @ np.swapaxes(factor, -1, -2))
         variances = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
         return np.asarray(np.broadcast_to(variances, (*batch, d))[..., None] * np.eye(d))
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        if self.structure == "full":
+            rows, columns = np.tril_indices(values.shape[-1])
+            factor = np.linalg.cholesky(values)
+            pulled = (gradient + np.swapaxes(gradient, -1, -2)) @ factor
+            entries = pulled[..., rows, columns]
+            on_diagonal = rows == columns
+            entries[..., on_diagonal] *= factor[..., rows, columns][..., on_diagonal]
+            return np.asarray(entries.ravel())
+        each = 2.0 * np.diagonal(values * gradient, axis1=-2, axis2=-1)
+        if self.structure == "spherical":
+            each = each.sum(axis=-1)
+        return np.asarray(each.ravel())
 
     def n_coordinates(self, shape: Shape) -> int:
         *batch, d, _ = shape

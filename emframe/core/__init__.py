@@ -10,6 +10,7 @@ H is smallest at ``theta = at``, where it is the entropy of the posterior, so ra
 log-likelihood by at least as much.  Nothing here knows what z is, or what the parameters are.
 """
 
+from emframe.core.acceleration import Coordinates, QuasiNewton
 from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
@@ -22,12 +23,14 @@ __all__ = [
     "Breach",
     "Callback",
     "Contract",
+    "Coordinates",
     "Degenerate",
     "Expectation",
     "MaxIterations",
     "MaxSeconds",
     "Method",
     "Move",
+    "QuasiNewton",
     "RemainingGain",
     "Rule",
     "Run",

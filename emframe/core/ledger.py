@@ -46,6 +46,7 @@ class Step(Generic[P]):
     expectation: Expectation[P]
     objective: float  # log-likelihood here, plus the log prior where there is one
     log_prior: float
+    q_at: float  # Q at its own point: objective less entropy, if the books balance
     gain_q: float  # Q(here | previous) - Q(previous | previous); nan at the start
     gain_entropy: float  # KL from the previous posterior to this one; nan at the start
     remaining: float  # the method's estimate of the gain still ahead; inf while unknown
@@ -62,7 +63,9 @@ def open_ledger(q: Expectation[P]) -> Step[P]:
     """The first line, for a start; its books are balanced like any other's."""
     nan = math.nan
     value = q.value(q.at) if math.isfinite(objective(q)) else nan
-    return Step(0, q, objective(q), log_prior(q), nan, nan, math.inf, 1, identity(q, value))
+    return Step(
+        0, q, objective(q), log_prior(q), value, nan, nan, math.inf, 1, identity(q, value)
+    )
 
 
 def enter(previous: Step[P], move: Move[P], contract: Contract) -> Step[P]:
@@ -71,22 +74,23 @@ def enter(previous: Step[P], move: Move[P], contract: Contract) -> Step[P]:
     reached = objective(new)
     breach: Breach | None
     if math.isfinite(reached):
-        at_old, at_new = old.value(old.at), old.value(new.at)
-        gain_q = at_new - at_old
+        gain_q = old.value(new.at) - previous.q_at
         gain_entropy = reached - previous.objective - gain_q
-        breach = identity(new, new.value(new.at)) or (
-            _descent(previous.objective, reached, at_old, gain_q, gain_entropy, move)
+        q_at = new.value(new.at)
+        breach = identity(new, q_at) or (
+            _descent(previous, reached, gain_q, gain_entropy, move)
             if contract.ascends
             else None
         )
     else:
-        gain_q = gain_entropy = math.nan
+        q_at = gain_q = gain_entropy = math.nan
         breach = identity(new, math.nan)
     return Step(
         previous.index + 1,
         new,
         reached,
         log_prior(new),
+        q_at,
         gain_q,
         gain_entropy,
         move.remaining,
@@ -114,13 +118,14 @@ def identity(q: Expectation[Any], value_at: float) -> Breach | None:
 
 
 def _descent(
-    before: float, after: float, q_at: float, gain_q: float, gain_entropy: float, move: Move[Any]
+    previous: Step[Any], after: float, gain_q: float, gain_entropy: float, move: Move[Any]
 ) -> Breach | None:
     """Check that neither column of the ledger, nor their sum, is negative beyond rounding.
 
     An accelerated move answers for the objective alone: it need not raise Q.
     """
-    slack = within(IDENTITY, q_at, before)
+    before = previous.objective
+    slack = within(IDENTITY, previous.q_at, before)
     fell = before - after > within(FALL, before, after)
     if move.is_em and (gain_q < -slack or (fell and gain_q < gain_entropy)):
         return Breach(

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from emframe.core import Contract
-from emframe.parameters import build, n_columns_free
+from emframe.parameters import build, from_vector, n_columns_free, to_vector
 from emframe.spaces import Array, Real, Space
 
 S = TypeVar("S")
@@ -79,6 +79,23 @@ class Family(ABC):
     @abstractmethod
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         """One row drawn from the component that each of the n labels names, (n, d)."""
+
+    def gradient(self, statistics: Any, params: Any) -> Array:
+        """Gradient of `expected` at `params`, in the coordinates of its spaces, (m,).
+
+        By central differences, unless a family knows better.  It steers the acceleration.
+        """
+        at = to_vector(params)
+        slopes = np.empty_like(at)
+        for j in range(len(at)):
+            step = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = at.copy()
+                moved[j] += sign * step
+                ends.append(self.expected(statistics, from_vector(params, moved)))
+            slopes[j] = (ends[0] - ends[1]) / (2.0 * step)
+        return slopes
 
     def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.

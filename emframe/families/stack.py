@@ -94,6 +94,10 @@ class Stack(Family):
         assert rows is not None
         return rows
 
+    def gradient(self, statistics: Sums, params: Any) -> Array:
+        parts = zip(self.families, statistics.parts, params, strict=True)
+        return np.concatenate([family.gradient(part, own) for family, part, own in parts])
+
     def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Sums]:
         parts = [
             family.conjugate_prior(prior, x, weights, size)

@@ -85,6 +85,18 @@ class MixtureExpectation:
         _check_parameters(self.family, params, "m_step")
         return frozen(params)
 
+    def gradient(self) -> Array:
+        """Gradient of `value` at `at`, in the coordinates of the parameters' spaces.
+
+        By Fisher's identity it is also the gradient of the objective.
+        """
+        weights, statistics = self.at.weights, self.statistics
+        if self.prior is not None:
+            statistics = statistics + self.prior.components.statistics
+        share = np.divide(self.counts, weights, out=np.zeros_like(weights), where=weights > 0)
+        picking = Simplex().pullback(weights, share)
+        return np.concatenate([picking, self.family.gradient(statistics, self.at.components)])
+
     def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
         if isinstance(other, MixturePrior):
             if self.prior is not None:

@@ -18,6 +18,7 @@ from scipy.special import betaln
 
 from emframe import Binary, ConjugatePrior, ExponentialFamily, UnitInterval, parameter
 from emframe.families import Moments
+from emframe.parameters import pullback
 from emframe.spaces import Array
 
 
@@ -49,6 +50,13 @@ class Bernoulli(ExponentialFamily):
     def from_mean(self, mean: Array) -> BernoulliParameters:
         ones, zeros = np.split(mean, 2, axis=1)
         return BernoulliParameters(ones / (ones + zeros))
+
+    def gradient(self, statistics: Moments, params: BernoulliParameters) -> Array:
+        probs = params.probs
+        ones, zeros = np.split(statistics.totals, 2, axis=1)
+        up = np.divide(ones, probs, out=np.zeros_like(ones), where=probs > 0)
+        down = np.divide(zeros, 1.0 - probs, out=np.zeros_like(zeros), where=probs < 1)
+        return pullback(params, BernoulliParameters(up - down))
 
     def sample(self, params: BernoulliParameters, labels: Any, rng: np.random.Generator) -> Array:
         probs = params.probs[labels]

@@ -22,7 +22,7 @@ from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, PositiveDefinite, Real, parameter
 from emframe.core import Degenerate
-from emframe.parameters import keep
+from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 
 EPS = float(np.finfo(float).eps)
@@ -216,6 +216,23 @@ class Gaussian(Family):
                     k,
                 )
 
+    def gradient(self, statistics: Scatter, params: Any) -> Array:
+        whiten, _ = _whitening(params.covariances, self._diagonal)
+        shift = statistics.means - params.means
+        counts, dof = statistics.counts[:, None], statistics.dof
+        if self._diagonal:
+            precision = whiten**2
+            along = counts * precision * shift
+            about = statistics.scatter + counts * shift**2
+            spread = 0.5 * (precision**2 * about - dof[:, None] * precision)
+            spread = spread[:, :, None] * np.eye(shift.shape[1])
+        else:
+            precision = _t(whiten) @ whiten
+            along = counts * (precision @ shift[:, :, None])[:, :, 0]
+            about = statistics.scatter + counts[:, :, None] * shift[:, :, None] * shift[:, None, :]
+            spread = 0.5 * (precision @ about @ precision - dof[:, None, None] * precision)
+        return pullback(params, self.parameters(along, spread))
+
     # ---- the rest
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
@@ -291,7 +308,10 @@ def _whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
     log_det = 2.0 * np.log(sd).sum(axis=1)
     if diagonal:
         return 1.0 / sd, log_det
-    factor = np.linalg.cholesky(covariances / sd[:, :, None] / sd[:, None, :])
+    try:
+        factor = np.linalg.cholesky(covariances / sd[:, :, None] / sd[:, None, :])
+    except np.linalg.LinAlgError as error:
+        raise Degenerate("a covariance is singular to rounding") from error
     log_det = log_det + 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     return np.linalg.inv(factor) / sd[:, None, :], log_det
 

@@ -15,6 +15,7 @@ from scipy.special import gammaln
 
 from emframe import ConjugatePrior, ExponentialFamily, NonNegative, NonNegativeInteger, parameter
 from emframe.families import Moments
+from emframe.parameters import pullback
 from emframe.spaces import Array
 
 
@@ -49,6 +50,11 @@ class Poisson(ExponentialFamily):
 
     def from_mean(self, mean: Array) -> PoissonParameters:
         return PoissonParameters(mean)
+
+    def gradient(self, statistics: Moments, params: PoissonParameters) -> Array:
+        rates, totals = params.rates, statistics.totals
+        share = np.divide(totals, rates, out=np.zeros_like(totals), where=rates > 0)
+        return pullback(params, PoissonParameters(share - statistics.counts[:, None]))
 
     def log_base(self, x: Array) -> Array:
         return -np.asarray(gammaln(x + 1).sum(axis=1))

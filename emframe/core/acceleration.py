@@ -1,0 +1,186 @@
+"""EM as the preconditioner of a quasi-Newton ascent.
+
+At a point x, in unconstrained coordinates, one E-step gives three things without another pass over
+the data: the gradient g of Q, which by Fisher's identity is that of the objective; the EM step
+f = M(x) - x; and g . f / 2, about what that step will gain.  EM is itself a preconditioned gradient
+ascent, f = P g (Xu and Jordan 1996, Neural Computation 8, 129; Salakhutdinov, Roweis and
+Ghahramani 2003), and P is an excellent preconditioner.  So limited-memory BFGS is run with P as its
+initial inverse Hessian: each pair (s, y) of moves and changes of gradient is kept together with
+h = P y, the change of the EM step (compare Jamshidian and Jennrich 1997, JRSS B 59, 569).
+
+The objective cannot fall: a quasi-Newton point is taken only where it rises enough; otherwise the
+EM step is, which cannot lower it, and the memory is dropped.
+
+One known case: with an empty memory the direction is f, and the method is EM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.core.expectation import Degenerate, Expectation, objective
+from emframe.core.methods import Expect, Move
+from emframe.core.tolerance import NOISE, within
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """How parameters are read as real vectors: all that the acceleration knows of a model."""
+
+    to_vector: Callable[[Any], Vector]
+    from_vector: Callable[[Any, Vector], Any]  # (parameters of the same form, vector); None outside
+    gradient: Callable[[Any], Vector]  # of q.value at q.at, in these coordinates
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A move, the fall of the gradient along it, and the fall of the EM step."""
+
+    s: Vector
+    y: Vector
+    h: Vector
+    rho: float  # 1 / (s . y)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known at a point, and what came before it: the state between moves."""
+
+    x: Vector
+    em_params: Any  # where the EM step leads
+    f: Vector
+    g: Vector
+    direction: Vector
+    pairs: tuple[Pair, ...]
+    gained: float  # objective here, less that of the start
+    accelerating: bool
+
+    @property
+    def em_gain(self) -> float:
+        """About what an EM step gains from here, nats."""
+        return 0.5 * float(self.g @ self.f)
+
+    @property
+    def remaining(self) -> float:
+        """About what all further steps can gain, nats.
+
+        Without a pair nothing is known of EM's rate; then it is taken to be as slow as 1 - 1e-6.
+        """
+        if not self.pairs:
+            return max(self.em_gain, 0.0) * 1e6
+        return max(self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
+
+
+@dataclass(frozen=True)
+class QuasiNewton:
+    """EM-preconditioned limited-memory BFGS, monotone by construction.
+
+    Parameters
+    ----------
+    coordinates : how the model's parameters are read as vectors.
+    memory : number of pairs kept.
+    patience : plain EM goes on until its predicted gain is below this share of the gain so far;
+        while EM makes large strides it is the better judge of the basin.
+    """
+
+    coordinates: Coordinates
+    memory: int = 20
+    patience: float = 0.005
+
+    def start(self, q: Expectation[Any]) -> Outlook:
+        return self._look(q, (), gained=0.0, accelerating=False)
+
+    def advance(
+        self, expect: Expect[Any], q: Expectation[Any], state: Outlook
+    ) -> tuple[Move[Any], Outlook]:
+        # The whole quasi-Newton step first, then a shorter one, then EM's own.
+        length, cost = 1.0, 0
+        while state.pairs and cost < 2:
+            trial = self._at(expect, q, state.x + length * state.direction)
+            cost += trial is not None
+            slope = length * float(state.g @ state.direction)
+            rise = -math.inf if trial is None else objective(trial) - objective(q)
+            if trial is not None and rise >= 1e-4 * max(0.5 * slope, state.em_gain):
+                return self._arrive(q, trial, state, cost, is_em=False)
+            if length < 1.0:
+                break
+            length = _interpolate(slope, rise)
+        if state.pairs:
+            state = replace(state, pairs=())
+        return self._arrive(q, expect(state.em_params), state, cost + 1, is_em=True)
+
+    def _at(self, expect: Expect[Any], q: Expectation[Any], x: Vector) -> Expectation[Any] | None:
+        """Q at the coordinates x; None where they are outside the model's domain."""
+        if not np.isfinite(x).all():
+            return None
+        params = self.coordinates.from_vector(q.at, x)
+        if params is None:
+            return None
+        try:
+            new = expect(params)
+        except Degenerate:
+            return None
+        return new if math.isfinite(objective(new)) else None
+
+    def _arrive(
+        self, q: Expectation[Any], new: Expectation[Any], old: Outlook, cost: int, *, is_em: bool
+    ) -> tuple[Move[Any], Outlook]:
+        """The move from `q` to `new`, and the outlook from there with the pair it taught."""
+        gained = old.gained + objective(new) - objective(q)
+        here = self._look(new, (), gained, accelerating=old.accelerating)
+        if here.accelerating:
+            pairs = (*old.pairs, *_pair(old, here))[-self.memory :]
+            here = replace(here, pairs=pairs, direction=_direction(here.g, here.f, pairs))
+            if float(here.g @ here.direction) <= 0.0:
+                here = replace(here, pairs=(), direction=here.f)
+        gain_is_noise = here.em_gain <= within(NOISE, objective(new)) * 1e-3
+        remaining = 0.0 if gain_is_noise else here.remaining
+        return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
+
+    def _look(
+        self, q: Expectation[Any], pairs: tuple[Pair, ...], gained: float, *, accelerating: bool
+    ) -> Outlook:
+        x = self.coordinates.to_vector(q.at)
+        em_params = q.maximize()
+        f = self.coordinates.to_vector(em_params) - x
+        g = self.coordinates.gradient(q)
+        here = Outlook(x, em_params, f, g, f, pairs, gained, accelerating)
+        return replace(here, accelerating=accelerating or here.em_gain <= self.patience * gained)
+
+
+def _pair(old: Outlook, new: Outlook) -> tuple[Pair, ...]:
+    """What the move from `old` to `new` says of the curvature; nothing where it says nonsense."""
+    s, y, h = new.x - old.x, old.g - new.g, old.f - new.f
+    along = float(s @ y)
+    safe = along > 1e-10 * math.sqrt(float(s @ s) * float(y @ y)) and float(y @ h) > 0.0
+    return (Pair(s, y, h, 1.0 / along),) if safe else ()
+
+
+def _direction(g: Vector, f: Vector, pairs: tuple[Pair, ...]) -> Vector:
+    """H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), with H0 y = h."""
+    middle = f
+    weights = []
+    residual = g
+    for pair in reversed(pairs):
+        weight = pair.rho * float(pair.s @ residual)
+        residual = residual - weight * pair.y
+        middle = middle - weight * pair.h
+        weights.append(weight)
+    for pair, weight in zip(pairs, reversed(weights), strict=True):
+        middle = middle + (weight - pair.rho * float(pair.y @ middle)) * pair.s
+    return middle
+
+
+def _interpolate(slope: float, rise: float) -> float:
+    """Where the parabola with this slope at 0 and this rise at 1 peaks, within [0.1, 0.5]."""
+    if not math.isfinite(rise):
+        return 0.25
+    return min(max(0.5 * slope / (slope - rise), 0.1), 0.5) if slope > rise else 0.5
