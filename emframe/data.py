@@ -19,6 +19,18 @@ _LARGEST_WHOLE = 2**53  # beyond it float64 skips whole numbers
 
 
 @dataclass(frozen=True)
+class Table:
+    """Numbers with names for their columns, and frequencies where each row stands for several.
+
+    What a data frame is to pandas, in the least that a fit needs; `emframe.Dataset` is one.
+    """
+
+    X: Array  # (n, d)
+    columns: tuple[str, ...]  # (d,)
+    weights: Array | None  # (n,), which `emframe.fit` takes unless it is given others
+
+
+@dataclass(frozen=True)
 class Rows:
     """Validated data: rows, their frequency weights, and the names of the columns."""
 
@@ -57,13 +69,13 @@ def as_rows(
 
     Parameters
     ----------
-    X : (n, d) array-like or data frame; a 1-D array is n rows of one column.
+    X : (n, d) array-like, data frame or `Table`; a 1-D array is n rows of one column.
     supports : spaces that every value has to lie in.
     owner : whose supports they are, for messages.
     weights : (n,) frequencies; rows of weight 0 are removed.
     takes_columns : whether more than one column is possible.
     n_columns : the number expected, where it is known.
-    columns : names expected, where they are known; only checked against a data frame's.
+    columns : names expected, where they are known; checked where X has names.
 
     Raises
     ------
@@ -92,7 +104,9 @@ def as_rows(
             f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
         )
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
-    _refuse(~np.isfinite(x), x, numbers, labels, "missing or infinite", "remove or impute such rows")
+    _refuse(
+        ~np.isfinite(x), x, numbers, labels, "missing or infinite", "remove or impute such rows"
+    )
     for space in supports:
         outside = ~space.contains(x)
         if outside.ndim == 1:  # the whole row is one value
@@ -106,6 +120,11 @@ def as_rows(
             f"it takes {space.words}; check the data or choose another family",
         )
     return Rows(_read_only(x), _read_only(row_weights), labels)
+
+
+def frequencies(X: Any, weights: Any) -> Any:
+    """The weights that were given, or else those that a `Table` brings along."""
+    return X.weights if weights is None and isinstance(X, Table) else weights
 
 
 def as_weights(weights: Any, n: int) -> Array:
@@ -132,7 +151,7 @@ def as_weights(weights: Any, n: int) -> Array:
 
 
 def _numbers(X: Any, name: str = "X") -> tuple[Array, tuple[str, ...] | None]:
-    """Values as float64 (n, d), and column names where X is a data frame."""
+    """Values as float64 (n, d), and column names where X has them."""
     if hasattr(X, "toarray"):
         raise TypeError(f"`{name}` is sparse; pass a dense array (`{name}.toarray()`).")
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
@@ -141,7 +160,7 @@ def _numbers(X: Any, name: str = "X") -> tuple[Array, tuple[str, ...] | None]:
     if names is not None:
         _refuse_columns(X, names)
     try:
-        values = np.asarray(X)
+        values = np.asarray(X.X if isinstance(X, Table) else X)
     except ValueError as error:
         raise ValueError(f"`{name}` is ragged; pass rows of equal length.") from error
     if values.dtype.kind == "O":  # a frame with columns of different number types
@@ -154,6 +173,8 @@ def _numbers(X: Any, name: str = "X") -> tuple[Array, tuple[str, ...] | None]:
         raise ValueError(
             f"`{name}` has {values.ndim} axes, shape {values.shape}; pass rows by columns (n, d)."
         )
+    if names is not None and len(names) != values.shape[1]:
+        raise ValueError(f"`{name}` has {values.shape[1]} columns and {len(names)} names for them.")
     with np.errstate(over="ignore"):
         floats = np.array(values, dtype=np.float64, order="C")
     if values.dtype.kind in "iu" and values.size and np.abs(floats).max() > _LARGEST_WHOLE:
@@ -164,17 +185,24 @@ def _numbers(X: Any, name: str = "X") -> tuple[Array, tuple[str, ...] | None]:
     if values.dtype.kind == "f" and values.dtype.itemsize > 8:
         lost = np.isinf(floats) & np.isfinite(values)
         _refuse(
-            lost, floats, np.arange(len(floats)), names or tuple(map(str, range(values.shape[1]))),
-            "too large for float64", "rescale the column",
+            lost,
+            floats,
+            np.arange(len(floats)),
+            names or tuple(map(str, range(values.shape[1]))),
+            "too large for float64",
+            "rescale the column",
         )
     return floats, names
 
 
 def _column_names(X: Any) -> tuple[str, ...] | None:
+    if isinstance(X, Table):
+        return X.columns
     columns = getattr(X, "columns", None)
     if columns is None or not hasattr(X, "dtypes"):
         name = getattr(X, "name", None)  # a series
-        return (str(name),) if name is not None and hasattr(X, "dtype") else None
+        is_series = name is not None and hasattr(X, "dtype") and getattr(X, "ndim", 1) == 1
+        return (str(name),) if is_series else None
     return tuple(str(name) for name in columns)
 
 

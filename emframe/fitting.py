@@ -31,7 +31,7 @@ from emframe.core import (
     Stopped,
     run,
 )
-from emframe.data import Rows
+from emframe.data import Rows, frequencies
 from emframe.engines import Serial, block_rows
 from emframe.models import Model
 from emframe.optima import optima
@@ -40,6 +40,9 @@ from emframe.result import Fit, Start
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
 
+# The default number of starts, where they are cheap: at least, at most.
+FEWEST_STARTS = 32
+MOST_STARTS = 120
 # Rows x columns x components times starts that the default number of starts may spend.
 START_BUDGET = 20_000_000
 
@@ -72,8 +75,10 @@ def fit(
     Parameters
     ----------
     model : such as ``emframe.Mixture("gaussian", n_components=3)``.
-    X : (n, d) rows; a 1-D array is n rows of one column; data frames and lists are welcome.
-    weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed.
+    X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
+        data sets (`emframe.dataset`) are welcome.
+    weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
+        that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
         there is one start.
@@ -100,7 +105,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
-    rows = model.rows(X, weights)
+    rows = model.rows(X, frequencies(X, weights))
     model.require(rows)
     generator = np.random.default_rng(rng)
     expect = expectation(model, rows, model.prior(prior, rows))
@@ -237,10 +242,10 @@ class _Exactly:
 
 
 class _Replicated:
-    """Enough when the best optimum was found again and again, and new ones have become rare.
+    """Enough when the best optimum is also the one that starts commonly find.
 
-    The share of optima seen once estimates the chance that the next start finds an unseen one
-    (Good 1953, Biometrika 40, 237).
+    While it is rare among them a better one may be rarer still, so the search goes on to the
+    end of its budget.
     """
 
     def __init__(self, at_most: int) -> None:
@@ -249,21 +254,22 @@ class _Replicated:
     def __call__(self, runs: Sequence[_One]) -> bool:
         if len(runs) >= self.at_most:
             return True
-        found = [
-            one.start.objective
-            for one in runs
-            if one.run is not None and one.start.status.usable and not one.start.spurious
-        ]
-        if len(found) < min(20, self.at_most):
+        found = optima(
+            [
+                one.start.objective
+                for one in runs
+                if one.run is not None and one.start.status.usable and not one.start.spurious
+            ]
+        )
+        if len(runs) < FEWEST_STARTS or not found:
             return False
-        counts = optima(found)
-        return counts[0][1] >= 3 and sum(n == 1 for _, n in counts) <= 0.05 * len(found)
+        return found[0][1] >= len(runs) / 4
 
 
 def _cap(model: Model, rows: Rows) -> int:
     """The most starts that the default may run: many where they are cheap, a few where not."""
     cost = len(rows) * model.work(rows)
-    return int(np.clip(START_BUDGET // cost, 4, 100))
+    return int(np.clip(START_BUDGET // cost, 4, MOST_STARTS))
 
 
 def _method(accelerate: bool) -> Method:

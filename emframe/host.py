@@ -1,6 +1,7 @@
 """The plugin host: families and models come from other distributions, through pluggy.
 
-A plugin is a module or object named in the entry-point group ``emframe`` that implements a hook:
+A plugin is a module, an object or a class without arguments, named in the entry-point group
+``emframe``, that implements a hook:
 
     from emframe import FamilyEntry, hookimpl
 
@@ -16,15 +17,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, TypeVar
 
 import pluggy
 
-GROUP = "emframe"
+from emframe.families.base import Family
+
+GROUP = "emframe"  # of entry points
+HOME = "emframe"  # the distribution that this host belongs to
 API = 1
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -36,7 +42,7 @@ class FamilyEntry:
     """A family as its plugin announces it."""
 
     name: str
-    factory: Callable[..., Any]  # factory(**options) -> Family
+    factory: Callable[..., Family]  # factory(**options)
     summary: str
     reference: str = ""
     api: int = API
@@ -70,7 +76,7 @@ class Hooks:
 
 @dataclass(frozen=True)
 class PluginReport:
-    """One entry point: what it brought, or why it could not."""
+    """One entry point: what it brings that can be used, and what is wrong with it."""
 
     name: str  # of the entry point
     distribution: str
@@ -79,6 +85,10 @@ class PluginReport:
     families: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     error: str = ""
+
+    def __str__(self) -> str:
+        origin = " ".join(part for part in (self.distribution, self.version) if part)
+        return f"{self.name!r} of {origin}"
 
 
 class PluginWarning(UserWarning):
@@ -94,82 +104,110 @@ class Registry:
     plugins: tuple[PluginReport, ...]
 
 
+@dataclass(frozen=True)
+class _Plugin:
+    """A plugin as it loaded: its report, and its entries."""
+
+    report: PluginReport
+    families: tuple[FamilyEntry, ...] = ()
+    models: tuple[ModelEntry, ...] = ()
+
+
 def load(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
     """Load plugins one by one; a broken one is reported and passed over.
 
-    A name that two plugins claim belongs to neither: both are reported.
+    A name that several claim is an error of each and belongs to none, except that emframe's own
+    distribution keeps its names: installing a plugin never changes what an old script means.
     """
-    loaded = [_load_one(point) for point in entry_points]
-    names = [*(entry.name for _, entries in loaded for entry in entries)]
-    reports, families, models = [], {}, {}
-    for report, entries in loaded:
-        for entry in entries:
-            if names.count(entry.name) > 1:
-                owners = sorted(
-                    f"{other.distribution} ({other.name})"
-                    for other, theirs in loaded
-                    for one in theirs
-                    if one.name == entry.name
-                )
-                clash = f"the name {entry.name!r} is claimed by {' and '.join(owners)}"
-                report = dataclasses.replace(report, error=clash)
-            elif isinstance(entry, FamilyEntry):
-                families[entry.name] = entry
-            else:
-                models[entry.name] = entry
-        reports.append(report)
-    return Registry(families, models, tuple(reports))
-
-
-def _load_one(point: metadata.EntryPoint) -> tuple[PluginReport, list[FamilyEntry | ModelEntry]]:
-    dist = point.dist
-    report = PluginReport(
-        point.name,
-        dist.name if dist is not None else "unknown",
-        dist.version if dist is not None else "",
+    plugins = [_load_one(point) for point in entry_points]
+    errors: list[list[str]] = [[p.report.error] if p.report.error else [] for p in plugins]
+    families = _unclaimed([p.families for p in plugins], plugins, errors)
+    models = _unclaimed([p.models for p in plugins], plugins, errors)
+    reports = tuple(
+        dataclasses.replace(
+            plugin.report,
+            families=tuple(e.name for e in plugin.families if families.get(e.name) is e),
+            models=tuple(e.name for e in plugin.models if models.get(e.name) is e),
+            error="; ".join(wrong),
+        )
+        for plugin, wrong in zip(plugins, errors, strict=True)
     )
+    return Registry(families, models, reports)
+
+
+def _unclaimed(
+    offered: Sequence[Sequence[Entry]], plugins: Sequence[_Plugin], errors: list[list[str]]
+) -> dict[str, Entry]:
+    """Entries of one kind by name; clashes are added to the errors of the plugins concerned."""
+    claims: dict[str, list[tuple[int, Entry]]] = {}
+    for index, entries in enumerate(offered):
+        for entry in entries:
+            claims.setdefault(entry.name, []).append((index, entry))
+    given = {}
+    for name, claimants in claims.items():
+        own = [claim for claim in claimants if plugins[claim[0]].report.distribution == HOME]
+        owner = own[0] if len(own) == 1 else claimants[0] if len(claimants) == 1 else None
+        if owner is not None:
+            given[name] = owner[1]
+        if len(claimants) > 1:
+            who = " and ".join(sorted(str(plugins[index].report) for index, _ in claimants))
+            kept = f"; {HOME} keeps it" if owner is not None else ""
+            for index in {index for index, _ in claimants if owner is None or index != owner[0]}:
+                errors[index].append(f"the name {name!r} is claimed by {who}{kept}")
+    return given
+
+
+def _load_one(point: metadata.EntryPoint) -> _Plugin:
+    report = PluginReport(point.name, "an unknown distribution", "")
+    # Whatever a stranger's module raises while it loads, SystemExit included, must not reach the
+    # other plugins.  Only the user's Ctrl-C passes.
+    try:
+        if point.dist is not None:
+            report = PluginReport(point.name, point.dist.name, point.dist.version)
+        plugin = point.load()
+        hooks = _hooks(plugin() if inspect.isclass(plugin) else plugin)
+        families = _entries(hooks.get("emframe_families"), FamilyEntry)
+        models = _entries(hooks.get("emframe_models"), ModelEntry)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        said = " ".join(str(error).split())
+        return _Plugin(dataclasses.replace(report, error=f"{type(error).__name__}: {said}"))
+    return _Plugin(dataclasses.replace(report, hooks=tuple(hooks)), families, models)
+
+
+def _hooks(plugin: object) -> dict[str, Any]:
+    """What each hook of one plugin returned.
+
+    A pluggy manager of its own for each plugin tells whose answer is whose, and keeps a
+    misspelt or ill-signed hook from stopping the rest.
+    """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Hooks)
-    # Whatever a stranger's module raises while it loads must not reach the other plugins.
+    known = "the hooks are emframe_families and emframe_models"
     try:
-        plugin = point.load()
-        manager.register(plugin, name=point.name)
-        unknown = [name for name in vars(type(plugin)) | _public(plugin) if _misspelt(plugin, name)]
-        if unknown:
-            known = ", ".join(_hook_names())
-            raise TypeError(f"no such hook: {', '.join(unknown)}; the hooks are {known}")
-        hooks = tuple(caller.name for caller in manager.get_hookcallers(plugin) or ())
-        if not hooks:
-            raise TypeError(f"it implements no hook; the hooks are {', '.join(_hook_names())}")
-        families = _entries(manager.hook.emframe_families(), FamilyEntry)
-        models = _entries(manager.hook.emframe_models(), ModelEntry)
-    except Exception as error:
-        return dataclasses.replace(report, error=f"{type(error).__name__}: {error}"), []
-    report = dataclasses.replace(
-        report,
-        hooks=hooks,
-        families=tuple(entry.name for entry in families),
-        models=tuple(entry.name for entry in models),
-    )
-    return report, [*families, *models]
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise TypeError(f"{error}; {known}") from error
+    answers = {
+        caller.name: caller() for caller in manager.get_hookcallers(plugin) or () if caller.spec
+    }
+    if not answers:
+        raise TypeError(f"it implements no hook; {known}, each marked with @emframe.hookimpl")
+    for name, answer in answers.items():
+        if len(answer) != 1:  # pluggy drops None
+            raise TypeError(f"{name}() returned None; expected a list of entries")
+    return {name: answer[0] for name, answer in answers.items()}
 
 
-def _hook_names() -> list[str]:
-    return [name for name in vars(Hooks) if name.startswith("emframe_")]
-
-
-def _public(plugin: Any) -> dict[str, Any]:
-    return getattr(plugin, "__dict__", {})
-
-
-def _misspelt(plugin: Any, name: str) -> bool:
-    """A function marked as a hook under a name that is no hook's."""
-    marked = getattr(getattr(plugin, name, None), f"{GROUP}_impl", None)
-    return marked is not None and name not in _hook_names()
-
-
-def _entries(answers: Iterable[Iterable[Entry]], kind: type[Entry]) -> list[Entry]:
-    entries = [entry for answer in answers for entry in answer]
+def _entries(answer: Any, kind: type[Entry]) -> tuple[Entry, ...]:
+    """The entries that a hook returned, checked; none where the plugin lacks the hook."""
+    if answer is None:
+        return ()
+    if isinstance(answer, (str, Mapping)) or not isinstance(answer, Iterable):
+        raise TypeError(f"a hook returned {answer!r}; expected a list of {kind.__name__} objects")
+    entries = tuple(answer)
     for entry in entries:
         if not isinstance(entry, kind):
             raise TypeError(f"a hook returned {entry!r}; expected {kind.__name__} objects")
@@ -177,29 +215,52 @@ def _entries(answers: Iterable[Iterable[Entry]], kind: type[Entry]) -> list[Entr
             raise TypeError(
                 f"{entry.name!r} is written for api {entry.api}; this emframe speaks api {API}"
             )
+        if not isinstance(entry.name, str) or not entry.name or not callable(entry.factory):
+            raise TypeError(f"{entry!r} needs a name and a callable factory")
+    names = [entry.name for entry in entries]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"it brings {', '.join(map(repr, sorted(twice)))} more than once")
     return entries
 
 
-_registry: Registry | None = None
+class _Installed:
+    """The registry of this process, read on first use."""
+
+    def __init__(self) -> None:
+        self._registry: Registry | None = None
+        self._lock = threading.RLock()
+        self._is_reading = False
+
+    def read(self, *, again: bool) -> Registry:
+        with self._lock:
+            if self._registry is not None and not again:
+                return self._registry
+            if self._is_reading:
+                raise RuntimeError(
+                    "a plugin asked for the installed families while it was itself being loaded; "
+                    "let it ask inside a function"
+                )
+            self._is_reading = True
+            try:
+                found = self._registry = load(metadata.entry_points(group=GROUP))
+            finally:
+                self._is_reading = False
+        for report in found.plugins:
+            if report.error:
+                warnings.warn(f"plugin {report}: {report.error}", PluginWarning, stacklevel=4)
+        return found
+
+
+_installed = _Installed()
 
 
 def registry(*, reload: bool = False) -> Registry:
     """What is installed.  Read once per process; ``reload=True`` reads it again.
 
-    Warns with `PluginWarning`, once, of each plugin that could not be used.
+    Warns with `PluginWarning`, once, of each plugin that has an error.
     """
-    global _registry
-    if _registry is None or reload:
-        _registry = load(metadata.entry_points(group=GROUP))
-        for report in _registry.plugins:
-            if report.error:
-                warnings.warn(
-                    f"plugin {report.name!r} of {report.distribution} {report.version} cannot be "
-                    f"used: {report.error}",
-                    PluginWarning,
-                    stacklevel=2,
-                )
-    return _registry
+    return _installed.read(again=reload)
 
 
 def families() -> dict[str, FamilyEntry]:
@@ -217,39 +278,41 @@ def plugins() -> tuple[PluginReport, ...]:
     return registry().plugins
 
 
-def family(name: str, **options: Any) -> Any:
+def family(name: str, **options: Any) -> Family:
     """Make the family of that name with the given settings.
 
     Raises
     ------
     ValueError : for an unknown name, with the known ones, near misses, and broken plugins that
         might have brought it.
-    TypeError : for a setting the family does not have.
+    TypeError : for a setting the family does not have, or needs and was not given; and where a
+        plugin's factory makes something else than a `Family`.
     """
     known = registry().families
     if name not in known:
         raise ValueError(_unknown(name, known))
-    entry = known[name]
+    factory = known[name].factory
+    settings = inspect.signature(factory)
     try:
-        return entry.factory(**options)
+        settings.bind(**options)
     except TypeError as error:
-        fields = getattr(entry.factory, "__dataclass_fields__", {})
-        if set(options) <= set(fields):
-            raise
-        takes = ", ".join(fields) if fields else "none"
-        wrong = ", ".join(sorted(set(options) - set(fields)))
-        raise TypeError(f"the family {name!r} has no setting {wrong}; it has: {takes}.") from error
+        bare = (one.replace(annotation=one.empty) for one in settings.parameters.values())
+        takes = ", ".join(map(str, bare)) or "none"
+        raise TypeError(f"the family {name!r}: {error}; its settings: {takes}.") from None
+    made = factory(**options)
+    if not isinstance(made, Family):
+        raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
+    return made
 
 
 def _unknown(name: str, known: Mapping[str, FamilyEntry]) -> str:
     text = f"no family is called {name!r}; known: {', '.join(sorted(known)) or 'none'}."
-    near = difflib.get_close_matches(name, known, n=2)
+    near = difflib.get_close_matches(name.lower(), known, n=2)
     if near:
         text += f" Did you mean {' or '.join(map(repr, near))}?"
-    broken = [report for report in registry().plugins if report.error]
+    broken = [f"{report}: {report.error}" for report in registry().plugins if report.error]
     if broken:
-        listed = "; ".join(f"{r.name} of {r.distribution}: {r.error}" for r in broken)
-        text += f" Some plugins could not be used: {listed}."
+        text += f" Some plugins could not be used: {'; '.join(broken)}."
     return text
 
 

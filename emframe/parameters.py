@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def parameter(
     return dataclasses.field(metadata={_KEY: Declared(space, axes, shared, per_component)})
 
 
+@cache
 def declarations(kind: type) -> dict[str, Declared]:
     """The declared fields of a parameter dataclass, in order."""
     if not dataclasses.is_dataclass(kind):
@@ -92,6 +94,11 @@ def declarations(kind: type) -> dict[str, Declared]:
     }
 
 
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
 def leaves(params: Any, prefix: str = "") -> Iterator[Leaf]:
     """Every declared array of a nest of parameters, in a fixed order."""
     if isinstance(params, tuple):
@@ -99,12 +106,12 @@ def leaves(params: Any, prefix: str = "") -> Iterator[Leaf]:
             yield from leaves(item, f"{prefix}{index}.")
         return
     declared = declarations(type(params))
-    for field in dataclasses.fields(params):
-        value = getattr(params, field.name)
-        if field.name in declared:
-            yield Leaf(prefix + field.name, declared[field.name], value)
+    for name in _fields(type(params)):
+        value = getattr(params, name)
+        if name in declared:
+            yield Leaf(prefix + name, declared[name], value)
         else:
-            yield from leaves(value, f"{prefix}{field.name}.")
+            yield from leaves(value, f"{prefix}{name}.")
 
 
 def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> Any:
@@ -113,12 +120,12 @@ def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> A
         return tuple(rebuild(item, change, f"{prefix}{i}.") for i, item in enumerate(params))
     declared = declarations(type(params))
     changed = {}
-    for field in dataclasses.fields(params):
-        value, path = getattr(params, field.name), prefix + field.name
-        if field.name in declared:
-            changed[field.name] = change(Leaf(path, declared[field.name], value))
+    for name in _fields(type(params)):
+        value, path = getattr(params, name), prefix + name
+        if name in declared:
+            changed[name] = change(Leaf(path, declared[name], value))
         else:
-            changed[field.name] = rebuild(value, change, f"{path}.")
+            changed[name] = rebuild(value, change, f"{path}.")
     return type(params)(**changed)
 
 
@@ -148,6 +155,8 @@ def keep(which: Any, previous: Any, params: Any) -> Any:
     old = {leaf.path: leaf.value for leaf in leaves(previous)}
 
     def choose(leaf: Leaf) -> Array:
+        if leaf.declared.shared or not leaf.declared.per_component:
+            return leaf.value  # belongs to no single component
         mask = np.reshape(which, (-1, *[1] * (np.ndim(leaf.value) - 1)))
         return np.where(mask, old[leaf.path], leaf.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def verdict(fit: Fit) -> str:
         times = groups[0][1] if groups and not fit.spurious else 0
         parts.append(
             f"{len(fit.starts)} starts, {fit.n_iter} E-steps; the best optimum was found "
-            f"{times} times among {len(groups)} distinct regular ones."
+            f"{times} times among {len(groups)} distinct regular "
+            f"{'one' if len(groups) == 1 else 'ones'}."
         )
     degenerate = sum(s.status is Status.DEGENERATE for s in fit.starts)
     spurious = sum(bool(s.spurious) and s.status.usable for s in fit.starts)
@@ -60,30 +62,35 @@ def verdict(fit: Fit) -> str:
 
 
 def parameter_lines(params: Any, columns: tuple[str, ...]) -> list[str]:
-    """Every parameter array under its name, one component to a line."""
+    """Every parameter array under its name, one component to a line, columns under theirs."""
     lines: list[str] = []
     for leaf in leaves(params):
-        name = leaf.path.removeprefix("components.")
+        title = leaf.path.removeprefix("components.")
         value = np.asarray(leaf.value)
+        shared = leaf.declared.shared and value.ndim > 2
+        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1] == len(columns)
+        width = max([11, *(len(name) for name in columns)] if named else [11])
+        title += " (shared by all components)" if shared else ""
         if value.ndim == 1:
-            lines += [name, "  " + _numbers(value)]
-        elif value.ndim == 2:
-            header = f" ({', '.join(columns)})" if value.shape[1] == len(columns) else ""
-            lines.append(name + header)
-            lines += [f"  {k}: {_numbers(row)}" for k, row in enumerate(value)]
-        else:
-            shown = value[:1] if leaf.declared.shared else value
-            lines.append(name + (" (shared by all components)" if leaf.declared.shared else ""))
-            for k, matrix in enumerate(shown):
-                rows = [_numbers(row) for row in matrix]
-                lines += [f"  {k}: {rows[0]}", *(f"     {row}" for row in rows[1:])]
+            lines += [title, "  " + _numbers(value, width)]
+            continue
+        heads = "  ".join(name.rjust(width) for name in columns)
+        lines += [title, f"     {heads}"] if named else [title]
+        for k, block in enumerate(value[:1] if shared else value):
+            first, *rest = [_numbers(row, width) for row in np.atleast_2d(block)]
+            lines += [f"  {k}: {first}", *(f"     {row}" for row in rest)]
     return lines
 
 
 def selection_table(selection: Selection) -> str:
     """The table of a selection as aligned text; the chosen model is starred."""
-    names = ("model", "parameters", "log-likelihood", "AIC", "BIC", "ICL", "status")
-    body = [
+    return aligned(*selection_cells(selection), text_columns=(0, 6))
+
+
+def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The table of a selection as text: the header, and a row for each model."""
+    header = ("  model", "parameters", "log-likelihood", "AIC", "BIC", "ICL", "status")
+    body: list[tuple[str, ...]] = [
         (
             ("* " if row["best"] else "  ") + row["model"],
             str(row["n_parameters"]),
@@ -95,14 +102,21 @@ def selection_table(selection: Selection) -> str:
         )
         for row in selection.table
     ]
-    widths = [max(len(row[j]) for row in [names, *body]) for j in range(len(names))]
-    lines = []
-    for row in [("  " + names[0], *names[1:]), *body]:
-        cells = [row[0].ljust(widths[0] + 2)]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
-    return "\n".join(lines)
+    return header, body
 
 
-def _numbers(values: Array) -> str:
-    return "  ".join(f"{value:>11.6g}" for value in np.atleast_1d(values))
+def aligned(
+    header: Sequence[str], body: Sequence[Sequence[str]], *, text_columns: Container[int]
+) -> str:
+    """A table as plain text, as wide as its cells: text to the left, numbers to the right."""
+    lines = [header, *body]
+    widths = [max(len(row[j]) for row in lines) for j in range(len(header))]
+
+    def pad(j: int, cell: str) -> str:
+        return cell.ljust(widths[j]) if j in text_columns else cell.rjust(widths[j])
+
+    return "\n".join("  ".join(pad(j, c) for j, c in enumerate(row)).rstrip() for row in lines)
+
+
+def _numbers(values: Array, width: int) -> str:
+    return "  ".join(f"{value:>{width}.6g}" for value in np.atleast_1d(values))

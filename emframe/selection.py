@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.fitting import Rng, fit
+from emframe.fitting import Interrupted, Rng, fit
 from emframe.models import Mixture, Model
 from emframe.result import Fit
 
@@ -78,6 +78,7 @@ def select(
     Raises
     ------
     ValueError : for an unknown criterion, or no models.
+    Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
@@ -85,7 +86,15 @@ def select(
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
     streams = np.random.default_rng(rng).spawn(len(candidates))
-    fits = [fit(m, X, rng=stream, **options) for m, stream in zip(candidates, streams, strict=True)]
+    fits: list[Fit] = []
+    for model, stream in zip(candidates, streams, strict=True):
+        try:
+            fits.append(fit(model, X, rng=stream, **options))
+        except KeyboardInterrupt as stop:
+            partial = [stop.fit] if isinstance(stop, Interrupted) else []
+            if not fits and not partial:
+                raise
+            raise Interrupted(Selection((*fits, *partial), criterion).best) from stop
     return Selection(tuple(fits), criterion)
 
 

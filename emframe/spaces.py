@@ -14,6 +14,7 @@ Bartlett (1947, Biometrics 3, 39).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 
@@ -22,6 +23,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
+EPS = float(np.finfo(float).eps)
+
+
+@cache
+def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the lower triangle of a (d, d) matrix."""
+    return np.tril_indices(d)
 
 
 class Space:
@@ -55,7 +63,7 @@ class Space:
         at = self.coordinates(values)
         pulled = np.empty_like(at)
         for j in range(len(at)):
-            step = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
+            step = np.cbrt(EPS) * max(1.0, abs(at[j]))
             ends = []
             for sign in (1.0, -1.0):
                 moved = at.copy()
@@ -217,7 +225,7 @@ class Simplex(Space):
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         total = values.sum(axis=-1)
-        ulps = 8 * np.finfo(float).eps * values.shape[-1]  # rounding of the division and the sum
+        ulps = 8 * EPS * values.shape[-1]  # rounding of the division and the sum
         return np.asarray((values >= 0).all(axis=-1) & (np.abs(total - 1) <= ulps))
 
     def coordinates(self, values: Array) -> Array:
@@ -254,27 +262,28 @@ class PositiveDefinite(Space):
         return f"{kind}symmetric positive definite matrices"
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        batch = values.shape[:-2]
-        flat = values.reshape((-1, *values.shape[-2:]))
-        return np.array([self._holds(matrix) for matrix in flat], dtype=bool).reshape(batch)
-
-    def _holds(self, matrix: Array) -> bool:
-        diagonal = np.diagonal(matrix)
-        if not (np.isfinite(matrix).all() and (diagonal > 0).all()):
-            return False
+        variances = np.diagonal(values, axis1=-2, axis2=-1)
+        finite = np.isfinite(values).all(axis=(-2, -1)) & (variances > 0).all(axis=-1)
+        if not finite.all():
+            # Judge the others alone, so that one bad matrix spoils no factorisation.
+            inside = np.zeros(finite.shape, dtype=bool)
+            inside[finite] = self.contains(values[finite]) if finite.any() else False
+            return inside
         if self.structure != "full":
-            plain = np.array_equal(matrix, np.diag(diagonal))
-            return plain and (self.structure == "diagonal" or bool(np.ptp(diagonal) == 0))
-        # Scaling to a correlation matrix makes the test independent of the columns' units.
-        scale = np.sqrt(diagonal)
-        correlation = matrix / scale / scale[:, None]
-        rounding = 8 * np.finfo(float).eps * len(matrix)
-        symmetric = bool((np.abs(correlation - correlation.T) <= rounding).all())
-        return symmetric and bool(np.linalg.eigvalsh(correlation)[0] > 0)
+            plain = (values == variances[..., None] * np.eye(values.shape[-1])).all(axis=(-2, -1))
+            one = self.structure == "diagonal" or (variances == variances[..., :1]).all(axis=-1)
+            return np.asarray(plain & one)
+        # Scaling to correlation matrices makes the test independent of the columns' units.
+        scale = np.sqrt(variances)
+        correlation = values / scale[..., :, None] / scale[..., None, :]
+        rounding = 8 * EPS * values.shape[-1]
+        gap = np.abs(correlation - np.swapaxes(correlation, -1, -2))
+        symmetric = gap.max(axis=(-2, -1)) <= rounding
+        return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
 
     def coordinates(self, values: Array) -> Array:
         if self.structure == "full":
-            rows, columns = np.tril_indices(values.shape[-1])
+            rows, columns = _lower(values.shape[-1])
             factor = np.linalg.cholesky(values)
             entries = factor[..., rows, columns]
             on_diagonal = rows == columns
@@ -288,7 +297,7 @@ class PositiveDefinite(Space):
     def point(self, vector: Array, shape: Shape) -> Array:
         *batch, d, _ = shape
         if self.structure == "full":
-            rows, columns = np.tril_indices(d)
+            rows, columns = _lower(d)
             entries = np.reshape(vector, (*batch, len(rows)))
             on_diagonal = rows == columns
             entries = np.where(on_diagonal, np.exp(np.where(on_diagonal, entries, 0.0)), entries)
@@ -300,7 +309,7 @@ class PositiveDefinite(Space):
 
     def pullback(self, values: Array, gradient: Array) -> Array:
         if self.structure == "full":
-            rows, columns = np.tril_indices(values.shape[-1])
+            rows, columns = _lower(values.shape[-1])
             factor = np.linalg.cholesky(values)
             pulled = (gradient + np.swapaxes(gradient, -1, -2)) @ factor
             entries = pulled[..., rows, columns]

@@ -8,6 +8,9 @@ Ghahramani 2003), and P is an excellent preconditioner.  So limited-memory BFGS 
 initial inverse Hessian: each pair (s, y) of moves and changes of gradient is kept together with
 h = P y, the change of the EM step (compare Jamshidian and Jennrich 1997, JRSS B 59, 569).
 
+Where the objective curves upwards, as near the saddle that equal components make, there is no
+maximum to model, and the EM step is stretched instead (Salakhutdinov and Roweis 2003, ICML).
+
 The objective cannot fall: a quasi-Newton point is taken only where it rises enough; otherwise the
 EM step is, which cannot lower it, and the memory is dropped.
 
@@ -61,7 +64,9 @@ class Outlook:
     direction: Vector
     pairs: tuple[Pair, ...]
     gained: float  # objective here, less that of the start
+    moves: int
     accelerating: bool
+    stretch: float = 1.0  # of the EM step, where the objective curves upwards
 
     @property
     def em_gain(self) -> float:
@@ -89,32 +94,32 @@ class QuasiNewton:
     memory : number of pairs kept.
     patience : plain EM goes on until its predicted gain is below this share of the gain so far;
         while EM makes large strides it is the better judge of the basin.
+    most_em : it goes on for no more moves than this, for near a saddle its strides are small and
+        growing, and it would crawl there for thousands.
     """
 
     coordinates: Coordinates
     memory: int = 20
     patience: float = 0.005
+    most_em: int = 25
 
     def start(self, q: Expectation[Any]) -> Outlook:
-        return self._look(q, (), gained=0.0, accelerating=False)
+        return self._look(q, None)
 
     def advance(
         self, expect: Expect[Any], q: Expectation[Any], state: Outlook
     ) -> tuple[Move[Any], Outlook]:
         # The whole quasi-Newton step first, then a shorter one, then EM's own.
         length, cost = 1.0, 0
-        while state.pairs and cost < 2:
+        while (state.pairs or state.stretch > 1.0) and length > 0.0:
             trial = self._at(expect, q, state.x + length * state.direction)
             cost += trial is not None
             slope = length * float(state.g @ state.direction)
             rise = -math.inf if trial is None else objective(trial) - objective(q)
             if trial is not None and rise >= 1e-4 * max(0.5 * slope, state.em_gain):
                 return self._arrive(q, trial, state, cost, is_em=False)
-            if length < 1.0:
-                break
-            length = _interpolate(slope, rise)
-        if state.pairs:
-            state = replace(state, pairs=())
+            length = _interpolate(slope, rise) if length == 1.0 else 0.0
+        state = replace(state, pairs=(), stretch=1.0)
         return self._arrive(q, expect(state.em_params), state, cost + 1, is_em=True)
 
     def _at(self, expect: Expect[Any], q: Expectation[Any], x: Vector) -> Expectation[Any] | None:
@@ -134,34 +139,46 @@ class QuasiNewton:
         self, q: Expectation[Any], new: Expectation[Any], old: Outlook, cost: int, *, is_em: bool
     ) -> tuple[Move[Any], Outlook]:
         """The move from `q` to `new`, and the outlook from there with the pair it taught."""
-        gained = old.gained + objective(new) - objective(q)
-        here = self._look(new, (), gained, accelerating=old.accelerating)
+        rise = objective(new) - objective(q)
+        here = self._look(new, replace(old, gained=old.gained + rise, moves=old.moves + 1))
         if here.accelerating:
-            pairs = (*old.pairs, *_pair(old, here))[-self.memory :]
-            here = replace(here, pairs=pairs, direction=_direction(here.g, here.f, pairs))
-            if float(here.g @ here.direction) <= 0.0:
-                here = replace(here, pairs=(), direction=here.f)
+            here = self._learn(old, here)
         gain_is_noise = here.em_gain <= within(NOISE, objective(new)) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
         return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
 
-    def _look(
-        self, q: Expectation[Any], pairs: tuple[Pair, ...], gained: float, *, accelerating: bool
-    ) -> Outlook:
+    def _learn(self, old: Outlook, here: Outlook) -> Outlook:
+        """The outlook with the direction that the moves so far suggest.
+
+        Where the objective curves upwards along the last move, as it does on leaving a saddle,
+        that is no model of a maximum; then the EM step is stretched, twice as far each time.
+        """
+        s, y, h = here.x - old.x, old.g - here.g, old.f - here.f
+        along = float(s @ y)
+        tiny = 1e-10 * math.sqrt(float(s @ s) * float(y @ y))
+        if along < -tiny:
+            stretch = 2.0 * old.stretch
+            return replace(here, stretch=stretch, direction=stretch * here.f)
+        safe = along > tiny and float(y @ h) > 0.0
+        learnt = (Pair(s, y, h, 1.0 / along),) if safe else ()
+        pairs = (*old.pairs, *learnt)[-self.memory :]
+        direction = _direction(here.g, here.f, pairs)
+        if float(here.g @ direction) <= 0.0:
+            return here
+        return replace(here, pairs=pairs, direction=direction)
+
+    def _look(self, q: Expectation[Any], before: Outlook | None) -> Outlook:
         x = self.coordinates.to_vector(q.at)
         em_params = q.maximize()
         f = self.coordinates.to_vector(em_params) - x
         g = self.coordinates.gradient(q)
-        here = Outlook(x, em_params, f, g, f, pairs, gained, accelerating)
-        return replace(here, accelerating=accelerating or here.em_gain <= self.patience * gained)
-
-
-def _pair(old: Outlook, new: Outlook) -> tuple[Pair, ...]:
-    """What the move from `old` to `new` says of the curvature; nothing where it says nonsense."""
-    s, y, h = new.x - old.x, old.g - new.g, old.f - new.f
-    along = float(s @ y)
-    safe = along > 1e-10 * math.sqrt(float(s @ s) * float(y @ y)) and float(y @ h) > 0.0
-    return (Pair(s, y, h, 1.0 / along),) if safe else ()
+        if before is None:
+            return Outlook(x, em_params, f, g, f, (), gained=0.0, moves=0, accelerating=False)
+        here = Outlook(
+            x, em_params, f, g, f, (), before.gained, before.moves, before.accelerating
+        )
+        settled = here.em_gain <= self.patience * here.gained or here.moves >= self.most_em
+        return replace(here, accelerating=here.accelerating or settled)
 
 
 def _direction(g: Vector, f: Vector, pairs: tuple[Pair, ...]) -> Vector:

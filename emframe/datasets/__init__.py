@@ -12,17 +12,18 @@ from importlib import resources
 
 import numpy as np
 
+from emframe.data import Table
 from emframe.spaces import Array
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A data set: rows, and frequencies where each row stands for several."""
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Table):
+    """A data set: rows with named columns, and frequencies where each row stands for several.
+
+    It goes into `emframe.fit` as it is, weights included.
+    """
 
     name: str
-    X: Array  # (n, d)
-    columns: tuple[str, ...]
-    weights: Array | None  # (n,)
     family: str  # the family that it illustrates
     about: str
     source: str
@@ -98,11 +99,11 @@ def dataset(name: str) -> Dataset:
         return np.array([float(line[header.index(which)]) for line in lines])
 
     return Dataset(
-        name,
-        np.column_stack([column(which) for which in entry.columns]),
-        entry.columns,
-        None if entry.weights is None else column(entry.weights),
-        entry.family,
-        entry.about,
-        entry.source,
+        X=np.column_stack([column(which) for which in entry.columns]),
+        columns=entry.columns,
+        weights=None if entry.weights is None else column(entry.weights),
+        name=name,
+        family=entry.family,
+        about=entry.about,
+        source=entry.source,
     )

@@ -22,7 +22,7 @@ import numpy as np
 
 from emframe.families.base import Family, FamilyError
 from emframe.parameters import Leaf, keep, rebuild
-from emframe.spaces import Array
+from emframe.spaces import EPS, Array
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,12 @@ class ExponentialFamily(Family):
         )
 
     def expected(self, statistics: Moments, params: Any) -> float:
-        totals, eta = statistics.totals, self._natural(params)
-        with np.errstate(invalid="ignore"):
-            inner = np.where(totals == 0, 0.0, totals * eta).sum(axis=1)
-        return float((inner - statistics.counts * self._log_partition(params)).sum()) + (
+        totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)
+        # A total that is lost in the rounding of its count is no evidence against a boundary:
+        # a probability of 1 - 1e-20 is stored as 1.
+        lost = np.isneginf(eta) & (np.abs(totals) <= EPS * np.abs(counts)[:, None])
+        inner = (np.where(lost, 0.0, totals) * np.where(lost, 0.0, eta)).sum(axis=1)
+        return float((inner - counts * self._log_partition(params)).sum()) + (
             statistics.base
         )
 

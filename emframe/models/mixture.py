@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import entr, logsumexp, xlogy
+from scipy.special import entr, xlogy
 
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, as_rows
@@ -217,10 +217,12 @@ class Mixture:
     def posterior(self, params: MixtureParameters, x: Array) -> tuple[Array, Array]:
         """Log density of each row, (n,), and responsibilities p(z | x), (n, K)."""
         joint = self.log_joint(params, x)
-        row_loglik = logsumexp(joint, axis=1)
-        with np.errstate(invalid="ignore"):
-            resp = np.exp(joint - row_loglik[:, None])
-        return row_loglik, resp / resp.sum(axis=1, keepdims=True)
+        highest = joint.max(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # a row impossible everywhere: -inf less -inf
+            resp = np.exp(joint - highest)
+            total = resp.sum(axis=1, keepdims=True)
+            resp /= total
+        return (highest + np.log(total))[:, 0], resp
 
     def log_joint(self, params: MixtureParameters, x: Array) -> Array:
         """log p(x, z_k = 1 | params) of each row, (n, K)."""

@@ -8,7 +8,8 @@ One known case: with K = 1 every kind of start is the same, all responsibilities
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -19,37 +20,42 @@ from scipy.spatial.distance import cdist
 from emframe.data import Rows
 from emframe.spaces import Array
 
+_REAL = ("k-means++", "rows", "spread", "partition", "rows", "spread", "k-means++", "random")
+_DISCRETE = ("rows", "random", "spread", "rows", "partition")
 _SAMPLE = 2000  # rows that k-means and random centres look at: enough to find the clusters
 
 
 def portfolio(
     rows: Rows, k: int, rng: np.random.Generator, is_real: bool
 ) -> Iterator[tuple[str, Array]]:
-    """An endless supply of (kind, responsibilities (n, K)), in a fixed rotation.
+    """A supply of (kind, responsibilities (n, K)), endless unless K = 1, in a fixed rotation.
 
-    Real data: k-means++ first, then mostly random rows as centres.  Discrete data: random
-    responsibilities and random rows as centres in turn.
+    ========== ==========================================================================
+    k-means++  nearest of the centres that k-means ends at (real data only)
+    rows       overlapping clouds around K random rows
+    spread     the same around rows drawn far apart, as k-means++ seeds are
+    partition  each row to a component at random: all components start near the middle
+    random     random soft responsibilities, nearer the middle still
+    ========== ==========================================================================
+
+    Centres find clusters and outliers; starts near the middle find broad and overlapping
+    components, and avoid the spurious ones.
     """
+    n = len(rows)
     if k == 1:
-        while True:
-            yield "whole", np.ones((len(rows), 1))
+        yield "whole", np.ones((n, 1))
+        return
     scaled = _scaled(rows)
     sample = _sample(scaled, rows.weights, rng)
-    rotation = (
-        ("k-means++", "rows", "rows", "rows", "subsets", "rows")
-        if is_real
-        else ("rows", "random", "rows", "subsets")
-    )
-    while True:
-        for kind in rotation:
-            if kind == "k-means++":
-                yield kind, _nearest(scaled, _kmeans_centres(sample, k, rng))
-            elif kind == "rows":
-                yield kind, _soft(scaled, _distinct_rows(sample, k, rng))
-            elif kind == "subsets":
-                yield kind, _nearest(scaled, _subset_means(sample, k, rng))
-            else:
-                yield kind, rng.dirichlet(np.ones(k), size=len(rows))
+    makers: dict[str, Callable[[], Array]] = {
+        "k-means++": lambda: _nearest(scaled, _kmeans_centres(sample, k, rng)),
+        "rows": lambda: _clouds(scaled, _distinct_rows(sample, k, rng)),
+        "spread": lambda: _clouds(scaled, _spread_rows(sample, k, rng)),
+        "partition": lambda: np.eye(k)[rng.integers(k, size=n)],
+        "random": lambda: rng.dirichlet(np.ones(k), size=n),
+    }
+    for kind in cycle(_REAL if is_real else _DISCRETE):
+        yield kind, makers[kind]()
 
 
 def as_responsibilities(start: Any, n: int, k: int) -> Array:
@@ -119,10 +125,18 @@ def _distinct_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
     return sample[[*chosen, *spare][:k]]
 
 
-def _subset_means(sample: Array, k: int, rng: np.random.Generator) -> Array:
-    """Means of K small random subsets: centres nearer the middle than single rows."""
-    size = max(2, len(sample) // (8 * k))
-    return np.stack([sample[rng.integers(len(sample), size=size)].mean(axis=0) for _ in range(k)])
+def _spread_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
+    """K rows, each drawn with probability in the squared distance to those before it.
+
+    The seeding of k-means++ (Arthur and Vassilvitskii 2007, section 2.2).
+    """
+    centres = [sample[rng.integers(len(sample))]]
+    for _ in range(k - 1):
+        distance = cdist(sample, np.array(centres), "sqeuclidean").min(axis=1)
+        total = distance.sum()
+        shares = distance / total if total > 0 else None
+        centres.append(sample[rng.choice(len(sample), p=shares)])
+    return np.array(centres)
 
 
 def _nearest(scaled: Array, centres: Array) -> Array:
@@ -130,7 +144,7 @@ def _nearest(scaled: Array, centres: Array) -> Array:
     return np.eye(len(centres))[labels]
 
 
-def _soft(scaled: Array, centres: Array) -> Array:
+def _clouds(scaled: Array, centres: Array) -> Array:
     """Responsibilities under equal spherical Gaussians at the centres, wide enough to overlap."""
     distance = cdist(scaled, centres, "sqeuclidean")
     width = distance.min(axis=1).mean() / scaled.shape[1]

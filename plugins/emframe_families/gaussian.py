@@ -18,6 +18,7 @@ from math import log, pi
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, PositiveDefinite, Real, parameter
@@ -133,8 +134,8 @@ class Gaussian(Family):
         whiten, log_det = _whitening(params.covariances, self._diagonal)
         centred = x - params.means[:, None, :]  # (K, n, d)
         white = centred * whiten[:, None, :] if self._diagonal else centred @ _t(whiten)
-        distance = np.einsum("knd,knd->nk", white, white)
-        return -0.5 * (x.shape[1] * log(2 * pi) + log_det + distance)
+        distance = np.einsum("knd,knd->kn", white, white)
+        return (-0.5 * (x.shape[1] * log(2 * pi) + log_det[:, None] + distance)).T
 
     def accumulate(self, x: Array, resp: Array) -> Scatter:
         counts = resp.sum(axis=0)
@@ -174,20 +175,19 @@ class Gaussian(Family):
         if self.covariance == "tied":
             shared = statistics.scatter.sum(axis=0) / statistics.dof.sum()
             covariances = np.broadcast_to(shared, statistics.scatter.shape)
-            used = [0]
+            used = np.array([0])
         elif self.covariance == "full":
             covariances = statistics.scatter / dof[:, :, None]
             covariances = 0.5 * (covariances + _t(covariances))
-            used = [int(k) for k in np.flatnonzero(~empty)]
+            used = np.flatnonzero(~empty)
         else:
             variances = statistics.scatter / dof
             if self.covariance == "spherical":
                 variances = np.broadcast_to(variances.mean(axis=1, keepdims=True), variances.shape)
             covariances = variances[:, :, None] * np.eye(d)
-            used = [int(k) for k in np.flatnonzero(~empty)]
+            used = np.flatnonzero(~empty)
         means = statistics.means
-        for k in used:
-            self._refuse_degenerate(k, means, covariances[k])
+        self._refuse_degenerate(means, covariances, used)
         params = self.parameters(means, covariances)
         if not empty.any():
             return params
@@ -197,24 +197,31 @@ class Gaussian(Family):
             )
         return keep(empty, previous, params)
 
-    def _refuse_degenerate(self, k: int, means: Array, covariance: Array) -> None:
-        """Raise where the covariance is singular to rounding, in the columns' own units."""
-        sd = np.sqrt(np.diagonal(covariance))
-        reach = np.abs(means if self.covariance == "tied" else means[k : k + 1]).max(axis=0)
+    def _refuse_degenerate(self, means: Array, covariances: Array, used: NDArray[np.intp]) -> None:
+        """Raise where a covariance is singular to rounding, in the columns' own units."""
+        tied = self.covariance == "tied"
+        sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))[used]
+        reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
         flat = ~(sd > 16 * EPS * reach)
-        owner = "the shared covariance" if self.covariance == "tied" else f"component {k}"
         if flat.any():
+            k, column = np.unravel_index(int(flat.argmax()), flat.shape)
             raise Degenerate(
-                f"{owner} has no spread in column {int(flat.argmax())}: it sits on a point", k
+                f"{self._owner(used[k])} has no spread in column {column}: it sits on a point",
+                int(used[k]),
             )
         if not self._diagonal:
-            correlation = covariance / sd / sd[:, None]
-            if not np.linalg.eigvalsh(correlation)[0] > 8 * EPS * len(sd):
+            correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
+            singular = ~(np.linalg.eigvalsh(correlation)[:, 0] > 8 * EPS * sd.shape[1])
+            if singular.any():
+                k = int(used[singular.argmax()])
                 raise Degenerate(
-                    f"{owner} is singular: its rows lie in a plane (collinear columns, or too few "
-                    "rows)",
+                    f"{self._owner(k)} is singular: its rows lie in a plane (collinear columns, "
+                    "or too few rows)",
                     k,
                 )
+
+    def _owner(self, k: Any) -> str:
+        return "the shared covariance" if self.covariance == "tied" else f"component {k}"
 
     def gradient(self, statistics: Scatter, params: Any) -> Array:
         whiten, _ = _whitening(params.covariances, self._diagonal)
