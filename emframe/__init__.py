@@ -1,10 +1,10 @@
 """emframe: the expectation-maximization algorithm for any latent-variable model.
 
-    import emframe
+import emframe
 
-    model = emframe.Mixture("gaussian", n_components=2)
-    fit = emframe.fit(model, X, rng=0)
-    print(fit)
+model = emframe.Mixture("gaussian", n_components=2)
+fit = emframe.fit(model, X, rng=0)
+print(fit)
 """
 
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate

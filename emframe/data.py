@@ -208,10 +208,10 @@ def _column_names(X: Any) -> tuple[str, ...] | None:
 
 def _refuse_columns(X: Any, names: tuple[str, ...]) -> None:
     """Refuse a data frame's columns that are not numbers, by name."""
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None or len(names) == 1 and not hasattr(dtypes, "__len__"):
-        return
-    for name, dtype in zip(names, dtypes, strict=False):
+    dtypes = getattr(X, "dtypes", ())
+    # A series answers with one dtype, a frame with one for each column.
+    each = dtypes if hasattr(dtypes, "__iter__") else [dtypes]
+    for name, dtype in zip(names, each, strict=False):
         text = str(dtype).lower()
         if not any(kind in text for kind in ("int", "float", "bool", "double")):
             raise TypeError(f"`X` has column {name!r} of dtype {dtype}; pass columns of numbers.")
@@ -236,10 +236,10 @@ def _refuse(
 ) -> None:
     if not bad.any():
         return
-    row, column = np.unravel_index(int(bad.argmax()), bad.shape)
+    row, column = (int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape))
     count = int(bad.sum())
     raise ValueError(
-        f"`X` row {int(numbers[row])}, column {int(column)} ({labels[column]!r}) is "
+        f"`X` row {int(numbers[row])}, column {column} ({labels[column]!r}) is "
         f"{x[row, column]:g}: {what} ({count} such value{'s' if count > 1 else ''}); {remedy}."
     )
 

@@ -8,15 +8,15 @@ no floor, no dropped row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from emframe.core import (
     EM,
-    Coordinates,
     Callback,
+    Coordinates,
     Degenerate,
     Expectation,
     MaxIterations,
@@ -25,26 +25,17 @@ from emframe.core import (
     QuasiNewton,
     RemainingGain,
     Rule,
-    Run,
     Status,
     Step,
-    Stopped,
-    run,
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Serial, block_rows
 from emframe.models import Model
-from emframe.optima import optima
 from emframe.parameters import from_vector, problem, to_vector
-from emframe.result import Fit, Start
+from emframe.result import Fit
+from emframe.search import Attempt, Exactly, Search, budget
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
-
-# The default number of starts, where they are cheap: at least, at most.
-FEWEST_STARTS = 32
-MOST_STARTS = 120
-# Rows x columns x components times starts that the default number of starts may spend.
-START_BUDGET = 20_000_000
 
 
 class Interrupted(KeyboardInterrupt):
@@ -112,27 +103,20 @@ def fit(
     rules: list[Rule] = [RemainingGain(tol), MaxIterations(max_iter)]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
     rules += [Callback(callback) for callback in callbacks]
-    supply: Iterator[tuple[str, Any]]
+    search = Search(model, expect, rules, _method(accelerate))
     if start is not None:
-        supply, enough = iter([("given", model.start(start, rows, generator))]), _Exactly(1)
+        given = model.start(start, rows, generator)
+        attempts, interrupted = search([("given", given)], Exactly(1))
     else:
-        supply = model.starts(rows, generator)
-        enough = _Exactly(n_starts) if n_starts is not None else _Replicated(_cap(model, rows))
-    runs = []
-    for index, (kind, params) in enumerate(supply):
-        one = _run_one(model, expect, index, kind, params, rules, _method(accelerate))
-        runs.append(one)
-        if one.start.status in {Status.INTERRUPTED, Status.MAX_SECONDS} or enough(runs):
-            break
-    result = _assemble(model, rows, prior, runs)
-    if runs[-1].start.status is Status.INTERRUPTED:
+        enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
+        attempts, interrupted = search(model.starts(rows, generator), enough)
+    result = _assemble(model, rows, prior, attempts)
+    if interrupted:
         raise Interrupted(result)
     return result
 
 
-def expectation(
-    model: Model, rows: Rows, prior: Any = None
-) -> Callable[[Any], Expectation[Any]]:
+def expectation(model: Model, rows: Rows, prior: Any = None) -> Callable[[Any], Expectation[Any]]:
     """The E-step over all rows: a sum over blocks, and the prior once at the end."""
     engine, per_block = Serial(), block_rows(model.work(rows))
 
@@ -146,58 +130,16 @@ def expectation(
     return expect
 
 
-class _One:
-    """A start and, where it got that far, its run."""
-
-    def __init__(self, start: Start, run: Run[Any] | None = None) -> None:
-        self.start = start
-        self.run = run
-
-
-def _run_one(
-    model: Model,
-    expect: Callable[[Any], Expectation[Any]],
-    index: int,
-    kind: str,
-    params: Any,
-    rules: Sequence[Rule],
-    method: Method,
-) -> _One:
-    nan = float("nan")
-    if isinstance(params, Degenerate):
-        return _One(Start(index, kind, Status.DEGENERATE, nan, nan, 0, str(params)))
-    try:
-        done = run(expect, params, rules=rules, method=method, contract=model.contract)
-    except Stopped as stopped:
-        return _One(Start(index, kind, stopped.status, nan, nan, 1, str(stopped)))
-    except Exception as error:
-        error.add_note(f"while fitting a {model.title()}, start {index} ({kind})")
-        raise
-    odd = model.irregularities(done.step.expectation)
-    why = "; ".join(f"component {k}: {reason}" for k, reason in sorted(odd.items()))
-    start = Start(
-        index,
-        kind,
-        done.status,
-        done.step.objective,
-        done.step.expectation.loglik,
-        done.n_expectations,
-        done.message,
-        why,
-    )
-    return _One(start, done)
-
-
-def _assemble(model: Model, rows: Rows, prior: Any, runs: Sequence[_One]) -> Fit:
+def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt]) -> Fit:
     """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
-    with_point = [one for one in runs if one.run is not None]
+    with_point = [one for one in attempts if one.run is not None]
     if not with_point:
         raise Degenerate(
-            f"none of {len(runs)} starts had a finite objective: {runs[-1].start.message}. "
+            f"none of {len(attempts)} starts had a finite objective: {attempts[-1].start.message}. "
             f"{Status.DEGENERATE.message}"
         )
 
-    def rank(one: _One) -> tuple[bool, bool, float]:
+    def rank(one: Attempt) -> tuple[bool, bool, float]:
         return one.start.status.usable, not one.start.spurious, one.start.objective
 
     best = max(with_point, key=rank)
@@ -222,54 +164,13 @@ def _assemble(model: Model, rows: Rows, prior: Any, runs: Sequence[_One]) -> Fit
         trace=np.array(done.trace),
         gains=np.array(done.gains),
         remaining=done.step.remaining,
-        n_iter=sum(one.start.n_iter for one in runs),
+        n_iter=sum(one.start.n_iter for one in attempts),
         n_rows=rows.total,
         columns=rows.columns,
         prior=prior,
         best=best.start.index,
-        starts=tuple(one.start for one in runs),
+        starts=tuple(one.start for one in attempts),
     )
-
-
-class _Exactly:
-    """Enough after n starts."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __call__(self, runs: Sequence[_One]) -> bool:
-        return len(runs) >= self.n
-
-
-class _Replicated:
-    """Enough when the best optimum is also the one that starts commonly find.
-
-    While it is rare among them a better one may be rarer still, so the search goes on to the
-    end of its budget.
-    """
-
-    def __init__(self, at_most: int) -> None:
-        self.at_most = at_most
-
-    def __call__(self, runs: Sequence[_One]) -> bool:
-        if len(runs) >= self.at_most:
-            return True
-        found = optima(
-            [
-                one.start.objective
-                for one in runs
-                if one.run is not None and one.start.status.usable and not one.start.spurious
-            ]
-        )
-        if len(runs) < FEWEST_STARTS or not found:
-            return False
-        return found[0][1] >= len(runs) / 4
-
-
-def _cap(model: Model, rows: Rows) -> int:
-    """The most starts that the default may run: many where they are cheap, a few where not."""
-    cost = len(rows) * model.work(rows)
-    return int(np.clip(START_BUDGET // cost, 4, MOST_STARTS))
 
 
 def _method(accelerate: bool) -> Method:
@@ -298,5 +199,3 @@ def _check_settings(
         raise ValueError(f"`max_seconds` is {max_seconds}; pass a positive number or None.")
     if n_starts is not None and n_starts < 1:
         raise ValueError(f"`n_starts` is {n_starts}; pass 1 or more, or None.")
-
-

@@ -81,7 +81,7 @@ def parameter(
 
 
 @cache
-def declarations(kind: type) -> dict[str, Declared]:
+def declarations(kind: Any) -> dict[str, Declared]:
     """The declared fields of a parameter dataclass, in order."""
     if not dataclasses.is_dataclass(kind):
         raise TypeError(
@@ -95,7 +95,7 @@ def declarations(kind: type) -> dict[str, Declared]:
 
 
 @cache
-def _fields(kind: type) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
@@ -105,8 +105,9 @@ def leaves(params: Any, prefix: str = "") -> Iterator[Leaf]:
         for index, item in enumerate(params):
             yield from leaves(item, f"{prefix}{index}.")
         return
-    declared = declarations(type(params))
-    for name in _fields(type(params)):
+    kind: Any = type(params)
+    declared = declarations(kind)
+    for name in _fields(kind):
         value = getattr(params, name)
         if name in declared:
             yield Leaf(prefix + name, declared[name], value)
@@ -118,15 +119,15 @@ def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> A
     """The same nest with each array replaced by ``change(leaf)``, visited in order of `leaves`."""
     if isinstance(params, tuple):
         return tuple(rebuild(item, change, f"{prefix}{i}.") for i, item in enumerate(params))
-    declared = declarations(type(params))
-    changed = {}
-    for name in _fields(type(params)):
+    kind: Any = type(params)
+    declared, changed = declarations(kind), {}
+    for name in _fields(kind):
         value, path = getattr(params, name), prefix + name
         if name in declared:
             changed[name] = change(Leaf(path, declared[name], value))
         else:
             changed[name] = rebuild(value, change, f"{path}.")
-    return type(params)(**changed)
+    return kind(**changed)
 
 
 def frozen(params: Any) -> Any:
@@ -201,32 +202,40 @@ def pullback(params: Any, gradient: Any) -> Array:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def problem(params: Any, dims: Mapping[str, int]) -> str | None:
-    """What is wrong with parameters for these dimensions (``{"K": 3, "d": 2}``), or None."""
-    for leaf in leaves(params):
-        declared, value = leaf.declared, np.asarray(leaf.value)
-        expected = tuple(
-            dims.get(axis, -1) if isinstance(axis, str) else axis for axis in declared.axes()
+def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
+    """What is wrong with parameters for these dimensions (``{"K": 3, "d": 2}``), or None.
+
+    Dimensions that are not given may be anything; `prefix` leads the names in the message.
+    """
+    found = (leaf_problem(leaf, dims) for leaf in leaves(params, prefix))
+    return next((text for text in found if text), None)
+
+
+def leaf_problem(leaf: Leaf, dims: Mapping[str, int]) -> str | None:
+    """What is wrong with one array, or None."""
+    declared, value = leaf.declared, np.asarray(leaf.value)
+    expected = tuple(
+        dims.get(axis, -1) if isinstance(axis, str) else axis for axis in declared.axes()
+    )
+    if value.dtype.kind not in "fiub":
+        return f"`{leaf.path}` has dtype {value.dtype}; pass real numbers"
+    if len(value.shape) != len(expected) or any(
+        want not in (-1, have) for want, have in zip(expected, value.shape, strict=True)
+    ):
+        names = ", ".join(str(axis) for axis in declared.axes())
+        wanted = ", ".join("any" if n < 0 else str(n) for n in expected)
+        return f"`{leaf.path}` has shape {value.shape}; expected ({names}) = ({wanted})"
+    outside = ~np.atleast_1d(declared.space.contains(value.astype(float)))
+    if outside.any():
+        axes = value.ndim - declared.space.n_event_axes
+        first = np.unravel_index(int(outside.argmax()), outside.shape)[:axes]
+        where = f"[{', '.join(str(int(i)) for i in first)}]" if first else ""
+        entry = np.array2string(value[first], separator=", ", precision=6)
+        return (
+            f"`{leaf.path}{where}` is {entry.replace(chr(10), '')}; expected {declared.space.words}"
         )
-        if value.dtype.kind not in "fiub":
-            return f"`{leaf.path}` has dtype {value.dtype}; pass real numbers"
-        if len(value.shape) != len(expected) or any(
-            want not in (-1, have) for want, have in zip(expected, value.shape, strict=True)
-        ):
-            names = ", ".join(str(axis) for axis in declared.axes())
-            wanted = ", ".join("any" if n < 0 else str(n) for n in expected)
-            return f"`{leaf.path}` has shape {value.shape}; expected ({names}) = ({wanted})"
-        outside = ~np.atleast_1d(declared.space.contains(value.astype(float)))
-        if outside.any():
-            first = np.unravel_index(int(outside.argmax()), outside.shape)
-            entry = value[first] if value.ndim else value
-            where = ", ".join(str(int(i)) for i in first)
-            return (
-                f"`{leaf.path}[{where}]` is {np.array2string(np.asarray(entry), precision=6)}; "
-                f"expected {declared.space.words}"
-            )
-        if declared.shared and not (value == value[:1]).all():
-            return f"`{leaf.path}` differs between components; it is one value shared by all"
+    if declared.shared and not (value == value[:1]).all():
+        return f"`{leaf.path}` differs between components; it is one value shared by all"
     return None
 
 
@@ -280,4 +289,3 @@ def nested(arrays: Mapping[str, Array]) -> dict[str, Any]:
             node = node.setdefault(parent, {})
         node[name] = array
     return tree
-

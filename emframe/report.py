@@ -102,6 +102,7 @@ def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[s
         )
         for row in selection.table
     ]
+    body += [("  " + model, "", "", "", "", "", "degenerate") for model, _ in selection.failures]
     return header, body
 
 

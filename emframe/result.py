@@ -96,11 +96,21 @@ class Fit:
 
     def score_samples(self, X: Any) -> Array:
         """Log density of each row, (n,), nats."""
-        return self._posterior(X)[0]
+        return self.posterior(X)[0]
 
     def predict_proba(self, X: Any) -> Array:
-        """Responsibilities p(z | x), (n, K); rows sum to 1."""
-        return self._posterior(X)[1]
+        """Responsibilities p(z | x), (n, K); rows sum to 1.
+
+        Raises ValueError for a row that has density zero under every component.
+        """
+        density, resp = self.posterior(X)
+        impossible = np.isneginf(density)
+        if impossible.any():
+            raise ValueError(
+                f"`X` row {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
+                "zero under every component, so no responsibilities; see score_samples(X)."
+            )
+        return resp
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """The most probable component of each row, (n,)."""
@@ -114,7 +124,7 @@ class Fit:
         X : (n, d) rows.
         z : (n, K) one-hot rows, or integer labels (n,).
         """
-        density, resp = self._posterior(X)
+        density, resp = self.posterior(X)
         values = np.asarray(z)
         hot = one_hot(values, resp.shape[1]) if values.ndim == 1 else values
         if hot.shape != resp.shape or not ((hot == 0) | (hot == 1)).all():
@@ -139,7 +149,11 @@ class Fit:
         rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
         return rows, drawn if labels else one_hot(drawn, len(self.params.weights))
 
-    def _posterior(self, X: Any) -> tuple[Array, Array]:
+    def posterior(self, X: Any) -> tuple[Array, Array]:
+        """Log density (n,) and responsibilities (n, K) in one pass.
+
+        A row that is impossible under every component has -inf and a row of nan.
+        """
         rows = self.model.rows(X, columns=self.columns)
         return self.model.posterior(self.params, rows.x)
 

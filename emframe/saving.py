@@ -23,7 +23,7 @@ from emframe.families import Family
 from emframe.host import families, name_of
 from emframe.host import family as named_family
 from emframe.models import Mixture
-from emframe.parameters import nested, problem, to_mapping
+from emframe.parameters import nested, to_mapping
 from emframe.result import Fit, Start
 from emframe.spaces import Array
 
@@ -130,7 +130,7 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
         if name.startswith(prefix)
     }
     params = model.build(nested(flat))
-    wrong = problem(params, {"K": model.n_components, "d": len(document["columns"])})
+    wrong = model.problem(params, len(document["columns"]))
     if wrong:
         raise ValueError(f"the saved parameters are not valid: {wrong}")
     starts = tuple(

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from emframe.core import Degenerate
+from emframe.data import frequencies
 from emframe.fitting import Interrupted, Rng, fit
 from emframe.models import Mixture, Model
 from emframe.result import Fit
@@ -21,6 +23,7 @@ class Selection:
 
     fits: tuple[Fit, ...]
     criterion: str
+    failures: tuple[tuple[str, str], ...] = ()  # (model, why) where no start had an objective
 
     @property
     def best(self) -> Fit:
@@ -78,6 +81,7 @@ def select(
     Raises
     ------
     ValueError : for an unknown criterion, or no models.
+    Degenerate : where none of the models had a start with a finite objective.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
     """
     if criterion not in CRITERIA:
@@ -85,17 +89,24 @@ def select(
     candidates = _candidates(models)
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
+    for model in candidates:  # so that one which cannot be fitted is said before any work
+        model.require(model.rows(X, frequencies(X, options.get("weights"))))
     streams = np.random.default_rng(rng).spawn(len(candidates))
     fits: list[Fit] = []
+    failures: list[tuple[str, str]] = []
     for model, stream in zip(candidates, streams, strict=True):
         try:
             fits.append(fit(model, X, rng=stream, **options))
+        except Degenerate as error:
+            failures.append((model.title(), str(error)))
         except KeyboardInterrupt as stop:
             partial = [stop.fit] if isinstance(stop, Interrupted) else []
             if not fits and not partial:
                 raise
             raise Interrupted(Selection((*fits, *partial), criterion).best) from stop
-    return Selection(tuple(fits), criterion)
+    if not fits:
+        raise Degenerate(f"none of the {len(candidates)} models could be fitted: {failures[-1][1]}")
+    return Selection(tuple(fits), criterion, tuple(failures))
 
 
 def _candidates(models: Any) -> list[Model]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -328,5 +327,3 @@ class PositiveDefinite(Space):
 
     def __repr__(self) -> str:
         return f"PositiveDefinite({self.structure!r})"
-
-

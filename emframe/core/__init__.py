@@ -4,7 +4,8 @@ EM alternates two moves: build ``Q(. | at)``, the expected complete-data log-lik
 current parameters, and maximise it.  Everything in this package follows from that sentence and
 from the identity that ties Q to the objective (Dempster, Laird and Rubin 1977, section 3):
 
-    log p(x | theta) = Q(theta | at) + H(theta | at),      H(theta | at) = -E[log p(z | x, theta) | x, at]
+    log p(x | theta) = Q(theta | at) + H(theta | at),
+    H(theta | at) = -E[ log p(z | x, theta) | x, at ]
 
 H is smallest at ``theta = at``, where it is the entropy of the posterior, so raising Q raises the
 log-likelihood by at least as much.  Nothing here knows what z is, or what the parameters are.

@@ -174,9 +174,7 @@ class QuasiNewton:
         g = self.coordinates.gradient(q)
         if before is None:
             return Outlook(x, em_params, f, g, f, (), gained=0.0, moves=0, accelerating=False)
-        here = Outlook(
-            x, em_params, f, g, f, (), before.gained, before.moves, before.accelerating
-        )
+        here = Outlook(x, em_params, f, g, f, (), before.gained, before.moves, before.accelerating)
         settled = here.em_gain <= self.patience * here.gained or here.moves >= self.most_em
         return replace(here, accelerating=here.accelerating or settled)
 

@@ -63,9 +63,7 @@ def open_ledger(q: Expectation[P]) -> Step[P]:
     """The first line, for a start; its books are balanced like any other's."""
     nan = math.nan
     value = q.value(q.at) if math.isfinite(objective(q)) else nan
-    return Step(
-        0, q, objective(q), log_prior(q), value, nan, nan, math.inf, 1, identity(q, value)
-    )
+    return Step(0, q, objective(q), log_prior(q), value, nan, nan, math.inf, 1, identity(q, value))
 
 
 def enter(previous: Step[P], move: Move[P], contract: Contract) -> Step[P]:
@@ -78,9 +76,7 @@ def enter(previous: Step[P], move: Move[P], contract: Contract) -> Step[P]:
         gain_entropy = reached - previous.objective - gain_q
         q_at = new.value(new.at)
         breach = identity(new, q_at) or (
-            _descent(previous, reached, gain_q, gain_entropy, move)
-            if contract.ascends
-            else None
+            _descent(previous, reached, gain_q, gain_entropy, move) if contract.ascends else None
         )
     else:
         q_at = gain_q = gain_entropy = math.nan
@@ -103,9 +99,7 @@ def identity(q: Expectation[Any], value_at: float) -> Breach | None:
     """Check ``objective == value(at) + entropy`` at the point where `q` was taken."""
     reached = objective(q)
     if not math.isfinite(reached):
-        return Breach(
-            Status.E_STEP_BREACH, math.inf, f"the E-step gave an objective of {reached}"
-        )
+        return Breach(Status.E_STEP_BREACH, math.inf, f"the E-step gave an objective of {reached}")
     gap = reached - (value_at + q.entropy)
     if abs(gap) <= within(IDENTITY, reached, value_at, q.entropy):
         return None
@@ -128,9 +122,7 @@ def _descent(
     slack = within(IDENTITY, previous.q_at, before)
     fell = before - after > within(FALL, before, after)
     if move.is_em and (gain_q < -slack or (fell and gain_q < gain_entropy)):
-        return Breach(
-            Status.M_STEP_BREACH, -gain_q, f"the M-step lowered Q by {-gain_q:.3g} nats"
-        )
+        return Breach(Status.M_STEP_BREACH, -gain_q, f"the M-step lowered Q by {-gain_q:.3g} nats")
     if gain_entropy < -slack or fell:
         return Breach(
             Status.E_STEP_BREACH,

@@ -3,7 +3,7 @@
 The full lane.  Five functions say everything that EM needs of a component density f:
 
     log_density(params, x)      log f(x_i | theta_k)                                    (n, K)
-    accumulate(x, resp)         S, the sums over rows that the M-step needs; S + S is the sum over both
+    accumulate(x, resp)         S, the sums over rows that the M-step needs; they add
     expected(S, params)         sum_ik resp_ik log f(x_i | theta_k), from S alone
     m_step(S, previous)         the parameters that maximise it
     sample(params, labels, rng) one row for each label
@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from emframe.core import Contract
-from emframe.parameters import build, from_vector, n_columns_free, to_vector
+from emframe.parameters import build, from_vector, n_columns_free, problem, to_vector
 from emframe.spaces import Array, Real, Space
 
 S = TypeVar("S")
@@ -50,6 +50,7 @@ class Family(ABC):
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
     contract: ClassVar[Contract] = Contract.EXACT
+    priors: ClassVar[tuple[str, ...]] = ()  # the names that conjugate_prior knows
 
     @property
     @abstractmethod
@@ -102,11 +103,16 @@ class Family(ABC):
 
         Raises ValueError where the family has no such prior.
         """
-        raise ValueError(f"prior={prior!r} is not known to the family {self.name!r}; it has none")
+        known = ", ".join(map(repr, self.priors)) or "none"
+        raise ValueError(f"`prior` is {prior!r}; the family {self.name!r} knows: {known}.")
 
     def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
         """Components that look like artefacts of an unbounded likelihood, and why."""
         return {}
+
+    def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
+        """What is wrong with parameters for these dimensions, or None."""
+        return problem(params, dims, prefix)
 
     def build(self, values: Any) -> Any:
         """Parameters from a mapping of array-likes by field name."""

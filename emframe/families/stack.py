@@ -115,8 +115,18 @@ class Stack(Family):
             for index, why in family.irregularities(theirs, part).items()
         }
 
+    def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
+        parts = enumerate(zip(self.families, self.sizes, params, strict=True))
+        found = (
+            family.problem(own, {**dims, "K": size}, f"{prefix}{i}.")
+            for i, (family, size, own) in parts
+        )
+        return next((text for text in found if text), None)
+
     def build(self, values: Any) -> Any:
-        items = [values[str(i)] for i in range(len(self.families))] if isinstance(
-            values, Mapping
-        ) else values
+        items = (
+            [values[str(i)] for i in range(len(self.families))]
+            if isinstance(values, Mapping)
+            else values
+        )
         return tuple(f.build(own) for f, own in zip(self.families, items, strict=True))

@@ -58,6 +58,9 @@ class Model(Protocol):
     def build(self, values: Mapping[str, Any]) -> Any:
         """Parameters from a nest of mappings of array-likes."""
 
+    def problem(self, params: Any, d: int) -> str | None:
+        """What is wrong with parameters of this model for data of d columns, or None."""
+
     def describe(self) -> dict[str, Any]:
         """A JSON-able description from which the model can be made again."""
 

@@ -27,7 +27,7 @@ from emframe.families import ConjugatePrior, Family, FamilyError, Stack
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
-from emframe.parameters import equal, frozen, parameter, problem
+from emframe.parameters import equal, frozen, leaf_problem, leaves, parameter
 from emframe.spaces import Array, Simplex
 
 
@@ -82,7 +82,7 @@ class MixtureExpectation:
             statistics = statistics + self.prior.components.statistics
         components = self.family.m_step(statistics, self.at.components)
         params = MixtureParameters(self.counts / self.counts.sum(), components)
-        _check_parameters(self.family, params, "m_step")
+        _check_m_step(self.family, params)
         return frozen(params)
 
     def gradient(self) -> Array:
@@ -215,14 +215,18 @@ class Mixture:
         )
 
     def posterior(self, params: MixtureParameters, x: Array) -> tuple[Array, Array]:
-        """Log density of each row, (n,), and responsibilities p(z | x), (n, K)."""
+        """Log density of each row, (n,), and responsibilities p(z | x), (n, K).
+
+        A row that is impossible under every component has -inf, and no responsibilities (nan).
+        """
         joint = self.log_joint(params, x)
         highest = joint.max(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):  # a row impossible everywhere: -inf less -inf
             resp = np.exp(joint - highest)
             total = resp.sum(axis=1, keepdims=True)
             resp /= total
-        return (highest + np.log(total))[:, 0], resp
+        row_loglik = np.where(np.isneginf(highest), -np.inf, highest + np.log(total))
+        return row_loglik[:, 0], resp
 
     def log_joint(self, params: MixtureParameters, x: Array) -> Array:
         """log p(x, z_k = 1 | params) of each row, (n, K)."""
@@ -249,7 +253,7 @@ class Mixture:
             raise Degenerate(f"component {empty} starts without a row", empty)
         components = self.family.m_step(self.family.accumulate(rows.x, weighted), None)
         params = MixtureParameters(counts / counts.sum(), components)
-        _check_parameters(self.family, params, "m_step")
+        _check_m_step(self.family, params)
         return frozen(params)
 
     # ---- starts
@@ -275,10 +279,16 @@ class Mixture:
         if isinstance(start, Mapping):
             start = self.build(start)
         if isinstance(start, MixtureParameters):
-            _check_start(start, self, rows)
+            wrong = self.problem(start, rows.x.shape[1])
+            if wrong:
+                raise ValueError(f"`start`: {wrong}.")
             return start
         resp = starts.as_responsibilities(start, len(rows), self.n_components)
         return self.from_responsibilities(rows, resp)
+
+    def problem(self, params: MixtureParameters, d: int) -> str | None:
+        """What is wrong with parameters of this model for data of d columns, or None."""
+        return _problem(self.family, params, {"K": self.n_components, "d": d})
 
     def build(self, values: Mapping[str, Any]) -> MixtureParameters:
         """Parameters from ``{"weights": ..., "rates": ...}`` or ``{..., "components": {...}}``."""
@@ -296,8 +306,13 @@ class Mixture:
     # ---- after the fit
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
-        """Components that the family calls spurious, with the reason."""
+        """Components that the family calls spurious, with the reason; none under a prior.
+
+        A proper prior bounds the objective, so each of its maxima means something.
+        """
         assert isinstance(q, MixtureExpectation)
+        if q.prior is not None:
+            return {}
         return self.family.irregularities(q.at.components, q.statistics)
 
     def sample(
@@ -336,7 +351,7 @@ def _resolve(family: str | Family, options: Mapping[str, Any]) -> Family:
         return named_family(family, **options)
     if not isinstance(family, Family):
         raise TypeError(
-            f"`family` is {family!r}; pass the name of a plugin, a Family object, or a list of them."
+            f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
         )
     if options:
         raise TypeError(
@@ -358,15 +373,12 @@ def _check_density(family: Family, log_density: Array, shape: tuple[int, int]) -
         )
 
 
-def _check_parameters(family: Family, params: MixtureParameters, where: str) -> None:
-    wrong = problem(params, {"K": len(params.weights)})
+def _problem(family: Family, params: MixtureParameters, dims: Mapping[str, int]) -> str | None:
+    weights = next(leaves(params))
+    return leaf_problem(weights, dims) or family.problem(params.components, dims, "components.")
+
+
+def _check_m_step(family: Family, params: MixtureParameters) -> None:
+    wrong = _problem(family, params, {"K": len(params.weights)})
     if wrong:
-        raise FamilyError(f"{family.name}.{where}: {wrong}")
-
-
-def _check_start(start: MixtureParameters, model: Mixture, rows: Rows) -> None:
-    wrong = problem(start, {"K": model.n_components, "d": rows.x.shape[1]})
-    if wrong:
-        raise ValueError(f"`start`: {wrong}.")
-
-
+        raise FamilyError(f"{family.name}.m_step: {wrong}")

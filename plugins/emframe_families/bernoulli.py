@@ -36,6 +36,7 @@ class Bernoulli(ExponentialFamily):
     name = "bernoulli"
     parameters = BernoulliParameters
     support = Binary()
+    priors = ("weak",)
 
     def statistics(self, x: Array) -> Array:
         return np.concatenate([x, 1.0 - x], axis=1)

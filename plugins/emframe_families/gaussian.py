@@ -88,9 +88,7 @@ class Scatter:
         shift = other.means - self.means
         between = (self.counts * share)[:, None] * shift
         spread = (
-            between * shift
-            if self.scatter.ndim == 2
-            else between[:, :, None] * shift[:, None, :]
+            between * shift if self.scatter.ndim == 2 else between[:, :, None] * shift[:, None, :]
         )
         return Scatter(
             counts,
@@ -113,6 +111,7 @@ class Gaussian(Family):
 
     name = "gaussian"
     support = Real()
+    priors = ("weak",)
 
     def __post_init__(self) -> None:
         if self.covariance not in _PARAMETERS:
@@ -204,10 +203,10 @@ class Gaussian(Family):
         reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
         flat = ~(sd > 16 * EPS * reach)
         if flat.any():
-            k, column = np.unravel_index(int(flat.argmax()), flat.shape)
+            row, column = np.unravel_index(int(flat.argmax()), flat.shape)
+            k = int(used[row])
             raise Degenerate(
-                f"{self._owner(used[k])} has no spread in column {column}: it sits on a point",
-                int(used[k]),
+                f"{self._owner(k)} has no spread in column {column}: it sits on a point", k
             )
         if not self._diagonal:
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
@@ -220,7 +219,7 @@ class Gaussian(Family):
                     k,
                 )
 
-    def _owner(self, k: Any) -> str:
+    def _owner(self, k: int) -> str:
         return "the shared covariance" if self.covariance == "tied" else f"component {k}"
 
     def gradient(self, statistics: Scatter, params: Any) -> Array:

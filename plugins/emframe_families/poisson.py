@@ -37,6 +37,7 @@ class Poisson(ExponentialFamily):
     name = "poisson"
     parameters = PoissonParameters
     support = NonNegativeInteger()
+    priors = ("weak",)
 
     def statistics(self, x: Array) -> Array:
         return x

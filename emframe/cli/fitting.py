@@ -1,0 +1,216 @@
+"""``emframe fit``: one model or several to a table, the choice among them, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import emframe
+from emframe.cli import screen, sheets
+from emframe.cli.settings import family_options, header, settings, sizes
+from emframe.data import Table
+from emframe.parameters import nested, to_mapping
+from emframe.report import selection_cells, summary, verdict
+from emframe.selection import CRITERIA
+
+
+@click.command()
+@click.argument("data")
+@click.option("--family", metavar="NAME", help="See: emframe plugins.  [default: the data set's]")
+@click.option(
+    "--components",
+    callback=sizes,
+    default="1-6",
+    show_default=True,
+    metavar="K",
+    help="One size or several, to choose from: 3, 1-6, 1,2,5.",
+)
+@click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
+@family_options
+@click.option("--columns", metavar="A,B", help="Names, or numbers from 0.  [default: all]")
+@click.option("--weights", metavar="COLUMN", help="Frequencies: how often each row counts.")
+@header
+@click.option(
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    default="bic",
+    show_default=True,
+    help="What to choose by; the lowest wins.",
+)
+@click.option("--prior", metavar="NAME", help="'weak' for the family's weak prior.")
+@click.option("--starts", type=click.IntRange(min=1), help="Starts of each model.  [default: auto]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--tol", type=float, default=1e-8, show_default=True, help="Gain left, in nats.")
+@click.option("--max-iter", type=click.IntRange(min=0), default=10_000, show_default=True)
+@click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else.")
+@click.pass_context
+def fit(
+    ctx: click.Context,
+    data: str,
+    *,
+    family: str | None,
+    components: tuple[int, ...],
+    covariance: str | None,
+    options: tuple[str, ...],
+    columns: str | None,
+    weights: str | None,
+    has_header: bool | None,
+    criterion: str,
+    prior: str | None,
+    starts: int | None,
+    seed: int,
+    tol: float,
+    max_iter: int,
+    save: str | None,
+    as_json: bool,
+) -> None:
+    """Fit mixtures to DATA, choose among them, and show the choice.
+
+    DATA is the name of a shipped data set (see: emframe datasets), a CSV file, or - for standard
+    input. A shipped data set brings its family and its weights along.
+
+    \b
+    emframe fit faithful --components 1-6
+    emframe fit iris --covariance tied --columns petal_length,petal_width
+    emframe fit death_notices --components 2
+    emframe fit counts.csv --family poisson --columns 1,2 --weights days
+    emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
+    emframe fit faithful --components 2 --json | jq .best.parameters.weights
+
+    The exit status is 0 also where a fit did not converge (read the last line), 1 where the
+    model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
+    far.
+    """
+    _writable(save)
+    sheet = sheets.read(data, has_header)
+    name = family or sheet.family
+    if name is None:
+        known = ", ".join(sorted(emframe.families()))
+        raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
+    pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
+    made = emframe.family(name, **settings(pairs))
+    models = [emframe.Mixture(made, n_components=k) for k in components]
+    table = _table(sheet, columns, weights)
+    models[-1].require(models[-1].rows(table, table.weights))  # before the smaller ones are fitted
+    interrupted = False
+    try:
+        chosen = emframe.select(
+            models,
+            table,
+            criterion=criterion,
+            rng=seed,
+            n_starts=starts,
+            tol=tol,
+            max_iter=max_iter,
+            prior=prior,
+        )
+    except emframe.Interrupted as stop:
+        chosen, interrupted = emframe.Selection((stop.fit,), criterion), True
+    if as_json:
+        click.echo(json.dumps(document(chosen, data), indent=1, allow_nan=False))
+    else:
+        _show(chosen, interrupted)
+    if save is not None:
+        chosen.best.save(save)
+        if not as_json:
+            screen.say(f"Saved as {save}.")
+    if interrupted:
+        ctx.exit(130)
+    ctx.exit(0 if chosen.best.status.usable else 1)
+
+
+def document(selection: emframe.Selection, data: str) -> dict[str, Any]:
+    """A selection as what JSON can hold; a number that is not finite is null."""
+    best = selection.best
+    found: dict[str, Any] = _plain(
+        {
+            "emframe": emframe.__version__,
+            "data": data,
+            "criterion": selection.criterion,
+            "models": [
+                {**row, **one.model.describe(), "title": row["model"]}
+                for row, one in zip(selection.table, selection.fits, strict=True)
+            ],
+            "best": {
+                **best.model.describe(),
+                "title": best.model.title(),
+                "columns": best.columns,
+                "n_rows": best.n_rows,
+                "prior": best.prior,
+                "n_parameters": best.n_parameters,
+                "log_likelihood": best.log_likelihood,
+                "objective": best.objective,
+                "aic": best.aic,
+                "bic": best.bic,
+                "icl": best.icl,
+                "converged": best.converged,
+                "status": best.status,
+                "message": best.message,
+                "spurious": best.spurious,
+                "n_iter": best.n_iter,
+                "n_starts": len(best.starts),
+                "parameters": nested(to_mapping(best.params)),
+            },
+        }
+    )
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, Enum):
+        return value.value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _show(selection: emframe.Selection, interrupted: bool) -> None:
+    best = selection.best
+    if len(selection.fits) > 1:
+        screen.say(f"{len(selection.fits)} models; * has the lowest {selection.criterion.upper()}.")
+    (_, *header), body = selection_cells(selection)
+    # All are of one kind and differ by K, so K says which; whole titles would not fit a terminal.
+    body = [(row[0][:2] + row[0].rpartition(" = ")[2], *row[1:]) for row in body]
+    styles = {i: "bold green" for i, row in enumerate(selection.table) if row["best"]}
+    screen.table(("  K", *header), body, text_columns=(0, 6), styles=styles)
+    screen.say()
+    ending = verdict(best)
+    screen.say(summary(best).removesuffix(ending).rstrip())
+    screen.say()
+    sound = best.converged and not best.spurious
+    screen.say(ending, style="green" if sound else "bold red")
+    if interrupted:
+        screen.say("Interrupted: this is the best fit so far.", style="bold red")
+
+
+def _table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Table:
+    weighing = sheet.find(weights) if weights is not None else []
+    if len(weighing) > 1:
+        raise ValueError(f"--weights {weights!r} names several columns; pass one.")
+    taken = (
+        sheet.find(columns)
+        if columns is not None
+        else [j for j in range(len(sheet.names)) if j not in weighing]
+    )
+    return Table(
+        sheet.numbers(taken),
+        tuple(sheet.names[j] for j in taken),
+        sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
+    )
+
+
+def _writable(path: str | None) -> None:
+    """Refuse a file that cannot be written before the work rather than after."""
+    if path is not None and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
+        raise ValueError(f"--save {path}: it is a directory, or its directory does not exist.")

@@ -1,0 +1,65 @@
+"""Where the output goes: rich tables in a terminal, plain aligned text in a pipe.
+
+The plain form has no colour codes, cuts nothing off and does not depend on the terminal's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from emframe.report import aligned
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def table(
+    header: Sequence[str],
+    body: Sequence[Sequence[str]],
+    *,
+    text_columns: Container[int],
+    styles: Mapping[int, str] | None = None,
+) -> None:
+    """Show a table; `text_columns` are set to the left, the rest are numbers, set to the right.
+
+    `styles` are of rows, for terminals; what makes a row special is to be told by its text too.
+    """
+    console = _terminal()
+    if console is None:
+        click.echo(aligned(header, body, text_columns=text_columns))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for j, name in enumerate(header):
+        is_text = j in text_columns
+        shown.add_column(
+            Text(name), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text
+        )
+    for i, row in enumerate(body):
+        shown.add_row(*map(Text, row), style=(styles or {}).get(i))
+    console.print(shown)
+
+
+def say(text: str = "", *, style: str = "") -> None:
+    """Show text; the style is for terminals alone."""
+    console = _terminal()
+    if console is None:
+        click.echo(text)
+        return
+    from rich.text import Text
+
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _terminal() -> Console | None:
+    """A console where stdout is a terminal (or FORCE_COLOR says so), or None."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else None

@@ -1,0 +1,200 @@
+"""Data for the commands: a data set that is shipped, or a CSV file, as a sheet of cells.
+
+Cells stay text until a column is asked for by name or number, so that a file may hold columns
+that are no numbers, and predictions can be appended to the rows as they came.
+
+A first line with no number in it is a header; one with nothing but numbers is data.  One with
+both could be either, and is refused unless the caller says which.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+import emframe
+from emframe.datasets import Dataset
+from emframe.spaces import Array
+
+_MISSING = {"", "na", "nan", "null"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of cells, the line that each came from, and a name for every column."""
+
+    origin: str
+    names: tuple[str, ...]  # x0, x1, ... where there is no header
+    has_header: bool
+    cells: Sequence[Sequence[str]]
+    lines: Sequence[int]
+    weights: Array | None = None  # a shipped data set's own
+    family: str | None = None  # that a shipped data set illustrates
+
+    def find(self, columns: str) -> list[int]:
+        """Column numbers from ``a,b``: names, or numbers from 0.
+
+        Raises ValueError for an unknown or repeated one.
+        """
+        found = []
+        names = next(csv.reader([columns], skipinitialspace=True), [])
+        for which in map(str.strip, names):
+            if which in self.names:
+                found.append(self.names.index(which))
+            elif which.isdecimal() and int(which) < len(self.names):
+                found.append(int(which))
+            else:
+                raise ValueError(
+                    f"{self.origin} has no column {which!r}; it has {', '.join(self.names)} "
+                    f"(or by number, 0 to {len(self.names) - 1})."
+                )
+        if not found or len(set(found)) < len(found):
+            raise ValueError(f"columns {columns!r} name none, or one of them twice.")
+        return found
+
+    def numbers(self, columns: Sequence[int]) -> Array:
+        """The cells of these columns, (n, d); missing ones are nan, for the gate to refuse.
+
+        Raises ValueError for the first cell that is no number, with its line and column.
+        """
+        values = np.empty((len(self.cells), len(columns)))
+        for i, row in enumerate(self.cells):
+            for j, column in enumerate(columns):
+                try:
+                    values[i, j] = _number(row[column])
+                except ValueError:
+                    raise ValueError(self._complaint(i, column)) from None
+        return values
+
+    def _complaint(self, i: int, column: int) -> str:
+        cell = self.cells[i][column]
+        hint = "leave the column out with --columns, or correct the cell"
+        if _is_number(cell.replace(",", ".", 1)):
+            hint = "write decimals with a point"
+        return (
+            f"{self.origin}, line {self.lines[i]}, column {self.names[column]!r}: {cell!r} is not "
+            f"a number; {hint}."
+        )
+
+
+def read(data: str, has_header: bool | None = None) -> Sheet:
+    """The sheet of a shipped data set, of a CSV file, or of standard input (``-``).
+
+    Raises ValueError for what is neither, or is no table.
+    """
+    if data in emframe.datasets():
+        return _shipped(emframe.dataset(data))
+    if data != "-" and not Path(data).is_file():
+        try:
+            emframe.dataset(data)
+        except ValueError as error:
+            raise ValueError(f"there is no file {data!r}, and {error}") from None
+    with click.open_file(data, "rb") as file:
+        content = file.read()
+    origin = "standard input" if data == "-" else data
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{origin} is not UTF-8 text: {error}.") from error
+    return parse(text, origin, has_header)
+
+
+def parse(text: str, origin: str, has_header: bool | None = None) -> Sheet:
+    """The sheet that a text of comma, semicolon or tab separated values holds."""
+    rows = _split(text, origin)
+    if not rows:
+        raise ValueError(f"{origin} is empty; expected rows of numbers.")
+    line, first = rows[0]
+    for number, row in rows:
+        if len(row) != len(first):
+            what = f"{len(row)} cell{'' if len(row) == 1 else 's'}" if row else "blank"
+            raise ValueError(
+                f"{origin}, line {number}: {what}; line {line} has {len(first)}. Cells are "
+                "separated by commas, semicolons or tabs."
+            )
+    if has_header is None:
+        has_header = _guess_header(first, origin, line)
+    names = tuple((name.strip() if has_header else "") or f"x{j}" for j, name in enumerate(first))
+    for j, name in enumerate(names):
+        if name in names[:j]:
+            raise ValueError(f"{origin} has two columns called {name!r}; rename one.")
+    body = rows[1:] if has_header else rows
+    return Sheet(origin, names, has_header, [row for _, row in body], [n for n, _ in body])
+
+
+def exact(value: float) -> str:
+    """A number as the shortest text that reads back as the same; whole ones without a point."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def _split(text: str, origin: str) -> list[tuple[int, list[str]]]:
+    """Lines with their numbers, cut into cells; blank lines at the ends are no lines.
+
+    The delimiter is the first of tab ; , that splits the first line: in that order, because a
+    comma beside one of the others is a decimal comma.
+    """
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = next((d for d in "\t;," if len(next(csv.reader([head], delimiter=d), [])) > 1), ",")
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        skipinitialspace=delimiter != "\t",
+        strict=True,
+    )
+    rows = []
+    try:
+        for row in reader:
+            is_blank = len(row) < 2 and not "".join(row).strip()
+            rows.append((reader.line_num, [] if is_blank else row))
+    except csv.Error as error:
+        raise ValueError(f"{origin}, line {reader.line_num}: {error}.") from error
+    filled = [i for i, (_, row) in enumerate(rows) if row]
+    return rows[filled[0] : filled[-1] + 1] if filled else []
+
+
+def _guess_header(first: Sequence[str], origin: str, line: int) -> bool:
+    present = [cell for cell in first if cell.strip().lower() not in _MISSING]
+    numeric = [cell for cell in present if _is_number(cell)]
+    if numeric and len(numeric) < len(present):
+        word = next(cell for cell in present if cell not in numeric)
+        raise ValueError(
+            f"{origin}, line {line} has both numbers ({numeric[0]!r}) and words ({word!r}); say "
+            "--header if these are the names of the columns, --no-header if they are data."
+        )
+    return bool(present) and not numeric
+
+
+def _number(cell: str) -> float:
+    text = cell.strip()
+    if text.lower() in _MISSING:
+        return math.nan
+    if "_" in text:  # Python would read 1_000
+        raise ValueError(cell)
+    return float(text)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not math.isnan(_number(cell))
+    except ValueError:
+        return False
+
+
+def _shipped(data: Dataset) -> Sheet:
+    cells = [[exact(value) for value in row] for row in data.X]
+    return Sheet(
+        data.name,
+        data.columns,
+        True,
+        cells,
+        range(2, len(cells) + 2),
+        weights=data.weights,
+        family=data.family,
+    )

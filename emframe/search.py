@@ -1,0 +1,136 @@
+"""From many starts to many ends: which starts to run, and when enough have been.
+
+Every start is run to convergence, because what separates a good basin from a poor one shows late
+in a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+from emframe.core import Degenerate, Expectation, Method, Rule, Run, Status, Stopped, run
+from emframe.models import Model
+from emframe.optima import optima
+from emframe.result import Start
+
+# The default number of starts, where they are cheap: at least, at most.
+FEWEST_STARTS = 32
+MOST_STARTS = 120
+# Numbers of work space (rows x columns x components) that the default may spend on starts.
+START_BUDGET = 20_000_000
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A start and, where it got that far, its run."""
+
+    start: Start
+    run: Run[Any] | None = None
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it ended at an optimum that counts: sound and not spurious."""
+        return self.run is not None and self.start.status.usable and not self.start.spurious
+
+
+Enough = Callable[[Sequence[Attempt]], bool]
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """Enough after n starts."""
+
+    n: int
+
+    def __call__(self, attempts: Sequence[Attempt]) -> bool:
+        return len(attempts) >= self.n
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """Enough when the best optimum is also one that starts commonly find.
+
+    While it is rare among them a better one may be rarer still, so the search goes on to the
+    end of its budget.
+    """
+
+    at_most: int
+
+    def __call__(self, attempts: Sequence[Attempt]) -> bool:
+        if len(attempts) >= self.at_most:
+            return True
+        if len(attempts) < FEWEST_STARTS:
+            return False
+        found = optima([one.start.objective for one in attempts if one.is_regular])
+        return bool(found) and found[0][1] >= len(attempts) / 4
+
+
+def budget(work: int) -> Replicated:
+    """The default: many starts where one E-step is little work, a few where it is much."""
+    return Replicated(max(4, min(MOST_STARTS, START_BUDGET // max(work, 1))))
+
+
+@dataclass(frozen=True)
+class Search:
+    """Runs a model from one start after another."""
+
+    model: Model
+    expect: Callable[[Any], Expectation[Any]]
+    rules: Sequence[Rule]
+    method: Method
+
+    def __call__(
+        self, starts: Iterable[tuple[str, Any]], enough: Enough
+    ) -> tuple[list[Attempt], bool]:
+        """The attempts made, and whether the keyboard cut them short.
+
+        Raises KeyboardInterrupt where it came before there was any point to keep.
+        """
+        attempts: list[Attempt] = []
+        try:
+            for index, (kind, params) in enumerate(starts):
+                attempts.append(self.attempt(index, kind, params))
+                status = attempts[-1].start.status
+                if status is Status.INTERRUPTED:
+                    return attempts, True
+                if status is Status.MAX_SECONDS or enough(attempts):
+                    break
+        except KeyboardInterrupt:
+            if not any(one.run for one in attempts):
+                raise
+            return attempts, True
+        except Exception as error:
+            error.add_note(f"while fitting a {self.model.title()}, start {len(attempts)}")
+            raise
+        return attempts, False
+
+    def attempt(self, index: int, kind: str, params: Any) -> Attempt:
+        """One start, run to its end."""
+        if isinstance(params, Degenerate):
+            return Attempt(Start(index, kind, Status.DEGENERATE, nan, nan, 0, str(params)))
+        try:
+            done = run(
+                self.expect,
+                params,
+                rules=self.rules,
+                method=self.method,
+                contract=self.model.contract,
+            )
+        except Stopped as stopped:
+            return Attempt(Start(index, kind, stopped.status, nan, nan, 1, str(stopped)))
+        odd = self.model.irregularities(done.step.expectation)
+        why = "; ".join(f"component {k}: {reason}" for k, reason in sorted(odd.items()))
+        start = Start(
+            index,
+            kind,
+            done.status,
+            done.step.objective,
+            done.step.expectation.loglik,
+            done.n_expectations,
+            done.message,
+            why,
+        )
+        return Attempt(start, done)

@@ -1,0 +1,23 @@
+"""The conformance kit: is a family what EM takes it for?
+
+    for result in emframe.testing.check_family(MyFamily()):
+        print(result)
+
+EM certifies itself, so most of what can be wrong with a family shows in identities between its
+own five methods: Q and the log-likelihood, blocks and the whole, weights and repeated rows, the
+maximum and its neighbourhood, draws and densities.  The kit tries these on examples made from the
+declared spaces, and reports the simplest example that breaks one.
+"""
+
+try:
+    import hypothesis  # noqa: F401  (its absence is told here, once)
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "emframe.testing needs hypothesis, which is not installed: pip install 'emframe[testing]'"
+    ) from error
+
+from emframe.testing.checks import CHECKS, Check
+from emframe.testing.conformance import FamilyConformance, check_family
+from emframe.testing.outcome import CheckResult, Fault
+
+__all__ = ["CHECKS", "Check", "CheckResult", "FamilyConformance", "Fault", "check_family"]

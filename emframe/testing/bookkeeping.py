@@ -1,0 +1,208 @@
+"""Checks of the E-step's books: statistics, their sum over blocks, weights and order of rows.
+
+Everything is judged through ``expected``, so a family may keep whatever statistics it likes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Contract, Degenerate
+from emframe.models import Mixture, MixtureParameters
+from emframe.parameters import Leaf, rebuild
+from emframe.spaces import Array
+from emframe.testing.cases import Case
+from emframe.testing.outcome import Fault, same
+from emframe.testing.subject import Subject
+
+STATISTICS = "accumulate, then expected"
+
+
+def total(log_density: Array, resp: Array) -> float:
+    """Sum of resp times log density, with 0 times -inf = 0."""
+    return float(np.where(resp > 0, resp * log_density, 0.0)[resp > 0].sum())
+
+
+def terms(log_density: Array, resp: Array) -> float:
+    """The size of the terms of that sum: what its rounding is relative to."""
+    sizes = np.abs(log_density[np.isfinite(log_density)]) * resp[np.isfinite(log_density)]
+    return 1.0 + float(sizes.sum() + resp.sum())
+
+
+def identity(subject: Subject, case: Case) -> None:
+    """The statistics reproduce sum resp x log density at any parameters, and Q certifies itself."""
+    statistics = subject.accumulate(case.x, case.resp)
+    points = [("other parameters", params) for params in case.others(3)]
+    points.append(("the parameters of the example", case.params))
+    with suppress(Degenerate):  # without an M-step there is one point fewer to look at
+        points.append(("the parameters of m_step", subject.m_step(statistics, case.params)))
+    for where, params in points:
+        density = subject.log_density(params, case.x)
+        same(
+            total(density, case.resp),
+            subject.expected(statistics, params),
+            terms(density, case.resp),
+            f"expected(accumulate(x, resp), params) to be sum resp x log_density at {where}",
+            f"{STATISTICS}, or log_density: a constant, a base measure, or what is summed",
+            "log_density and expected give",
+        )
+    model = Mixture(subject.family, n_components=case.k)
+    weights = case.rng().dirichlet(np.full(case.k, 2.0))
+    at = MixtureParameters(weights, case.params)
+    q = model.expect(at, case.x, case.resp.sum(axis=1))
+    same(
+        q.loglik,
+        q.value(at) + q.entropy,
+        terms(subject.log_density(case.params, case.x), case.resp),
+        "the log-likelihood of a mixture to be Q at its own point plus the posterior's entropy",
+        f"log_density, or {STATISTICS}",
+    )
+
+
+def blocks(subject: Subject, case: Case) -> None:
+    """S of two blocks added is S of all rows: any split, either order, any grouping."""
+    rng, x, resp = case.rng(), case.x, case.resp
+    first, second = sorted(rng.integers(1, len(x), size=2))
+    parts = [slice(0, first), slice(first, len(x))]
+    a, b = (subject.accumulate(x[part], resp[part]) for part in parts)
+    whole = subject.accumulate(x, resp)
+    before = subject.expected(a, case.params), subject.expected(b, case.params)
+    joined = subject.add(a, b)
+    if before != (subject.expected(a, case.params), subject.expected(b, case.params)):
+        raise Fault("+ to leave both summands as they were", "one was changed", "+")
+    _same_statistics(subject, case, whole, joined, "S of two blocks, added")
+    _same_statistics(subject, case, whole, subject.add(b, a), "S of two blocks, the second first")
+    if first < second < len(x):
+        cuts = [slice(0, first), slice(first, second), slice(second, len(x))]
+        p, q, r = (subject.accumulate(x[part], resp[part]) for part in cuts)
+        left = subject.add(subject.add(p, q), r)
+        right = subject.add(p, subject.add(q, r))
+        _same_statistics(subject, case, whole, left, "S of three blocks, (p + q) + r")
+        _same_statistics(subject, case, whole, right, "S of three blocks, p + (q + r)")
+
+
+def weights(subject: Subject, case: Case) -> None:
+    """Weight 2 equals the row twice, weight 0 the row removed, and S is linear in weights."""
+    rng, x, resp = case.rng(), case.x, case.resp
+    counts = rng.integers(0, 4, size=len(x))
+    counts[rng.permutation(len(x))[: len(x) // 2 + 1]] = rng.integers(1, 4)
+    weighted = subject.accumulate(x, resp * counts[:, None])
+    repeated = subject.accumulate(np.repeat(x, counts, axis=0), np.repeat(resp, counts, axis=0))
+    _same_statistics(subject, case, repeated, weighted, "rows weighted 0, 1, 2 or 3", 3.0)
+    scaled = subject.accumulate(x, 0.37 * resp)
+    whole = subject.accumulate(x, resp)
+    for params in (case.params, *case.others()):
+        same(
+            0.37 * subject.expected(whole, params),
+            subject.expected(scaled, params),
+            terms(subject.log_density(params, x), resp),
+            "expected to be proportional to the row weights",
+            f"{STATISTICS}: a count of rows where a sum of resp belongs",
+        )
+    _mixture_weights(subject, case, counts)
+
+
+def _mixture_weights(subject: Subject, case: Case, counts: Any) -> None:
+    model = Mixture(subject.family, n_components=case.k)
+    at = MixtureParameters(np.full(case.k, 1.0 / case.k), case.params)
+    kept = counts > 0
+    weighted = model.expect(at, case.x[kept], counts[kept].astype(float))
+    rows = np.repeat(case.x, counts, axis=0)
+    repeated = model.expect(at, rows, np.ones(len(rows)))
+    scale = terms(subject.log_density(case.params, rows), np.ones((len(rows), case.k)))
+    for what in ("loglik", "entropy"):
+        same(
+            getattr(repeated, what),
+            getattr(weighted, what),
+            scale,
+            f"the {what} of a mixture to be that of the repeated rows",
+            "log_density: a row's density has to depend on that row alone",
+        )
+
+
+def order(subject: Subject, case: Case) -> None:
+    """No order of the rows matters, and a row's density depends on that row alone."""
+    rng, x, resp = case.rng(), case.x, case.resp
+    shuffle = rng.permutation(len(x))
+    density = subject.log_density(case.params, x)
+    row = int(rng.integers(len(x)))
+    for what, other in (
+        ("with the rows permuted", subject.log_density(case.params, x[shuffle])[shuffle.argsort()]),
+        ("beside a few rows only", subject.log_density(case.params, x[: row + 1])),
+        ("for each row alone", subject.log_density(case.params, x[row : row + 1])),
+    ):
+        here = density[row : row + 1] if len(other) == 1 else density[: len(other)]
+        _same_density(here, other, f"log_density to give each row the same {what}", "the rows")
+    whole = subject.accumulate(x, resp)
+    permuted = subject.accumulate(x[shuffle], resp[shuffle])
+    _same_statistics(subject, case, whole, permuted, "S of the rows in another order")
+
+
+def components(subject: Subject, case: Case) -> None:
+    """Column k of the density belongs to component k alone, whatever its place."""
+    density = subject.log_density(case.params, case.x)
+    turn = case.rng().permutation(case.k)
+    turned = subject.log_density(_components(case.params, turn), case.x)
+    _same_density(
+        density[:, turn], turned, "columns of log_density to move with components", "components"
+    )
+    for k in range(case.k):
+        alone = subject.log_density(_components(case.params, np.array([k])), case.x)
+        _same_density(
+            density[:, [k]], alone, f"component {k} to have its density alone", "components"
+        )
+
+
+def _components(params: Any, which: Any) -> Any:
+    """The parameters of some of the components."""
+
+    def take(leaf: Leaf) -> Array:
+        return leaf.value[which] if leaf.declared.per_component else leaf.value
+
+    return rebuild(params, take)
+
+
+def _same_density(one: Array, other: Array, expected: str, mixed: str) -> None:
+    size = 1.0 + np.where(np.isfinite(one), np.abs(one), 0.0)
+    apart = (one != other) & ~(np.abs(one - other) <= 1e-9 * size)
+    if apart.any():
+        row, k = np.unravel_index(int(apart.argmax()), apart.shape)
+        raise Fault(
+            expected,
+            f"{one[row, k]:.12g} and {other[row, k]:.12g} for row {row}, component {k}",
+            f"log_density: it mixes {mixed}",
+        )
+
+
+def _same_statistics(
+    subject: Subject, case: Case, whole: Any, other: Any, what: str, weight: float = 1.0
+) -> None:
+    """Two statistics of the same rows give the same `expected` and equally good M-steps."""
+    found = "directly and so they give"
+    for params in (case.params, *case.others()):
+        same(
+            subject.expected(whole, params),
+            subject.expected(other, params),
+            weight * terms(subject.log_density(params, case.x), case.resp),
+            f"{what} to be S of the rows themselves, seen through expected",
+            "accumulate, or + of the statistics",
+            found,
+        )
+    if subject.family.contract is not Contract.EXACT:
+        return
+    try:
+        one = subject.m_step(whole, case.params)
+        two = subject.m_step(other, case.params)
+    except Degenerate:
+        return
+    same(
+        subject.expected(whole, one),
+        subject.expected(whole, two),
+        weight * terms(subject.log_density(one, case.x), case.resp),
+        f"{what} to have an equally good m_step, seen through expected",
+        "accumulate, or + of the statistics: a part that only m_step reads",
+        found,
+    )

@@ -1,0 +1,181 @@
+"""What a family is tried on, drawn from its declarations alone.
+
+Parameters are real coordinates mapped into their declared spaces; rows are real coordinates
+mapped into the support, and rows that the family itself draws.  Hypothesis varies the sizes and
+the coordinates of the parameters, and shrinks them; the many numbers of the rows come from a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from emframe.families import Family
+from emframe.parameters import from_vector, leaves, template, to_vector
+from emframe.spaces import Array
+
+# Added to every coordinate: closed spaces have their boundary at round coordinates, and a
+# family's density need not exist there.
+INTERIOR = 0.0837
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes that a check wants.  Coordinates of parameters lie within `reach`."""
+
+    components: tuple[int, int] = (1, 4)
+    columns: tuple[int, int] = (1, 4)
+    rows: tuple[int, int] = (1, 30)
+    reach: float = 2.0
+    wide: bool = False  # now and then coordinates of four times the reach
+
+
+@dataclass(frozen=True)
+class Case:
+    """One example: parameters, rows, and a seed for whatever else a check draws."""
+
+    family: Family
+    params: Any  # K components
+    x: Array  # (n, d)
+    resp: Array  # (n, K), row weights included: rows need not sum to 1
+    seed: int
+
+    @property
+    def k(self) -> int:
+        return self.resp.shape[1]
+
+    @property
+    def d(self) -> int:
+        return self.x.shape[1]
+
+    @property
+    def dims(self) -> dict[str, int]:
+        return {"K": self.k, "d": self.d}
+
+    @property
+    def size(self) -> int:
+        """How much there is to read in it."""
+        return self.resp.size + self.x.size
+
+    def rng(self) -> np.random.Generator:
+        """The same stream at each call."""
+        return np.random.default_rng([self.seed, 1])
+
+    def others(self, count: int = 2) -> list[Any]:
+        """Other valid parameters for the same rows."""
+        return [
+            any_params(self.params, np.random.default_rng([self.seed, 2, i])) for i in range(count)
+        ]
+
+    def __str__(self) -> str:
+        lines = [f"K = {self.k}, d = {self.d}, n = {len(self.x)}, seed {self.seed}"]
+        lines += [f"{leaf.path} = {_shown(leaf.value)}" for leaf in leaves(self.params)]
+        return "\n".join([*lines, f"x = {_shown(self.x)}", f"resp = {_shown(self.resp)}"])
+
+
+def cases(family: Family, columns: Sequence[int], plan: Plan) -> st.SearchStrategy[Case]:
+    """Cases for a family that is checked with these numbers of columns."""
+    low, high = plan.columns
+    possible = [d for d in columns if low <= d <= high]
+
+    @st.composite
+    def draw(pick: st.DrawFn) -> Case:
+        k = pick(st.integers(*plan.components))
+        d = pick(st.sampled_from(possible))
+        n = pick(st.integers(*plan.rows))
+        reach = plan.reach * (pick(st.sampled_from([1, 1, 4])) if plan.wide else 1)
+        seed = pick(st.integers(0, 2**16))
+        like = template(family.parameters, {"K": k, "d": d})
+        size = len(to_vector(like))
+        reals = st.floats(-reach, reach, allow_subnormal=False)
+        coordinates = pick(st.lists(reals, min_size=size, max_size=size))
+        params = from_vector(like, np.array(coordinates) + INTERIOR)
+        rng = np.random.default_rng(seed)
+        x = _rows(family, params, k, n, d, rng)
+        return Case(family, params, x, responsibilities(len(x), k, rng), seed)
+
+    return draw()
+
+
+def any_params(like: Any, rng: np.random.Generator, reach: float = 1.0) -> Any:
+    """Valid parameters of the same form, at random coordinates."""
+    size = len(to_vector(like))
+    return from_vector(like, reach * rng.standard_normal(size) + INTERIOR)
+
+
+def responsibilities(n: int, k: int, rng: np.random.Generator) -> Array:
+    """Weighted responsibilities (n, K): positive, and rows that do not sum to 1."""
+    return np.asarray(rng.dirichlet(np.ones(k), size=n) * rng.uniform(0.3, 3.0, size=(n, 1)))
+
+
+def coordinate_rows(family: Family, n: int, d: int, rng: np.random.Generator) -> Array:
+    """n rows of the support at random coordinates."""
+    size = family.support.n_coordinates((n, d))
+    spread = rng.choice([0.7, 1.5, 2.5])
+    reals = spread * rng.standard_normal(size) + INTERIOR
+    return off_the_ends(family, np.asarray(family.support.point(reals, (n, d)), dtype=float))
+
+
+def off_the_ends(family: Family, x: Array) -> Array:
+    """Rows with values at a closed end of a continuous support moved in by the last bit.
+
+    Rounding puts rows there that are never there in theory, and a density may be infinite.
+    """
+    space = family.support
+    if space.discrete or space.n_event_axes:
+        return x
+    for outwards in (-np.inf, np.inf):
+        at_end = ~space.contains(np.nextafter(x, outwards)) & space.contains(x)
+        x = np.where(at_end, np.nextafter(x, -outwards), x)
+    return x
+
+
+def inside(family: Family, x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows lie in the support, (n,)."""
+    held = np.ones(len(x), dtype=bool)
+    for space in family.supports:
+        held &= np.asarray(space.contains(x)).reshape(len(x), -1).all(axis=1)
+    return held & np.isfinite(x).all(axis=1)
+
+
+def _rows(family: Family, params: Any, k: int, n: int, d: int, rng: np.random.Generator) -> Array:
+    """About half from coordinates, half from the sampler; none that is impossible throughout.
+
+    A sampler that fails here is left to the checks of sampling.
+    """
+    x = coordinate_rows(family, n, d, rng)
+    drawn = _drawn(family, params, rng.integers(k, size=n), d, rng)
+    if drawn is not None and inside(family, drawn).all():
+        drawn = off_the_ends(family, drawn)
+        x = np.where(rng.random((n, 1)) < 0.5, drawn, x)
+    possible = _possible(family, params, x)
+    if possible.any() or drawn is None:
+        return x[possible] if possible.any() else x
+    return drawn
+
+
+def _possible(family: Family, params: Any, x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    try:
+        density = np.asarray(family.log_density(params, x.copy()))
+        return np.asarray((density > -np.inf).reshape(len(x), -1).any(axis=1))
+    except Exception:  # the checks will meet it where they can report it
+        return np.ones(len(x), dtype=bool)
+
+
+def _drawn(
+    family: Family, params: Any, labels: Any, d: int, rng: np.random.Generator
+) -> Array | None:
+    try:
+        drawn = np.asarray(family.sample(params, labels, rng), dtype=float)
+        return drawn.reshape(len(labels), d)
+    except Exception:  # the checks of sampling will meet it where they can report it
+        return None
+
+
+def _shown(values: Array) -> str:
+    text = np.array2string(np.asarray(values), precision=6, threshold=30, edgeitems=3)
+    return text.replace("\n", "\n    ")

@@ -1,0 +1,121 @@
+"""The way in: `check_family` for a list of verdicts, `FamilyConformance` for pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from emframe.families import Family
+from emframe.testing.checks import CHECKS, Check
+from emframe.testing.outcome import CheckResult
+from emframe.testing.trial import examine
+
+EXAMPLES = 25
+
+
+def check_family(
+    family: Family,
+    *,
+    n_columns: int | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    max_examples: int = EXAMPLES,
+    seed: int = 0,
+) -> list[CheckResult]:
+    """Check that a family is what EM takes it for; one result per check, in a fixed order.
+
+    Parameters
+    ----------
+    family : the family, with its settings.
+    n_columns : columns of the data to check with, where the family takes one certain number;
+        by default 1 to 4 where it takes any, and 1 otherwise.
+    expected_failures : reasons by name of check. One that fails as expected is reported as
+        skipped, with the reason; one that passes is reported as failed, so that the list stays
+        true.
+    max_examples : examples for each check; dear checks take a share of them.
+    seed : another seed looks at other examples; the same one gives the same verdicts.
+
+    Raises
+    ------
+    TypeError : where `family` is not a `emframe.Family` object.
+    ValueError : where `expected_failures` names a check that does not exist.
+    """
+    columns = columns_of(family, n_columns)
+    excused = _known(expected_failures or {})
+    return [
+        _excuse(examine(check, family, columns, max_examples, seed), excused.get(check.name))
+        for check in CHECKS
+    ]
+
+
+def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
+    """The numbers of columns to check a family with."""
+    if not isinstance(family, Family):
+        hint = "; pass an instance of it" if isinstance(family, type) else ""
+        raise TypeError(f"`family` is {family!r}; expected an emframe.Family object{hint}.")
+    if n_columns is not None:
+        if n_columns < 1:
+            raise ValueError(f"`n_columns` is {n_columns}; pass 1 or more, or None.")
+        return (n_columns,)
+    if not family.takes_columns:
+        return (1,)
+    return (2, 3, 4) if family.support.n_event_axes else (1, 2, 3, 4)
+
+
+def _known(expected_failures: Mapping[str, str]) -> Mapping[str, str]:
+    names = [check.name for check in CHECKS]
+    unknown = sorted(set(expected_failures) - set(names))
+    if unknown:
+        raise ValueError(
+            f"`expected_failures` names {', '.join(unknown)}; the checks are {', '.join(names)}."
+        )
+    return expected_failures
+
+
+def _excuse(result: CheckResult, reason: str | None) -> CheckResult:
+    if reason is None or result.status == "skipped":
+        return result
+    if result.status == "failed":
+        return CheckResult(result.name, "skipped", f"expected to fail: {reason}")
+    return CheckResult(
+        result.name,
+        "failed",
+        f"expected to fail ({reason}), but it passes; take it off `expected_failures`.",
+    )
+
+
+class FamilyConformance:
+    """The same checks as methods of a pytest class, one test each.
+
+    class TestMine(emframe.testing.FamilyConformance):
+        family = Mine()
+    """
+
+    family: ClassVar[Family]
+    n_columns: ClassVar[int | None] = None
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+    max_examples: ClassVar[int] = EXAMPLES
+    seed: ClassVar[int] = 0
+
+
+def _as_test(check: Check) -> Callable[[FamilyConformance], None]:
+    def test(self: FamilyConformance) -> None:
+        import pytest
+
+        family: Any = getattr(self, "family", None)
+        columns = columns_of(family, self.n_columns)
+        excuse = _known(self.expected_failures).get(check.name)
+        found = examine(check, family, columns, self.max_examples, self.seed)
+        result = _excuse(found, excuse)
+        if result.status == "skipped":
+            (pytest.xfail if found.status == "failed" else pytest.skip)(result.reason)
+        if result.status == "failed":
+            pytest.fail(result.reason, pytrace=False)
+
+    test.__name__ = f"test_{check.name}"
+    test.__qualname__ = f"FamilyConformance.{test.__name__}"
+    test.__doc__ = check.summary
+    return test
+
+
+for _check in CHECKS:
+    setattr(FamilyConformance, f"test_{_check.name}", _as_test(_check))

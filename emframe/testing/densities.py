@@ -1,0 +1,132 @@
+"""Checks of the density as a function of the row: total mass 1, and numbers all the way out."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import assume
+
+from emframe.spaces import Array
+from emframe.testing.bookkeeping import STATISTICS, terms, total
+from emframe.testing.cases import Case, coordinate_rows, inside
+from emframe.testing.outcome import Fault, Inapplicable, same
+from emframe.testing.subject import Subject
+from emframe.testing.support import grid, plane
+
+OVERFLOW = -1e100  # a log density beyond this may become -inf at the next step outwards
+EDGE = -200.0  # where a genuine edge of the support lies, some component is not yet below this
+
+
+def normalised(subject: Subject, case: Case) -> None:
+    """The density sums or integrates to 1 over the support, for one column and for two."""
+    space = case.family.support
+    if space.n_event_axes or case.d > 2:
+        raise Inapplicable("there is no quadrature here for rows that are one value, or 3 columns")
+
+    def log_density(x: Array) -> Array:
+        return subject.log_density(case.params, x)
+
+    if case.d == 1:
+        found = grid(space, log_density)
+        mass = None if found is None else found.mass.sum(axis=0)
+        tolerance = 1e-5
+    else:
+        mass, tolerance = plane(space, log_density), 1e-4
+    assume(mass is not None)
+    assert mass is not None
+    wrong = np.abs(mass - 1.0) > tolerance
+    if wrong.any():
+        k = int(wrong.argmax())
+        what = "sum" if space.discrete else "integrate"
+        raise Fault(
+            f"the density of component {k} to {what} to 1 over {space.words}, {case.d} column(s)",
+            f"{mass[k]:.9g}: log_density is off by {np.log(mass[k]):.6g} nats",
+            "log_density: the normalising constant, its dependence on the number of columns, or "
+            "the support",
+        )
+
+
+def finite(subject: Subject, case: Case) -> None:
+    """Far rows have a finite log density that keeps falling and that the statistics reproduce."""
+    family = case.family
+    rng = case.rng()
+    for base in case.x[:2]:
+        for x in _rays(subject, base, rng):
+            density = subject.log_density(case.params, x)
+            _look_outwards(density, x)
+            if case.d == 1 and not family.support.bounded:
+                _look_for_a_floor(density, x)
+    far = np.concatenate([_far_rows(case, rng), case.x])
+    density = subject.log_density(case.params, far)
+    far, density = far[np.isfinite(density).all(axis=1)], density[np.isfinite(density).all(axis=1)]
+    assume(len(far) > 0)
+    resp = rng.dirichlet(np.ones(case.k), size=len(far))
+    statistics = subject.accumulate(far, resp)
+    same(
+        total(density, resp),
+        subject.expected(statistics, case.params),
+        10.0 * terms(density, resp),
+        "expected(accumulate(x, resp), params) to be sum resp x log_density for far rows too",
+        f"log_density far out (a floor, a clip), or {STATISTICS}",
+        "log_density and expected give",
+    )
+
+
+def _rays(subject: Subject, base: Array, rng: np.random.Generator) -> list[Array]:
+    """Rows on the way from `base` out of the middle, each list in order."""
+    space, d = subject.family.support, len(base)
+    if space.n_event_axes:
+        return []
+    outwards = 10.0 ** np.linspace(-1, 6, 141)
+    directions = [np.sign(rng.standard_normal(d)), np.ones(d), -np.ones(d)]
+    rays = [base + outwards[:, None] * direction for direction in directions]
+    # Towards an edge at 0 or at 1, which steps of a fixed size would jump over.
+    inwards = 10.0 ** -np.linspace(0, 6, 61)[:, None]
+    rays += [base * inwards, 1.0 - (1.0 - base) * inwards]
+    if space.discrete:
+        rays = [np.rint(ray) for ray in rays]
+    return [held for ray in rays if len(held := ray[inside(subject.family, ray)])]
+
+
+def _far_rows(case: Case, rng: np.random.Generator) -> Array:
+    base = coordinate_rows(case.family, 6, case.d, rng)
+    moved = base + 30.0 * np.sign(base)
+    moved = np.rint(moved) if case.family.support.discrete else moved
+    return moved[inside(case.family, moved)]
+
+
+def _look_outwards(density: Array, x: Array) -> None:
+    """Raise where a component becomes impossible too early.
+
+    Two ends of a ray are honest: the log density itself overflows, or the row lies outside what
+    the family takes under any parameters, all components agree, and it was no rarity before.
+    """
+    gone = np.isneginf(density)
+    for k in np.flatnonzero(gone.any(axis=0)):
+        first = int(gone[:, k].argmax())
+        last = density[first - 1] if first else np.full(density.shape[1], -np.inf)
+        if last[k] < OVERFLOW and first:
+            continue
+        if not gone[first].all() or last.max() < EDGE:
+            raise Fault(
+                "a finite log density at every row of the support, for parameters off their edge",
+                f"-inf at {x[first]} under component {k}, after {last[k]:.6g} one step before",
+                "log_density: the logarithm of a density that underflowed; compute in logs",
+            )
+
+
+def _look_for_a_floor(density: Array, x: Array) -> None:
+    """Raise where the tail of one unbounded column does not fall faster than 1 / |x|."""
+    size = np.abs(x[:, 0])
+    beyond = np.flatnonzero(size >= 1e3)
+    if not len(beyond) or size[beyond[-1]] < 1e5:
+        return
+    near, far = beyond[0], beyond[-1]
+    tail = density + np.log(np.maximum(size, 1.0))[:, None]
+    for k in np.flatnonzero(np.isfinite(density[near]) & np.isfinite(density[far])):
+        if not tail[far, k] < tail[near, k]:
+            raise Fault(
+                "a density that falls faster than 1 / |x| far out, or it has no finite integral",
+                f"log density {density[near, k]:.6g} at {x[near]} and {density[far, k]:.6g} at "
+                f"{x[far]} under component {k}",
+                "log_density: a floor under it, or a constant added before the logarithm",
+            )

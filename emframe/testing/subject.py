@@ -1,0 +1,100 @@
+"""The family on trial.  Every call gets arrays of its own, so that one fault is told once.
+
+A family that writes into its arguments would otherwise spoil the data of every other check; the
+check of that very habit goes round this wrapper.  An exception becomes a `Fault` that names the
+method and the line; `Degenerate` passes, since it is a legitimate answer.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Degenerate
+from emframe.families import Family
+from emframe.parameters import rebuild
+from emframe.spaces import Array
+from emframe.testing.outcome import Fault
+
+
+class Subject:
+    """Calls the five functions of a family on copies, and looks at what comes back."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        """(n, K) without NaN or +inf, or a `Fault`."""
+        wanted = (len(x), n_components(params))
+        values = self._call("log_density", copied(params), x.copy())
+        if np.shape(values) != wanted:
+            raise Fault(
+                f"log_density of shape (n, K) = {wanted}", f"{np.shape(values)}", "log_density"
+            )
+        values = np.array(values, dtype=float)
+        bad = np.isnan(values) | (values == np.inf)
+        if bad.any():
+            row, k = np.unravel_index(int(bad.argmax()), bad.shape)
+            raise Fault(
+                "log_density to be a number or -inf wherever the declared spaces allow",
+                f"{values[row, k]} for row {row}, {x[row]}, under component {k}",
+                "log_density, or the spaces declared for the parameters and the support",
+            )
+        return values
+
+    def accumulate(self, x: Array, resp: Array) -> Any:
+        return self._call("accumulate", x.copy(), resp.copy())
+
+    def add(self, one: Any, other: Any) -> Any:
+        """The sum of two statistics."""
+        return _guarded("+ of the statistics", lambda: one + other)
+
+    def expected(self, statistics: Any, params: Any) -> float:
+        """A number or -inf, or a `Fault`."""
+        value = self._call("expected", statistics, copied(params))
+        if np.ndim(value) != 0:
+            raise Fault("expected to be one number", f"shape {np.shape(value)}", "expected")
+        number = float(value)
+        if np.isnan(number) or number == np.inf:
+            raise Fault("expected to be a number or -inf", f"{number}", "expected")
+        return number
+
+    def m_step(self, statistics: Any, previous: Any) -> Any:
+        given = None if previous is None else copied(previous)
+        return self._call("m_step", statistics, given)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Any:
+        return self._call("sample", copied(params), labels.copy(), rng)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        return _guarded(method, lambda: getattr(self.family, method)(*arguments))
+
+
+def n_components(params: Any) -> int:
+    """K, from the first array that has the axis."""
+    from emframe.parameters import leaves
+
+    return next(len(leaf.value) for leaf in leaves(params) if leaf.declared.per_component)
+
+
+def copied(params: Any) -> Any:
+    """The same parameters in arrays of their own."""
+    return rebuild(params, lambda leaf: np.array(leaf.value, dtype=float))
+
+
+def _guarded(method: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except (Degenerate, Fault):
+        raise
+    except Exception as error:
+        raise Fault(f"{method} to answer", told(error), method) from error
+
+
+def told(error: Exception) -> str:
+    """An exception in a sentence, with the line that raised it."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (line {where.lineno} of {where.filename})"

@@ -1,0 +1,539 @@
+"""The command line: every command, its numbers against the API's, and what it says of bad input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import emframe
+from emframe import host
+from emframe.cli import app, sheets
+from emframe.cli.settings import settings
+from emframe.data import Table
+
+COUNTS = "day,count,times\n" + "".join(f"d{i},{i},{5 + (i * i) % 7}\n" for i in range(8))
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def emf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line inside an empty folder, stdout piped."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*args: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(app, args, input=stdin, prog_name="emframe")
+
+    return run
+
+
+@pytest.fixture
+def geyser(emf: Run) -> emframe.Fit:
+    """A fit saved as geyser.fit in the working folder."""
+    data = emframe.dataset("faithful")
+    fit = emframe.fit(emframe.Mixture("gaussian", 2), data, rng=0, n_starts=2)
+    fit.save("geyser.fit")
+    return fit
+
+
+def refused(result: Result, *said: str, status: int = 2) -> None:
+    """It ended as misuse does: nothing on stdout, one line on stderr."""
+    assert result.exit_code == status, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    for part in said:
+        assert part in result.stderr
+
+
+def table_of(text: str) -> tuple[list[str], np.ndarray[Any, Any]]:
+    header, *rows = list(csv.reader(io.StringIO(text)))
+    return header, np.array(rows, dtype=float)
+
+
+# ---- fit
+
+
+def test_fit_shows_the_choice_the_parameters_and_the_verdict(emf: Run) -> None:
+    result = emf("fit", "faithful", "--components", "1-3", "--starts", "5")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert [line[:3] for line in lines[1:5]] == ["  K", "  1", "* 2", "  3"]
+    assert "-1130.2640" in lines[3]
+    assert "gaussian mixture, covariance=full, K = 2" in lines
+    assert "       eruptions      waiting" in lines
+    assert lines[-1].startswith("Converged: ")
+    assert "\x1b" not in result.stdout
+
+
+def test_the_death_notices(emf: Run) -> None:
+    result = emf("fit", "death_notices", "--components", "2")
+    assert result.exit_code == 0
+    assert "log-likelihood -1989.94586" in result.stdout
+    assert "1096 rows, columns deaths" in result.stdout
+
+
+def test_the_json_is_the_apis_numbers(emf: Run) -> None:
+    args = ("fit", "faithful", "--components", "1,3", "--starts", "3", "--seed", "7")
+    result = emf(*args, "--covariance", "tied", "--criterion", "aic", "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout, parse_constant=pytest.fail)
+    models = [emframe.Mixture("gaussian", k, covariance="tied") for k in (1, 3)]
+    data = emframe.dataset("faithful")
+    chosen = emframe.select(models, data, criterion="aic", rng=7, n_starts=3)
+    assert [one["aic"] for one in found["models"]] == [one.aic for one in chosen.fits]
+    assert [one["best"] for one in found["models"]] == [one is chosen.best for one in chosen.fits]
+    assert [one["n_components"] for one in found["models"]] == [[1], [3]]
+    best = found["best"]
+    for name in ("log_likelihood", "objective", "aic", "bic", "icl", "n_parameters", "n_rows"):
+        assert best[name] == getattr(chosen.best, name)
+    assert best["status"] == "converged"
+    assert best["converged"] is True
+    assert best["columns"] == ["eruptions", "waiting"]
+    assert best["families"] == [{"name": "gaussian", "options": {"covariance": "tied"}}]
+    params = chosen.best.params
+    assert best["parameters"]["weights"] == params.weights.tolist()
+    assert best["parameters"]["components"]["means"] == params.components.means.tolist()
+
+
+def test_the_same_seed_gives_the_same_output(emf: Run) -> None:
+    args = ("fit", "carcinoma", "--components", "2,3", "--starts", "2")
+    assert emf(*args).stdout == emf(*args, "--seed", "0").stdout
+
+
+HEADS = {"with a header": True, "without": False}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("headed", HEADS.values(), ids=HEADS)
+def test_a_file_is_what_its_array_is(
+    emf: Run, tmp_path: Path, headed: bool, delimiter: str
+) -> None:
+    data = emframe.dataset("faithful")
+    rows = [[repr(float(value)) for value in row] for row in data.X]
+    names = ['"the ""first"""', "second"]
+    text = "\n".join(delimiter.join(row) for row in [*([names] if headed else []), *rows])
+    (tmp_path / "d.csv").write_text("\ufeff\n" + text + "\n\n", encoding="utf-8")
+    args = ("--family", "gaussian", "--components", "2", "--starts", "2", "--json")
+    best = json.loads(emf("fit", "d.csv", *args).stdout)["best"]
+    assert best["columns"] == (['the "first"', "second"] if headed else ["x0", "x1"])
+    fit = emframe.select(("gaussian", [2]), data.X, rng=0, n_starts=2).best
+    assert best["log_likelihood"] == fit.log_likelihood
+
+
+@pytest.mark.parametrize("columns", ["count", "1", " count "])
+def test_columns_and_weights_by_name_and_number(emf: Run, tmp_path: Path, columns: str) -> None:
+    (tmp_path / "c.csv").write_text(COUNTS)
+    args = ("--family", "poisson", "--components", "2", "--starts", "3", "--json")
+    x, times = np.arange(8), 5 + np.arange(8) ** 2 % 7
+    fit = emframe.select(("poisson", [2]), x, weights=times, rng=0, n_starts=3).best
+    for weights in ("times", "2"):
+        result = emf("fit", "c.csv", "--columns", columns, "--weights", weights, *args)
+        best = json.loads(result.stdout)["best"]
+        assert best["log_likelihood"] == fit.log_likelihood
+        assert best["n_rows"] == times.sum()
+        assert best["columns"] == ["count"]
+
+
+def test_the_weights_column_is_no_data(emf: Run) -> None:
+    args = ("--family", "poisson", "--components", "1", "--weights", "n", "--json")
+    best = json.loads(emf("fit", "-", *args, stdin="x,n\n1,2\n4,1\n").stdout)["best"]
+    assert best["columns"] == ["x"]
+    assert best["parameters"]["components"]["rates"] == [[2.0]]
+
+
+def test_a_prior_is_shown(emf: Run) -> None:
+    args = ("fit", "faithful", "--components", "2", "--starts", "2", "--prior", "weak")
+    result = emf(*args)
+    assert "prior weak: log prior" in result.stdout
+    best = json.loads(emf(*args, "--json").stdout)["best"]
+    assert best["prior"] == "weak"
+    assert best["objective"] != best["log_likelihood"]
+
+
+def test_a_fit_that_did_not_converge_says_so_and_ends_well(emf: Run) -> None:
+    result = emf("fit", "faithful", "--components", "3", "--starts", "1", "--max-iter", "1")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].startswith("Not converged: ")
+    assert "Raise max_iter" in result.stdout
+
+
+def test_degenerate_data_end_with_1(emf: Run, tmp_path: Path) -> None:
+    (tmp_path / "flat.csv").write_text("a,b\n" + "".join(f"{i},3\n" for i in range(9)))
+    result = emf("fit", "flat.csv", "--family", "gaussian", "--components", "1")
+    refused(result, "no spread in column 1", "Use fewer components", status=1)
+
+
+def test_ctrl_c_shows_the_best_so_far(
+    emf: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emframe_families.poisson import Poisson
+
+    usual, calls = Poisson.m_step, iter(range(40))
+
+    def m_step(self: Poisson, statistics: Any, previous: Any) -> Any:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return usual(self, statistics, previous)
+
+    monkeypatch.setattr(Poisson, "m_step", m_step)
+    result = emf("fit", "earthquakes", "--components", "1-6", "--save", "so-far.fit")
+    assert result.exit_code == 130
+    assert "Interrupted: this is the best fit so far." in result.stdout
+    fit = emframe.load(tmp_path / "so-far.fit")
+    assert f"{fit.log_likelihood:.6f}" in result.stdout
+
+
+def test_ctrl_c_before_anything_is_one_line(emf: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emframe, "select", interrupt)
+    refused(emf("fit", "faithful"), "interrupted", status=130)
+
+
+def test_a_terminal_gets_the_same_words_in_colour(
+    emf: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("fit", "death_notices", "--components", "1,2", "--starts", "1")
+    plain = emf(*args).stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    coloured = CliRunner().invoke(app, args, color=True).stdout
+    assert "\x1b[" in coloured
+    bare = without_codes(coloured)
+    words = {word for word in plain.split() if any(c.isalnum() for c in word)}
+    assert words <= set(bare.split())
+
+
+def without_codes(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+# ---- what fit refuses
+
+FILES: dict[str, str | bytes] = {
+    "counts.csv": COUNTS,
+    "word.csv": "a,b\n1,2\n3,oops\n",
+    "decimal.csv": "a;b\n1,5;2\n",
+    "ragged.csv": "a,b\n1,2\n3\n",
+    "gap.csv": "a,b\n1,2\n\n3,4\n",
+    "missing.csv": "a,b\n1,2\n3,NA\n,5\n",
+    "mixed.csv": "5.1,setosa\n4.9,setosa\n",
+    "empty.csv": "\n\n",
+    "header.csv": "a,b\n",
+    "twice.csv": "a,a\n1,2\n",
+    "quote.csv": 'a,b\n1,"2\n',
+    "negative.csv": "count\n3\n-1\n4\n",
+    "underscore.csv": "a\n1_000\n",
+    "latin.csv": b"a\n\xe9\n",
+}
+REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "unknown data set": ("fit faithfull", ("no file 'faithfull'", "Did you mean 'faithful'?")),
+    "missing file": ("fit no/such.csv --family gaussian", ("there is no file 'no/such.csv'",)),
+    "no family for a file": ("fit word.csv", ("--family is needed", "known: bernoulli, ")),
+    "unknown family": ("fit faithful --family gausian", ("Did you mean 'gaussian'?",)),
+    "unknown option": ("fit faithful --familly x", ("No such option", "emframe fit --help")),
+    "unknown command": ("fits faithful", ("No such command 'fits'",)),
+    "no data": ("fit", ("Missing argument 'DATA'",)),
+    "unknown setting": ("fit faithful --option cov=1", ("'cov'", "covariance='full'")),
+    "setting the family lacks": ("fit earthquakes --covariance full", ("its settings: none",)),
+    "wrong setting": ("fit faithful --covariance round", ("'round'", "full, diag, spherical")),
+    "setting twice": (
+        "fit faithful --covariance full --option covariance=tied",
+        ("'covariance' is given twice",),
+    ),
+    "no key": ("fit faithful --option tied", ("expected KEY=VALUE",)),
+    "more components than rows": ("fit earthquakes --components 1-500", ("`n_components` is 500",)),
+    "no components": ("fit faithful --components 0", ("from 1 up",)),
+    "components backwards": ("fit faithful --components 4-2", ("from 1 up",)),
+    "components in words": ("fit faithful --components two", ("none of 3, 1-6, 1,2,5",)),
+    "criterion": ("fit faithful --criterion dic", ("'bic', 'aic', 'icl'",)),
+    "tol": ("fit faithful --components 1 --tol nan", ("`tol` is nan",)),
+    "starts": ("fit faithful --starts 0", ("--starts",)),
+    "prior": ("fit faithful --components 1 --prior strong", ("'strong'",)),
+    "save where it cannot": ("fit faithful --save no/such.fit", ("--save no/such.fit",)),
+    "outside the support": ("fit faithful --family poisson", ("row 0", "whole numbers")),
+    "negative counts": ("fit negative.csv --family poisson", ("row 1", "'count'", "-1")),
+    "no number": ("fit word.csv --family gaussian", ("line 3", "'b'", "'oops'", "--columns")),
+    "decimal comma": ("fit decimal.csv --family gaussian", ("line 2", "decimals with a point")),
+    "ragged": ("fit ragged.csv --family gaussian", ("line 3: 1 cell; line 1 has 2",)),
+    "blank line": ("fit gap.csv --family gaussian", ("line 3: blank",)),
+    "missing cell": ("fit missing.csv --family gaussian", ("row 1", "'b'", "nan: missing")),
+    "header or not": ("fit mixed.csv --family gaussian", ("--header", "--no-header")),
+    "header denied": ("fit word.csv --no-header --family gaussian", ("line 1", "'a'")),
+    "empty": ("fit empty.csv --family gaussian", ("empty.csv is empty",)),
+    "no rows": ("fit header.csv --family gaussian", ("no rows",)),
+    "a name twice": ("fit twice.csv --family gaussian", ("two columns called 'a'",)),
+    "open quote": ("fit quote.csv --family gaussian", ("quote.csv, line",)),
+    "underscore": ("fit underscore.csv --family gaussian", ("'1_000'",)),
+    "not utf-8": ("fit latin.csv --family gaussian", ("not UTF-8",)),
+    "unknown column": (
+        "fit counts.csv --family poisson --columns n",
+        ("no column 'n'", "day, count, times", "0 to 2"),
+    ),
+    "column number": ("fit counts.csv --family poisson --columns 3", ("no column '3'",)),
+    "column twice": ("fit counts.csv --family poisson --columns 1,count", ("twice",)),
+    "two weights": ("fit counts.csv --family poisson --weights 1,2", ("several columns",)),
+    "weights in words": ("fit counts.csv --family poisson --columns 1 --weights day", ("'d0'",)),
+    "negative weights": (
+        "fit negative.csv --family poisson --columns 0 --weights count",
+        ("`weights[1]` is -1",),
+    ),
+    "predict from nothing": ("predict no.fit faithful", ("no.fit",)),
+    "predict from what is no fit": ("predict word.csv faithful", ("word.csv is not a saved fit",)),
+    "sample without a number": ("sample word.csv", ("'-n'",)),
+    "sample a negative number": ("sample word.csv -n -3", ("-3",)),
+    "check an unknown family": ("check zzz", ("known: bernoulli",)),
+}
+
+
+@pytest.mark.parametrize(("command", "said"), REFUSED.values(), ids=REFUSED)
+def test_refusals(emf: Run, tmp_path: Path, command: str, said: tuple[str, ...]) -> None:
+    for name, content in FILES.items():
+        raw = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / name).write_bytes(raw)
+    refused(emf(*command.split()), *said)
+
+
+def test_a_first_line_of_both_kinds_is_data_where_it_is_called_so(emf: Run) -> None:
+    args = ("--family", "poisson", "--components", "1", "--columns", "0", "--json")
+    text = "3,setosa\n5,virginica\n"
+    best = json.loads(emf("fit", "-", "--no-header", *args, stdin=text).stdout)["best"]
+    assert best["n_rows"] == 2
+
+
+@dataclass(frozen=True)
+class _Raises:
+    error: Exception
+
+    def __call__(self, *_: Any) -> Any:
+        raise self.error
+
+
+def test_a_family_that_fails_at_work_is_named_without_a_traceback(
+    emf: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emframe_families.poisson import Poisson
+
+    monkeypatch.setattr(Poisson, "expected", _Raises(ZeroDivisionError("oops")))
+    args = ("fit", "earthquakes", "--components", "2")
+    refused(emf(*args), "ZeroDivisionError: oops", "poisson mixture, K = 2", status=1)
+    result = emf("--traceback", *args)
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+# ---- predict and sample
+
+
+def test_predict_appends_to_the_rows_as_they_came(emf: Run, geyser: emframe.Fit) -> None:
+    text = 'note,waiting,eruptions\n"a, b",79,3.60\nc,54,1.8\n'
+    result = emf("predict", "geyser.fit", "-", stdin=text)
+    assert result.exit_code == 0
+    header, *rows = list(csv.reader(io.StringIO(result.stdout)))
+    assert header == ["note", "waiting", "eruptions", "label", "p0", "p1"]
+    assert [row[:3] for row in rows] == [["a, b", "79", "3.60"], ["c", "54", "1.8"]]
+    x = [[3.6, 79], [1.8, 54]]
+    assert [int(row[3]) for row in rows] == geyser.predict(x).tolist()
+    proba = np.array([row[4:] for row in rows], dtype=float)
+    np.testing.assert_array_equal(proba, geyser.predict_proba(x))
+
+
+def test_predict_takes_a_data_set_and_files_without_names(
+    emf: Run, tmp_path: Path, geyser: emframe.Fit
+) -> None:
+    header, shipped = table_of(emf("predict", "geyser.fit", "faithful").stdout)
+    assert header[:2] == ["eruptions", "waiting"]
+    data = emframe.dataset("faithful").X
+    np.testing.assert_array_equal(shipped[:, :2], data)
+    np.savetxt(tmp_path / "bare.csv", data, delimiter=",", fmt="%.17g")
+    header, bare = table_of(emf("predict", "geyser.fit", "bare.csv").stdout)
+    assert header[:2] == ["x0", "x1"]
+    np.testing.assert_array_equal(bare, shipped)
+    swapped = "b,a\n" + "\n".join(f"{b!r},{a!r}" for a, b in data.tolist())
+    result = emf("predict", "geyser.fit", "-", "--columns", "a,b", stdin=swapped)
+    np.testing.assert_array_equal(table_of(result.stdout)[1][:, 2:], shipped[:, 2:])
+
+
+PREDICT_REFUSED = {
+    "other columns": ("a,b\n1,2\n", "has no column 'eruptions'"),
+    "too few columns": ("1\n2\n", "has no column 'eruptions'"),
+    "predicted already": ("eruptions,waiting,label\n1,2,0\n", "already has a column 'label'"),
+    "missing": ("eruptions,waiting\n1,\n", "missing"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), PREDICT_REFUSED.values(), ids=PREDICT_REFUSED)
+def test_predict_refuses(emf: Run, geyser: emframe.Fit, text: str, said: str) -> None:
+    refused(emf("predict", "geyser.fit", "-", stdin=text), said)
+
+
+def test_a_row_that_cannot_be_has_no_label(emf: Run) -> None:
+    emf(
+        "fit", "-", "--family", "poisson", "--components", "1", "--save", "z.fit", stdin="a\n0\n0\n"
+    )
+    result = emf("predict", "z.fit", "-", stdin="a\n0\n3\n")
+    assert result.stdout == "a,label,p0\n0,0,1\n3,,\n"
+    assert result.stderr.startswith("Warning: 1 row has density zero")
+
+
+def test_a_broken_plugin_is_a_warning_in_one_line(
+    emf: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = metadata.EntryPoint("odd", "no_such_module_anywhere", host.GROUP)
+    usual = metadata.entry_points
+    monkeypatch.setattr(metadata, "entry_points", lambda **which: [*usual(**which), point])
+    monkeypatch.setattr(host, "_installed", host._Installed())
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = emf("fit", "earthquakes", "--components", "1")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: plugin 'odd' of an unknown distribution: ModuleNot")
+    assert result.stderr.count("\n") == 1
+
+
+def test_sample_is_the_apis(emf: Run, geyser: emframe.Fit) -> None:
+    result = emf("sample", "geyser.fit", "-n", "5", "--seed", "3", "--labels")
+    header, drawn = table_of(result.stdout)
+    rows, labels = geyser.sample(5, rng=3, labels=True)
+    assert header == ["eruptions", "waiting", "label"]
+    np.testing.assert_array_equal(drawn[:, :2], rows)
+    np.testing.assert_array_equal(drawn[:, 2], labels)
+    assert emf("sample", "geyser.fit", "-n", "0").stdout == "eruptions,waiting\n"
+
+
+def test_counts_are_drawn_as_whole_numbers(emf: Run) -> None:
+    emf("fit", "earthquakes", "--components", "2", "--starts", "1", "--save", "q.fit")
+    lines = emf("sample", "q.fit", "-n", "20").stdout.split()
+    assert lines[0] == "count"
+    assert all(line.isdecimal() for line in lines[1:])
+
+
+# ---- what is installed
+
+
+def test_datasets(emf: Run) -> None:
+    result = emf("datasets")
+    assert result.exit_code == 0
+    for name, about in emframe.datasets().items():
+        assert any(line.startswith(name) and about in line for line in result.stdout.splitlines())
+
+
+def test_plugins_shows_a_broken_one_and_ends_well(
+    emf: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = host.PluginReport("odd", "emframe-odd", "0.3", error="ImportError: no such thing")
+    monkeypatch.setattr(emframe, "plugins", lambda: (*host.plugins(), broken))
+    result = emf("plugins")
+    assert result.exit_code == 0
+    assert "emframe_families" in result.stdout
+    assert "'odd' of emframe-odd 0.3: ImportError: no such thing" in result.stdout
+
+
+def test_check_runs_the_kit(emf: Run) -> None:
+    result = emf("check", "bernoulli")
+    assert result.exit_code == 0, result.output
+    assert " 0 failed." in result.stdout
+
+
+def test_check_ends_with_1_where_a_check_failed(emf: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_family(family: Any) -> list[Any]:
+        outcome = types.SimpleNamespace
+        return [
+            outcome(name="density", status="passed", reason=""),
+            outcome(name="ascent", status="failed", reason=f"{family.covariance}:\n it fell"),
+        ]
+
+    kit = types.SimpleNamespace(check_family=check_family)
+    monkeypatch.setitem(sys.modules, "emframe.testing", kit)
+    result = emf("check", "gaussian", "--option", "covariance=tied")
+    assert result.exit_code == 1
+    assert "ascent   failed  tied: it fell" in result.stdout
+    assert "2 checks, 1 failed." in result.stdout
+
+
+@pytest.mark.parametrize("command", ["", *app.commands])
+def test_help_teaches_by_example(emf: Run, command: str) -> None:
+    result = emf(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert f"  emframe {command}".rstrip() in result.stdout
+
+
+def test_no_command_is_help(emf: Run) -> None:
+    assert emf().stdout == emf("--help").stdout
+
+
+# ---- the program
+
+
+def program(*args: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    start = ["-c", code] if code else ["-m", "emframe"]
+    env = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return subprocess.run(
+        [sys.executable, "-W", "error", *start, *args],
+        capture_output=True,
+        text=True,
+        env=env,
+        check=False,
+    )
+
+
+def test_python_m_emframe() -> None:
+    done = program("fit", "earthquakes", "--components", "2", "--starts", "1")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1].startswith("Converged: ")
+    wrong = program("fit", "earthquake")
+    assert wrong.returncode == 2
+    assert wrong.stdout == ""
+    assert wrong.stderr.endswith("Did you mean 'earthquakes'?\n")
+
+
+@pytest.mark.parametrize("name", ["click", "rich"])
+def test_without_the_extra_it_is_named(name: str) -> None:
+    code = f"import sys; sys.modules[{name!r}] = None; from emframe.__main__ import main; main()"
+    done = program(code=code)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"Error: the command line needs {name}: pip install 'emframe[cli]'\n"
+
+
+# ---- parts
+
+
+def test_settings_are_json_where_they_can_be() -> None:
+    found = settings(["a=1", "b=2.5", "c=true", "d=tied", "e=[1, 2]", "f=x=y", "g="])
+    assert found == {"a": 1, "b": 2.5, "c": True, "d": "tied", "e": [1, 2], "f": "x=y", "g": ""}
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e300, -2.5e-17, 7.0, 0.0, 123456789.0])
+def test_numbers_are_written_exactly(value: float) -> None:
+    text = sheets.exact(value)
+    assert float(text) == value
+    assert not text.endswith(".0")
+
+
+def test_a_table_of_a_sheet_goes_into_the_api() -> None:
+    sheet = sheets.parse("a\tb\n1\t2\n3\t4\n", "here")
+    table = Table(sheet.numbers([1]), ("b",), None)
+    fit = emframe.fit(emframe.Mixture("poisson"), table)
+    assert fit.columns == ("b",)
+    assert fit.params.components.rates.tolist() == [[3.0]]

@@ -1,0 +1,307 @@
+"""The loop, the ledger and the stopping rules, on models that are not mixtures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import entr, xlogy
+
+import emframe
+from emframe.core import (
+    EM,
+    Breach,
+    Callback,
+    Contract,
+    Degenerate,
+    MaxIterations,
+    MaxSeconds,
+    QuasiNewton,
+    RemainingGain,
+    Status,
+    Stopped,
+    iterate,
+    run,
+)
+from emframe.core.acceleration import Coordinates
+from emframe.core.methods import aitken
+
+COUNTS = np.array([125.0, 18.0, 20.0, 34.0])
+
+
+@dataclass(frozen=True)
+class Linkage:
+    """Q of the genetic linkage data (Dempster, Laird and Rubin 1977, section 1).
+
+    Four cells with probabilities (1/2 + t/4, (1-t)/4, (1-t)/4, t/4); z splits the first cell
+    into its parts 1/2 and t/4.
+    """
+
+    at: float
+    wrong: str = ""
+
+    @property
+    def cells(self) -> np.ndarray:
+        t = self.at
+        return np.array([0.5 + t / 4, (1 - t) / 4, (1 - t) / 4, t / 4])
+
+    @property
+    def share(self) -> float:
+        """Posterior probability of the part t/4 of the first cell."""
+        return self.at / (2 + self.at)
+
+    @property
+    def loglik(self) -> float:
+        return float(xlogy(COUNTS, self.cells).sum())
+
+    @property
+    def entropy(self) -> float:
+        both = np.array([self.share, 1 - self.share])
+        return float(COUNTS[0] * entr(both).sum())
+
+    def value(self, t: float) -> float:
+        z = COUNTS[0] * self.share * (0.9 if self.wrong == "E" else 1.0)
+        split = xlogy(z, t / 4) + xlogy(COUNTS[0] - z, 0.5)
+        return float(split + xlogy(COUNTS[1] + COUNTS[2], (1 - t) / 4) + xlogy(COUNTS[3], t / 4))
+
+    def maximize(self) -> float:
+        z = COUNTS[0] * self.share
+        if self.wrong == "M":
+            return 0.05
+        return (z + COUNTS[3]) / (z + COUNTS[1:].sum())
+
+
+BEST = 0.6268214978709824  # the positive root of 197 t^2 - 15 t - 68 = 0
+ANGLE = Coordinates(
+    lambda t: np.array([np.arcsin(np.sqrt(t))]),
+    lambda _, v: float(np.sin(v[0]) ** 2),
+    lambda q: np.array(
+        [
+            (q.value(np.sin(a + 1e-5) ** 2) - q.value(np.sin(a - 1e-5) ** 2)) / 2e-5
+            for a in [np.arcsin(np.sqrt(q.at))]
+        ]
+    ),
+)
+
+
+def test_the_ledger_of_the_textbook_example():
+    steps = [step for step, _ in zip(iterate(Linkage, 0.5), range(12), strict=False)]
+    assert steps[0].params == 0.5
+    assert steps[1].params == pytest.approx(0.608247423, abs=1e-9)  # table 1 of the paper
+    assert steps[2].params == pytest.approx(0.624321051, abs=1e-9)
+    assert steps[-1].params == pytest.approx(BEST, abs=1e-9)
+    for before, after in pairwise(steps):
+        gain = after.objective - before.objective
+        assert after.gain_q + after.gain_entropy == pytest.approx(gain, abs=1e-10)
+        assert after.gain_q >= -1e-12
+        assert after.gain_entropy >= -1e-12
+        assert after.breach is None
+    assert [step.n_expectations for step in steps] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("method", [EM(), QuasiNewton(ANGLE)], ids=["em", "quasi-newton"])
+@given(start=st.floats(0.01, 0.99))
+def test_every_method_climbs_to_the_same_limit(method, start):
+    done = run(Linkage, start, rules=[RemainingGain(1e-9)], method=method)
+    assert done.status is Status.CONVERGED
+    assert done.step.params == pytest.approx(BEST, abs=1e-5)
+    assert (np.diff(done.trace) >= 0).all()
+    assert done.trace[-1] == done.step.objective
+    assert len(done.gains) == len(done.trace)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"), [("E", Status.E_STEP_BREACH), ("M", Status.M_STEP_BREACH)]
+)
+def test_a_wrong_step_is_named(wrong, status):
+    def expect(t):
+        return Linkage(t, wrong)
+
+    if wrong == "E":
+        with pytest.raises(Stopped, match="entropy") as caught:
+            run(expect, 0.5, rules=[MaxIterations(50)])
+        assert caught.value.status is status
+    else:
+        done = run(expect, 0.5, rules=[MaxIterations(50)])
+        assert done.status is status
+        assert "step 1, the M-step lowered Q by" in done.message
+        assert done.step.params == 0.5  # the last good point
+
+
+def test_iterate_yields_the_breach_and_ends():
+    steps = list(iterate(lambda t: Linkage(t, "M"), 0.5))
+    assert len(steps) == 2
+    assert isinstance(steps[-1].breach, Breach)
+    assert steps[-1].breach.amount > 1
+
+
+def test_a_stochastic_contract_is_not_held_to_ascent():
+    done = run(
+        lambda t: Linkage(t, "M"), 0.5, rules=[MaxIterations(3)], contract=Contract.STOCHASTIC
+    )
+    assert done.status is Status.MAX_ITERATIONS
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """A Q that reads its objective from a script: the parameters are the position in it."""
+
+    at: int
+    script: tuple[float, ...]
+
+    @property
+    def loglik(self) -> float:
+        return self.script[self.at]
+
+    entropy = 0.0
+
+    def value(self, at: int) -> float:
+        return self.script[at]
+
+    def maximize(self) -> int:
+        if self.at + 1 == len(self.script):
+            raise Degenerate("component 1 sits on a point", 1)
+        return self.at + 1
+
+
+def scripted(*script: float, rules=()):
+    return run(lambda at: Scripted(at, script), 0, rules=[*rules, MaxIterations(100)])
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "trace"),
+    [
+        ((-5.0, -4.0, -3.0), Status.DEGENERATE, (-5.0, -4.0, -3.0)),
+        ((-5.0, -4.0, -4.0 - 1e-14, -1.0), Status.CONVERGED, (-5.0, -4.0)),
+        ((-5.0, -4.0, -4.0 - 1e-10, -1.0), Status.STALLED, (-5.0, -4.0)),
+        ((-5.0, -4.0, -4.1, -1.0), Status.M_STEP_BREACH, (-5.0, -4.0)),
+        ((-5.0, -4.0, float("nan"), -1.0), Status.E_STEP_BREACH, (-5.0, -4.0)),
+        ((-5.0, -4.0, float("inf"), -1.0), Status.E_STEP_BREACH, (-5.0, -4.0)),
+    ],
+    ids=["degenerate", "below rounding", "rough arithmetic", "fell", "nan", "inf"],
+)
+def test_how_a_run_ends(script, status, trace):
+    done = scripted(*script)
+    assert done.status is status
+    assert done.trace == trace
+    assert done.step.objective == trace[-1]
+    assert status.message in done.message
+    assert done.status.usable == (
+        status not in {Status.DEGENERATE, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
+    )
+
+
+def test_a_large_gain_after_small_ones_is_not_taken_for_convergence():
+    plateau = [-10.0 + 1e-9 * 1.5**i for i in range(20)] + [-1.0, -0.9, -0.89]
+    done = scripted(*plateau, rules=[RemainingGain(1e-8), MaxIterations(22)])
+    assert done.trace[-1] == -0.89
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [
+        (MaxIterations(3), Status.MAX_ITERATIONS),
+        (MaxSeconds(1e-9), Status.MAX_SECONDS),
+        (Callback(lambda step: step.index == 2), Status.STOPPED),
+        (RemainingGain(1e-6), Status.CONVERGED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_rules_name_their_status(rule, status):
+    done = run(Linkage, 0.5, rules=[rule, MaxIterations(1000)])
+    assert done.status is status
+
+
+def test_the_keyboard_ends_a_run_with_its_best_point():
+    def press(step):
+        if step.index == 3:
+            raise KeyboardInterrupt
+
+    done = run(Linkage, 0.5, rules=[Callback(press)])
+    assert done.status is Status.INTERRUPTED
+    assert done.step.index == 3
+
+    def at_once(t):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(at_once, 0.5, rules=[])
+
+
+def test_a_log_prior_is_part_of_the_objective():
+    @dataclass(frozen=True)
+    class WithPrior(Linkage):
+        @property
+        def log_prior(self):
+            return float(np.log(self.at) + np.log1p(-self.at))
+
+        def value(self, t):
+            return super().value(t) + float(np.log(t) + np.log1p(-t))
+
+        def maximize(self):
+            z = COUNTS[0] * self.share
+            return (z + COUNTS[3] + 1) / (z + COUNTS[1:].sum() + 2)
+
+    done = run(WithPrior, 0.5, rules=[RemainingGain(1e-9)])
+    assert done.status is Status.CONVERGED
+    last = done.step
+    assert last.objective == pytest.approx(last.expectation.loglik + last.log_prior)
+    assert last.log_prior == pytest.approx(np.log(last.params) + np.log1p(-last.params))
+    assert last.params < BEST
+
+
+@given(st.floats(1e-6, 1.0), st.floats(0.01, 0.99))
+def test_aitken_is_exact_for_geometric_gains(gain, ratio):
+    remaining = gain * ratio * ratio / (1 - ratio)
+    assert aitken(gain, gain * ratio) == pytest.approx(remaining, rel=1e-9)
+    assert aitken(gain * ratio, gain) == np.inf
+    assert aitken(np.nan, gain) == np.inf
+    assert aitken(gain, 1e-16, noise=1e-15) == 0.0
+
+
+def test_acceleration_on_the_slow_example():
+    """Times death notices from (0.3, 1, 2.5): EM takes 2055 steps in the SQUAREM paper."""
+    data = emframe.dataset("death_notices")
+    model = emframe.Mixture("poisson", n_components=2)
+    start = {"weights": [0.3, 0.7], "rates": [[1.0], [2.5]]}
+    fast, slow = (
+        emframe.fit(model, data, start=start, accelerate=accelerate) for accelerate in (True, False)
+    )
+    assert fast.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-8)
+    assert slow.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-7)
+    assert fast.n_iter <= 30
+    assert slow.n_iter > 1000
+
+
+def test_acceleration_leaves_a_saddle_in_strides():
+    """Two nearly equal components: EM crawls for thousands of steps before it sees them apart."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-2, 1, 100), rng.normal(2, 1, 100)])
+    model = emframe.Mixture("gaussian", n_components=2, covariance="tied")
+    resp = 0.5 + 1e-2 * np.sign(X[:, None]) * [1, -1]
+    fit = emframe.fit(model, X, start=resp)
+    assert fit.n_iter < 150
+    assert fit.log_likelihood == pytest.approx(emframe.fit(model, X, rng=0).log_likelihood)
+
+
+def test_a_sum_of_qs_is_the_q_of_all_rows_and_other_parameters_are_refused():
+    model = emframe.Mixture("poisson", n_components=2)
+    rows = model.rows(emframe.dataset("earthquakes").X)
+    params = model.build({"weights": [0.4, 0.6], "rates": [[15.0], [25.0]]})
+    whole = model.expect(params, rows.x, rows.weights)
+    blocks = [slice(i, i + 20) for i in range(0, 107, 20)]
+    first, *others = [model.expect(params, rows.x[b], rows.weights[b]) for b in blocks]
+    parts = sum(others, start=first)
+    assert parts.loglik == pytest.approx(whole.loglik, rel=1e-12)
+    assert parts.entropy == pytest.approx(whole.entropy, rel=1e-12)
+    other = model.build({"weights": [0.4, 0.6], "rates": [[16.0], [25.0]]})
+    assert parts.value(other) == pytest.approx(whole.value(other), rel=1e-12)
+    with pytest.raises(ValueError, match="same parameters"):
+        whole + model.expect(other, rows.x, rows.weights)
+    prior = model.prior("weak", rows)
+    with pytest.raises(ValueError, match="already has a prior"):
+        replace(whole, prior=prior) + prior

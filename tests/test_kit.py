@@ -1,0 +1,146 @@
+"""The kit is on trial: it accepts every honest family, and rejects every mutant for its reason."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from honest import HONEST, Exponential
+from hypothesis import settings
+from mutants import MUTANTS, EmptyIsNaN, Normal, ScaleOff, WithoutConstant
+
+import emframe
+import emframe.testing
+from emframe.testing import CHECKS, CheckResult, FamilyConformance, check_family
+from emframe.testing.conformance import columns_of
+from emframe.testing.trial import examine
+
+pytest_plugins = ["pytester"]
+
+EXAMPLES = settings.default.max_examples
+BY_NAME = {check.name: check for check in CHECKS}
+BUILT_IN = [
+    *(emframe.family("gaussian", covariance=c) for c in ("full", "diag", "spherical", "tied")),
+    emframe.family("bernoulli"),
+    emframe.family("poisson"),
+]
+
+
+@pytest.mark.parametrize("family", [*BUILT_IN, *HONEST, Normal()], ids=repr)
+def test_honest_families_are_accepted(family):
+    results = check_family(family, max_examples=EXAMPLES)
+    assert [result.name for result in results] == list(BY_NAME)
+    assert not [str(result) for result in results if result.status == "failed"]
+    if not family.support.n_event_axes:  # rows that are one value have no quadrature
+        assert {result.status for result in results} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("mutant", "name"),
+    [
+        pytest.param(mutant, name, id=f"{mutant.__name__}-{name}")
+        for mutant, names in MUTANTS.items()
+        for name in names
+    ],
+)
+def test_mutants_are_rejected(mutant, name):
+    family = mutant()
+    result = examine(BY_NAME[name], family, columns_of(family), EXAMPLES, 0)
+    assert result.status == "failed"
+    assert result.reason.startswith(BY_NAME[name].summary)
+
+
+def test_every_check_has_a_mutant():
+    assert {name for names in MUTANTS.values() for name in names} == set(BY_NAME)
+
+
+def test_a_mutant_fails_where_it_is_wrong_and_nowhere_else():
+    failed = {r.name for r in check_family(EmptyIsNaN(), max_examples=8) if r.status == "failed"}
+    assert failed == {"empty"}
+
+
+def test_the_report_names_expectation_finding_culprit_and_example():
+    check = BY_NAME["normalised"]
+    result = examine(check, WithoutConstant(), (1,), 10, 0)
+    for part in (check.summary, "expected", "found", "first at: log_density", "Example", "K ="):
+        assert part in result.reason
+    # log sqrt(2 pi), the constant that is missing
+    assert "off by 0.918939 nats" in result.reason
+
+
+def test_results_are_frozen_and_repeatable():
+    one, two = (check_family(ScaleOff(), max_examples=6) for _ in range(2))
+    assert one == two
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one[0].status = "failed"
+
+
+def test_expected_failures_are_excused_and_held_to_it():
+    excuses = {"sample": "a known matter", "order": "no matter at all"}
+    results = check_family(ScaleOff(), max_examples=6, expected_failures=excuses)
+    by_name = {result.name: result for result in results}
+    assert by_name["sample"] == CheckResult("sample", "skipped", "expected to fail: a known matter")
+    assert by_name["order"].status == "failed"
+    assert "take it off" in by_name["order"].reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((Normal(), {"expected_failures": {"smaple": "typo"}}), ValueError, "smaple.*sample"),
+        ((Normal(), {"n_columns": 0}), ValueError, "n_columns"),
+        ((Normal, {}), TypeError, "pass an instance"),
+        (("poisson", {}), TypeError, "expected an emframe.Family"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, error, message):
+    family, options = arguments
+    with pytest.raises(error, match=message):
+        check_family(family, **options)
+
+
+def test_a_fixed_number_of_columns_is_respected():
+    results = {r.name: r for r in check_family(Normal(), n_columns=4, max_examples=4)}
+    assert results["normalised"].status == "skipped"
+    assert results["identity"].status == "passed"
+
+
+class TestExponential(FamilyConformance):
+    family = Exponential()
+    max_examples = 8
+
+
+def test_the_conformance_class_reports_through_pytest(pytester):
+    pytester.syspathinsert(Path(__file__).parent)
+    pytester.makepyfile(
+        """
+        import emframe.testing, mutants
+
+        class TestMutant(emframe.testing.FamilyConformance):
+            family = mutants.ScaleOff()
+            max_examples = 6
+            expected_failures = {"draws": "not so"}
+
+        class TestExcused(emframe.testing.FamilyConformance):
+            family = mutants.ScaleOff()
+            max_examples = 6
+            expected_failures = {"sample": "a known matter"}
+
+        class TestForgotten(emframe.testing.FamilyConformance):
+            pass
+        """
+    )
+    n = len(CHECKS)
+    run = pytester.runpytest("-p", "no:cacheprovider")
+    run.assert_outcomes(passed=2 * n - 3, failed=2 + n, xfailed=1)
+    run.stdout.fnmatch_lines(["*Look first at: sample*"])
+    run.stdout.fnmatch_lines(["*take it off*"])
+    run.stdout.fnmatch_lines(["*expected an emframe.Family object*"])
+
+
+def test_without_hypothesis_the_extra_is_named():
+    code = "import sys; sys.modules['hypothesis'] = None; import emframe.testing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "pip install 'emframe[testing]'" in done.stderr

@@ -1,0 +1,241 @@
+"""Spaces and parameters: a table of spaces x the properties that every space has."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from emframe import (
+    Array,
+    NonNegative,
+    Positive,
+    PositiveDefinite,
+    Real,
+    Simplex,
+    UnitInterval,
+    parameter,
+)
+from emframe.parameters import (
+    build,
+    declarations,
+    equal,
+    from_vector,
+    frozen,
+    leaves,
+    n_free,
+    nested,
+    problem,
+    pullback,
+    rebuild,
+    template,
+    to_mapping,
+    to_vector,
+)
+from emframe.spaces import Binary, NonNegativeInteger, Space
+
+SPACES = {  # space: (shape, dimension, a value outside)
+    "real": (Real(), (3, 2), 6, np.inf),
+    "positive": (Positive(), (3, 2), 6, 0.0),
+    "non-negative": (NonNegative(), (3, 2), 6, -1e-9),
+    "unit interval": (UnitInterval(), (3, 2), 6, 1.0000001),
+    "simplex": (Simplex(), (3, 4), 9, 0.9),
+    "full": (PositiveDefinite(), (2, 3, 3), 12, 0.0),
+    "diagonal": (PositiveDefinite("diagonal"), (2, 3, 3), 6, 0.5),
+    "spherical": (PositiveDefinite("spherical"), (2, 3, 3), 2, 0.5),
+}
+spaces = pytest.mark.parametrize(
+    ("space", "shape", "dimension", "outside"), SPACES.values(), ids=SPACES
+)
+
+
+def vectors(n: int) -> st.SearchStrategy[Array]:
+    return arrays(float, n, elements=st.floats(-3, 3).map(lambda x: round(x, 3)))
+
+
+@spaces
+@given(data=st.data())
+def test_every_real_vector_is_a_point_and_every_point_has_coordinates(
+    space, shape, dimension, outside, data
+):
+    vector = data.draw(vectors(space.n_coordinates(shape)))
+    point = space.point(vector, shape)
+    assert point.shape == shape
+    assert space.contains(point).all()
+    again = space.point(space.coordinates(point), shape)
+    assert again == pytest.approx(point, rel=1e-9, abs=1e-12)
+    assert space.n_free(shape) == dimension
+
+
+@spaces
+@given(data=st.data())
+def test_pullback_is_the_derivative_of_point(space, shape, dimension, outside, data):
+    # Away from the folds of the coordinates, where a root or an angle turns round.
+    size = space.n_coordinates(shape)
+    vector = data.draw(arrays(float, size, elements=st.floats(0.2, 1.3)))
+    gradient = data.draw(arrays(float, shape, elements=st.floats(-2, 2)))
+    point = space.point(vector, shape)
+    pulled = space.pullback(point, gradient)
+    numeric = Space.pullback(space, point, gradient)
+    assert pulled == pytest.approx(numeric, rel=1e-6, abs=1e-6 * (1 + np.abs(point).max()))
+
+
+@spaces
+def test_values_outside_are_refused(space, shape, dimension, outside):
+    values = space.point(np.full(space.n_coordinates(shape), 0.3), shape)
+    assert space.contains(values).all()
+    values = values.copy()
+    values[(0,) * len(shape)] = outside
+    if isinstance(space, PositiveDefinite) and space.structure == "diagonal":
+        values[0, 0, 1] = outside
+    assert not np.ravel(space.contains(values))[0]
+    assert np.ravel(space.contains(values))[1:].sum() >= np.size(space.contains(values)) - 1 - (
+        space.n_event_axes == 0
+    )
+    values[(0,) * len(shape)] = np.nan
+    assert not np.ravel(space.contains(values))[0]
+
+
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [(UnitInterval(), 0.0), (UnitInterval(), 1.0), (NonNegative(), 0.0)],
+    ids=repr,
+)
+def test_closed_boundaries_have_finite_coordinates(space, value):
+    at = space.coordinates(np.array([value]))
+    assert np.isfinite(at).all()
+    assert space.point(at, (1,)) == pytest.approx([value], abs=1e-15)
+
+
+@pytest.mark.parametrize("space", [Binary(), NonNegativeInteger()], ids=repr)
+@given(vector=vectors(5))
+def test_discrete_spaces_round_reals_to_values(space, vector):
+    values = space.point(vector, (5,))
+    assert space.contains(values).all()
+    assert space.point(space.coordinates(values), (5,)) == pytest.approx(values)
+
+
+def test_a_covariance_of_tiny_scale_is_still_positive_definite():
+    covariance = np.diag([1e-300, 1.0, 1e300])
+    assert PositiveDefinite().contains(covariance)
+    assert not PositiveDefinite().contains(np.ones((2, 2)))
+    assert not PositiveDefinite().contains(np.array([[1.0, 0.5], [0.4, 1.0]]))
+
+
+@dataclass(frozen=True)
+class Example:
+    means: Array = parameter(Real(), shape="d")
+    scale: Array = parameter(Positive())
+    shared: Array = parameter(PositiveDefinite(), shape=("d", "d"), shared=True)
+    shares: Array = parameter(Simplex(), shape="K", per_component=False)
+
+
+@dataclass(frozen=True)
+class Outer:
+    top: Array = parameter(Simplex(), shape="K", per_component=False)
+    inner: object = None
+
+
+DIMS = {"K": 3, "d": 2}
+
+
+def test_declarations_say_everything():
+    assert list(declarations(Example)) == ["means", "scale", "shared", "shares"]
+    params = template(Example, DIMS)
+    assert problem(params, DIMS) is None
+    assert n_free(params) == 6 + 3 + 3 + 2
+    assert [leaf.path for leaf in leaves(Outer(params.shares, (params, params)))][:3] == [
+        "top",
+        "inner.0.means",
+        "inner.0.scale",
+    ]
+
+
+@given(vectors(6 + 3 + 3 + 3))
+def test_vectors_and_parameters_correspond(vector):
+    like = Outer(np.full(3, 1 / 3), (template(Example, DIMS),))
+    params = from_vector(like, np.concatenate([np.ones(3), vector]))
+    assert problem(params, DIMS) is None
+    again = from_vector(like, to_vector(params))
+    for one, other in zip(leaves(params), leaves(again), strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-9, abs=1e-12)
+    assert equal(params, params)
+    assert equal(params, pickle.loads(pickle.dumps(params)))
+    assert not equal(params, rebuild(params, lambda leaf: np.asarray(leaf.value) + 1))
+
+
+def test_a_vector_of_the_wrong_length_is_refused():
+    with pytest.raises(ValueError, match="16 coordinates; these parameters take 15"):
+        from_vector(template(Example, DIMS), np.zeros(16))
+
+
+def test_shared_parameters_count_and_pull_back_once():
+    params = template(Example, DIMS)
+    gradient = Example(np.zeros((3, 2)), np.zeros(3), np.ones((3, 2, 2)), np.zeros(3))
+    one = PositiveDefinite().pullback(params.shared[:1], np.full((1, 2, 2), 3.0))
+    assert pullback(params, gradient)[9:12] == pytest.approx(one)
+
+
+def changed(**fields):
+    params = template(Example, DIMS)
+    values = {name: np.array(getattr(params, name)) for name in declarations(Example)}
+    return Example(**{**values, **fields})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            changed(means=np.zeros((3, 3))),
+            r"`means` has shape \(3, 3\); expected \(K, d\) = \(3, 2\)",
+        ),
+        (changed(means=np.zeros(3)), r"`means` has shape \(3,\)"),
+        (
+            changed(scale=np.array([1, -2, 1.0])),
+            r"`scale\[1\]` is -2.*; expected finite numbers",
+        ),
+        (changed(scale=np.array([1, 1, np.nan])), r"`scale\[2\]` is nan"),
+        (changed(scale=np.array(["a", "b", "c"])), "dtype <U1; pass real numbers"),
+        (changed(shared=np.ones((3, 2, 2))), r"`shared\[0\]` is .*positive definite"),
+        (changed(shared=np.eye(2) * [[[1]], [[2]], [[1]]]), "differs between components"),
+        (
+            changed(shares=np.array([0.5, 0.5, 0.5])),
+            r"`shares` is \[0.5, 0.5, 0.5\]; exp",
+        ),
+    ],
+    ids=range(8),
+)
+def test_problems_are_located(params, message):
+    import re
+
+    found = problem(params, DIMS)
+    assert found is not None
+    assert re.search(message, found)
+
+
+def test_build_names_missing_and_unknown_fields_and_copies():
+    with pytest.raises(TypeError, match="missing: scale, shared, shares; not known: mean"):
+        build(Example, {"mean": 1, "means": 2})
+    values = {name: np.array(value) for name, value in to_mapping(template(Example, DIMS)).items()}
+    params = build(Example, values)
+    values["scale"][0] = 99
+    assert params.scale[0] != 99
+    with pytest.raises(ValueError, match="read-only"):
+        params.scale[0] = 5
+    assert nested({"a.b": 1, "a.c.d": 2, "e": 3}) == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
+
+
+def test_frozen_leaves_the_original_writable():
+    params = changed()
+    frozen(params)
+    params.scale[0] = 2.0
+
+
+def test_a_field_needs_a_dataclass():
+    with pytest.raises(TypeError, match="frozen dataclass"):
+        declarations(int)
