@@ -7,6 +7,9 @@ fit = emframe.fit(model, X, rng=0)
 print(fit)
 """
 
+import importlib
+from typing import Any
+
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -83,3 +86,10 @@ __all__ = [
     "plugins",
     "select",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The conformance kit on first use: it needs hypothesis, which a plain install lacks."""
+    if name == "testing":
+        return importlib.import_module("emframe.testing")
+    raise AttributeError(f"module 'emframe' has no attribute {name!r}")

@@ -31,7 +31,7 @@ from emframe.core import (
 from emframe.data import Rows, frequencies
 from emframe.engines import Serial, block_rows
 from emframe.models import Model
-from emframe.parameters import from_vector, problem, to_vector
+from emframe.parameters import from_vector, to_vector, valid
 from emframe.result import Fit
 from emframe.search import Attempt, Exactly, Search, budget
 
@@ -100,9 +100,9 @@ def fit(
     model.require(rows)
     generator = np.random.default_rng(rng)
     expect = expectation(model, rows, model.prior(prior, rows))
-    rules: list[Rule] = [RemainingGain(tol), MaxIterations(max_iter)]
+    rules: list[Rule] = [Callback(callback) for callback in callbacks]
+    rules += [RemainingGain(tol), MaxIterations(max_iter)]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
-    rules += [Callback(callback) for callback in callbacks]
     search = Search(model, expect, rules, _method(accelerate))
     if start is not None:
         given = model.start(start, rows, generator)
@@ -181,7 +181,7 @@ def _from_vector(like: Any, vector: Any) -> Any:
     """Parameters at these coordinates; None where rounding puts them outside their spaces."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         params = from_vector(like, vector)
-        return None if problem(params, {}) else params
+        return params if valid(params) else None
 
 
 def _gradient(q: Any) -> Any:

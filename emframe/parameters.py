@@ -185,7 +185,7 @@ def from_vector(like: Any, vector: Array) -> Any:
         size = space.n_coordinates(shape)
         values = space.point(vector[used : used + size], shape)
         used += size
-        return np.broadcast_to(values, leaf.value.shape)
+        return np.broadcast_to(values, leaf.value.shape) if leaf.declared.shared else values
 
     params = rebuild(like, take)
     if used != len(vector):
@@ -200,6 +200,19 @@ def pullback(params: Any, gradient: Any) -> Array:
         along = slope.value.sum(axis=0, keepdims=True) if leaf.declared.shared else slope.value
         parts.append(leaf.declared.space.pullback(leaf.free_value, along))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def valid(params: Any, like: Any = None) -> bool:
+    """Whether every array lies in its space, and has the shape that it has in `like`.
+
+    The quick form of `problem`, for every step of a fit.
+    """
+    mine = list(leaves(params))
+    if like is not None:
+        shapes = [np.shape(leaf.value) for leaf in leaves(like)]
+        if shapes != [np.shape(leaf.value) for leaf in mine]:
+            return False
+    return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in mine)
 
 
 def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

@@ -19,8 +19,10 @@ from emframe.result import Start
 # The default number of starts, where they are cheap: at least, at most.
 FEWEST_STARTS = 32
 MOST_STARTS = 120
-# Numbers of work space (rows x columns x components) that the default may spend on starts.
-START_BUDGET = 20_000_000
+# The most E-steps that the default spends on all starts, and on data of any size the most
+# numbers of work space (rows x components x columns) that these may pass through.
+MOST_STEPS = 6000
+MOST_NUMBERS = 2e9
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,28 @@ class Exactly:
 
 @dataclass(frozen=True)
 class Replicated:
-    """Enough when the best optimum is also one that starts commonly find.
+    """Enough when the best optimum was found many times over, and by a good share of the starts.
 
     While it is rare among them a better one may be rarer still, so the search goes on to the
-    end of its budget.
+    end of its budget, but for at least four starts.
     """
 
-    at_most: int
+    most_steps: float
 
     def __call__(self, attempts: Sequence[Attempt]) -> bool:
-        if len(attempts) >= self.at_most:
+        n = len(attempts)
+        spent = sum(one.start.n_iter for one in attempts)
+        if n >= MOST_STARTS or (n >= 4 and spent >= self.most_steps):
             return True
-        if len(attempts) < FEWEST_STARTS:
+        if n < FEWEST_STARTS:
             return False
         found = optima([one.start.objective for one in attempts if one.is_regular])
-        return bool(found) and found[0][1] >= len(attempts) / 4
+        return bool(found) and found[0][1] >= max(8, n / 8)
 
 
 def budget(work: int) -> Replicated:
     """The default: many starts where one E-step is little work, a few where it is much."""
-    return Replicated(max(4, min(MOST_STARTS, START_BUDGET // max(work, 1))))
+    return Replicated(min(MOST_STEPS, MOST_NUMBERS / max(work, 1)))
 
 
 @dataclass(frozen=True)

@@ -262,9 +262,9 @@ class PositiveDefinite(Space):
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         variances = np.diagonal(values, axis1=-2, axis2=-1)
-        finite = np.isfinite(values).all(axis=(-2, -1)) & (variances > 0).all(axis=-1)
-        if not finite.all():
+        if not (np.isfinite(values).all() and (variances > 0).all()):
             # Judge the others alone, so that one bad matrix spoils no factorisation.
+            finite = np.isfinite(values).all(axis=(-2, -1)) & (variances > 0).all(axis=-1)
             inside = np.zeros(finite.shape, dtype=bool)
             inside[finite] = self.contains(values[finite]) if finite.any() else False
             return inside
@@ -275,10 +275,11 @@ class PositiveDefinite(Space):
         # Scaling to correlation matrices makes the test independent of the columns' units.
         scale = np.sqrt(variances)
         correlation = values / scale[..., :, None] / scale[..., None, :]
-        rounding = 8 * EPS * values.shape[-1]
-        gap = np.abs(correlation - np.swapaxes(correlation, -1, -2))
-        symmetric = gap.max(axis=(-2, -1)) <= rounding
-        return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
+        definite = np.linalg.eigvalsh(correlation)[..., 0] > 0
+        gap = correlation - np.swapaxes(correlation, -1, -2)
+        if gap.any():
+            definite &= np.abs(gap).max(axis=(-2, -1)) <= 8 * EPS * values.shape[-1]
+        return np.asarray(definite)
 
     def coordinates(self, values: Array) -> Array:
         if self.structure == "full":

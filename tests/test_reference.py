@@ -30,9 +30,7 @@ def column(data: str, names: list[str]) -> np.ndarray:
 
 
 def fit(case: dict, rng: int = 0) -> emframe.Fit:
-    model = emframe.Mixture(
-        case["family"], n_components=case["n_components"], **case["options"]
-    )
+    model = emframe.Mixture(case["family"], n_components=case["n_components"], **case["options"])
     X = column(case["data"], case["columns"])
     weights = case["row_weights"] and column(case["data"], [case["row_weights"]])
     return emframe.fit(model, X, weights=weights, rng=rng)

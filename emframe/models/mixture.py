@@ -14,6 +14,7 @@ One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +28,7 @@ from emframe.families import ConjugatePrior, Family, FamilyError, Stack
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
-from emframe.parameters import equal, frozen, leaf_problem, leaves, parameter
+from emframe.parameters import equal, frozen, leaf_problem, leaves, parameter, valid
 from emframe.spaces import Array, Simplex
 
 
@@ -82,7 +83,8 @@ class MixtureExpectation:
             statistics = statistics + self.prior.components.statistics
         components = self.family.m_step(statistics, self.at.components)
         params = MixtureParameters(self.counts / self.counts.sum(), components)
-        _check_m_step(self.family, params)
+        if not valid(params, self.at):
+            _check_m_step(self.family, params)
         return frozen(params)
 
     def gradient(self) -> Array:
@@ -139,7 +141,7 @@ class Mixture:
         n_components: int | Sequence[int] | None = None,
         **options: Any,
     ) -> None:
-        if isinstance(family, (str, Family)):
+        if isinstance(family, (str, Family)) or not isinstance(family, Sequence):
             resolved, k = _resolve(family, options), 1 if n_components is None else n_components
             if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
                 raise TypeError(f"`n_components` is {k!r}; pass a whole number.")
@@ -153,6 +155,12 @@ class Mixture:
                 )
             if not families or min(sizes) < 1:
                 raise ValueError("a list of families needs at least one, each of size 1 or more.")
+            if len({space.discrete for one in families for space in one.supports}) > 1:
+                warnings.warn(
+                    "a mixture of families of counts and of real numbers compares probabilities "
+                    "with densities: its likelihood depends on the units of the columns.",
+                    stacklevel=2,
+                )
             resolved, k = Stack(families, tuple(int(size) for size in sizes)), sum(sizes)
         if k < 1:
             raise ValueError(f"`n_components` is {k}; pass 1 or more.")
@@ -225,15 +233,19 @@ class Mixture:
             resp = np.exp(joint - highest)
             total = resp.sum(axis=1, keepdims=True)
             resp /= total
-        row_loglik = np.where(np.isneginf(highest), -np.inf, highest + np.log(total))
-        return row_loglik[:, 0], resp
+            row_loglik = (highest + np.log(total))[:, 0]
+        row_loglik[np.isnan(row_loglik)] = -np.inf
+        return row_loglik, resp
 
     def log_joint(self, params: MixtureParameters, x: Array) -> Array:
         """log p(x, z_k = 1 | params) of each row, (n, K)."""
-        log_density = np.asarray(self.family.log_density(params.components, x))
-        _check_density(self.family, log_density, (len(x), self.n_components))
+        log_density = self.family.log_density(params.components, x)
+        shape = (len(x), self.n_components)
+        # One NaN or +inf anywhere shows in the sum; only then is it looked for.
+        if np.shape(log_density) != shape or not np.sum(log_density) < np.inf:
+            _check_density(self.family, np.asarray(log_density), shape)
         with np.errstate(divide="ignore"):
-            return np.asarray(log_density + np.log(params.weights))
+            return log_density + np.log(params.weights)
 
     # ---- M
 

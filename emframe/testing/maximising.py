@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from emframe.core import Contract, Degenerate, Status, iterate
+from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.models import Mixture, MixtureParameters
-from emframe.parameters import from_vector, problem, to_vector
+from emframe.parameters import Leaf, from_vector, problem, rebuild, to_vector
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case
@@ -111,15 +111,20 @@ def ascent(subject: Subject, case: Case) -> None:
     model = Mixture(family, n_components=case.k)
     weights = rng.choice([0.5, 1.0, 2.0, 3.0], size=len(case.x))
     start = MixtureParameters(rng.dirichlet(np.full(case.k, 3.0)), case.params)
-    steps = iterate(
-        lambda params: model.expect(params, case.x.copy(), weights), start, contract=model.contract
-    )
+
+    def expect(params: MixtureParameters) -> Expectation[Any]:
+        return model.expect(params, case.x.copy(), weights)
+
+    steps = iterate(expect, start, contract=model.contract)
     taken = 0
     last = -np.inf
     try:
         for step in islice(steps, STEPS + 1):
             fell = model.contract.ascends and step.objective < last - SAME * (1 + abs(last))
             if step.breach is not None or fell:
+                gap = last - step.objective if step.breach is None else step.breach.amount
+                if taken and gap <= 100.0 * _noise(expect, step, rng):
+                    return  # the fit has run into a singularity, where digits end
                 half = (
                     "log_density, accumulate or expected (E)"
                     if step.breach is not None and step.breach.status is Status.E_STEP_BREACH
@@ -135,6 +140,25 @@ def ascent(subject: Subject, case: Case) -> None:
     except Degenerate:
         if taken < 1:
             raise  # a fit that ended later has been looked at
+
+
+def _noise(expect: Any, step: Step[Any], rng: np.random.Generator) -> float:
+    """How much the objective moves when the parameters change in their last bits."""
+
+    def nudge(leaf: Leaf) -> Array:
+        bits = rng.choice([-1.0, 1.0], size=leaf.free_shape)
+        if leaf.declared.space.n_event_axes == 2:
+            bits = 0.5 * (bits + np.swapaxes(bits, -1, -2))  # a matrix stays symmetric
+        return leaf.value * (1.0 + np.finfo(float).eps * bits)
+
+    moved = 0.0
+    for _ in range(3):
+        try:
+            there = expect(rebuild(step.params, nudge))
+        except (Degenerate, np.linalg.LinAlgError):
+            return np.inf
+        moved = max(moved, abs(float(there.loglik) - step.objective))
+    return moved
 
 
 def empty(subject: Subject, case: Case) -> None:

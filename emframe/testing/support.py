@@ -19,7 +19,8 @@ from scipy.special import expit, logit
 
 from emframe.spaces import Array, Space
 
-NEGLIGIBLE = 1e-8  # mass at the ends of a grid, and change from one grid to the next
+NEGLIGIBLE = 1e-8  # mass beyond the ends of a grid
+SETTLED = 1e-6  # change of the total from one grid to the next
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _real_grid(space: Space, log_density: Density) -> Grid | None:
             totals = np.stack([step * mass[::step].sum(axis=0) for step in (1, 2, 4)])
             narrow = mass.max(axis=0) > 0.1 * totals[0]
             # Two halvings have to agree: at a kink, one may do so by chance.
-            if not narrow.any() and (np.ptp(totals, axis=0) <= NEGLIGIBLE * (1 + totals[0])).all():
+            if not narrow.any() and (np.ptp(totals, axis=0) <= SETTLED * (1 + totals[0])).all():
                 return Grid(t, x, mass)
     return None
 

@@ -20,7 +20,7 @@ from emframe.testing.outcome import CheckResult, Fault, Inapplicable
 from emframe.testing.subject import Subject, told
 
 SHRINKING = 60  # examples tried to make a failure simpler; a dear check has its share
-FEWEST = 0.1  # of the examples have to be usable
+REFUSALS = 0.5  # of the examples may be Degenerate
 
 
 class _Enough(BaseException):
@@ -33,7 +33,7 @@ class Trial:
     def __init__(self, check: Check, family: Family) -> None:
         self.check = check
         self.subject = Subject(family)
-        self.tried = self.usable = self.after = 0
+        self.tried = self.usable = self.degenerate = self.after = 0
         self.refused = "the examples drawn could not be judged"
         self.simplest: Case | None = None
         self.reason = ""
@@ -47,6 +47,7 @@ class Trial:
         try:
             self.check.body(self.subject, case)
         except Degenerate as error:
+            self.degenerate += 1
             self.refused = f"Degenerate: {error}"
             reject()
         except (Inapplicable, UnsatisfiedAssumption):
@@ -64,7 +65,7 @@ class Trial:
         if self.simplest is not None:
             example = str(self.simplest).replace("\n", "\n    ")
             return f"{what}\n{self.reason}\nExample:\n    {example}"
-        if self.usable < max(1.0, FEWEST * self.tried):
+        if not self.usable or self.degenerate > REFUSALS * self.tried:
             return (
                 f"{what}\nexpected most examples to have an answer;\nfound {self.usable} of "
                 f"{self.tried}. The last without: {self.refused}.\nLook first at: m_step, where "

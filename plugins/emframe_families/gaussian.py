@@ -4,8 +4,8 @@
 
 The statistics are each component's count, mean and scatter about that mean; two sets merge by the
 update of Chan, Golub and LeVeque (1983, Am. Statist. 37, 242), so nothing is lost when the data
-lie far from the origin.  All factorisations are of correlation matrices, with the columns' units
-taken out.
+lie far from the origin.  Whether a covariance is singular is judged on its correlations, with the
+columns' units taken out.
 
 One known case: a single component has the sample mean and the covariance with divisor n.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtri
 from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, PositiveDefinite, Real, parameter
@@ -27,6 +28,9 @@ from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 
 EPS = float(np.finfo(float).eps)
+# Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
+# proportion to its inverse; below this it would hold fewer than six.
+SINGULAR = 1e-10
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,7 @@ class Gaussian(Family):
         counts = resp.sum(axis=0)
         safe = np.where(counts > 0, counts, 1.0)[:, None]
         # A first centring keeps the digits of the means when the data lie far from the origin.
-        middle = x.mean(axis=0)
-        means = middle + (resp.T @ (x - middle)) / safe
+        means = x[0] + (resp.T @ (x - x[0])) / safe
         centred = x - means[:, None, :]  # (K, n, d)
         weighted = centred * resp.T[:, :, None]
         scatter = (
@@ -210,7 +213,7 @@ class Gaussian(Family):
             )
         if not self._diagonal:
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
-            singular = ~(np.linalg.eigvalsh(correlation)[:, 0] > 8 * EPS * sd.shape[1])
+            singular = ~(np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR)
             if singular.any():
                 k = int(used[singular.argmax()])
                 raise Degenerate(
@@ -230,13 +233,14 @@ class Gaussian(Family):
             precision = whiten**2
             along = counts * precision * shift
             about = statistics.scatter + counts * shift**2
-            spread = 0.5 * (precision**2 * about - dof[:, None] * precision)
+            spread = 0.5 * precision * (precision * about - dof[:, None])
             spread = spread[:, :, None] * np.eye(shift.shape[1])
         else:
             precision = _t(whiten) @ whiten
             along = counts * (precision @ shift[:, :, None])[:, :, 0]
             about = statistics.scatter + counts[:, :, None] * shift[:, :, None] * shift[:, None, :]
-            spread = 0.5 * (precision @ about @ precision - dof[:, None, None] * precision)
+            excess = precision @ about - dof[:, None, None] * np.eye(shift.shape[1])
+            spread = 0.5 * excess @ precision
         return pullback(params, self.parameters(along, spread))
 
     # ---- the rest
@@ -309,17 +313,19 @@ def _t(matrices: Array) -> Array:
 
 
 def _whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
-    """W with W Sigma W' = 1, as (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
-    sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-    log_det = 2.0 * np.log(sd).sum(axis=1)
+    """W with W Sigma W' = 1, as (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,).
+
+    Cholesky and the inverse of a triangle do not mind the columns' units; a general inverse does.
+    """
     if diagonal:
-        return 1.0 / sd, log_det
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        return 1.0 / np.sqrt(variances), np.log(variances).sum(axis=1)
     try:
-        factor = np.linalg.cholesky(covariances / sd[:, :, None] / sd[:, None, :])
+        factor = np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError as error:
         raise Degenerate("a covariance is singular to rounding") from error
-    log_det = log_det + 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    return np.linalg.inv(factor) / sd[:, None, :], log_det
+    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    return np.array([dtrtri(triangle, lower=1)[0] for triangle in factor]), log_det
 
 
 def _pooled(statistics: Scatter) -> Array:

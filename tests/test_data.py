@@ -1,0 +1,175 @@
+"""The gate: what comes in, as what, and what is refused with which words."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import emframe
+from emframe.data import as_rows
+from emframe.spaces import Binary, NonNegativeInteger, Real
+
+BASE = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+
+
+def gate(X, supports=None, **options):
+    return as_rows(X, supports=supports or [Real()], owner="the family 'test'", **options)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        BASE,
+        BASE.tolist(),
+        BASE.astype("f4"),
+        BASE.astype(">f8"),
+        BASE.astype(np.longdouble),
+        BASE.astype(int),
+        BASE.astype("u1"),
+        np.asfortranarray(BASE),
+        np.repeat(BASE, 2, axis=0)[::2],
+        np.ma.MaskedArray(BASE),
+        pd.DataFrame(BASE),
+        pd.DataFrame({"a": [1, 3, 5], "b": [2.0, 4.0, 6.0]}),
+    ],
+    ids=[
+        "float64", "list", "float32", "big-endian", "longdouble", "int", "uint8", "fortran",
+        "strided", "masked array without masks", "frame", "mixed frame",
+    ],
+)  # fmt: skip
+def test_numbers_come_in_as_float64_rows(X):
+    rows = gate(X)
+    assert rows.x.dtype == np.float64
+    assert np.array_equal(rows.x, BASE)
+    assert not rows.x.flags.writeable
+    assert not rows.weights.flags.writeable
+
+
+def test_one_axis_is_one_column_and_names_are_kept():
+    assert gate([1, 2, 3]).x.shape == (3, 1)
+    assert gate([True, False]).x.ravel().tolist() == [1.0, 0.0]
+    assert gate(pd.Series([1.0, 2.0], name="waiting")).columns == ("waiting",)
+    assert gate(pd.DataFrame(BASE, columns=["a", "b"])).columns == ("a", "b")
+    assert gate(BASE).columns == ("x0", "x1")
+
+
+def test_the_callers_array_is_neither_changed_nor_shared():
+    X = BASE.copy()
+    rows = gate(X)
+    X[0, 0] = 99
+    assert rows.x[0, 0] == 1.0
+    assert X.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "words"),
+    [
+        ([1, np.nan, np.nan], ValueError, r"row 1, column 0 \('x0'\) is nan.*2 such.*remove"),
+        ([[1, 2], [3, np.inf]], ValueError, r"row 1, column 1 \('x1'\) is inf"),
+        (pd.DataFrame({"a": [1.0, None]}), ValueError, r"row 1, column 0 \('a'\) is nan"),
+        (pd.DataFrame({"a": [1.0], "b": ["x"]}), TypeError, "column 'b' of dtype"),
+        (pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}), TypeError, "column 't' of dtype"),
+        (["a", "b"], TypeError, "dtype <U1; pass real numbers"),
+        ([1, None], TypeError, r"`X\[1\]` is None"),
+        ([1j, 2], TypeError, "complex128"),
+        (np.array(["2020-01-01"], dtype="M8[D]"), TypeError, "datetime64"),
+        ([[1, 2], [3]], ValueError, "ragged"),
+        (np.zeros((2, 2, 2)), ValueError, r"3 axes, shape \(2, 2, 2\); pass rows by columns"),
+        ([], ValueError, "no rows"),
+        (np.zeros((3, 0)), ValueError, "no columns"),
+        (5.0, ValueError, "0 axes"),
+        (np.array([2**60 + 1]), ValueError, r"above 2\*\*53"),
+        (np.ma.MaskedArray([1.0, 2.0], [False, True]), TypeError, "masked"),
+    ],
+    ids=range(16),
+)  # fmt: skip
+def test_what_is_refused_and_how(X, error, words):
+    with pytest.raises(error) as caught:
+        gate(X)
+    assert re.search(words, str(caught.value)), caught.value
+
+
+def test_longdouble_beyond_float64_is_refused():
+    big = np.array([1.0, 2.0], dtype=np.longdouble) * np.longdouble(10) ** 400
+    with pytest.raises(ValueError, match="too large for float64"):
+        gate(big)
+
+
+def test_sparse_is_refused_with_the_remedy():
+    from scipy.sparse import csr_array
+
+    with pytest.raises(TypeError, match="toarray"):
+        gate(csr_array(BASE))
+
+
+@pytest.mark.parametrize(
+    ("support", "X", "words"),
+    [
+        (NonNegativeInteger(), [0, 1, -2, -3], r"row 2.*is -2: outside the support.*2 such.*whole"),
+        (NonNegativeInteger(), [0, 1.5], r"row 1.*is 1.5"),
+        (Binary(), [[0, 1], [1, 2]], r"row 1, column 1 \('x1'\) is 2.*0 or 1"),
+    ],
+    ids=["negative", "half", "two"],
+)
+def test_data_outside_the_support(support, X, words):
+    with pytest.raises(ValueError, match=words):
+        gate(X, [support])
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (np.ones(2), r"`weights` has shape \(2,\), data has 3 rows; pass one weight per row"),
+        ([1, -1, 1], r"`weights\[1\]` is -1"),
+        ([1, np.nan, 1], r"`weights\[1\]` is nan"),
+        ([np.inf, 1, 1], r"`weights\[0\]` is inf"),
+        ([0, 0, 0], "all zero"),
+    ],
+    ids=["length", "negative", "nan", "inf", "zero"],
+)
+def test_weights_are_refused(weights, words):
+    with pytest.raises(ValueError, match=words):
+        gate(BASE, weights=weights)
+
+
+def test_rows_of_weight_zero_are_gone_whatever_they_hold():
+    X = BASE.copy()
+    X[1] = np.nan
+    rows = gate(X, weights=[1, 0, 2])
+    assert np.array_equal(rows.x, BASE[[0, 2]])
+    assert rows.weights.tolist() == [1, 2]
+    X[2, 1] = np.inf
+    with pytest.raises(ValueError, match=r"row 2, column 1"):  # the row of the caller's array
+        gate(X, weights=[1, 0, 2])
+
+
+def test_columns_have_to_match_those_of_the_fit():
+    with pytest.raises(ValueError, match="2 columns; the model was fitted to 3"):
+        gate(BASE, n_columns=3)
+    with pytest.raises(ValueError, match="columns b, a; the model was fitted to a, b"):
+        gate(pd.DataFrame(BASE, columns=["b", "a"]), columns=["a", "b"])
+    with pytest.raises(ValueError, match="a density of one column"):
+        gate(BASE, takes_columns=False)
+
+
+def test_distinct_rows_are_counted_no_further_than_asked():
+    rows = gate(np.repeat([1.0, 2.0, 3.0], 1000))
+    assert rows.n_distinct(3) == 3
+    assert rows.n_distinct(2) == 2
+    assert rows.n_distinct(9) == 3
+
+
+@pytest.mark.parametrize(
+    ("k", "X", "words"),
+    [
+        (5, [1.0, 2, 3], "`n_components` is 5, but the data have 3 rows; pass at most 3"),
+        (3, [1.0, 1, 2, 2], "`n_components` is 3, but the data have 2 distinct rows"),
+    ],
+    ids=["rows", "distinct"],
+)
+def test_more_components_than_the_data_can_have(k, X, words):
+    with pytest.raises(ValueError, match=words):
+        emframe.fit(emframe.Mixture("gaussian", n_components=k), X)
