@@ -258,7 +258,10 @@ class Gumbel(RowKeeping):
                 tilt = weight * np.exp(-tail / scale)
                 return float(scale - weight @ tail / weight.sum() + tilt @ tail / tilt.sum())
 
-            scale = optimize.brentq(slope, 1e-4 * spread, 1e4 * spread, xtol=1e-14, rtol=1e-13)
+            narrow, wide = 1e-4 * spread, 1e4 * spread
+            if slope(narrow) * slope(wide) > 0:
+                raise emframe.Degenerate("one row outweighs the others", k)
+            scale = optimize.brentq(slope, narrow, wide, xtol=1e-14, rtol=1e-13)
             location = low - scale * np.log(weight @ np.exp(-(x - low) / scale) / total)
             found.append((location, scale))
         return LocationScale(*np.array(found).T)

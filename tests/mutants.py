@@ -437,6 +437,20 @@ class Ridge(Normal):
         return changed(super().m_step(statistics, previous), variances=lambda v: v + 1e-3)
 
 
+class TinyRidge(Normal):
+    """The same, so small that only data in small units show it."""
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        return changed(super().m_step(statistics, previous), variances=lambda v: v + 1e-6)
+
+
+class Clipped(Bernoulli):
+    """Probabilities are kept from the boundary, where their maximum often is."""
+
+    def from_mean(self, mean: Array) -> Any:
+        return changed(super().from_mean(mean), probs=lambda p: np.clip(p, 0.01, 0.99))
+
+
 class Stale(Normal):
     """Once it has parameters it returns them for ever."""
 
@@ -739,6 +753,8 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     PooledVariance: ("m_step",),
     EqualCounts: ("m_step", "ascent"),
     Ridge: ("m_step",),
+    TinyRidge: ("m_step",),
+    Clipped: ("m_step",),
     Stale: ("m_step",),
     StaleGeneralised: ("m_step",),
     Overshoots: ("m_step", "ascent"),

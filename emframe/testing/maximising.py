@@ -7,6 +7,7 @@ a divisor n - 1, is seen although it costs little.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -30,6 +31,7 @@ def m_step(subject: Subject, case: Case) -> None:
     contract = subject.family.contract
     if contract is Contract.STOCHASTIC:
         raise Inapplicable("a stochastic M-step promises nothing of a single step")
+    case = _varied(case, subject)
     statistics = subject.accumulate(case.x, case.resp)
     befores = [case.params, *case.others(2)]
     rose = False
@@ -63,6 +65,26 @@ def m_step(subject: Subject, case: Case) -> None:
             "it rose from none of them",
             "m_step: it may return `previous`",
         )
+
+
+def _varied(case: Case, subject: Subject) -> Case:
+    """The case, or in turn one of few rows with hard labels, or one in other units.
+
+    Few rows put maxima on the boundary, where a clipped parameter shows; other units show an
+    epsilon that has one.
+    """
+    space, few = subject.family.support, slice(2 * case.k + 2)
+    hard = case.resp * (case.resp == case.resp.max(axis=1, keepdims=True))
+    unit = 1e-4 if case.seed % 2 else 1e4
+    variants = [case, replace(case, x=case.x[few], resp=hard[few])]
+    if not (space.discrete or space.bounded):
+        variants.append(replace(case, x=case.x * unit))
+    varied = variants[case.seed % len(variants)]
+    try:
+        subject.m_step(subject.accumulate(varied.x, varied.resp), None)
+    except Degenerate:
+        return case
+    return varied
 
 
 def _best_nearby(
