@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,8 +40,7 @@ class Declared:
         return ("K", *self.shape) if self.per_component else self.shape
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One declared array inside a nest of parameters."""
 
     path: str  # "components.means"
@@ -207,12 +206,12 @@ def valid(params: Any, like: Any = None) -> bool:
 
     The quick form of `problem`, for every step of a fit.
     """
-    mine = list(leaves(params))
-    if like is not None:
-        shapes = [np.shape(leaf.value) for leaf in leaves(like)]
-        if shapes != [np.shape(leaf.value) for leaf in mine]:
-            return False
-    return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in mine)
+    reference = leaves(params if like is None else like)
+    return all(
+        np.shape(leaf.value) == np.shape(old.value)
+        and leaf.declared.space.contains(leaf.free_value).all()
+        for leaf, old in zip(leaves(params), reference, strict=True)
+    )
 
 
 def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

@@ -13,6 +13,7 @@ Bartlett (1947, Biometrics 3, 39).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -29,6 +30,21 @@ EPS = float(np.finfo(float).eps)
 def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the lower triangle of a (d, d) matrix."""
     return np.tril_indices(d)
+
+
+def slopes(function: Callable[[Array], float], at: Array) -> Array:
+    """Gradient of a function of a vector by central differences, (m,).
+
+    The step is the cube root of the rounding unit, where truncation and rounding errors meet.
+    """
+    gradient = np.empty_like(at)
+    for j in range(len(at)):
+        step = np.cbrt(EPS) * max(1.0, abs(at[j]))
+        up, down = at.copy(), at.copy()
+        up[j] += step
+        down[j] -= step
+        gradient[j] = (function(up) - function(down)) / (2.0 * step)
+    return gradient
 
 
 class Space:
@@ -59,17 +75,10 @@ class Space:
 
         By central differences of `point`, unless a space knows better.
         """
-        at = self.coordinates(values)
-        pulled = np.empty_like(at)
-        for j in range(len(at)):
-            step = np.cbrt(EPS) * max(1.0, abs(at[j]))
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = at.copy()
-                moved[j] += sign * step
-                ends.append(float((self.point(moved, values.shape) * gradient).sum()))
-            pulled[j] = (ends[0] - ends[1]) / (2.0 * step)
-        return pulled
+        return slopes(
+            lambda vector: float((self.point(vector, values.shape) * gradient).sum()),
+            self.coordinates(values),
+        )
 
     def n_coordinates(self, shape: Shape) -> int:
         """Length of the coordinate vector of values of this shape."""

@@ -5,8 +5,8 @@ the data: the gradient g of Q, which by Fisher's identity is that of the objecti
 f = M(x) - x; and g . f / 2, about what that step will gain.  EM is itself a preconditioned gradient
 ascent, f = P g (Xu and Jordan 1996, Neural Computation 8, 129; Salakhutdinov, Roweis and
 Ghahramani 2003), and P is an excellent preconditioner.  So limited-memory BFGS is run with P as its
-initial inverse Hessian: each pair (s, y) of moves and changes of gradient is kept together with
-h = P y, the change of the EM step (compare Jamshidian and Jennrich 1997, JRSS B 59, 569).
+initial inverse Hessian: for each move s the fall y of the gradient is kept, and with it h = P y,
+the fall of the EM step (compare Jamshidian and Jennrich 1997, JRSS B 59, 569).
 
 Where the objective curves upwards, as near the saddle that equal components make, there is no
 maximum to model, and the EM step is stretched instead (Salakhutdinov and Roweis 2003, ICML).
@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,18 +43,24 @@ class Coordinates:
     gradient: Callable[[Any], Vector]  # of q.value at q.at, in these coordinates
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A move, the fall of the gradient along it, and the fall of the EM step."""
+class Memory(NamedTuple):
+    """The last m moves, oldest first, one to a row."""
 
-    s: Vector
-    y: Vector
-    h: Vector
-    rho: float  # 1 / (s . y)
+    s: Vector  # (m, p)  the moves
+    y: Vector  # (m, p)  the falls of the gradient along them
+    h: Vector  # (m, p)  the falls of the EM step: h = P y
+
+    def __bool__(self) -> bool:
+        return len(self.s) > 0
+
+    def with_move(self, s: Vector, y: Vector, h: Vector, most: int) -> Memory:
+        """One move more, and the oldest forgotten where there are too many."""
+        return Memory(
+            *(np.vstack([old, new])[-most:] for old, new in zip(self, (s, y, h), strict=True))
+        )
 
 
-@dataclass(frozen=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What is known at a point, and what came before it: the state between moves."""
 
     x: Vector
@@ -62,11 +68,11 @@ class Outlook:
     f: Vector
     g: Vector
     direction: Vector
-    pairs: tuple[Pair, ...]
+    memory: Memory
     gained: float  # objective here, less that of the start
     moves: int
     accelerating: bool
-    stretch: float = 1.0  # of the EM step, where the objective curves upwards
+    stretch: float  # of the EM step, where the objective curves upwards
 
     @property
     def em_gain(self) -> float:
@@ -77,9 +83,9 @@ class Outlook:
     def remaining(self) -> float:
         """About what all further steps can gain, nats.
 
-        Without a pair nothing is known of EM's rate; then it is taken to be as slow as 1 - 1e-6.
+        Without a memory nothing is known of EM's rate; then it is taken to be as slow as 1 - 1e-6.
         """
-        if not self.pairs:
+        if not self.memory:
             return max(self.em_gain, 0.0) * 1e6
         return max(self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
 
@@ -104,14 +110,14 @@ class QuasiNewton:
     most_em: int = 25
 
     def start(self, q: Expectation[Any]) -> Outlook:
-        return self._look(q, None)
+        return self._look(q, gained=0.0, moves=0, accelerating=False)
 
     def advance(
         self, expect: Expect[Any], q: Expectation[Any], state: Outlook
     ) -> tuple[Move[Any], Outlook]:
         # The whole quasi-Newton step first, then a shorter one, then EM's own.
         length, cost = 1.0, 0
-        while (state.pairs or state.stretch > 1.0) and length > 0.0:
+        while (state.memory or state.stretch > 1.0) and length > 0.0:
             trial = self._at(expect, q, state.x + length * state.direction)
             cost += trial is not None
             slope = length * float(state.g @ state.direction)
@@ -119,7 +125,7 @@ class QuasiNewton:
             if trial is not None and rise >= 1e-4 * max(0.5 * slope, state.em_gain):
                 return self._arrive(q, trial, state, cost, is_em=False)
             length = _interpolate(slope, rise) if length == 1.0 else 0.0
-        state = replace(state, pairs=(), stretch=1.0)
+        state = state._replace(memory=_nothing(state.x), stretch=1.0)
         return self._arrive(q, expect(state.em_params), state, cost + 1, is_em=True)
 
     def _at(self, expect: Expect[Any], q: Expectation[Any], x: Vector) -> Expectation[Any] | None:
@@ -139,8 +145,12 @@ class QuasiNewton:
         self, q: Expectation[Any], new: Expectation[Any], old: Outlook, cost: int, *, is_em: bool
     ) -> tuple[Move[Any], Outlook]:
         """The move from `q` to `new`, and the outlook from there with the pair it taught."""
-        rise = objective(new) - objective(q)
-        here = self._look(new, replace(old, gained=old.gained + rise, moves=old.moves + 1))
+        here = self._look(
+            new,
+            gained=old.gained + objective(new) - objective(q),
+            moves=old.moves + 1,
+            accelerating=old.accelerating,
+        )
         if here.accelerating:
             here = self._learn(old, here)
         gain_is_noise = here.em_gain <= within(NOISE, objective(new)) * 1e-3
@@ -158,40 +168,62 @@ class QuasiNewton:
         tiny = 1e-10 * math.sqrt(float(s @ s) * float(y @ y))
         if along < -tiny:
             stretch = 2.0 * old.stretch
-            return replace(here, stretch=stretch, direction=stretch * here.f)
+            return here._replace(stretch=stretch, direction=stretch * here.f)
         safe = along > tiny and float(y @ h) > 0.0
-        learnt = (Pair(s, y, h, 1.0 / along),) if safe else ()
-        pairs = (*old.pairs, *learnt)[-self.memory :]
-        direction = _direction(here.g, here.f, pairs)
+        memory = old.memory.with_move(s, y, h, self.memory) if safe else old.memory
+        direction = _direction(here.g, here.f, memory)
         if float(here.g @ direction) <= 0.0:
             return here
-        return replace(here, pairs=pairs, direction=direction)
+        return here._replace(memory=memory, direction=direction)
 
-    def _look(self, q: Expectation[Any], before: Outlook | None) -> Outlook:
+    def _look(
+        self, q: Expectation[Any], *, gained: float, moves: int, accelerating: bool
+    ) -> Outlook:
         x = self.coordinates.to_vector(q.at)
         em_params = q.maximize()
         f = self.coordinates.to_vector(em_params) - x
         g = self.coordinates.gradient(q)
-        if before is None:
-            return Outlook(x, em_params, f, g, f, (), gained=0.0, moves=0, accelerating=False)
-        here = Outlook(x, em_params, f, g, f, (), before.gained, before.moves, before.accelerating)
-        settled = here.em_gain <= self.patience * here.gained or here.moves >= self.most_em
-        return replace(here, accelerating=here.accelerating or settled)
+        settled = 0.5 * float(g @ f) <= self.patience * gained or moves >= self.most_em
+        return Outlook(
+            x,
+            em_params,
+            f,
+            g,
+            direction=f,
+            memory=_nothing(x),
+            gained=gained,
+            moves=moves,
+            accelerating=accelerating or (moves > 0 and settled),
+            stretch=1.0,
+        )
 
 
-def _direction(g: Vector, f: Vector, pairs: tuple[Pair, ...]) -> Vector:
-    """H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), with H0 y = h."""
-    middle = f
-    weights = []
-    residual = g
-    for pair in reversed(pairs):
-        weight = pair.rho * float(pair.s @ residual)
-        residual = residual - weight * pair.y
-        middle = middle - weight * pair.h
-        weights.append(weight)
-    for pair, weight in zip(pairs, reversed(weights), strict=True):
-        middle = middle + (weight - pair.rho * float(pair.y @ middle)) * pair.s
-    return middle
+def _nothing(x: Vector) -> Memory:
+    empty = np.zeros((0, len(x)))
+    return Memory(empty, empty, empty)
+
+
+def _direction(g: Vector, f: Vector, memory: Memory) -> Vector:
+    """H g, where H is the BFGS inverse Hessian that starts from H0 = P: H0 g = f, H0 y = h.
+
+    With R the upper triangle of s y' and D its diagonal, in the compact form of Byrd, Nocedal and
+    Schnabel (1994, Math. Prog. 63, 129, eq. 2.21):
+
+        a = R^-1 s g,    r = f - h' a,    H g = r + s' R^-T (D a - y r)
+    """
+    if not memory:
+        return f
+    s, y, h = memory
+    triangle = s @ y.T
+    a = solve_upper(triangle, s @ g)
+    r = f - h.T @ a
+    return r + s.T @ solve_upper(triangle, triangle.diagonal() * a - y @ r, transposed=True)
+
+
+def solve_upper(matrix: Vector, b: Vector, transposed: bool = False) -> Vector:
+    """Solve with the upper triangle of `matrix`, or with its transpose."""
+    upper = np.triu(matrix)
+    return np.asarray(np.linalg.solve(upper.T if transposed else upper, b))
 
 
 def _interpolate(slope: float, rise: float) -> float:

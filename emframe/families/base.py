@@ -22,7 +22,7 @@ import numpy as np
 
 from emframe.core import Contract
 from emframe.parameters import build, from_vector, n_columns_free, problem, to_vector
-from emframe.spaces import Array, Real, Space
+from emframe.spaces import Array, Real, Space, slopes
 
 S = TypeVar("S")
 
@@ -86,17 +86,10 @@ class Family(ABC):
 
         By central differences, unless a family knows better.  It steers the acceleration.
         """
-        at = to_vector(params)
-        slopes = np.empty_like(at)
-        for j in range(len(at)):
-            step = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = at.copy()
-                moved[j] += sign * step
-                ends.append(self.expected(statistics, from_vector(params, moved)))
-            slopes[j] = (ends[0] - ends[1]) / (2.0 * step)
-        return slopes
+        return slopes(
+            lambda vector: self.expected(statistics, from_vector(params, vector)),
+            to_vector(params),
+        )
 
     def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.

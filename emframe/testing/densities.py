@@ -7,7 +7,7 @@ from hypothesis import assume
 
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import STATISTICS, terms, total
-from emframe.testing.cases import Case, coordinate_rows, inside
+from emframe.testing.cases import Case, coordinate_rows, inside, off_the_ends
 from emframe.testing.outcome import Fault, Inapplicable, same
 from emframe.testing.subject import Subject
 from emframe.testing.support import grid, plane
@@ -84,7 +84,8 @@ def _rays(subject: Subject, base: Array, rng: np.random.Generator) -> list[Array
     rays += [base * inwards, 1.0 - (1.0 - base) * inwards]
     if space.discrete:
         rays = [np.rint(ray) for ray in rays]
-    return [held for ray in rays if len(held := ray[inside(subject.family, ray)])]
+    held = [ray[inside(subject.family, ray)] for ray in rays]
+    return [off_the_ends(subject.family, ray) for ray in held if len(ray)]
 
 
 def _far_rows(case: Case, rng: np.random.Generator) -> Array:
