@@ -82,7 +82,7 @@ def fit(
     max_seconds : cap on the time of the whole fit.
     accelerate : True for accelerated EM, False for plain EM.
     prior : None for maximum likelihood; ``"weak"`` for the family's data-scaled conjugate prior,
-        which becomes part of the objective.
+        or a `ConjugatePrior` of one's own, which becomes part of the objective.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
     Returns

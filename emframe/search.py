@@ -22,7 +22,7 @@ MOST_STARTS = 120
 # The most E-steps that the default spends on all starts, and on data of any size the most
 # numbers of work space (rows x components x columns) that these may pass through.
 MOST_STEPS = 6000
-MOST_NUMBERS = 2e9
+MOST_NUMBERS = 5e8
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Replicated:
     """Enough when the best optimum was found many times over, and by a good share of the starts.
 
     While it is rare among them a better one may be rarer still, so the search goes on to the
-    end of its budget, but for at least four starts.
+    end of its budget.
     """
 
     most_steps: float
@@ -64,7 +64,7 @@ class Replicated:
     def __call__(self, attempts: Sequence[Attempt]) -> bool:
         n = len(attempts)
         spent = sum(one.start.n_iter for one in attempts)
-        if n >= MOST_STARTS or (n >= 4 and spent >= self.most_steps):
+        if n >= MOST_STARTS or spent >= self.most_steps:
             return True
         if n < FEWEST_STARTS:
             return False

@@ -16,6 +16,7 @@ from scipy import stats
 
 import emframe
 from emframe import FamilyError, Status
+from emframe.families import Moments
 
 RNG = np.random.default_rng(2024)
 REAL = np.concatenate([RNG.normal(-3, 1, (60, 2)), RNG.normal(3, 2, (60, 2))])
@@ -130,6 +131,17 @@ def test_prior_is_part_of_the_objective(model, X, n_parameters):
     assert (np.diff(fit.trace) >= 0).all()
     plain = emframe.fit(model, X, start=fit.params)
     assert plain.log_likelihood >= fit.log_likelihood
+
+
+def test_a_prior_of_ones_own():
+    """Gamma(3, 2) on the rate of one Poisson: the mode has a closed form."""
+    pseudo = Moments(np.array([[2.0]]), np.array([2.0]), 0.0)
+    prior = emframe.ConjugatePrior(pseudo, 3 * np.log(2.0) - np.log(2.0))
+    fit = emframe.fit(emframe.Mixture("poisson"), COUNTS[:, 0], prior=prior)
+    mode = (COUNTS[:, 0].sum() + 2) / (len(COUNTS) + 2)
+    assert fit.params.components.rates[0, 0] == pytest.approx(mode)
+    assert fit.log_prior == pytest.approx(stats.gamma(3, scale=0.5).logpdf(mode))
+    assert fit.converged
 
 
 @given(st.integers(0, 1000), st.sampled_from(sorted(MODELS)))

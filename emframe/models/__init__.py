@@ -1,6 +1,7 @@
 """Latent structures that compose families.  Each builds a Q, and so is fitted by the same loop."""
 
 from emframe.models.base import Model
-from emframe.models.mixture import Mixture, MixtureExpectation, MixtureParameters
+from emframe.models.mixture import Mixture
+from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
 
 __all__ = ["Mixture", "MixtureExpectation", "MixtureParameters", "Model"]

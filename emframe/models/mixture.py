@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import entr, xlogy
+from scipy.special import entr
 
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, as_rows
@@ -28,92 +28,15 @@ from emframe.families import ConjugatePrior, Family, FamilyError, Stack
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
-from emframe.parameters import equal, frozen, leaf_problem, leaves, parameter, valid
-from emframe.spaces import Array, Simplex
-
-
-@dataclass(frozen=True)
-class MixtureParameters:
-    """Prior probabilities of the components, and the components."""
-
-    weights: Array = parameter(Simplex(), shape="K", per_component=False)  # (K,)
-    components: Any = None  # the family's parameters; a tuple of them for a list of families
-
-
-@dataclass(frozen=True)
-class MixturePrior:
-    """A prior on the components as pseudo-data; flat on the weights."""
-
-    family: Family
-    components: ConjugatePrior[Any]
-
-    def log_density(self, params: MixtureParameters) -> float:
-        """Log density at `params`, nats."""
-        pseudo = self.family.expected(self.components.statistics, params.components)
-        return pseudo + self.components.log_constant
-
-
-@dataclass(frozen=True)
-class MixtureExpectation:
-    """Q of a mixture for some rows, from sufficient sums alone."""
-
-    family: Family
-    at: MixtureParameters
-    loglik: float
-    entropy: float  # -sum_ik r_ik log r_ik, row weights included
-    counts: Array  # (K,)  sum of responsibilities
-    statistics: Any  # the family's sums, weighted by responsibilities
-    prior: MixturePrior | None = None
-
-    @property
-    def log_prior(self) -> float:
-        """Log density of the prior at `at`; 0 without one."""
-        return 0.0 if self.prior is None else self.prior.log_density(self.at)
-
-    def value(self, params: MixtureParameters) -> float:
-        """Q(params | at)."""
-        prior = 0.0 if self.prior is None else self.prior.log_density(params)
-        picking = float(xlogy(self.counts, params.weights).sum())
-        return picking + self.family.expected(self.statistics, params.components) + prior
-
-    def maximize(self) -> MixtureParameters:
-        """Shares of responsibility as weights, and the family's M-step."""
-        statistics = self.statistics
-        if self.prior is not None:
-            statistics = statistics + self.prior.components.statistics
-        components = self.family.m_step(statistics, self.at.components)
-        params = MixtureParameters(self.counts / self.counts.sum(), components)
-        if not valid(params, self.at):
-            _check_m_step(self.family, params)
-        return frozen(params)
-
-    def gradient(self) -> Array:
-        """Gradient of `value` at `at`, in the coordinates of the parameters' spaces.
-
-        By Fisher's identity it is also the gradient of the objective.
-        """
-        weights, statistics = self.at.weights, self.statistics
-        if self.prior is not None:
-            statistics = statistics + self.prior.components.statistics
-        share = np.divide(self.counts, weights, out=np.zeros_like(weights), where=weights > 0)
-        picking = Simplex().pullback(weights, share)
-        return np.concatenate([picking, self.family.gradient(statistics, self.at.components)])
-
-    def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
-        if isinstance(other, MixturePrior):
-            if self.prior is not None:
-                raise ValueError("this Q already has a prior; add one, once, after the rows")
-            return replace(self, prior=other)
-        if not equal(self.at, other.at):
-            raise ValueError("Qs add only where they were taken at the same parameters")
-        return replace(
-            self,
-            loglik=self.loglik + other.loglik,
-            entropy=self.entropy + other.entropy,
-            counts=self.counts + other.counts,
-            statistics=self.statistics + other.statistics,
-            prior=self.prior or other.prior,
-        )
+from emframe.models.mixture_expectation import (
+    MixtureExpectation,
+    MixtureParameters,
+    MixturePrior,
+    check_m_step,
+    mixture_problem,
+)
+from emframe.parameters import frozen
+from emframe.spaces import Array
 
 
 @dataclass(frozen=True, init=False)
@@ -250,10 +173,14 @@ class Mixture:
     # ---- M
 
     def prior(self, prior: Any, rows: Rows) -> MixturePrior | None:
-        """The term that ``prior=`` adds to Q: None, ``"weak"``, or what the family knows."""
+        """The term that ``prior=`` adds to Q: a name the family knows, or a ConjugatePrior."""
         if prior is None:
             return None
-        term = self.family.conjugate_prior(prior, rows.x, rows.weights, self.n_components)
+        term = (
+            prior
+            if isinstance(prior, ConjugatePrior)
+            else self.family.conjugate_prior(prior, rows.x, rows.weights, self.n_components)
+        )
         return MixturePrior(self.family, term)
 
     def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
@@ -265,7 +192,7 @@ class Mixture:
             raise Degenerate(f"component {empty} starts without a row", empty)
         components = self.family.m_step(self.family.accumulate(rows.x, weighted), None)
         params = MixtureParameters(counts / counts.sum(), components)
-        _check_m_step(self.family, params)
+        check_m_step(self.family, params)
         return frozen(params)
 
     # ---- starts
@@ -300,7 +227,7 @@ class Mixture:
 
     def problem(self, params: MixtureParameters, d: int) -> str | None:
         """What is wrong with parameters of this model for data of d columns, or None."""
-        return _problem(self.family, params, {"K": self.n_components, "d": d})
+        return mixture_problem(self.family, params, {"K": self.n_components, "d": d})
 
     def build(self, values: Mapping[str, Any]) -> MixtureParameters:
         """Parameters from ``{"weights": ..., "rates": ...}`` or ``{..., "components": {...}}``."""
@@ -383,14 +310,3 @@ def _check_density(family: Family, log_density: Array, shape: tuple[int, int]) -
         raise FamilyError(
             f"{family.name}.log_density gave {log_density[row, k]} for row {row}, component {k}"
         )
-
-
-def _problem(family: Family, params: MixtureParameters, dims: Mapping[str, int]) -> str | None:
-    weights = next(leaves(params))
-    return leaf_problem(weights, dims) or family.problem(params.components, dims, "components.")
-
-
-def _check_m_step(family: Family, params: MixtureParameters) -> None:
-    wrong = _problem(family, params, {"K": len(params.weights)})
-    if wrong:
-        raise FamilyError(f"{family.name}.m_step: {wrong}")

@@ -1,0 +1,121 @@
+"""Q of a mixture: the sums over rows that its E-step leaves behind, and their maximiser.
+
+    Q(theta | at) = sum_k N_k log w_k + sum_ik r_ik log f(x_i | theta_k),      N_k = sum_i r_ik
+
+The weights maximise the first term (w_k = N_k / N) and the family's M-step the second (Bishop 2006,
+eq. 9.22 and 9.40).
+
+One known case: with one component the first term is 0 and Q is the family's own log-likelihood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import xlogy
+
+from emframe.families import ConjugatePrior, Family, FamilyError
+from emframe.parameters import equal, frozen, leaf_problem, leaves, parameter, valid
+from emframe.spaces import Array, Simplex
+
+
+@dataclass(frozen=True)
+class MixtureParameters:
+    """Prior probabilities of the components, and the components."""
+
+    weights: Array = parameter(Simplex(), shape="K", per_component=False)  # (K,)
+    components: Any = None  # the family's parameters; a tuple of them for a list of families
+
+
+@dataclass(frozen=True)
+class MixturePrior:
+    """A prior on the components as pseudo-data; flat on the weights."""
+
+    family: Family
+    components: ConjugatePrior[Any]
+
+    def log_density(self, params: MixtureParameters) -> float:
+        """Log density at `params`, nats."""
+        pseudo = self.family.expected(self.components.statistics, params.components)
+        return pseudo + self.components.log_constant
+
+
+@dataclass(frozen=True)
+class MixtureExpectation:
+    """Q of a mixture for some rows, from sufficient sums alone."""
+
+    family: Family
+    at: MixtureParameters
+    loglik: float
+    entropy: float  # -sum_ik r_ik log r_ik, row weights included
+    counts: Array  # (K,)  sum of responsibilities
+    statistics: Any  # the family's sums, weighted by responsibilities
+    prior: MixturePrior | None = None
+
+    @property
+    def log_prior(self) -> float:
+        """Log density of the prior at `at`; 0 without one."""
+        return 0.0 if self.prior is None else self.prior.log_density(self.at)
+
+    def value(self, params: MixtureParameters) -> float:
+        """Q(params | at)."""
+        prior = 0.0 if self.prior is None else self.prior.log_density(params)
+        picking = float(xlogy(self.counts, params.weights).sum())
+        return picking + self.family.expected(self.statistics, params.components) + prior
+
+    def maximize(self) -> MixtureParameters:
+        """Shares of responsibility as weights, and the family's M-step."""
+        statistics = self.statistics
+        if self.prior is not None:
+            statistics = statistics + self.prior.components.statistics
+        components = self.family.m_step(statistics, self.at.components)
+        params = MixtureParameters(self.counts / self.counts.sum(), components)
+        if not valid(params, self.at):
+            check_m_step(self.family, params)
+        return frozen(params)
+
+    def gradient(self) -> Array:
+        """Gradient of `value` at `at`, in the coordinates of the parameters' spaces.
+
+        By Fisher's identity it is also the gradient of the objective.
+        """
+        weights, statistics = self.at.weights, self.statistics
+        if self.prior is not None:
+            statistics = statistics + self.prior.components.statistics
+        share = np.divide(self.counts, weights, out=np.zeros_like(weights), where=weights > 0)
+        picking = Simplex().pullback(weights, share)
+        return np.concatenate([picking, self.family.gradient(statistics, self.at.components)])
+
+    def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
+        if isinstance(other, MixturePrior):
+            if self.prior is not None:
+                raise ValueError("this Q already has a prior; add one, once, after the rows")
+            return replace(self, prior=other)
+        if not equal(self.at, other.at):
+            raise ValueError("Qs add only where they were taken at the same parameters")
+        return replace(
+            self,
+            loglik=self.loglik + other.loglik,
+            entropy=self.entropy + other.entropy,
+            counts=self.counts + other.counts,
+            statistics=self.statistics + other.statistics,
+            prior=self.prior or other.prior,
+        )
+
+
+def mixture_problem(
+    family: Family, params: MixtureParameters, dims: Mapping[str, int]
+) -> str | None:
+    """What is wrong with a mixture's parameters for these dimensions, or None."""
+    weights = next(leaves(params))
+    return leaf_problem(weights, dims) or family.problem(params.components, dims, "components.")
+
+
+def check_m_step(family: Family, params: MixtureParameters) -> None:
+    """Raise FamilyError where an M-step answered with parameters outside their spaces."""
+    wrong = mixture_problem(family, params, {"K": len(params.weights)})
+    if wrong:
+        raise FamilyError(f"{family.name}.m_step: {wrong}")
