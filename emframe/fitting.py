@@ -179,9 +179,8 @@ def _method(accelerate: bool) -> Method:
 
 def _from_vector(like: Any, vector: Any) -> Any:
     """Parameters at these coordinates; None where rounding puts them outside their spaces."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        params = from_vector(like, vector)
-        return params if valid(params) else None
+    params = from_vector(like, vector)
+    return params if valid(params) else None
 
 
 def _gradient(q: Any) -> Any:

@@ -132,13 +132,15 @@ class QuasiNewton:
         """Q at the coordinates x; None where they are outside the model's domain."""
         if not np.isfinite(x).all():
             return None
-        params = self.coordinates.from_vector(q.at, x)
-        if params is None:
-            return None
-        try:
-            new = expect(params)
-        except Degenerate:
-            return None
+        # A trial may be anywhere, so that an overflow there is no news.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            params = self.coordinates.from_vector(q.at, x)
+            if params is None:
+                return None
+            try:
+                new = expect(params)
+            except Degenerate:
+                return None
         return new if math.isfinite(objective(new)) else None
 
     def _arrive(

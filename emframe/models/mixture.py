@@ -164,8 +164,8 @@ class Mixture:
         """log p(x, z_k = 1 | params) of each row, (n, K)."""
         log_density = self.family.log_density(params.components, x)
         shape = (len(x), self.n_components)
-        # One NaN or +inf anywhere shows in the sum; only then is it looked for.
-        if np.shape(log_density) != shape or not np.sum(log_density) < np.inf:
+        # One NaN or +inf anywhere shows in the maximum; only then is it looked for.
+        if np.shape(log_density) != shape or not np.max(log_density, initial=-np.inf) < np.inf:
             _check_density(self.family, np.asarray(log_density), shape)
         with np.errstate(divide="ignore"):
             return log_density + np.log(params.weights)
