@@ -16,6 +16,7 @@ import numpy as np
 from emframe.core import (
     EM,
     Callback,
+    Contract,
     Coordinates,
     Degenerate,
     Expectation,
@@ -34,6 +35,7 @@ from emframe.models import Model
 from emframe.parameters import from_vector, to_vector, valid
 from emframe.result import Fit
 from emframe.search import Attempt, Exactly, Search, budget
+from emframe.spaces import Array, slopes
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
 
@@ -103,7 +105,7 @@ def fit(
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter)]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
-    search = Search(model, expect, rules, _method(accelerate))
+    search = Search(model, expect, rules, _method(accelerate, model.contract))
     if start is not None:
         given = model.start(start, rows, generator)
         attempts, interrupted = search([("given", given)], Exactly(1))
@@ -173,18 +175,24 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
     )
 
 
-def _method(accelerate: bool) -> Method:
-    return QuasiNewton(Coordinates(to_vector, _from_vector, _gradient)) if accelerate else EM()
+def _method(accelerate: bool, contract: Contract) -> Method:
+    """Accelerated EM where it is wanted and single steps have to ascend; plain EM elsewhere."""
+    if not (accelerate and contract.ascends):
+        return EM()
+    return QuasiNewton(Coordinates(to_vector, _from_vector, _gradient))
 
 
-def _from_vector(like: Any, vector: Any) -> Any:
+def _from_vector(like: Any, vector: Array) -> Any:
     """Parameters at these coordinates; None where rounding puts them outside their spaces."""
     params = from_vector(like, vector)
     return params if valid(params) else None
 
 
-def _gradient(q: Any) -> Any:
-    return q.gradient()
+def _gradient(q: Any) -> Array:
+    """Gradient of ``q.value`` at ``q.at``: the model's own, or else by differences of its value."""
+    if hasattr(q, "gradient"):
+        return np.asarray(q.gradient())
+    return slopes(lambda vector: float(q.value(from_vector(q.at, vector))), to_vector(q.at))
 
 
 def _check_settings(

@@ -29,6 +29,8 @@ from emframe.core import (
 )
 from emframe.core.acceleration import Coordinates
 from emframe.core.methods import aitken
+from emframe.engines import Serial
+from emframe.parameters import leaves
 
 COUNTS = np.array([125.0, 18.0, 20.0, 34.0])
 
@@ -305,3 +307,48 @@ def test_a_sum_of_qs_is_the_q_of_all_rows_and_other_parameters_are_refused():
     prior = model.prior("weak", rows)
     with pytest.raises(ValueError, match="already has a prior"):
         replace(whole, prior=prior) + prior
+
+
+def test_a_model_without_a_gradient_is_accelerated_by_differences():
+    """A Q that only has what the contract asks for is climbed as fast."""
+    data = emframe.dataset("death_notices")
+
+    class Bare:
+        def __init__(self, q):
+            self.at, self.loglik, self.entropy = q.at, q.loglik, q.entropy
+            self.value, self.maximize, self.statistics = q.value, q.maximize, q.statistics
+
+        def __add__(self, other):
+            raise AssertionError("one block")
+
+    class BareMixture(emframe.Mixture):
+        def expect(self, params, x, weights):
+            return Bare(super().expect(params, x, weights))
+
+        def irregularities(self, q):
+            return {}
+
+    start = {"weights": [0.3, 0.7], "rates": [[1.0], [2.5]]}
+    fit = emframe.fit(BareMixture("poisson", n_components=2), data, start=start)
+    assert fit.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-8)
+    assert fit.n_iter <= 30
+
+
+@pytest.mark.parametrize("per_block", [1, 7, 64, 1000])
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_any_size_of_block_gives_the_same_q(family, per_block):
+    model = emframe.Mixture(family, n_components=3)
+    rows = model.rows(np.random.default_rng(0).poisson(50, (150, 2)))
+    params = next(p for _, p in model.starts(rows, np.random.default_rng(1)))
+    whole = model.expect(params, rows.x, rows.weights)
+
+    def block(part):
+        return model.expect(params, rows.x[part], rows.weights[part])
+
+    q = Serial().sum(block, len(rows), per_block)
+    assert q.loglik == pytest.approx(whole.loglik, rel=1e-12)
+    assert q.entropy == pytest.approx(whole.entropy, rel=1e-10)
+    assert q.value(params) == pytest.approx(whole.value(params), rel=1e-10)
+    best, expected = q.maximize(), whole.maximize()
+    for mine, theirs in zip(leaves(best), leaves(expected), strict=True):
+        assert mine.value == pytest.approx(theirs.value, rel=1e-10)
