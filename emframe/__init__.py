@@ -21,7 +21,6 @@ from emframe.host import (
     families,
     family,
     hookimpl,
-    models,
     plugins,
 )
 from emframe.models import Mixture
@@ -81,7 +80,6 @@ __all__ = [
     "hookimpl",
     "iterate",
     "load",
-    "models",
     "parameter",
     "plugins",
     "select",

@@ -280,7 +280,7 @@ def test_a_family_and_a_model_may_share_a_name(install: Install) -> None:
     model = '@hookimpl\ndef emframe_models(): return [ModelEntry("mine", Mine, "")]'
     install("fine", GOOD + model)
     assert report("fine").models == ("mine",)
-    assert "mine" in emframe.models()
+    assert "mine" in emframe.host.models()
     assert "mine" in emframe.families()
 
 
