@@ -26,7 +26,6 @@ from emframe.core import (
     QuasiNewton,
     RemainingGain,
     Rule,
-    Status,
     Step,
 )
 from emframe.data import Rows, frequencies
@@ -94,7 +93,7 @@ def fit(
     Raises
     ------
     TypeError, ValueError : for unusable arguments or data, naming the place and the remedy.
-    Degenerate : where not one start had a finite objective.
+    Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
@@ -136,9 +135,9 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
     """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
+        last = attempts[-1].start
         raise Degenerate(
-            f"none of {len(attempts)} starts had a finite objective: {attempts[-1].start.message}. "
-            f"{Status.DEGENERATE.message}"
+            f"none of {len(attempts)} starts could be used: {last.message}. {last.status.message}"
         )
 
     def rank(one: Attempt) -> tuple[bool, bool, float]:
