@@ -37,6 +37,8 @@ class Rows:
     x: Array  # (n, d), read-only
     weights: Array  # (n,), read-only; ones where the user gave none
     columns: tuple[str, ...]  # (d,)
+    numbers: NDArray[np.intp]  # (n,) where each row stood in what the user gave
+    n_given: int  # rows that the user gave, those of weight 0 included
 
     def __len__(self) -> int:
         return len(self.x)
@@ -119,7 +121,7 @@ def as_rows(
             f"outside the support of {owner}",
             f"it takes {space.words}; check the data or choose another family",
         )
-    return Rows(_read_only(x), _read_only(row_weights), labels)
+    return Rows(_read_only(x), _read_only(row_weights), labels, numbers, len(kept))
 
 
 def frequencies(X: Any, weights: Any) -> Any:

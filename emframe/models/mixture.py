@@ -213,7 +213,8 @@ class Mixture:
 
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> MixtureParameters:
         """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
-        if callable(start):
+        given = not callable(start)
+        if not given:
             start = start(rows.x, rng)
         if isinstance(start, Mapping):
             start = self.build(start)
@@ -222,8 +223,10 @@ class Mixture:
             if wrong:
                 raise ValueError(f"`start`: {wrong}.")
             return start
-        resp = starts.as_responsibilities(start, len(rows), self.n_components)
-        return self.from_responsibilities(rows, resp)
+        # The user counts the rows that were given; a callable those that it was shown.
+        n = rows.n_given if given else len(rows)
+        resp = starts.as_responsibilities(start, n, self.n_components)
+        return self.from_responsibilities(rows, resp[rows.numbers] if given else resp)
 
     def problem(self, params: MixtureParameters, d: int) -> str | None:
         """What is wrong with parameters of this model for data of d columns, or None."""
