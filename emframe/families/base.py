@@ -120,8 +120,3 @@ class Family(ABC):
     def takes_columns(self) -> bool:
         """Whether the rows may have any number of columns; otherwise one."""
         return n_columns_free(self.parameters)
-
-    @property
-    def minimum_rows(self) -> int:
-        """Fewest distinct rows that a component needs for a finite maximum."""
-        return 1

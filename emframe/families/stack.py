@@ -57,10 +57,6 @@ class Stack(Family):
     def takes_columns(self) -> bool:
         return all(family.takes_columns for family in self.families)
 
-    @property
-    def minimum_rows(self) -> int:
-        return max(family.minimum_rows for family in self.families)
-
     def _slices(self) -> Iterator[tuple[Family, slice]]:
         start = 0
         for family, size in zip(self.families, self.sizes, strict=True):

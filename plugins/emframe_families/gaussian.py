@@ -252,10 +252,6 @@ class Gaussian(Family):
         factor = np.linalg.cholesky(correlation) * sd[:, :, None]
         return np.asarray(params.means[labels] + np.einsum("nij,nj->ni", factor[labels], normal))
 
-    @property
-    def minimum_rows(self) -> int:
-        return 1 if self.covariance == "tied" else 2
-
     def conjugate_prior(
         self, prior: Any, x: Array, weights: Array, k: int
     ) -> ConjugatePrior[Scatter]:
