@@ -9,7 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from emframe.search import Attempt, Exactly, Search, budget
 from emframe.spaces import Array, slopes
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
+
+
+T = TypeVar("T")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -119,16 +122,20 @@ def fit(
 
 def expectation(model: Model, rows: Rows, prior: Any = None) -> Callable[[Any], Expectation[Any]]:
     """The E-step over all rows: a sum over blocks, and the prior once at the end."""
-    engine, per_block = Serial(), block_rows(model.work(rows))
 
     def expect(params: Any) -> Expectation[Any]:
         def block(part: slice) -> Expectation[Any]:
             return model.expect(params, rows.x[part], rows.weights[part])
 
-        q = engine.sum(block, len(rows), per_block)
+        q = _over_blocks(model, rows, block)
         return q if prior is None else q + prior
 
     return expect
+
+
+def _over_blocks(model: Model, rows: Rows, of_block: Callable[[slice], T]) -> T:
+    """The sum of ``of_block(part)`` over blocks of rows."""
+    return Serial().sum(of_block, len(rows), block_rows(model.work(rows)))
 
 
 def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt]) -> Fit:
@@ -147,12 +154,11 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
     done = best.run
     assert done is not None
     params = done.step.params
-    uncertainty = 0.0
-    per_block = block_rows(model.work(rows))
-    for first in range(0, len(rows), per_block):
-        part = slice(first, first + per_block)
+
+    def uncertainty(part: slice) -> float:
         _, resp = model.posterior(params, rows.x[part])
-        uncertainty -= float(np.log(resp.max(axis=1)) @ rows.weights[part])
+        return -float(np.log(resp.max(axis=1)) @ rows.weights[part])
+
     return Fit(
         model=model,
         params=params,
@@ -161,7 +167,7 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,
-        classification_uncertainty=uncertainty,
+        classification_uncertainty=_over_blocks(model, rows, uncertainty),
         trace=np.array(done.trace),
         gains=np.array(done.gains),
         remaining=done.step.remaining,

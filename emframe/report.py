@@ -34,7 +34,7 @@ def summary(fit: Fit) -> str:
 
 def verdict(fit: Fit) -> str:
     """How the fit ended, how often its optimum was found, and whether to trust it."""
-    found = [s.objective for s in fit.starts if s.status.usable and not s.spurious]
+    found = [s.objective for s in fit.starts if s.is_regular]
     parts = [f"{'Converged' if fit.converged else 'Not converged'}: {fit.message}"]
     if len(fit.starts) > 1:
         groups = optima(found)

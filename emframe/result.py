@@ -34,6 +34,11 @@ class Start:
     message: str
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether it ended at an optimum that counts: sound and not spurious."""
+        return self.status.usable and not self.spurious
+
 
 @dataclass(frozen=True)
 class Fit:

@@ -32,11 +32,6 @@ class Attempt:
     start: Start
     run: Run[Any] | None = None
 
-    @property
-    def is_regular(self) -> bool:
-        """Whether it ended at an optimum that counts: sound and not spurious."""
-        return self.run is not None and self.start.status.usable and not self.start.spurious
-
 
 Enough = Callable[[Sequence[Attempt]], bool]
 
@@ -68,7 +63,7 @@ class Replicated:
             return True
         if n < FEWEST_STARTS:
             return False
-        found = optima([one.start.objective for one in attempts if one.is_regular])
+        found = optima([one.start.objective for one in attempts if one.start.is_regular])
         return bool(found) and found[0][1] >= max(8, n / 8)
 
 

@@ -89,7 +89,8 @@ def select(
     candidates = _candidates(models)
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
-    for model in candidates:  # so that one which cannot be fitted is said before any work
+    # What cannot be fitted is said before any work; the largest model usually comes last.
+    for model in reversed(candidates):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
     streams = np.random.default_rng(rng).spawn(len(candidates))
     fits: list[Fit] = []

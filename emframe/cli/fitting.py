@@ -98,7 +98,6 @@ def fit(
     made = emframe.family(name, **settings(pairs))
     models = [emframe.Mixture(made, n_components=k) for k in components]
     table = _table(sheet, columns, weights)
-    models[-1].require(models[-1].rows(table, table.weights))  # before the smaller ones are fitted
     interrupted = False
     try:
         chosen = emframe.select(

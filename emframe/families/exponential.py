@@ -78,7 +78,7 @@ class ExponentialFamily(Family):
         # a probability of 1 - 1e-20 is stored as 1.
         lost = np.isneginf(eta) & (np.abs(totals) <= EPS * np.abs(counts)[:, None])
         inner = (np.where(lost, 0.0, totals) * np.where(lost, 0.0, eta)).sum(axis=1)
-        return float((inner - counts * self._log_partition(params)).sum()) + (statistics.base)
+        return float((inner - counts * self._log_partition(params)).sum()) + statistics.base
 
     def m_step(self, statistics: Moments, previous: Any) -> Any:
         counts, totals = statistics.counts, statistics.totals

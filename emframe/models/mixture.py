@@ -267,14 +267,14 @@ class Mixture:
 
     def describe(self) -> dict[str, Any]:
         """The model as JSON: names of registered families and their settings."""
-        stack = self.family
-        if isinstance(stack, Stack):
-            parts = [name_of(family) for family in stack.families]
-            return {"model": "mixture", "families": parts, "n_components": list(stack.sizes)}
+        one = self.family
+        families, sizes = (
+            (one.families, one.sizes) if isinstance(one, Stack) else ((one,), (self.n_components,))
+        )
         return {
             "model": "mixture",
-            "families": [name_of(stack)],
-            "n_components": [self.n_components],
+            "families": [name_of(family) for family in families],
+            "n_components": list(sizes),
         }
 
     def title(self) -> str:

@@ -60,6 +60,13 @@ class MixtureExpectation:
         """Log density of the prior at `at`; 0 without one."""
         return 0.0 if self.prior is None else self.prior.log_density(self.at)
 
+    @property
+    def _with_prior(self) -> Any:
+        """The family's sums and, where there is a prior, its pseudo-data."""
+        if self.prior is None:
+            return self.statistics
+        return self.statistics + self.prior.components.statistics
+
     def value(self, params: MixtureParameters) -> float:
         """Q(params | at)."""
         prior = 0.0 if self.prior is None else self.prior.log_density(params)
@@ -68,10 +75,7 @@ class MixtureExpectation:
 
     def maximize(self) -> MixtureParameters:
         """Shares of responsibility as weights, and the family's M-step."""
-        statistics = self.statistics
-        if self.prior is not None:
-            statistics = statistics + self.prior.components.statistics
-        components = self.family.m_step(statistics, self.at.components)
+        components = self.family.m_step(self._with_prior, self.at.components)
         params = MixtureParameters(self.counts / self.counts.sum(), components)
         if not valid(params, self.at):
             check_m_step(self.family, params)
@@ -82,12 +86,10 @@ class MixtureExpectation:
 
         By Fisher's identity it is also the gradient of the objective.
         """
-        weights, statistics = self.at.weights, self.statistics
-        if self.prior is not None:
-            statistics = statistics + self.prior.components.statistics
+        weights = self.at.weights
         share = np.divide(self.counts, weights, out=np.zeros_like(weights), where=weights > 0)
         picking = Simplex().pullback(weights, share)
-        return np.concatenate([picking, self.family.gradient(statistics, self.at.components)])
+        return np.concatenate([picking, self.family.gradient(self._with_prior, self.at.components)])
 
     def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
         if isinstance(other, MixturePrior):
