@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
+from emframe.engines import block_rows
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
@@ -61,6 +62,7 @@ class Fit:
     prior: Any
     best: int  # index of the start that won
     starts: tuple[Start, ...]
+    form: str = ""  # how the E-steps were computed, such as "quadratic" or "direct"
 
     @property
     def converged(self) -> bool:
@@ -160,7 +162,10 @@ class Fit:
         A row that is impossible under every component has -inf and a row of nan.
         """
         rows = self.model.rows(X, columns=self.columns)
-        return self.model.posterior(self.params, rows.x)
+        blocks = rows.blocks(block_rows(self.model.work(rows)))
+        parts = [self.model.posterior(self.params, x) for x, _ in blocks]
+        density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return density, resp
 
     # ---- keeping
 

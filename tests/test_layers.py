@@ -22,10 +22,10 @@ ARROWS = {
     "parameters": {"spaces"},
     "data": {"spaces"},
     "datasets": {"data", "spaces"},
-    "families": {"core", "parameters", "spaces"},
+    "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
     "host": {"families"},
-    "models": {"core", "data", "families", "host", "parameters", "spaces"},
+    "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
     "testing": {"core", "data", "families", "host", "models", "parameters", "spaces"},
 }
 # Above the models come the surfaces: they may import any layer, and none of the layers them.

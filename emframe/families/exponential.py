@@ -15,12 +15,15 @@ A natural parameter may be -inf where theta is on the boundary (the log of a pro
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from emframe.families.base import Family, FamilyError
+from emframe.engines import Workspace
+from emframe.families.base import Family
+from emframe.families.kernel import LOG_ZERO, FamilyError, Kernel, Products, Survey, feature_major
 from emframe.parameters import Leaf, keep, rebuild
 from emframe.spaces import EPS, Array
 
@@ -71,6 +74,31 @@ class ExponentialFamily(Family):
         return Moments(
             resp.T @ self._statistics(x), resp.sum(axis=0), float(per_row @ self._log_base(x))
         )
+
+    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+        """E and M as matrix products; the base measure, a row's own, is in the survey."""
+        kind = type(self)
+        if (kind.log_density, kind.accumulate) != (
+            ExponentialFamily.log_density,
+            ExponentialFamily.accumulate,
+        ):
+            yield from super().kernels(params, log_weights, survey)  # it has ways of its own
+            return
+        constant = log_weights - self._log_partition(params)
+        base: float = survey.statistics.base
+        natural = np.concatenate([self._natural(params), constant[:, None]], axis=1)
+
+        def statistics(x: Array, work: Workspace) -> Array:
+            t = self._statistics(feature_major(x, work).T)
+            out = work("statistics", t.shape[1] + 1, len(x))
+            out[:-1] = t.T
+            out[-1] = 1.0
+            return out
+
+        def conclude(sums: Array) -> tuple[Moments, float]:
+            return Moments(sums[:, :-1], sums[:, -1], base), base
+
+        yield Products("products", np.maximum(natural, LOG_ZERO), statistics, conclude)
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

@@ -54,6 +54,7 @@ class MixtureExpectation:
     counts: Array  # (K,)  sum of responsibilities
     statistics: Any  # the family's sums, weighted by responsibilities
     prior: MixturePrior | None = None
+    form: str = ""  # how the kernel computed it
 
     @property
     def log_prior(self) -> float:

@@ -63,13 +63,12 @@ class Bernoulli(ExponentialFamily):
         probs = params.probs[labels]
         return (rng.random(probs.shape) < probs).astype(float)
 
-    def conjugate_prior(
-        self, prior: Any, x: Array, weights: Array, k: int
-    ) -> ConjugatePrior[Moments]:
+    def conjugate_prior(self, prior: Any, whole: Moments, k: int) -> ConjugatePrior[Moments]:
         """``"weak"``: independent beta densities worth one row, with the data's shares as mode."""
         if prior != "weak":
-            return super().conjugate_prior(prior, x, weights, k)
-        share = np.broadcast_to(np.average(x, axis=0, weights=weights), (k, x.shape[1]))
+            return super().conjugate_prior(prior, whole, k)
+        ones, zeros = np.split(whole.totals, 2, axis=1)
+        share = np.broadcast_to(ones / (ones + zeros), (k, ones.shape[1]))
         # No log-partition, so the count of the pseudo-rows enters nowhere but the mean's scale.
         statistics = Moments(np.concatenate([share, 1.0 - share], axis=1), np.ones(k), 0.0)
         return ConjugatePrior(statistics, -float(betaln(1.0 + share, 2.0 - share).sum()))
