@@ -138,8 +138,7 @@ def expectation(
 
     def expect(params: Any) -> Expectation[Any]:
         for one in model.passes(params, survey):
-            blocks = rows.blocks(block_rows(one.numbers(d)))
-            q = one.finish(engine.sum(one.block, blocks))
+            q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))
             if q is not None:
                 return q if prior is None else q + prior
         raise AssertionError("the last of a model's passes loses no digits")

@@ -16,6 +16,7 @@ from emframe.engines.threads import Threads
 from emframe.engines.workspace import Workspace, Workspaces
 
 __all__ = [
+    "MOST_ROWS",
     "Engine",
     "Serial",
     "Threads",
@@ -29,8 +30,9 @@ __all__ = [
 B = TypeVar("B")
 Q = TypeVar("Q")
 
-# Numbers in the working set of a block: 2 MB of float64, about the size of a core's cache.
-WORKING_SET = 1 << 18
+# Numbers in the working set of a block, 4 MB of float64: small enough for the caches, and large
+# enough that threads seldom meet at the interpreter's lock.
+WORKING_SET = 1 << 19
 # A block has at least this many rows, or the products of matrices lose their speed, and at most
 # this many, or there are too few blocks to share.
 FEWEST_ROWS, MOST_ROWS = 256, 1 << 15

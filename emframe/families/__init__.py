@@ -2,11 +2,20 @@
 
 from emframe.families.base import ConjugatePrior, Family
 from emframe.families.exponential import ExponentialFamily, Moments
-from emframe.families.kernel import LOG_ZERO, Densities, FamilyError, Kernel, Products, Survey
+from emframe.families.kernel import (
+    LOG_ZERO,
+    Concluded,
+    Densities,
+    FamilyError,
+    Kernel,
+    Products,
+    Survey,
+)
 from emframe.families.stack import Stack
 
 __all__ = [
     "LOG_ZERO",
+    "Concluded",
     "ConjugatePrior",
     "Densities",
     "ExponentialFamily",

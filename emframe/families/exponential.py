@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from emframe.engines import Workspace
 from emframe.families.base import Family
-from emframe.families.kernel import LOG_ZERO, FamilyError, Kernel, Products, Survey, feature_major
+from emframe.families.kernel import LOG_ZERO, Concluded, FamilyError, Kernel, Products, Survey
 from emframe.parameters import Leaf, keep, rebuild
 from emframe.spaces import EPS, Array
 
@@ -88,17 +87,18 @@ class ExponentialFamily(Family):
         base: float = survey.statistics.base
         natural = np.concatenate([self._natural(params), constant[:, None]], axis=1)
 
-        def statistics(x: Array, work: Workspace) -> Array:
-            t = self._statistics(feature_major(x, work).T)
-            out = work("statistics", t.shape[1] + 1, len(x))
-            out[:-1] = t.T
-            out[-1] = 1.0
-            return out
+        def write(x: Array, out: Array) -> None:
+            tiles, d, width = x.shape
+            turned = np.empty((d, tiles * width))  # feature-major, as the sums run
+            np.copyto(turned.reshape(d, tiles, width), x.transpose(1, 0, 2))
+            t = self._statistics(turned.T)
+            np.copyto(out, t.T.reshape(-1, tiles, width).transpose(1, 0, 2))
 
-        def conclude(sums: Array) -> tuple[Moments, float]:
-            return Moments(sums[:, :-1], sums[:, -1], base), base
+        def conclude(sums: Array) -> Concluded:
+            totals, counts = sums[:, :-1], sums[:, -1]
+            return Concluded(Moments(totals, counts, base), counts, base)
 
-        yield Products("products", np.maximum(natural, LOG_ZERO), statistics, conclude)
+        yield Products("products", np.maximum(natural, LOG_ZERO), write, conclude)
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

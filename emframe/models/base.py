@@ -14,7 +14,7 @@ import numpy as np
 
 from emframe.core import Contract, Expectation
 from emframe.data import Rows
-from emframe.engines import Workspace
+from emframe.engines import Workspace, block_rows
 from emframe.spaces import Array
 
 Block = tuple[Array, Array]
@@ -24,8 +24,8 @@ Block = tuple[Array, Array]
 class Pass(Protocol):
     """One E-step over the data: something that adds is made of each block, and of the sum a Q."""
 
-    def numbers(self, d: int) -> int:
-        """Numbers of work space that a row of d columns takes."""
+    def rows(self, d: int) -> int:
+        """Rows of d columns that a block should have."""
 
     def block(self, rows: Block, work: Workspace) -> Any:
         """What a block of rows leaves behind; it adds."""
@@ -105,8 +105,8 @@ class Plain:
     model: Model
     params: Any
 
-    def numbers(self, d: int) -> int:
-        return 64 * d
+    def rows(self, d: int) -> int:
+        return block_rows(64 * d)
 
     def block(self, rows: Block, work: Workspace) -> Expectation[Any]:
         return self.model.expect(self.params, *rows)
