@@ -10,6 +10,7 @@ print(fit)
 import importlib
 from typing import Any
 
+from emframe.blocks import Blocks
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -24,6 +25,7 @@ from emframe.host import (
     plugins,
 )
 from emframe.models import Mixture
+from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
 from emframe.result import Fit, Start
 from emframe.saving import load
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Array",
     "Binary",
+    "Blocks",
     "ConjugatePrior",
     "Contract",
     "Degenerate",
@@ -70,6 +73,8 @@ __all__ = [
     "Start",
     "Status",
     "Step",
+    "Stepwise",
+    "Stream",
     "UnitInterval",
     "__version__",
     "dataset",

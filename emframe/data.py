@@ -6,13 +6,14 @@ families see read-only rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.blocks import Blocks, real_array
 from emframe.spaces import Array, Space
 
 _LARGEST_WHOLE = 2**53  # beyond it float64 skips whole numbers
@@ -30,48 +31,6 @@ class Table:
     X: Array  # (n, d)
     columns: tuple[str, ...]  # (d,)
     weights: Array | None  # (n,), which `emframe.fit` takes unless it is given others
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Rows that come block by block: data larger than memory, or made on the way.
-
-    Parameters
-    ----------
-    read : called without arguments for each pass; gives an iterable of arrays (b, d), of any b,
-        the same rows in the same order each time.
-    n_rows, n_columns : rows of all blocks together, and columns of each.
-    columns : their names.
-    """
-
-    read: Callable[[], Iterable[Any]]
-    n_rows: int
-    n_columns: int
-    columns: tuple[str, ...] | None = None
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        """The blocks of one pass, as arrays of real numbers.
-
-        Raises ValueError where they are not the rows that were announced.
-        """
-        seen = 0
-        for block in self.read():
-            array = _real(block, "a block of `X`")
-            if array.shape[1] != self.n_columns:
-                raise ValueError(
-                    f"a block of `X` has shape {array.shape}; `Blocks` announced "
-                    f"{self.n_columns} columns."
-                )
-            seen += len(array)
-            if seen > self.n_rows:
-                break
-            yield array
-        if seen != self.n_rows:
-            more = "more than " if seen > self.n_rows else ""
-            raise ValueError(
-                f"`X` gave {more}{min(seen, self.n_rows)} rows; `Blocks` announced {self.n_rows}. "
-                "Its callable has to start over each time it is called."
-            )
 
 
 @dataclass(frozen=True)
@@ -220,7 +179,7 @@ def as_weights(weights: Any, n: int) -> Array:
     """Validate frequency weights for n rows; ones where they are None."""
     if weights is None:
         return _ones(n)
-    values = _as_floats(_real(weights, "weights"))
+    values = _as_floats(real_array(weights, "weights"))
     if values.shape != (n, 1):
         shape = np.shape(weights)
         raise ValueError(
@@ -246,38 +205,17 @@ def _given(X: Any) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
     names = _column_names(X)
     if names is not None:
         _refuse_columns(X, names)
-    values = _real(X.X if isinstance(X, Table) else X, "X")
+    values = real_array(X.X if isinstance(X, Table) else X, "X")
     if names is not None and len(names) != values.shape[1]:
         raise ValueError(f"`X` has {values.shape[1]} columns and {len(names)} names for them.")
     return values, names
 
 
-def _real(values: Any, name: str) -> NDArray[Any]:
-    """An array (n, d) of real numbers of any type, not copied where it is one already."""
-    if hasattr(values, "toarray"):
-        raise TypeError(f"`{name}` is sparse; pass a dense array (`{name}.toarray()`).")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise TypeError(f"`{name}` has masked entries; remove the rows that hold them.")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"`{name}` is ragged; pass rows of equal length.") from error
-    if array.dtype.kind == "O":  # a frame with columns of different number types
-        array = _from_objects(array, name)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"`{name}` has dtype {array.dtype}; pass real numbers.")
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise ValueError(
-            f"`{name}` has {array.ndim} axes, shape {array.shape}; pass rows by columns (n, d)."
-        )
-    return array
-
-
 def _as_floats(array: NDArray[Any]) -> Array:
     """As read-only float64, (n, d); a view where it is float64 already."""
-    with np.errstate(over="ignore"):
+    if array.dtype == np.float64:
+        return _read_only(array.view(np.ndarray))
+    with np.errstate(over="ignore"):  # what does not fit is told by the gate
         return _read_only(np.asarray(array, dtype=np.float64))
 
 
@@ -426,15 +364,6 @@ def _refuse_columns(X: Any, names: tuple[str, ...]) -> None:
         text = str(dtype).lower()
         if not any(kind in text for kind in ("int", "float", "bool", "double")):
             raise TypeError(f"`X` has column {name!r} of dtype {dtype}; pass columns of numbers.")
-
-
-def _from_objects(values: NDArray[Any], name: str) -> Array:
-    for index, value in np.ndenumerate(values):
-        if isinstance(value, (str, bytes, complex)) or not np.isscalar(value):
-            raise TypeError(
-                f"`{name}{list(map(int, index))}` is {value!r}; pass real numbers only."
-            )
-    return values.astype(np.float64)
 
 
 def _ones(n: int) -> Array:

@@ -40,6 +40,9 @@ class Moments:
             self.totals + other.totals, self.counts + other.counts, self.base + other.base
         )
 
+    def __mul__(self, factor: float) -> Moments:
+        return Moments(self.totals * factor, self.counts * factor, self.base * factor)
+
 
 class ExponentialFamily(Family):
     """Base of exponential families.  An axis P of length one may be dropped everywhere."""

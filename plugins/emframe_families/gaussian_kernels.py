@@ -30,7 +30,7 @@ import numpy as np
 from emframe.engines import Workspace, block_rows
 from emframe.families import LOG_ZERO, Concluded, Kernel, Products, Survey
 from emframe.spaces import Array
-from emframe_families.gaussian_scatter import Scatter, transposed, whitening
+from emframe_families.gaussian_scatter import Scatter, transposed
 
 # The terms of an expanded square may exceed the result by this factor: three digits of sixteen,
 # so that log-likelihoods of both forms agree to 1e-9 with room to spare.
@@ -54,17 +54,14 @@ def kernels(covariance: str, params: Any, log_weights: Array, survey: Survey) ->
     """
     diagonal = covariance in {"diag", "spherical"}
     (k, d), n = params.means.shape, survey.n_rows
-    whiten, log_det = whitening(params.covariances, diagonal)
+    whiten, log_det = params.whitening
     constant = np.maximum(log_weights, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
-    frame = Frame.of(survey.statistics)
-    direct = Direct(params.means, whiten, constant)
-    expanded, expanded_cost = (linear, _linear_cost) if covariance == "tied" else (
-        quadratic, _quadratic_cost_diagonal if diagonal else _quadratic_cost
-    )  # fmt: skip
-    cheaper = PREPARE + n * expanded_cost(k, d) < n * _direct_cost(k, d, diagonal)
-    if cheaper and digits_at_risk(params.means - frame.centre, whiten) <= MOST_EXPANSION:
-        yield expanded(params.means, whiten, constant, frame, survey.statistics)
-    yield direct
+    expanded, cost = _EXPANDED[covariance]
+    if PREPARE + n * cost(k, d) < n * _direct_cost(k, d, diagonal):
+        frame = Frame.of(survey.statistics)
+        if digits_at_risk(params.means - frame.centre, whiten) <= MOST_EXPANSION:
+            yield expanded(params.means, whiten, constant, frame, survey.statistics)
+    yield Direct(params.means, whiten, constant)
 
 
 def _quadratic_cost(k: int, d: int) -> float:
@@ -307,3 +304,11 @@ def _triangular_product(lower: Array, x: Array, out: Array) -> None:
     for first in range(0, d, strip):
         last = min(first + strip, d)
         np.matmul(lower[:, first:last, :last], x[:, :last], out=out[:, first:last])
+
+
+_EXPANDED = {
+    "full": (quadratic, _quadratic_cost),
+    "diag": (quadratic, _quadratic_cost_diagonal),
+    "spherical": (quadratic, _quadratic_cost_diagonal),
+    "tied": (linear, _linear_cost),
+}
