@@ -23,6 +23,7 @@ __all__ = [
     "Workspace",
     "Workspaces",
     "block_rows",
+    "cores",
     "engine_for",
     "one_blas_thread",
 ]
@@ -58,7 +59,7 @@ def engine_for(engine: Any, numbers: int) -> Engine:
     None chooses threads where the work is worth them; "serial" or a number of threads decide.
     """
     if engine is None:
-        n = min(_cores(), numbers // WORTH_A_THREAD)
+        n = min(cores(), numbers // WORTH_A_THREAD)
         return Threads(n) if n > 1 else Serial()
     if engine == "serial":
         return Serial()
@@ -73,7 +74,7 @@ def engine_for(engine: Any, numbers: int) -> Engine:
     return chosen
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -8,8 +8,9 @@ from emframe.families.kernel import (
     Densities,
     FamilyError,
     Kernel,
-    Products,
+    RowProducts,
     Survey,
+    TiledProducts,
 )
 from emframe.families.stack import Stack
 
@@ -23,7 +24,8 @@ __all__ = [
     "FamilyError",
     "Kernel",
     "Moments",
-    "Products",
+    "RowProducts",
     "Stack",
     "Survey",
+    "TiledProducts",
 ]

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from emframe.families.base import Family
-from emframe.families.kernel import LOG_ZERO, Concluded, FamilyError, Kernel, Products, Survey
+from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
 from emframe.parameters import Leaf, keep, rebuild
 from emframe.spaces import EPS, Array
 
@@ -80,28 +80,17 @@ class ExponentialFamily(Family):
     def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
         """E and M as matrix products; the base measure, a row's own, is in the survey."""
         kind = type(self)
-        if (kind.log_density, kind.accumulate) != (
-            ExponentialFamily.log_density,
-            ExponentialFamily.accumulate,
-        ):
+        own = (kind.log_density, kind.accumulate)
+        if own != (ExponentialFamily.log_density, ExponentialFamily.accumulate):
             yield from super().kernels(params, log_weights, survey)  # it has ways of its own
             return
-        constant = log_weights - self._log_partition(params)
         base: float = survey.statistics.base
-        natural = np.concatenate([self._natural(params), constant[:, None]], axis=1)
 
-        def write(x: Array, out: Array) -> None:
-            tiles, d, width = x.shape
-            turned = np.empty((d, tiles * width))  # feature-major, as the sums run
-            np.copyto(turned.reshape(d, tiles, width), x.transpose(1, 0, 2))
-            t = self._statistics(turned.T)
-            np.copyto(out, t.T.reshape(-1, tiles, width).transpose(1, 0, 2))
-
-        def conclude(sums: Array) -> Concluded:
-            totals, counts = sums[:, :-1], sums[:, -1]
+        def conclude(totals: Array, counts: Array) -> Concluded:
             return Concluded(Moments(totals, counts, base), counts, base)
 
-        yield Products("products", np.maximum(natural, LOG_ZERO), write, conclude)
+        constant = log_weights - self._log_partition(params)
+        yield RowProducts(self._natural(params), constant, self._statistics, conclude)
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

@@ -113,6 +113,36 @@ class _Counted:
         return _Counted(self.statistics + other.statistics, self.counts + other.counts)
 
 
+@dataclass(frozen=True)
+class RowProducts:
+    """The kernel of an exponential family: E and M are one matrix product each.
+
+        joint = eta T' + constant,      sums = resp T
+
+    with the statistics T (b, P) as the family states them, one row for each row.
+    """
+
+    natural: Array  # (K, P); -inf where any statistic but 0 is impossible
+    constant: Array  # (K,)  log weights less log-partition
+    statistics: Callable[[Array], Array]  # x (b, d) -> T (b, P)
+    conclude: Callable[[Array, Array], Concluded | None]  # `finish`, from totals and counts
+    form: str = "products"
+
+    def rows(self, d: int) -> int:
+        k, p = self.natural.shape
+        return block_rows(p + 2 * k)
+
+    def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
+        t = self.statistics(x)
+        natural = np.maximum(self.natural, LOG_ZERO)
+        joint = np.matmul(natural, t.T, out=work("joint", len(natural), len(x)))
+        joint += np.maximum(self.constant, LOG_ZERO)[:, None]
+        return joint, lambda resp: np.column_stack([resp @ t, resp.sum(axis=1)])
+
+    def finish(self, sums: Array) -> Concluded | None:
+        return self.conclude(sums[:, :-1], sums[:, -1])
+
+
 # Multiplications in one product of matrices, up to which BLAS may skip repacking its operands
 # (OpenBLAS does, and is twice as fast then on the shapes met here).
 SMALL_PRODUCT = 1_000_000
@@ -121,14 +151,14 @@ MANY_STATISTICS = 64  # from here on it pays to turn the responsibilities round 
 
 
 @dataclass(frozen=True)
-class Products:
-    """The kernel of an exponential family: E and M are one matrix product each.
+class TiledProducts:
+    """The same for statistics that have to be worked out and are many.
 
-        joint = eta T,      sums = T resp'
+        joint = eta T,      sums = resp T'
 
-    The statistics T are feature-major, so that the softmax over components runs along contiguous
-    memory, and laid out in tiles (tiles, P, w), so that each product is small enough for the
-    caches and BLAS.  The last statistic is 1; its natural parameters are what is constant.
+    They are written feature-major, in tiles (tiles, P, w): each column of numbers is contiguous,
+    and each product is small enough for the caches and for BLAS to do without repacking.  The
+    last statistic is 1; its natural parameters are what is constant.
     """
 
     form: str

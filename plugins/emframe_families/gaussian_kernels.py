@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from emframe.engines import Workspace, block_rows
-from emframe.families import LOG_ZERO, Concluded, Kernel, Products, Survey
+from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import Scatter, transposed
 
@@ -126,7 +126,9 @@ def digits_at_risk(means: Array, whiten: Array) -> float:
 # ---- the expanded forms
 
 
-def quadratic(means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter) -> Products:
+def quadratic(
+    means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter
+) -> TiledProducts:
     """Squares and products of centred, scaled columns; their expectation is the M-step."""
     d, diagonal = means.shape[1], whiten.ndim == 2
     mu = (means - frame.centre) / frame.scale
@@ -167,10 +169,12 @@ def quadratic(means: Array, whiten: Array, constant: Array, frame: Frame, _: Sca
             return None
         return Concluded(_in_units(counts, mean, scatter, frame), counts)
 
-    return Products("quadratic", natural, write, conclude)
+    return TiledProducts("quadratic", natural, write, conclude)
 
 
-def linear(means: Array, whiten: Array, constant: Array, frame: Frame, whole: Scatter) -> Products:
+def linear(
+    means: Array, whiten: Array, constant: Array, frame: Frame, whole: Scatter
+) -> TiledProducts:
     """A shared covariance: only x' L mu tells the components apart."""
     k, d = means.shape
     mu = (means - frame.centre) / frame.scale
@@ -192,7 +196,7 @@ def linear(means: Array, whiten: Array, constant: Array, frame: Frame, whole: Sc
         scatter = np.broadcast_to(within / k, (k, d, d))  # only the sum over components is of use
         return Concluded(_in_units(counts, mean, scatter, frame), counts, row_terms)
 
-    return Products("linear", np.column_stack([slope, rest]), write, conclude)
+    return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)
 
 
 def _centred(x: Array, frame: Frame, out: Array) -> Array:
