@@ -110,14 +110,16 @@ def fit(
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
-        expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
+        term = model.prior(prior, survey)
+        under = {} if term is None else {"prior": term}
+        expect = expectation(model, rows, term, survey, runner)
         search = Search(model, expect, rules, _method(accelerate, model.contract))
         if start is not None:
-            params = model.start(start, given, generator)
+            params = model.start(start, given, generator, **under)
             attempts, interrupted = search([("given", params)], Exactly(1))
         else:
             enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
-            attempts, interrupted = search(model.starts(rows, generator), enough)
+            attempts, interrupted = search(model.starts(rows, generator, **under), enough)
         result = _assemble(model, rows, prior, attempts, runner)
     if interrupted:
         raise Interrupted(result)

@@ -68,11 +68,16 @@ class Model(Protocol):
     def prior(self, prior: Any, survey: Any) -> Any:
         """The term that `prior` adds to Q for these data."""
 
-    def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-        """An endless supply of (name of the kind of start, parameters)."""
+    def starts(
+        self, rows: Rows, rng: np.random.Generator, prior: Any = None
+    ) -> Iterator[tuple[str, Any]]:
+        """An endless supply of (name of the kind of start, parameters).
 
-    def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
-        """Parameters from what the user passed as ``start=``."""
+        `prior` is the term of `Model.prior`; it is not passed where there is none.
+        """
+
+    def start(self, start: Any, rows: Rows, rng: np.random.Generator, prior: Any = None) -> Any:
+        """Parameters from what the user passed as ``start=``; `prior` as in `starts`."""
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         """Components at the point of `q` that look spurious, and why."""

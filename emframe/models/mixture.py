@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from operator import add
 from typing import Any
 
@@ -192,7 +193,9 @@ class Mixture(Model):
         )
         return MixturePrior(self.family, term)
 
-    def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
+    def from_responsibilities(
+        self, rows: Rows, resp: Array, prior: MixturePrior | None = None
+    ) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
         counts = rows.weights @ resp
         if not (counts > 0).all():
@@ -206,7 +209,8 @@ class Mixture(Model):
                 yield self.family.accumulate(x, resp[part] * weights[:, None])
                 first = part.stop
 
-        components = self.family.m_step(reduce(add, sums()), None)
+        pseudo = () if prior is None else (prior.components.statistics,)
+        components = self.family.m_step(reduce(add, chain(sums(), pseudo)), None)
         params = MixtureParameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
         return frozen(params)
@@ -214,7 +218,7 @@ class Mixture(Model):
     # ---- starts
 
     def starts(
-        self, rows: Rows, rng: np.random.Generator
+        self, rows: Rows, rng: np.random.Generator, prior: MixturePrior | None = None
     ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
         """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`.
 
@@ -223,7 +227,7 @@ class Mixture(Model):
         rows = rows.sample(MOST_ROWS, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
             try:
-                yield kind, self.from_responsibilities(rows, resp)
+                yield kind, self.from_responsibilities(rows, resp, prior)
             except Degenerate as error:
                 yield kind, error
 
@@ -231,7 +235,13 @@ class Mixture(Model):
     def _is_real(self) -> bool:
         return not any(space.discrete for space in self.family.supports)
 
-    def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> MixtureParameters:
+    def start(
+        self,
+        start: Any,
+        rows: Rows,
+        rng: np.random.Generator,
+        prior: MixturePrior | None = None,
+    ) -> MixtureParameters:
         """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
         given = not callable(start)
         if not given:
@@ -246,7 +256,7 @@ class Mixture(Model):
         # The user counts the rows that were given; a callable those that it was shown.
         n = rows.n_given if given else len(rows)
         resp = starts.as_responsibilities(start, n, self.n_components)
-        return self.from_responsibilities(rows, resp[rows.numbers] if given else resp)
+        return self.from_responsibilities(rows, resp[rows.numbers] if given else resp, prior)
 
     def problem(self, params: MixtureParameters, d: int) -> str | None:
         """What is wrong with parameters of this model for data of d columns, or None."""
