@@ -15,11 +15,11 @@ from types import ModuleType
 def extra(module: str, name: str, purpose: str) -> ModuleType:
     """Import a module that the extra `name` installs.
 
-    Raises ImportError that says what the package is needed for, and how to install it.
+    Raises ModuleNotFoundError that says what the package is needed for, and how to install it.
     """
     package = module.partition(".")[0]
     if not installed(package):
-        raise ImportError(missing([package], name, purpose), name=package)
+        raise ModuleNotFoundError(missing([package], name, purpose), name=package)
     return import_module(module)
 
 

@@ -11,6 +11,7 @@ from emframe.extras import extra
 
 extra("sklearn", "sklearn", "emframe.sklearn")
 
-from emframe.sklearn.estimator import EMMixture  # noqa: E402 - after the extra is known to be there
+# ruff: noqa: E402 - only once the extra is known to be there
+from emframe.sklearn.estimator import EMMixture
 
 __all__ = ["EMMixture"]

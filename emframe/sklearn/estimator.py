@@ -46,7 +46,8 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     tol : estimated remaining gain at which a start has converged, nats over all rows. Stricter
         than scikit-learn's, which bounds the last step's gain per row.
     max_iter : cap on the steps of each start.
-    n_init : number of starts; None for `emframe.fit`'s own search.
+    n_init : number of starts, of several kinds in turn; None for the longer search of
+        `emframe.fit`, which goes on until the best optimum was found many times.
     init_params : None for starts of several kinds in turn, or one of scikit-learn's: "kmeans",
         "k-means++", "random_from_data", "random".
     means_init : (K, d); each row starts in the component whose mean is nearest. One start.
@@ -78,7 +79,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         family_options: Mapping[str, Any] | None = None,
         tol: float = 1e-8,
         max_iter: int = 10_000,
-        n_init: int | None = None,
+        n_init: int | None = 10,
         init_params: str | None = None,
         means_init: Any = None,
         prior: Any = "auto",
@@ -151,9 +152,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         except emframe.Degenerate as error:
             raise ValueError(f"the model is degenerate on these data: {error}") from error
         warnings.warn(
-            f"there is no maximum of the likelihood ({why}) This is the maximum a posteriori "
-            "under prior='weak' instead; fewer components or a more restricted covariance_type "
-            "may need no prior.",
+            f"no maximum of the likelihood: {why} This fit has prior='weak' instead.",
             stacklevel=4,
         )
         return fit

@@ -248,8 +248,9 @@ class Gaussian(Family):
         """``"weak"``: the normal-inverse-Wishart default of Fraley and Raftery (2007, section 3.2).
 
         mean ~ N(data mean, Sigma / 0.01), Sigma ~ inverse-Wishart(d + 2, S / K^(2/d)) with S the
-        covariance of the data, or its diagonal where that is singular; for diag and spherical the inverse gamma density of each variance
-        with the same degrees of freedom and the average variance.  Flat on the weights.
+        covariance of the data, or its diagonal where that is singular; for diag and spherical the
+        inverse gamma density of each variance with the same degrees of freedom and the average
+        variance.  Flat on the weights.
         """
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
