@@ -32,6 +32,7 @@ from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
 from emframe.models import Model
 from emframe.parameters import from_vector, to_vector, valid
+from emframe.progress import watching
 from emframe.result import Fit
 from emframe.search import Attempt, Exactly, Search, budget
 from emframe.spaces import Array, slopes
@@ -61,6 +62,7 @@ def fit(
     accelerate: bool = True,
     prior: Any = None,
     engine: Any = None,
+    progress: bool | str = False,
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
@@ -87,6 +89,8 @@ def fit(
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
+    progress : "auto" for a line in terminals and notebooks where the fit takes longer than a
+        second (extra ``progress``); True also where stderr is a file, as a line now and then.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
     Returns
@@ -104,7 +108,9 @@ def fit(
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter)]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
-    with one_blas_thread():
+    many = n_starts if start is None else 1
+    with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
+        rules[:0] = map(Callback, watchers)
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
         rows = model.condense(given)

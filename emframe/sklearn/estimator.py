@@ -139,6 +139,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 tol=self.tol,
                 max_iter=self.max_iter,
                 prior=prior,
+                progress=bool(self.verbose),
             )
 
         try:
