@@ -110,7 +110,7 @@ class Meter:
     def words(self, step: Step[Any]) -> str:
         """The line for a step that was seen."""
         of = "" if self.n_starts is None else f" of {self.n_starts}"
-        parts = [self.title, f"start {self.starts}{of}", f"step {step.index}"]
+        parts = [f"start {self.starts}{of}", f"step {step.index}"]
         best = f" (best {self.best:.8g})" if self.starts > 1 else ""
         parts.append(f"objective {step.objective:.8g}{best}")
         if 0 < step.remaining < math.inf:
@@ -119,7 +119,7 @@ class Meter:
         if left is not None:
             whole = "" if self.n_starts is not None else " for this start"
             parts.append(f"about {duration(left)}{whole}")
-        return ", ".join(parts)
+        return ", ".join([*parts, self.title])  # what a narrow terminal cuts off is known anyway
 
 
 @dataclass

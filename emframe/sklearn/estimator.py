@@ -126,36 +126,33 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     def _fitted(self, table: Table, weights: Any, start: Any) -> emframe.Fit:
         model, seed = self._model(), _seed(self.random_state)
         auto = isinstance(self.prior, str) and self.prior == "auto"
-        can_fall_back = auto and "weak" in model.family.priors
 
-        def fitted(prior: Any) -> emframe.Fit:
-            return emframe.fit(
-                model,
-                table,
-                weights=weights,
-                start=start,
-                n_starts=None if start is not None else self.n_init,
-                rng=seed,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                prior=prior,
-                progress=bool(self.verbose),
-            )
-
-        try:
+        def fitted(prior: Any) -> tuple[emframe.Fit | None, str]:
+            """The fit where there is one, and why it is degenerate where it is."""
             try:
-                return fitted(None if auto else self.prior)
+                fit = emframe.fit(
+                    model,
+                    table,
+                    weights=weights,
+                    start=start,
+                    n_starts=None if start is not None else self.n_init,
+                    rng=seed,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    prior=prior,
+                    progress=bool(self.verbose),
+                )
             except emframe.Degenerate as error:
-                if not can_fall_back:
-                    raise
-                why = str(error)
-            fit = fitted("weak")
-        except emframe.Degenerate as error:
-            raise ValueError(f"the model is degenerate on these data: {error}") from error
-        warnings.warn(
-            f"no maximum of the likelihood: {why} This fit has prior='weak' instead.",
-            stacklevel=4,
-        )
+                return None, str(error)
+            return fit, fit.message if fit.status is emframe.Status.DEGENERATE else ""
+
+        fit, fault = fitted(None if auto else self.prior)
+        if fault and auto and "weak" in model.family.priors:
+            text = f"no maximum of the likelihood: {fault} This fit has prior='weak' instead."
+            warnings.warn(text, stacklevel=3)
+            fit, fault = fitted("weak")
+        if fit is None:
+            raise ValueError(f"the model is degenerate on these data: {fault}")
         return fit
 
     def _model(self) -> Mixture:
