@@ -27,6 +27,7 @@ from emframe.host import (
 from emframe.models import Mixture
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.parquet import read_parquet
 from emframe.result import Fit, Start
 from emframe.saving import load
 from emframe.selection import Selection, select
@@ -87,6 +88,7 @@ __all__ = [
     "load",
     "parameter",
     "plugins",
+    "read_parquet",
     "select",
 ]
 

@@ -69,7 +69,8 @@ def fit(
     ----------
     model : such as ``emframe.Mixture("gaussian", n_components=3)``.
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
-        data sets (`emframe.dataset`) are welcome.
+        data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
+        memory map, `emframe.Blocks`, `emframe.read_parquet`.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
