@@ -21,9 +21,10 @@ from emframe.host import (
     families,
     family,
     hookimpl,
+    model,
     plugins,
 )
-from emframe.models import Mixture
+from emframe.models import LatentModel, Mixture
 from emframe.parameters import parameter
 from emframe.result import Fit, Start
 from emframe.saving import load
@@ -56,6 +57,7 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Interrupted",
+    "LatentModel",
     "Mixture",
     "ModelEntry",
     "NonNegative",
@@ -80,6 +82,7 @@ __all__ = [
     "hookimpl",
     "iterate",
     "load",
+    "model",
     "parameter",
     "plugins",
     "select",

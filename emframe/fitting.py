@@ -30,6 +30,7 @@ from emframe.core import (
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Serial, block_rows
+from emframe.host import model as named_model
 from emframe.models import Model
 from emframe.parameters import from_vector, to_vector, valid
 from emframe.result import Fit
@@ -51,7 +52,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def fit(
-    model: Model,
+    model: Model | str,
     X: Any,
     *,
     weights: Any = None,
@@ -69,7 +70,8 @@ def fit(
 
     Parameters
     ----------
-    model : such as ``emframe.Mixture("gaussian", n_components=3)``.
+    model : such as ``emframe.Mixture("gaussian", n_components=3)``, or the name of an installed
+        model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
         data sets (`emframe.dataset`) are welcome.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
@@ -100,6 +102,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
+    model = named_model(model) if isinstance(model, str) else model
     rows = model.rows(X, frequencies(X, weights))
     model.require(rows)
     generator = np.random.default_rng(rng)
@@ -156,8 +159,7 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
     params = done.step.params
 
     def uncertainty(part: slice) -> float:
-        _, resp = model.posterior(params, rows.x[part])
-        return -float(np.log(resp.max(axis=1)) @ rows.weights[part])
+        return model.uncertainty(params, rows.x[part], rows.weights[part])
 
     return Fit(
         model=model,

@@ -1,12 +1,13 @@
-"""The families that come with emframe.
+"""The families and models that come with emframe.
 
 They reach the library by the road a third party's do: this module is named in the entry-point
 group ``emframe`` and hands over its entries through the hook.  emframe itself imports none of it.
 """
 
-from emframe.host import FamilyEntry, hookimpl
+from emframe.host import FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.gaussian import Gaussian
+from emframe_families.gene_counting import GeneCounting
 from emframe_families.poisson import Poisson
 
 
@@ -31,5 +32,18 @@ def emframe_families() -> list[FamilyEntry]:
             Poisson,
             "Independent columns of counts",
             "McLachlan and Peel (2000), Finite Mixture Models, section 5.3",
+        ),
+    ]
+
+
+@hookimpl
+def emframe_models() -> list[ModelEntry]:
+    """The built-in models that are not mixtures of a family."""
+    return [
+        ModelEntry(
+            "gene-counting",
+            GeneCounting,
+            "Allele frequencies from phenotypes: ABO blood groups, linkage",
+            "Dempster, Laird and Rubin (1977), sections 1 and 4.1.1",
         ),
     ]
