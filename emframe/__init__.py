@@ -24,7 +24,7 @@ from emframe.host import (
     model,
     plugins,
 )
-from emframe.models import LatentModel, Mixture
+from emframe.models import LatentModel, Mixture, Sequences
 from emframe.parameters import parameter
 from emframe.result import Fit, Start
 from emframe.saving import load
@@ -67,6 +67,7 @@ __all__ = [
     "PositiveDefinite",
     "Real",
     "Selection",
+    "Sequences",
     "Simplex",
     "Space",
     "Start",

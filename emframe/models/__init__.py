@@ -4,6 +4,7 @@ from emframe.models.base import Model
 from emframe.models.latent import LatentExpectation, LatentModel, Posterior
 from emframe.models.mixture import Mixture
 from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
+from emframe.models.sequences import Sequences
 
 __all__ = [
     "LatentExpectation",
@@ -13,4 +14,5 @@ __all__ = [
     "MixtureParameters",
     "Model",
     "Posterior",
+    "Sequences",
 ]

@@ -8,6 +8,7 @@ from emframe.host import FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.gaussian import Gaussian
 from emframe_families.gene_counting import GeneCounting
+from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.poisson import Poisson
 
 
@@ -45,5 +46,11 @@ def emframe_models() -> list[ModelEntry]:
             GeneCounting,
             "Allele frequencies from phenotypes: ABO blood groups, linkage",
             "Dempster, Laird and Rubin (1977), sections 1 and 4.1.1",
+        ),
+        ModelEntry(
+            "hidden-markov",
+            HiddenMarkov,
+            "A Markov chain of hidden states over any family",
+            "Rabiner (1989), Proc. IEEE 77, 257",
         ),
     ]
