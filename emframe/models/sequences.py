@@ -145,5 +145,7 @@ def _runs(X: Any) -> Sequences:
     widths = {run.shape[1:] for run in runs}
     if len(widths) > 1:
         shapes = ", ".join(str(run.shape) for run in runs[:4])
-        raise ValueError(f"`X` has sequences of shapes {shapes}, ...; pass as many columns in each.")
+        raise ValueError(
+            f"`X` has sequences of shapes {shapes}, ...; pass as many columns in each."
+        )
     return Sequences(np.concatenate(runs), np.array([len(run) for run in runs]))

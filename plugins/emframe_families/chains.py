@@ -53,6 +53,11 @@ class Real:
         return np.asarray((matrices * x[:, None, :]).sum(axis=0))
 
     @staticmethod
+    def joined(first: Array, second: Array) -> Array:
+        """The product of two matrices in each column, (K, K, C)."""
+        return np.asarray(np.einsum("ijc,jkc->ikc", first, second))
+
+    @staticmethod
     def rescale(x: Array) -> Array:
         """Divide x (..., C) in place by the largest entry of each column; logs of those, (C,)."""
         scale = x.max(axis=tuple(range(x.ndim - 1)))
@@ -87,6 +92,10 @@ class Logs:
     def across(cls, matrices: Array, x: Array) -> Array:
         return cls.total(matrices + x[:, None, :], 0)
 
+    @classmethod
+    def joined(cls, first: Array, second: Array) -> Array:
+        return cls.total(first[:, :, None, :] + second[None, :, :, :], 1)
+
     @staticmethod
     def rescale(x: Array) -> Array:
         scale = x.max(axis=tuple(range(x.ndim - 1)))
@@ -115,15 +124,12 @@ class Layout:
 
     order: NDArray[np.intp]  # (n,) row at each packed place
     place: NDArray[np.intp]  # (n,) packed place of each row
+    following: NDArray[np.intp]  # (n,) packed place of the row after each; of none, the first
     offsets: NDArray[np.intp]  # (L + 1,) where each step begins
     run: NDArray[np.intp]  # (C,) the run that the chunk is of
-    is_last: NDArray[np.bool_]  # (C,) whether the chunk ends its run
     last: NDArray[np.intp]  # (C,) packed place of the chunk's last row
-    links: tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]  # chunks and the ones that follow
-
-    @property
-    def n_chunks(self) -> int:
-        return len(self.run)
+    turn: NDArray[np.intp]  # (C,) the chunks in the order of their rows
+    is_last: NDArray[np.bool_]  # (C,) whether the chunk ends its run, in that order
 
     def steps(self) -> list[tuple[int, int]]:
         """Bounds of each step in packed order."""
@@ -139,50 +145,44 @@ def layout(lengths: NDArray[np.intp], k: int) -> Layout:
 @lru_cache(maxsize=16)
 def _layout(key: bytes, k: int) -> Layout:
     lengths = np.frombuffer(key, dtype=np.intp)
-    longest = _chunk_length(lengths, k)
-    pieces = -(-lengths // longest)  # of each run
+    pieces = -(-lengths // _chunk_length(lengths, k))  # of each run
     run = np.repeat(np.arange(len(lengths)), pieces)
     rank = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     # Pieces of a run differ in length by one at most.
     size = lengths[run] // pieces[run] + (rank < lengths[run] % pieces[run])
     start = np.cumsum(size) - size
     by_size = np.argsort(-size, kind="stable")
-    where = np.argsort(by_size)
     size, start = size[by_size], start[by_size]
     running = len(size) - np.searchsorted(np.sort(size), np.arange(size[0]), side="right")
     offsets = np.concatenate([[0], np.cumsum(running)])
     step = np.repeat(np.arange(len(running)), running)
-    chunk = np.arange(offsets[-1]) - offsets[step]
-    links = []
-    for later in range(1, int(pieces.max())):
-        (after,) = np.nonzero(rank == later)
-        links.append((where[after - 1], where[after]))
-    order = start[chunk] + step
+    order = start[np.arange(offsets[-1]) - offsets[step]] + step
+    place = np.argsort(order)
     return Layout(
         order,
-        np.argsort(order),
+        place,
+        np.append(place[1:], 0),
         offsets,
         run[by_size],
-        (rank == pieces[run] - 1)[by_size],
         offsets[size - 1] + np.arange(len(size)),
-        tuple(links),
+        np.argsort(by_size),
+        rank == pieces[run] - 1,
     )
 
 
 def _chunk_length(lengths: NDArray[np.intp], k: int) -> int:
-    """The length of chunk that makes the least work: overhead of steps against matrix products."""
+    """The longest chunk: all of a run, or a short one where cutting saves more than it costs."""
     longest, n = int(lengths.max()), int(lengths.sum())
-    whole = 6 * longest * _OVERHEAD
-    best = max(1, round(np.sqrt(longest)))
-    cut = 8 * (best + longest / best) * _OVERHEAD + 2.0 * n * k**3
-    return longest if whole <= cut else best
+    short = min(64, round(np.sqrt(longest)))
+    whole = 2.0 * longest * _OVERHEAD
+    cut = (3.0 * short + 8.0 * np.log2(n)) * _OVERHEAD + n * float(k) ** 3
+    return longest if whole <= cut else short
 
 
 class Ends(NamedTuple):
-    """What the chunks meet at their ends."""
+    """What the chunks meet at their ends, up to a factor for each chunk."""
 
     entry: Array  # (K, C)  a_{t-1} A before the first row; the initial probabilities of a run
-    factor: Array  # (C,)  log of what the entry was divided by, from the beginning of the run
     exit: Array  # (K, C)  A u_{t+1} after the last row; ones at the end of a run
 
 
@@ -194,46 +194,64 @@ def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Arra
     initial, matrix, b : initial probabilities (K,), A (K, K), and emissions in packed order
         (K, n), all as the algebra's numbers.
     """
-    k, c = len(initial), space.n_chunks
-    entry, factor = np.repeat(initial[:, None], c, axis=1), np.zeros(c)
-    follows = np.full((k, c), algebra.unit)  # u in the first row of the chunk that follows
-    if not space.links:
-        return Ends(entry, factor, follows)
-    product, scale = _products(algebra, space, matrix, b)
-    turned = np.ascontiguousarray(np.swapaxes(product, 0, 1))
-    for step, (before, after) in enumerate(space.links):
-        x = algebra.across(product[:, :, before], entry[:, before])
-        factor[after] = factor[before] + scale[before]
-        if step % _STRIDE == _STRIDE - 1:
-            factor[after] += algebra.rescale(x)
-        entry[:, after] = x
-    for step, (before, after) in enumerate(reversed(space.links)):
-        x = algebra.across(turned[:, :, after], follows[:, after])
-        if step % _STRIDE == _STRIDE - 1:
-            algebra.rescale(x)
-        follows[:, before] = x
-    return Ends(entry, factor, algebra.through(matrix.T, follows))
+    k, c = len(initial), len(space.run)
+    entry, follows = np.repeat(initial[:, None], c, axis=1), np.full((k, c), algebra.unit)
+    if not space.is_last.all():
+        product = _products(algebra, space, matrix, b)[:, :, space.turn]
+        # A run that ends forgets: whatever came in, the initial probabilities go on.
+        done = product[:, :, space.is_last]
+        sums = algebra.across(np.swapaxes(done, 0, 1), np.full(done.shape[1:], algebra.unit))
+        product[:, :, space.is_last] = algebra.times(sums[:, None, :], initial[None, :, None])
+        entering, begun = _scan(algebra, product, entry[:, :1], follows[:, :1])
+        entry[:, space.turn] = entering
+        ongoing = ~space.is_last[:-1]
+        follows[:, space.turn[:-1][ongoing]] = begun[:, 1:][:, ongoing]
+    return Ends(entry, algebra.through(matrix.T, follows))
 
 
-def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> tuple[Array, Array]:
-    """diag(b_1) A diag(b_2) A ... over the rows of each chunk, (K, K, C), and log factors (C,)."""
+def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array:
+    """diag(b_1) A diag(b_2) A ... over the rows of each chunk, (K, K, C), up to factors."""
     k = len(matrix)
-    product = np.empty((k, k, space.n_chunks))
+    product = np.empty((k, k, len(space.run)))
     product[:] = algebra.lift(np.where(np.eye(k) > 0, 0.0, -np.inf))[:, :, None]
-    scales = np.zeros(space.n_chunks)
     for step, (start, stop) in enumerate(space.steps()):
         now = product[:, :, : stop - start]
         now[...] = algebra.through(matrix, algebra.times(now, b[:, start:stop]))
         if step % _STRIDE == _STRIDE - 1:
-            scales[: stop - start] += algebra.rescale(now)
-    return product, scales + algebra.rescale(product)
+            algebra.rescale(now)
+    algebra.rescale(product)
+    return product
+
+
+def _scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, Array]:
+    """``begin m_0 ... m_{c-1}`` and ``m_c ... m_{C-1} end`` for each c, (K, C), up to factors.
+
+    By halving: the products of neighbours are a chain half as long, whose answers are every other
+    one of these (Blelloch 1990).
+    """
+    before, after = np.empty(m.shape[1:]), np.empty(m.shape[1:])
+    turned = np.swapaxes(m, 0, 1)
+    if m.shape[2] == 1:
+        return begin, algebra.across(turned, end)
+    pairs = algebra.joined(m[:, :, :-1:2], m[:, :, 1::2])
+    algebra.rescale(pairs)
+    odd = pairs.shape[2]
+    before[:, ::2], after[:, ::2] = _scan(
+        algebra, np.concatenate([pairs, m[:, :, 2 * odd :]], axis=2), begin, end
+    )
+    before[:, 1::2] = algebra.across(m[:, :, :-1:2], before[:, :-1:2])
+    later = np.concatenate([after[:, 2::2], end], axis=1)[:, :odd]
+    after[:, 1::2] = algebra.across(turned[:, :, 1::2], later)
+    algebra.rescale(before)
+    algebra.rescale(after)
+    return before, after
 
 
 def forwards(
     algebra: Algebra, space: Layout, entry: Array, matrix: Array, b: Array
 ) -> tuple[Array, Array]:
     """a in packed order (K, n), up to a factor for each row, and the log of each chunk's, (C,)."""
-    a, scales, x = np.empty_like(b), np.zeros(space.n_chunks), entry
+    a, scales, x = np.empty_like(b), np.zeros(len(space.run)), entry
     for step, (start, stop) in enumerate(space.steps()):
         now = a[:, start:stop]
         algebra.times(x[:, : stop - start], b[:, start:stop], out=now)

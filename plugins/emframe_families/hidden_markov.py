@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ from emframe.models import Posterior, starts
 from emframe.models.sequences import SequenceRows, Sequences, as_sequences
 from emframe.parameters import frozen, problem
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
+
+_ROWS = 1 << 13  # that the family is shown at a time
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,15 @@ class HiddenMarkov(LatentModel):
 
     def paths(self, params: Any, x: Sequences, weights: Array) -> PathPosterior:
         """The posterior of the path of each run."""
-        log_b = self.family.log_density(params.components, x.x)
+        log_b = self._log_density(params, x)
         return path_posterior(params.initial, params.transitions, log_b, x, weights)
+
+    def _log_density(self, params: Any, x: Sequences) -> Array:
+        """log f(x_t | z_t = k) of all rows, (n, K)."""
+        log_b = np.empty((self.n_states, len(x.x)))
+        for part in _parts(x):
+            log_b[:, part] = self.family.log_density(params.components, x.x[part]).T
+        return log_b.T
 
     def e_step(self, params: Any, x: Sequences, weights: Array) -> Posterior:
         found = self.paths(params, x, weights)
@@ -170,7 +181,10 @@ class HiddenMarkov(LatentModel):
         begins = weights @ shares[x.firsts]
         if (weights != 1.0).any():
             shares = shares * np.repeat(weights, x.lengths)[:, None]
-        sums = PathSums(begins, found.steps, self.family.accumulate(x.x, shares))
+        emissions = reduce(
+            add, (self.family.accumulate(x.x[part], shares[part]) for part in _parts(x))
+        )
+        sums = PathSums(begins, found.steps, emissions)
         return Posterior(float(found.loglik @ weights), found.entropy, sums)
 
     def posterior(self, params: Any, x: Sequences) -> tuple[Array, Array]:
@@ -189,7 +203,9 @@ class HiddenMarkov(LatentModel):
         """Shares of begins and of steps; a state that no path leaves keeps its transitions."""
         leaving = statistics.steps.sum(axis=1, keepdims=True)
         transitions = np.where(
-            leaving > 0, statistics.steps / np.where(leaving > 0, leaving, 1.0), previous.transitions
+            leaving > 0,
+            statistics.steps / np.where(leaving > 0, leaving, 1.0),
+            previous.transitions,
         )
         components = self.family.m_step(statistics.emissions, previous.components)
         if self.initial == "free":
@@ -267,8 +283,7 @@ class HiddenMarkov(LatentModel):
     def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
         """The likeliest path of each run, end to end, (n,)."""
         x = X if isinstance(X, Sequences) and X.x.ndim == 2 else self.rows(X).x
-        log_b = self.family.log_density(params.components, x.x)
-        return best_paths(params.initial, params.transitions, log_b, x)
+        return best_paths(params.initial, params.transitions, self._log_density(params, x), x)
 
     def uncertainty(self, params: Any, x: Sequences, weights: Array) -> float:
         """-log of the posterior probability of each run's likeliest path."""
@@ -285,12 +300,10 @@ class HiddenMarkov(LatentModel):
         with np.errstate(divide="ignore"):
             terms = np.log(params.transitions)[np.append(0, z[:-1]), z]
             terms[x.firsts] = np.log(params.initial)[z[x.firsts]]
-        terms = terms + self.family.log_density(params.components, x.x)[np.arange(len(z)), z]
+        terms = terms + self._log_density(params, x)[np.arange(len(z)), z]
         return np.asarray(np.add.reduceat(terms, x.firsts))
 
-    def sample(
-        self, params: Any, n: int, rng: np.random.Generator
-    ) -> tuple[Array, NDArray[Any]]:
+    def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
         """One run of n rows, and the states behind them."""
         ladder = np.cumsum(np.vstack([params.initial, params.transitions]), axis=1).tolist()
         draws, path, state = rng.random(n).tolist(), [], -1
@@ -311,6 +324,11 @@ class HiddenMarkov(LatentModel):
             "initial": self.initial,
             **family["options"],
         }
+
+
+def _parts(x: Sequences) -> Iterator[slice]:
+    """Rows a cache-full at a time: what the family makes of them is soon used."""
+    return (slice(first, first + _ROWS) for first in range(0, len(x.x), _ROWS))
 
 
 # ---- paths that begin as they go on

@@ -21,16 +21,7 @@ from scipy.special import entr, xlogy
 
 from emframe.models.sequences import Sequences
 from emframe.spaces import Array
-from emframe_families.chains import (
-    Best,
-    Layout,
-    Logs,
-    Real,
-    backwards,
-    ends,
-    forwards,
-    layout,
-)
+from emframe_families.chains import Best, Logs, Real, backwards, ends, forwards, layout
 
 # Rescaled numbers below this may have lost a path that matters to underflow: those that do get
 # lost are smaller still by a factor of 1e200.
@@ -74,38 +65,49 @@ def _by_numbers(
     b = log_b.T - highest
     b = np.take(np.exp(b, out=b), space.order, axis=1)
     at = ends(Real, space, initial, matrix, b)
-    a, scales = forwards(Real, space, at.entry, matrix, b)
+    entry = at.entry / at.entry.sum(axis=0)  # p(z_t | all rows before)
+    a, scales = forwards(Real, space, entry, matrix, b)
     u = backwards(Real, space, at.exit, matrix, b)
     total = a.sum(axis=0)
     if not total.min() > _LOST:
         return None
     loglik = np.add.reduceat(highest, runs.firsts)
-    loglik[space.run] += (at.factor + scales + np.log(total[space.last])) * space.is_last
+    loglik += np.bincount(space.run, scales + np.log(total[space.last]))
     a /= total
-    a, after = np.take(a, space.place, axis=1, out=b), _next(u, space, runs, 0.0)
+    # Large arrays are used again, for a new one costs more than the arithmetic on it.
+    a, after = _in_order(a, space.place, b), _in_order(u, space.following, a)
+    after[:, runs.lasts] = 0.0
     v = matrix @ after  # p(all later rows | z_t), up to a factor
     v[:, runs.lasts] = 1.0
-    states = a * v
+    states = np.multiply(a, v, out=u)
     evidence = states.sum(axis=0)
     if not evidence.min() > _LOST:
         return None
     states /= evidence
     repeated = np.repeat(weights, runs.lengths)
     a *= repeated / evidence  # now xi_t(i, j), weighted, is a_t(i) A_ij u_{t+1}(j)
+    steps = matrix * (a @ after.T)
     # -sum xi log(xi / gamma), where xi / gamma = A_ij u_{t+1}(j) / v_t(i)
     entropy = entr(states[:, runs.firsts]).sum(axis=0) @ weights
     entropy += _times_log(states, v).sum(axis=0) @ repeated
-    entropy -= np.vdot(a, xlogy(matrix, matrix) @ after)
-    entropy -= np.vdot(matrix.T @ a, _times_log(after, after))
-    return PathPosterior(loglik, states.T, matrix * (a @ after.T), float(entropy))
+    entropy -= np.vdot(a, np.matmul(xlogy(matrix, matrix), after, out=v))
+    reached = np.matmul(matrix.T, a, out=v)
+    reached *= after
+    entropy -= _times_log(reached, after).sum()
+    return PathPosterior(loglik, states.T, steps, float(entropy))
+
+
+def _in_order(x: Array, places: NDArray[np.intp], out: Array) -> Array:
+    """The columns of x at the given places; clipping, which nothing needs, saves a copy."""
+    return np.take(x, places, axis=1, out=out, mode="clip")
 
 
 def _times_log(x: Array, y: Array) -> Array:
-    """x log y, where x is 0 wherever y is."""
-    logs = np.maximum(y, np.finfo(float).tiny)
-    np.log(logs, out=logs)
-    logs *= x
-    return logs
+    """x log y, where x is 0 wherever y is; y is overwritten."""
+    np.maximum(y, np.finfo(float).tiny, out=y)
+    np.log(y, out=y)
+    y *= x
+    return y
 
 
 def _by_logs(
@@ -117,12 +119,11 @@ def _by_logs(
     with np.errstate(divide="ignore"):
         initial, matrix = np.log(initial), np.log(transitions)
     at = ends(Logs, space, initial, matrix, b)
-    a, scales = forwards(Logs, space, at.entry, matrix, b)
+    a, scales = forwards(Logs, space, at.entry - Logs.total(at.entry, 0), matrix, b)
     u = backwards(Logs, space, at.exit, matrix, b)
-    loglik = np.zeros(len(runs))
-    final = at.factor + scales + Logs.total(a[:, space.last], 0)
-    loglik[space.run[space.is_last]] = final[space.is_last]
-    a, after = np.take(a, space.place, axis=1), _next(u, space, runs, -np.inf)
+    loglik = np.bincount(space.run, scales + Logs.total(a[:, space.last], 0))
+    a, after = np.take(a, space.place, axis=1), np.take(u, space.following, axis=1)
+    after[:, runs.lasts] = -np.inf
     v = Logs.through(matrix.T, after)
     v[:, runs.lasts] = 0.0
     evidence = Logs.total(a + v, 0)
@@ -140,14 +141,6 @@ def _by_logs(
             steps += xi @ repeated[part]
             entropy -= float(xlogy(xi, given).sum(axis=(0, 1)) @ repeated[part])
     return PathPosterior(loglik, states.T, steps, entropy)
-
-
-def _next(u: Array, space: Layout, runs: Sequences, end: float) -> Array:
-    """u_{t+1} for each row t, in the order of the rows; `end` where a run ends, (K, n)."""
-    following = np.append(space.place[1:], 0)
-    after = np.take(u, following, axis=1)
-    after[:, runs.lasts] = end
-    return after
 
 
 def best_paths(
