@@ -216,9 +216,9 @@ class LatentModel(Model, ABC):
     @property
     def options(self) -> dict[str, Any]:
         """The settings, from which ``emframe.model(name, **options)`` makes the model again."""
-        if not dataclasses.is_dataclass(self):
-            return {}
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        own: Any = self
+        fields = dataclasses.fields(own) if dataclasses.is_dataclass(own) else ()
+        return {field.name: getattr(own, field.name) for field in fields}
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.name, "options": self.options}

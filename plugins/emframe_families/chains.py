@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Real:
     """Sums and products of real numbers.  States lead and chunks or rows follow in memory."""
 
     unit = 1.0
-    times = staticmethod(np.multiply)
+    times: ClassVar[Any] = staticmethod(np.multiply)
 
     @staticmethod
     def lift(logs: Array) -> Array:
@@ -69,7 +70,7 @@ class Logs:
     """The same on logarithms: slower, and without underflow."""
 
     unit = 0.0
-    times = staticmethod(np.add)
+    times: ClassVar[Any] = staticmethod(np.add)
 
     @staticmethod
     def lift(logs: Array) -> Array:
@@ -133,8 +134,7 @@ class Layout:
 
     def steps(self) -> list[tuple[int, int]]:
         """Bounds of each step in packed order."""
-        bounds = self.offsets.tolist()
-        return list(zip(bounds[:-1], bounds[1:], strict=True))
+        return list(pairwise(self.offsets.tolist()))
 
 
 def layout(lengths: NDArray[np.intp], k: int) -> Layout:

@@ -28,7 +28,7 @@ from emframe.data import as_rows
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
-from emframe.models.sequences import SequenceRows, Sequences, as_sequences
+from emframe.models.sequences import Sequences, as_sequences
 from emframe.parameters import frozen, problem
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
 
@@ -134,7 +134,7 @@ class HiddenMarkov(LatentModel):
 
     # ---- data
 
-    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> SequenceRows:
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate runs; see `emframe.models.sequences.as_sequences`."""
         return as_sequences(
             X,
@@ -145,7 +145,7 @@ class HiddenMarkov(LatentModel):
             columns=columns,
         )
 
-    def require(self, rows: SequenceRows) -> None:
+    def require(self, rows: Any) -> None:
         """Refuse fewer rows than states."""
         if len(rows.x.x) < self.n_states:
             raise ValueError(
@@ -153,7 +153,7 @@ class HiddenMarkov(LatentModel):
                 f"most {len(rows.x.x)}."
             )
 
-    def work(self, rows: SequenceRows) -> int:
+    def work(self, rows: Any) -> int:
         """Numbers of work space for a run of average length."""
         per_row = self.n_states * (len(rows.columns) + 12)
         return per_row * -(-len(rows.x.x) // len(rows))
@@ -172,7 +172,7 @@ class HiddenMarkov(LatentModel):
             log_b[:, part] = self.family.log_density(params.components, x.x[part]).T
         return log_b.T
 
-    def e_step(self, params: Any, x: Sequences, weights: Array) -> Posterior:
+    def e_step(self, params: Any, x: Any, weights: Array) -> Posterior:
         found = self.paths(params, x, weights)
         if not np.isfinite(found.loglik).all():
             run = int((~np.isfinite(found.loglik)).argmax())
@@ -187,7 +187,7 @@ class HiddenMarkov(LatentModel):
         sums = PathSums(begins, found.steps, emissions)
         return Posterior(float(found.loglik @ weights), found.entropy, sums)
 
-    def posterior(self, params: Any, x: Sequences) -> tuple[Array, Array]:
+    def posterior(self, params: Any, x: Any) -> tuple[Array, Array]:
         """Log density of each run (S,), and p(z_t | x) of each row (n, K)."""
         found = self.paths(params, x, np.ones(len(x)))
         return found.loglik, found.states
@@ -229,7 +229,7 @@ class HiddenMarkov(LatentModel):
 
     # ---- starts
 
-    def starts(self, rows: SequenceRows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    def starts(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """Those of a mixture of the family on the rows, with transitions in three moods.
 
         The steps between the rows' likeliest components, states that stay, and no memory.
@@ -285,12 +285,12 @@ class HiddenMarkov(LatentModel):
         x = X if isinstance(X, Sequences) and X.x.ndim == 2 else self.rows(X).x
         return best_paths(params.initial, params.transitions, self._log_density(params, x), x)
 
-    def uncertainty(self, params: Any, x: Sequences, weights: Array) -> float:
+    def uncertainty(self, params: Any, x: Any, weights: Array) -> float:
         """-log of the posterior probability of each run's likeliest path."""
         best = self._log_joint(params, x, self.viterbi(params, x))
         return float((self.posterior(params, x)[0] - best) @ weights)
 
-    def complete_log_likelihood(self, params: Any, x: Sequences, z: NDArray[Any]) -> float:
+    def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
         """log p(x, z) summed over the runs, for states (n,) or one-hot rows (n, K)."""
         labels = z.argmax(axis=1) if z.ndim == 2 else z
         return float(self._log_joint(params, x, labels).sum())

@@ -121,7 +121,8 @@ def _by_logs(
     at = ends(Logs, space, initial, matrix, b)
     a, scales = forwards(Logs, space, at.entry - Logs.total(at.entry, 0), matrix, b)
     u = backwards(Logs, space, at.exit, matrix, b)
-    loglik = np.bincount(space.run, scales + Logs.total(a[:, space.last], 0))
+    loglik = np.zeros(len(runs))
+    np.add.at(loglik, space.run, scales + Logs.total(a[:, space.last], 0))
     a, after = np.take(a, space.place, axis=1), np.take(u, space.following, axis=1)
     after[:, runs.lasts] = -np.inf
     v = Logs.through(matrix.T, after)
