@@ -9,6 +9,7 @@ from emframe_families.bernoulli import Bernoulli
 from emframe_families.gaussian import Gaussian
 from emframe_families.gene_counting import GeneCounting
 from emframe_families.hidden_markov import HiddenMarkov
+from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
 
 
@@ -52,5 +53,11 @@ def emframe_models() -> list[ModelEntry]:
             HiddenMarkov,
             "A Markov chain of hidden states over any family",
             "Rabiner (1989), Proc. IEEE 77, 257",
+        ),
+        ModelEntry(
+            "incomplete-gaussian",
+            IncompleteGaussian,
+            "Normal rows with missing values, and mixtures of them",
+            "Little and Rubin (2002), Statistical Analysis with Missing Data, chapter 11",
         ),
     ]
