@@ -6,6 +6,7 @@ group ``emframe`` and hands over its entries through the hook.  emframe itself i
 
 from emframe.host import FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
+from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
 from emframe_families.gene_counting import GeneCounting
 from emframe_families.hidden_markov import HiddenMarkov
@@ -42,6 +43,12 @@ def emframe_families() -> list[FamilyEntry]:
 def emframe_models() -> list[ModelEntry]:
     """The built-in models that are not mixtures of a family."""
     return [
+        ModelEntry(
+            "factor-analysis",
+            FactorAnalysis,
+            "Factor analysis, and probabilistic PCA with noise='shared'",
+            "Rubin and Thayer (1982), Psychometrika 47, 69",
+        ),
         ModelEntry(
             "gene-counting",
             GeneCounting,
