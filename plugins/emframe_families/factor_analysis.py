@@ -204,10 +204,12 @@ class FactorAnalysis(LatentModel):
             noise, whole = noise.mean(keepdims=True), whole.mean(keepdims=True)
         flat = ~(noise > _HEYWOOD * whole)
         if flat.any():
-            which = f"column {int(flat.argmax())} has" if self.noise == "columns" else "columns have"
+            which = (
+                f"column {int(flat.argmax())} has" if self.noise == "columns" else "columns have"
+            )
             raise Degenerate(
-                f"{which} no variance of its own left (a Heywood case): use fewer factors, or leave "
-                "out columns that follow from others"
+                f"{which} no variance of its own left (a Heywood case): use fewer factors, or "
+                "leave out columns that follow from others"
             )
         return self.parameters(means, loadings, noise)
 
@@ -256,9 +258,7 @@ class FactorAnalysis(LatentModel):
             noise = noise.mean(keepdims=True)
         return frozen(self.parameters(means, loadings, noise))
 
-    def sample(
-        self, params: Any, n: int, rng: np.random.Generator
-    ) -> tuple[Array, NDArray[Any]]:
+    def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
         """n rows (n, d) and the factors behind them (n, q)."""
         z = rng.standard_normal((n, self.n_factors))
         e = rng.standard_normal((n, len(params.means))) * np.sqrt(params.noise)
@@ -288,7 +288,9 @@ class FactorAnalysis(LatentModel):
 
         Each factor is signed so that its loadings sum to 0 or above.
         """
-        scaled = params.loadings / np.sqrt(np.broadcast_to(params.noise, len(params.means)))[:, None]
+        scaled = (
+            params.loadings / np.sqrt(np.broadcast_to(params.noise, len(params.means)))[:, None]
+        )
         turn = np.linalg.svd(scaled, full_matrices=False)[2].T
         turned = params.loadings @ turn
         turned = turned * np.where(turned.sum(axis=0) < 0, -1.0, 1.0)

@@ -86,7 +86,7 @@ class IncompleteGaussian(LatentModel):
     covariance : "full", "diag", "spherical" or "tied", as for the Gaussian family.
     """
 
-    n_components: int = 1  # type: ignore[assignment]
+    n_components: int = 1
     covariance: str = "full"
 
     name = "incomplete-gaussian"
@@ -104,7 +104,7 @@ class IncompleteGaussian(LatentModel):
 
     # ---- data
 
-    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> IncompleteRows:
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data; nan, None, masked entries and a data frame's missing ones are gaps."""
         x, names = _with_gaps(X)
         gaps = np.isnan(x)
@@ -180,7 +180,7 @@ class IncompleteGaussian(LatentModel):
         left = _corner(correlation, hidden, hidden) - np.swapaxes(across, 1, 2) @ slope
         left = 0.5 * (left + np.swapaxes(left, 1, 2)) * sd[:, hidden, None] * sd[:, None, hidden]
         spread = np.zeros((k, d, d))
-        spread[np.ix_(range(k), hidden, hidden)] = left
+        spread[np.ix_(np.arange(k), hidden, hidden)] = left
         log_left = np.linalg.slogdet(left)[1] if len(hidden) else np.zeros(k)
         entropy = 0.5 * (len(hidden) * (1.0 + log(2 * pi)) + log_left)
         return Completion(log_density, filled, spread, entropy)
@@ -214,9 +214,7 @@ class IncompleteGaussian(LatentModel):
         for which, gaps in patterns(x):
             seen = self.complete(params, x[which], gaps)
             resp = _bayes(seen.log_density, params.weights)[1]
-            filled[which] = np.where(
-                gaps, np.einsum("kn,knd->nd", resp, seen.filled), x[which]
-            )
+            filled[which] = np.where(gaps, np.einsum("kn,knd->nd", resp, seen.filled), x[which])
         return filled
 
     # ---- M
