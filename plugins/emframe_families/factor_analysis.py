@@ -33,6 +33,7 @@ from emframe.spaces import Shape
 # A column's own variance below this share of its whole variance is a Heywood case: the likelihood
 # rises on, and the column becomes a factor itself.
 _HEYWOOD = 1e-8
+_RANDOM_STARTS = 7  # local maxima are rare
 
 
 class Rotatable(Real):
@@ -243,7 +244,7 @@ class FactorAnalysis(LatentModel):
         except np.linalg.LinAlgError:
             unique = np.full(d, 0.5)
         yield "principal", self._principal(means, correlation, sd, np.clip(unique, 0.05, 1.0))
-        while True:
+        for _ in range(_RANDOM_STARTS):
             yield "random", self._principal(means, correlation, sd, rng.uniform(0.1, 0.9, size=d))
 
     def _principal(self, means: Array, correlation: Array, sd: Array, unique: Array) -> Any:

@@ -24,6 +24,8 @@ from scipy.special import entr, xlogy
 from emframe import Array, LatentModel, NonNegativeInteger, Simplex, parameter
 from emframe.models import Posterior
 
+_RANDOM_STARTS = 7  # local maxima are rare
+
 
 class Cell(NamedTuple):
     """One complete-data cell: the class that shows, and its probability."""
@@ -148,7 +150,7 @@ class GeneCounting(LatentModel):
         """Equal frequencies, then random ones."""
         alleles = self.dims["alleles"]
         yield "equal", Frequencies(np.full(alleles, 1.0 / alleles))
-        while True:
+        for _ in range(_RANDOM_STARTS):
             yield "random", Frequencies(rng.dirichlet(np.ones(alleles)))
 
     def sample(
