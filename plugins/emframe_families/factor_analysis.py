@@ -16,7 +16,7 @@ One known case: without factors, L = 0, mu and Psi are the columns' means and va
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import log, pi
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from emframe import Array, Degenerate, LatentModel, Positive, Real, parameter
+from emframe import Array, Degenerate, Expectation, LatentModel, Positive, Real, parameter
 from emframe.models import Posterior
 from emframe.parameters import frozen, pullback
 from emframe.spaces import Shape
@@ -33,6 +33,7 @@ from emframe.spaces import Shape
 # A column's own variance below this share of its whole variance is a Heywood case: the likelihood
 # rises on, and the column becomes a factor itself.
 _HEYWOOD = 1e-8
+_SUSPECT = 1e-5  # where it is well on its way there
 _RANDOM_STARTS = 7  # local maxima are rare
 
 
@@ -221,6 +222,15 @@ class FactorAnalysis(LatentModel):
         if self.noise == "shared":
             spread = spread.sum(keepdims=True)
         return pullback(params, self.parameters(e / noise, across / noise[:, None], spread))
+
+    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
+        """Columns that are on their way to becoming a factor themselves: Heywood cases."""
+        noise = np.broadcast_to(q.at.noise, len(q.at.means))
+        whole = np.diagonal(self.covariance(q.at))
+        return {
+            int(j): f"column {j} has hardly a variance of its own, a Heywood case"
+            for j in np.flatnonzero(noise < _SUSPECT * whole)
+        }
 
     # ---- starts and draws
 
