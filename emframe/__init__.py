@@ -22,9 +22,10 @@ from emframe.host import (
     families,
     family,
     hookimpl,
+    model,
     plugins,
 )
-from emframe.models import Mixture
+from emframe.models import LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
 from emframe.parquet import read_parquet
@@ -60,6 +61,7 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Interrupted",
+    "LatentModel",
     "Mixture",
     "ModelEntry",
     "NonNegative",
@@ -69,6 +71,7 @@ __all__ = [
     "PositiveDefinite",
     "Real",
     "Selection",
+    "Sequences",
     "Simplex",
     "Space",
     "Start",
@@ -86,6 +89,7 @@ __all__ = [
     "hookimpl",
     "iterate",
     "load",
+    "model",
     "parameter",
     "plugins",
     "read_parquet",

@@ -30,6 +30,7 @@ from emframe.core import (
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.host import model as named_model
 from emframe.models import Model
 from emframe.parameters import from_vector, to_vector, valid
 from emframe.result import Fit
@@ -48,7 +49,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def fit(
-    model: Model,
+    model: Model | str,
     X: Any,
     *,
     weights: Any = None,
@@ -67,7 +68,8 @@ def fit(
 
     Parameters
     ----------
-    model : such as ``emframe.Mixture("gaussian", n_components=3)``.
+    model : such as ``emframe.Mixture("gaussian", n_components=3)``, or the name of an installed
+        model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
         data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
         memory map, `emframe.Blocks`, `emframe.read_parquet`.
@@ -101,6 +103,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
+    model = named_model(model) if isinstance(model, str) else model
     generator = np.random.default_rng(rng)
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter)]
@@ -166,10 +169,8 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    def uncertainty(block: tuple[Array, Array], _: Workspace) -> float:
-        x, weights = block
-        resp = model.posterior(params, x)[1]
-        return -float(np.log(resp.max(axis=1)) @ weights)
+    def uncertainty(block: tuple[Any, Array], _: Workspace) -> float:
+        return model.uncertainty(params, *block)
 
     return Fit(
         model=model,
