@@ -9,6 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,12 @@ def fit(
     with one_blas_thread():
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
+        unit = getattr(given, "unit", 1.0)
+        if prior is not None and unit != 1.0:
+            raise ValueError(
+                f"`weights` are near {unit:g}; beside a prior they count rows, so pass weights of "
+                "an ordinary size."
+            )
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
@@ -122,7 +129,7 @@ def fit(
         else:
             enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
             attempts, interrupted = search(model.starts(rows, generator), enough)
-        result = _assemble(model, rows, prior, attempts, runner)
+        result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
@@ -193,6 +200,30 @@ def _assemble(
         prior=prior,
         best=best.start.index,
         starts=tuple(one.start for one in attempts),
+    )
+
+
+def _weighed(fit: Fit, unit: float) -> Fit:
+    """The fit in the units of the user's weights; those of the rows were theirs over `unit`."""
+    if unit == 1.0:
+        return fit
+    return replace(
+        fit,
+        log_likelihood=unit * fit.log_likelihood,
+        objective=unit * fit.objective,
+        entropy=unit * fit.entropy,
+        classification_uncertainty=unit * fit.classification_uncertainty,
+        trace=unit * fit.trace,
+        gains=unit * fit.gains,
+        remaining=unit * fit.remaining,
+        starts=tuple(
+            replace(
+                start,
+                objective=unit * start.objective,
+                log_likelihood=unit * start.log_likelihood,
+            )
+            for start in fit.starts
+        ),
     )
 
 
