@@ -145,6 +145,11 @@ class LatentModel(Model, ABC):
         """Sizes of named axes of the parameters that the settings fix, such as ``{"q": 2}``."""
         return {}
 
+    @property
+    def takes_columns(self) -> bool:
+        """Whether the rows may have more than one column."""
+        return n_columns_free(self.parameters)
+
     def expect(self, params: Any, x: Any, weights: Array) -> LatentExpectation:
         """Q(. | params) of rows x (n, d) with frequency weights (n,)."""
         return LatentExpectation(self, params, *self.e_step(params, x, weights))
@@ -166,7 +171,7 @@ class LatentModel(Model, ABC):
             supports=(self.support,),
             owner=f"the model {self.name!r}",
             weights=weights,
-            takes_columns=n_columns_free(self.parameters),
+            takes_columns=self.takes_columns,
             n_columns=None if columns is None else len(columns),
             columns=columns,
         )
