@@ -10,6 +10,7 @@ print(fit)
 import importlib
 from typing import Any
 
+from emframe.blocks import Blocks
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -25,7 +26,9 @@ from emframe.host import (
     plugins,
 )
 from emframe.models import LatentModel, Mixture, Sequences
+from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.parquet import read_parquet
 from emframe.result import Fit, Start
 from emframe.saving import load
 from emframe.selection import Selection, select
@@ -47,6 +50,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Array",
     "Binary",
+    "Blocks",
     "ConjugatePrior",
     "Contract",
     "Degenerate",
@@ -73,6 +77,8 @@ __all__ = [
     "Start",
     "Status",
     "Step",
+    "Stepwise",
+    "Stream",
     "UnitInterval",
     "__version__",
     "dataset",
@@ -86,6 +92,7 @@ __all__ = [
     "model",
     "parameter",
     "plugins",
+    "read_parquet",
     "select",
 ]
 

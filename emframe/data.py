@@ -6,16 +6,19 @@ families see read-only rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.blocks import Blocks, real_array
 from emframe.spaces import Array, Space
 
 _LARGEST_WHOLE = 2**53  # beyond it float64 skips whole numbers
+MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many
+_SMALL = 1 << 20  # numbers of which a copy is no burden
 
 
 @dataclass(frozen=True)
@@ -32,29 +35,87 @@ class Table:
 
 @dataclass(frozen=True)
 class Rows:
-    """Validated data: rows, their frequency weights, and the names of the columns."""
+    """Validated data: rows, their frequency weights, and the names of the columns.
 
-    x: Array  # (n, d), read-only
+    The rows stay as they were given, in memory, in a file that is mapped to it, or in `Blocks`,
+    and are read as float64 block by block.
+    """
+
+    source: NDArray[Any] | Blocks  # (n, d) real numbers
     weights: Array  # (n,), read-only; ones where the user gave none
     columns: tuple[str, ...]  # (d,)
-    numbers: NDArray[np.intp]  # (n,) where each row stood in what the user gave
-    n_given: int  # rows that the user gave, those of weight 0 included
+    kept: NDArray[np.intp] | None = None  # (n,) where each row stood, if some were removed
+    n_removed: int = 0  # rows of weight 0
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.weights)
+
+    @property
+    def n_given(self) -> int:
+        """Rows that the user gave, those of weight 0 included."""
+        return len(self) + self.n_removed
+
+    @property
+    def numbers(self) -> NDArray[np.intp]:
+        """Where each row stood in what the user gave, (n,)."""
+        return np.arange(len(self)) if self.kept is None else self.kept
 
     @property
     def total(self) -> float:
         """Number of rows that the weights stand for."""
         return float(self.weights.sum())
 
+    @property
+    def x(self) -> Array:
+        """All rows at once, (n, d), read-only; a copy where they are not float64 in memory."""
+        if isinstance(self.source, Blocks):
+            return _read_only(np.concatenate([x for x, _ in self.blocks(len(self))]))
+        return _as_floats(self.source)
+
+    def blocks(self, size: int) -> Iterator[tuple[Array, Array]]:
+        """Rows (b, d) and weights (b,) of one block after another, b at most `size`."""
+        first = 0
+        for array in _cut(self.source, size):
+            part = slice(first, first + len(array))
+            yield _as_floats(array), self.weights[part]
+            first = part.stop
+
+    def sample(self, most: int, rng: np.random.Generator) -> Rows:
+        """These rows where they are no more than `most` in memory; else so many drawn from them.
+
+        Drawn as often as their weights say, they stand for one row each.
+        """
+        n = len(self)
+        if n <= most and not isinstance(self.source, Blocks):
+            return self
+        if n <= most:
+            return replace(self, source=self.x)
+        even = self.weights.strides == (0,)
+        chosen = np.sort(rng.choice(n, size=most, p=None if even else self.weights / self.total))
+        drawn, first = [], 0
+        for array in _cut(self.source, MOST_AT_ONCE):
+            last = first + len(array)
+            mine = chosen[slice(*np.searchsorted(chosen, [first, last]))]
+            drawn.append(_as_floats(array[mine - first]))
+            first = last
+        return Rows(_read_only(np.concatenate(drawn)), _ones(most), self.columns)
+
+    def distinct(self) -> Rows:
+        """Distinct rows with their weights added up, where that halves the rows or better.
+
+        For rows of whole numbers; a first sample decides whether it is worth the sorting.
+        """
+        return _distinct(self)
+
     def n_distinct(self, at_most: int) -> int:
         """Number of distinct rows, counted no further than `at_most`."""
-        for size in (4 * at_most, len(self.x)):
-            distinct = len(np.unique(self.x[:size], axis=0))
-            if distinct >= at_most:
+        seen: Array | None = None
+        for x, _ in self.blocks(max(4 * at_most, 1024)):
+            both = x if seen is None else np.concatenate([seen, x])
+            seen = np.unique(both, axis=0)
+            if len(seen) >= at_most:
                 return at_most
-        return distinct
+        return 0 if seen is None else len(seen)
 
 
 def as_rows(
@@ -84,15 +145,11 @@ def as_rows(
     TypeError, ValueError : naming the argument, the first offending row and column, and the
         remedy.
     """
-    x, names = _numbers(X)
-    row_weights = as_weights(weights, len(x))
-    kept = row_weights > 0
-    numbers = np.arange(len(x))
-    if not kept.all():
-        x, row_weights, numbers = x[kept], row_weights[kept], numbers[kept]
-    if not len(x):
+    source, names = _given(X)
+    n, d = (source.n_rows, source.n_columns) if isinstance(source, Blocks) else source.shape
+    row_weights = as_weights(weights, n)
+    if n == 0:
         raise ValueError("`X` has no rows; pass at least one.")
-    d = x.shape[1]
     if d == 0:
         raise ValueError("`X` has no columns; pass at least one.")
     if not takes_columns and d != 1:
@@ -106,22 +163,11 @@ def as_rows(
             f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
         )
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
-    _refuse(
-        ~np.isfinite(x), x, numbers, labels, "missing or infinite", "remove or impute such rows"
-    )
-    for space in supports:
-        outside = ~space.contains(x)
-        if outside.ndim == 1:  # the whole row is one value
-            outside = np.broadcast_to(outside[:, None], x.shape)
-        _refuse(
-            outside,
-            x,
-            numbers,
-            labels,
-            f"outside the support of {owner}",
-            f"it takes {space.words}; check the data or choose another family",
-        )
-    return Rows(_read_only(x), _read_only(row_weights), labels, numbers, len(kept))
+    rows = _without_zeros(Rows(source, _read_only(row_weights), labels))
+    _require(rows, supports, owner)
+    if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
+        rows = replace(rows, source=_read_only(np.array(rows.x, order="C")))
+    return rows
 
 
 def frequencies(X: Any, weights: Any) -> Any:
@@ -132,8 +178,8 @@ def frequencies(X: Any, weights: Any) -> Any:
 def as_weights(weights: Any, n: int) -> Array:
     """Validate frequency weights for n rows; ones where they are None."""
     if weights is None:
-        return np.ones(n)
-    values, _ = _numbers(weights, "weights")
+        return _ones(n)
+    values = _as_floats(real_array(weights, "weights"))
     if values.shape != (n, 1):
         shape = np.shape(weights)
         raise ValueError(
@@ -152,49 +198,150 @@ def as_weights(weights: Any, n: int) -> Array:
     return flat
 
 
-def _numbers(X: Any, name: str = "X") -> tuple[Array, tuple[str, ...] | None]:
-    """Values as float64 (n, d), and column names where X has them."""
-    if hasattr(X, "toarray"):
-        raise TypeError(f"`{name}` is sparse; pass a dense array (`{name}.toarray()`).")
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        raise TypeError(f"`{name}` has masked entries; remove the rows that hold them.")
+def _given(X: Any) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
+    """Real numbers (n, d) as they were given, and column names where X has them."""
+    if isinstance(X, Blocks):
+        return X, X.columns
     names = _column_names(X)
     if names is not None:
         _refuse_columns(X, names)
-    try:
-        values = np.asarray(X.X if isinstance(X, Table) else X)
-    except ValueError as error:
-        raise ValueError(f"`{name}` is ragged; pass rows of equal length.") from error
-    if values.dtype.kind == "O":  # a frame with columns of different number types
-        values = _from_objects(values, name)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"`{name}` has dtype {values.dtype}; pass real numbers.")
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2:
-        raise ValueError(
-            f"`{name}` has {values.ndim} axes, shape {values.shape}; pass rows by columns (n, d)."
-        )
+    values = real_array(X.X if isinstance(X, Table) else X, "X")
     if names is not None and len(names) != values.shape[1]:
-        raise ValueError(f"`{name}` has {values.shape[1]} columns and {len(names)} names for them.")
-    with np.errstate(over="ignore"):
-        floats = np.array(values, dtype=np.float64, order="C")
-    if values.dtype.kind in "iu" and values.size and np.abs(floats).max() > _LARGEST_WHOLE:
-        raise ValueError(
-            f"`{name}` holds whole numbers above 2**53, which float64 cannot tell apart; "
-            "subtract an offset or rescale."
-        )
-    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
-        lost = np.isinf(floats) & np.isfinite(values)
-        _refuse(
-            lost,
-            floats,
-            np.arange(len(floats)),
-            names or tuple(map(str, range(values.shape[1]))),
+        raise ValueError(f"`X` has {values.shape[1]} columns and {len(names)} names for them.")
+    return values, names
+
+
+def _as_floats(array: NDArray[Any]) -> Array:
+    """As read-only float64, (n, d); a view where it is float64 already."""
+    if array.dtype == np.float64:
+        return _read_only(array.view(np.ndarray))
+    with np.errstate(over="ignore"):  # what does not fit is told by the gate
+        return _read_only(np.asarray(array, dtype=np.float64))
+
+
+def _cut(source: NDArray[Any] | Blocks, size: int) -> Iterator[NDArray[Any]]:
+    """The rows of a source in arrays of at most `size`, as they were given."""
+    for block in source if isinstance(source, Blocks) else (source,):
+        for first in range(0, len(block), size):
+            yield block[first : first + size]
+
+
+def _without_zeros(rows: Rows) -> Rows:
+    """The rows of positive weight."""
+    mask = rows.weights > 0
+    if mask.all():
+        return rows
+    (kept,) = mask.nonzero()
+    source = rows.source
+    if isinstance(source, Blocks):
+        given = source
+
+        def read() -> Iterator[NDArray[Any]]:
+            first = 0
+            for block in given:
+                yield block[mask[first : first + len(block)]]
+                first += len(block)
+
+        source = replace(given, read=read, n_rows=len(kept))
+    else:
+        source = source[kept]
+    return replace(
+        rows,
+        source=source,
+        weights=_read_only(rows.weights[kept]),
+        kept=kept,
+        n_removed=len(mask) - len(kept),
+    )
+
+
+def _distinct(rows: Rows) -> Rows:
+    """See `Rows.distinct`.  Each block is condensed together with what the ones before it left."""
+    x, weights = np.zeros((0, len(rows.columns))), np.zeros(0)
+    for block, block_weights in rows.blocks(MOST_AT_ONCE):
+        both = np.concatenate([x, block])
+        _, first, inverse = np.unique(_keys(both), return_index=True, return_inverse=True)
+        if 2 * len(first) > len(both):
+            return rows
+        x = both[first]
+        each = np.concatenate([weights, block_weights])
+        weights = np.bincount(inverse.ravel(), each).astype(float)
+    return (
+        rows if 2 * len(x) > len(rows) else Rows(_read_only(x), _read_only(weights), rows.columns)
+    )
+
+
+def _keys(x: Array) -> NDArray[Any]:
+    """One number for each row of whole numbers, equal where the rows are; (n,).
+
+    Each column is a digit; where that makes too large a number, the row's bytes are the key.
+    """
+    low, high = x.min(axis=0), x.max(axis=0)
+    places = np.cumprod(np.append(1.0, high - low + 1.0))
+    if places[-1] < _LARGEST_WHOLE:
+        return np.asarray((x - low) @ places[:-1])
+    whole = np.ascontiguousarray(x + 0.0)  # -0.0 and 0.0 are one number
+    return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """Something that every value has to be."""
+
+    met: Callable[[NDArray[Any], Array], NDArray[np.bool_]]  # (as given, as float64) -> per value
+    what: str
+    remedy: str
+
+
+def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
+    """Refuse data outside the supports, in one pass where there is nothing to refuse."""
+    demands = [
+        _Demand(
+            lambda given, x: ~np.isinf(x) | np.isinf(given),
             "too large for float64",
             "rescale the column",
+        ),
+        _Demand(lambda _, x: np.isfinite(x), "missing or infinite", "remove or impute such rows"),
+        _Demand(
+            lambda given, x: (given.dtype.kind not in "iu") | (np.abs(x) <= _LARGEST_WHOLE),
+            "a whole number above 2**53, which float64 cannot tell from its neighbours",
+            "subtract an offset or rescale",
+        ),
+    ]
+    demands += [
+        _Demand(
+            lambda _, x, space=space: _per_value(space.contains(x), x),  # type: ignore[misc]
+            f"outside the support of {owner}",
+            f"it takes {space.words}; check the data or choose another family",
         )
-    return floats, names
+        for space in supports
+    ]
+    for given in _cut(rows.source, MOST_AT_ONCE):
+        x = _as_floats(given)
+        for demand in demands:
+            if not demand.met(given, x).all():
+                raise ValueError(_refusal(rows, demand))
+
+
+def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
+    """Where a whole row is one value, each of its entries shares its fate."""
+    return inside if inside.ndim == x.ndim else np.broadcast_to(inside[:, None], x.shape)
+
+
+def _refusal(rows: Rows, demand: _Demand) -> str:
+    """Where the first value that misses the demand stands, and how many there are."""
+    count, first, where = 0, 0, ""
+    for given in _cut(rows.source, MOST_AT_ONCE):
+        x = _as_floats(given)
+        bad = ~np.broadcast_to(demand.met(given, x), x.shape)
+        if bad.any() and not where:
+            row, column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
+            number = first + row if rows.kept is None else int(rows.kept[first + row])
+            value = given[row, column]
+            where = f"`X` row {number}, column {column} ({rows.columns[column]!r}) is {value:g}"
+        count += int(bad.sum())
+        first += len(x)
+    plural = "s" if count > 1 else ""
+    return f"{where}: {demand.what} ({count} such value{plural}); {demand.remedy}."
 
 
 def _column_names(X: Any) -> tuple[str, ...] | None:
@@ -219,31 +366,9 @@ def _refuse_columns(X: Any, names: tuple[str, ...]) -> None:
             raise TypeError(f"`X` has column {name!r} of dtype {dtype}; pass columns of numbers.")
 
 
-def _from_objects(values: NDArray[Any], name: str) -> Array:
-    for index, value in np.ndenumerate(values):
-        if isinstance(value, (str, bytes, complex)) or not np.isscalar(value):
-            raise TypeError(
-                f"`{name}{list(map(int, index))}` is {value!r}; pass real numbers only."
-            )
-    return values.astype(np.float64)
-
-
-def _refuse(
-    bad: NDArray[np.bool_],
-    x: Array,
-    numbers: NDArray[np.intp],
-    labels: Sequence[str],
-    what: str,
-    remedy: str,
-) -> None:
-    if not bad.any():
-        return
-    row, column = (int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape))
-    count = int(bad.sum())
-    raise ValueError(
-        f"`X` row {int(numbers[row])}, column {column} ({labels[column]!r}) is "
-        f"{x[row, column]:g}: {what} ({count} such value{'s' if count > 1 else ''}); {remedy}."
-    )
+def _ones(n: int) -> Array:
+    """Weight 1 for n rows, in the memory of one number."""
+    return np.broadcast_to(1.0, n)
 
 
 def _read_only(array: Array) -> Array:

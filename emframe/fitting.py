@@ -9,7 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from emframe.core import (
     Step,
 )
 from emframe.data import Rows, frequencies
-from emframe.engines import Serial, block_rows
+from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
 from emframe.host import model as named_model
 from emframe.models import Model
 from emframe.parameters import from_vector, to_vector, valid
@@ -38,9 +38,6 @@ from emframe.search import Attempt, Exactly, Search, budget
 from emframe.spaces import Array, slopes
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
-
-
-T = TypeVar("T")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -64,6 +61,7 @@ def fit(
     max_seconds: float | None = None,
     accelerate: bool = True,
     prior: Any = None,
+    engine: Any = None,
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
@@ -73,7 +71,8 @@ def fit(
     model : such as ``emframe.Mixture("gaussian", n_components=3)``, or the name of an installed
         model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
-        data sets (`emframe.dataset`) are welcome.
+        data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
+        memory map, `emframe.Blocks`, `emframe.read_parquet`.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
@@ -89,6 +88,8 @@ def fit(
     accelerate : True for accelerated EM, False for plain EM.
     prior : None for maximum likelihood; ``"weak"`` for the family's data-scaled conjugate prior,
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
+    engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
+        number of threads, or an object as `emframe.engines` describes.  The result is the same.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
     Returns
@@ -103,45 +104,55 @@ def fit(
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
     model = named_model(model) if isinstance(model, str) else model
-    rows = model.rows(X, frequencies(X, weights))
-    model.require(rows)
     generator = np.random.default_rng(rng)
-    expect = expectation(model, rows, model.prior(prior, rows))
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter)]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
-    search = Search(model, expect, rules, _method(accelerate, model.contract))
-    if start is not None:
-        given = model.start(start, rows, generator)
-        attempts, interrupted = search([("given", given)], Exactly(1))
-    else:
-        enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
-        attempts, interrupted = search(model.starts(rows, generator), enough)
-    result = _assemble(model, rows, prior, attempts)
+    with one_blas_thread():
+        given = model.rows(X, frequencies(X, weights))
+        model.require(given)
+        rows = model.condense(given)
+        survey = model.survey(rows)
+        runner = engine_for(engine, len(rows) * model.work(rows))
+        expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
+        search = Search(model, expect, rules, _method(accelerate, model.contract))
+        if start is not None:
+            params = model.start(start, given, generator)
+            attempts, interrupted = search([("given", params)], Exactly(1))
+        else:
+            enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
+            attempts, interrupted = search(model.starts(rows, generator), enough)
+        result = _assemble(model, rows, prior, attempts, runner)
     if interrupted:
         raise Interrupted(result)
     return result
 
 
-def expectation(model: Model, rows: Rows, prior: Any = None) -> Callable[[Any], Expectation[Any]]:
+def expectation(
+    model: Model,
+    rows: Rows,
+    prior: Any = None,
+    survey: Any = None,
+    engine: Engine | None = None,
+) -> Callable[[Any], Expectation[Any]]:
     """The E-step over all rows: a sum over blocks, and the prior once at the end."""
+    engine = Serial() if engine is None else engine
+    survey = model.survey(rows) if survey is None else survey
+    d = len(rows.columns)
 
     def expect(params: Any) -> Expectation[Any]:
-        def block(part: slice) -> Expectation[Any]:
-            return model.expect(params, rows.x[part], rows.weights[part])
-
-        q = _over_blocks(model, rows, block)
-        return q if prior is None else q + prior
+        for one in model.passes(params, survey):
+            q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))
+            if q is not None:
+                return q if prior is None else q + prior
+        raise AssertionError("the last of a model's passes loses no digits")
 
     return expect
 
 
-def _over_blocks(model: Model, rows: Rows, of_block: Callable[[slice], T]) -> T:
-    """The sum of ``of_block(part)`` over blocks of rows."""
-    return Serial().sum(of_block, len(rows), block_rows(model.work(rows)))
-
-
-def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt]) -> Fit:
+def _assemble(
+    model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt], engine: Engine
+) -> Fit:
     """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
@@ -158,8 +169,8 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
     assert done is not None
     params = done.step.params
 
-    def uncertainty(part: slice) -> float:
-        return model.uncertainty(params, rows.x[part], rows.weights[part])
+    def uncertainty(block: tuple[Array, Array], _: Workspace) -> float:
+        return model.uncertainty(params, *block)
 
     return Fit(
         model=model,
@@ -169,7 +180,10 @@ def _assemble(model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt])
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,
-        classification_uncertainty=_over_blocks(model, rows, uncertainty),
+        classification_uncertainty=engine.sum(
+            uncertainty, rows.blocks(block_rows(model.work(rows)))
+        ),
+        form=getattr(done.step.expectation, "form", ""),
         trace=np.array(done.trace),
         gains=np.array(done.gains),
         remaining=done.step.remaining,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
+from emframe.engines import block_rows
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
@@ -61,6 +62,7 @@ class Fit:
     prior: Any
     best: int  # index of the start that won
     starts: tuple[Start, ...]
+    form: str = ""  # how the E-steps were computed, such as "quadratic" or "direct"
 
     @property
     def converged(self) -> bool:
@@ -109,7 +111,7 @@ class Fit:
         Raises ValueError for a row that has density zero under every component, and TypeError
         where z is no choice among components.
         """
-        if self.model.n_components is None:
+        if self.model.choices() is None:
             raise TypeError(
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
@@ -153,7 +155,7 @@ class Fit:
         if n < 0:
             raise ValueError(f"`n` is {n}; pass 0 or above.")
         rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
-        k = self.model.n_components
+        k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 
     def posterior(self, X: Any) -> tuple[Array, Array]:
@@ -162,7 +164,10 @@ class Fit:
         A row that is impossible under every component has -inf and a row of nan.
         """
         rows = self.model.rows(X, columns=self.columns)
-        return self.model.posterior(self.params, rows.x)
+        blocks = rows.blocks(block_rows(self.model.work(rows)))
+        parts = [self.model.posterior(self.params, x) for x, _ in blocks]
+        density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return density, resp
 
     # ---- keeping
 

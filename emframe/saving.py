@@ -55,6 +55,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "columns": list(fit.columns),
         "prior": fit.prior,
         "best": fit.best,
+        "form": fit.form,
         "starts": [
             {
                 **dataclasses.asdict(start),
@@ -157,6 +158,7 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
         prior=document["prior"],
         best=int(document["best"]),
         starts=starts,
+        form=str(document.get("form", "")),
         **{name: _in(document["numbers"][name]) for name in _NUMBERS},
     )
 

@@ -284,11 +284,13 @@ class PositiveDefinite(Space):
         # Scaling to correlation matrices makes the test independent of the columns' units.
         scale = np.sqrt(variances)
         correlation = values / scale[..., :, None] / scale[..., None, :]
-        definite = np.linalg.eigvalsh(correlation)[..., 0] > 0
-        gap = correlation - np.swapaxes(correlation, -1, -2)
-        if gap.any():
-            definite &= np.abs(gap).max(axis=(-2, -1)) <= 8 * EPS * values.shape[-1]
-        return np.asarray(definite)
+        gap = np.abs(correlation - np.swapaxes(correlation, -1, -2)).max(axis=(-2, -1))
+        symmetric = gap <= 8 * EPS * values.shape[-1]
+        try:
+            np.linalg.cholesky(correlation)
+        except np.linalg.LinAlgError:  # some are not, and it does not say which
+            return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
+        return np.asarray(symmetric)
 
     def coordinates(self, values: Array) -> Array:
         if self.structure == "full":

@@ -304,7 +304,7 @@ def test_a_sum_of_qs_is_the_q_of_all_rows_and_other_parameters_are_refused():
     assert parts.value(other) == pytest.approx(whole.value(other), rel=1e-12)
     with pytest.raises(ValueError, match="same parameters"):
         whole + model.expect(other, rows.x, rows.weights)
-    prior = model.prior("weak", rows)
+    prior = model.prior("weak", model.survey(rows))
     with pytest.raises(ValueError, match="already has a prior"):
         replace(whole, prior=prior) + prior
 
@@ -342,10 +342,10 @@ def test_any_size_of_block_gives_the_same_q(family, per_block):
     params = next(p for _, p in model.starts(rows, np.random.default_rng(1)))
     whole = model.expect(params, rows.x, rows.weights)
 
-    def block(part):
-        return model.expect(params, rows.x[part], rows.weights[part])
+    def of_block(block, _):
+        return model.expect(params, *block)
 
-    q = Serial().sum(block, len(rows), per_block)
+    q = Serial().sum(of_block, rows.blocks(per_block))
     assert q.loglik == pytest.approx(whole.loglik, rel=1e-12)
     assert q.entropy == pytest.approx(whole.entropy, rel=1e-10)
     assert q.value(params) == pytest.approx(whole.value(params), rel=1e-10)

@@ -20,17 +20,18 @@ ARROWS = {
     "spaces": set[str](),
     "optima": set[str](),
     "parameters": {"spaces"},
-    "data": {"spaces"},
+    "blocks": {"spaces"},
+    "data": {"blocks", "spaces"},
     "datasets": {"data", "spaces"},
-    "families": {"core", "parameters", "spaces"},
+    "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
     "host": {"families"},
-    "models": {"core", "data", "families", "host", "parameters", "spaces"},
+    "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
     "testing": {"core", "data", "families", "host", "models", "parameters", "spaces"},
 }
 # Above the models come the surfaces: they may import any layer, and none of the layers them.
 LAYERS = set(ARROWS)
-EXTRAS = {"matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "sklearn"}
+EXTRAS = {"pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "sklearn"}
 
 TOP_LEVEL = {
     "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "emframe", "plugins", "tests", "docs",

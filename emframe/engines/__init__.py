@@ -1,5 +1,80 @@
-"""Where blocks of rows run.  An engine maps block -> Q and reduces with +, in a fixed order."""
+"""Where blocks of rows run.  An engine maps block -> Q and reduces with +, in a fixed order.
 
-from emframe.engines.serial import Serial, block_rows
+Any object with ``sum(of_block, blocks)`` is one: it has to return what adding
+``of_block(block, workspace)`` from the first block to the last would, and may work anywhere.
+"""
 
-__all__ = ["Serial", "block_rows"]
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from emframe.engines.blas import one_blas_thread
+from emframe.engines.serial import Serial
+from emframe.engines.threads import Threads
+from emframe.engines.workspace import Workspace, Workspaces
+
+__all__ = [
+    "MOST_ROWS",
+    "Engine",
+    "Serial",
+    "Threads",
+    "Workspace",
+    "Workspaces",
+    "block_rows",
+    "cores",
+    "engine_for",
+    "one_blas_thread",
+]
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+# Numbers in the working set of a block, 4 MB of float64: small enough for the caches, and large
+# enough that threads seldom meet at the interpreter's lock.
+WORKING_SET = 1 << 19
+# A block has at least this many rows, or the products of matrices lose their speed, and at most
+# this many, or there are too few blocks to share.
+FEWEST_ROWS, MOST_ROWS = 256, 1 << 15
+# Numbers passed through the working set in one pass that are worth the start of a thread.
+WORTH_A_THREAD = 1 << 20
+
+
+class Engine(Protocol):
+    """Where the blocks of a pass run."""
+
+    def sum(self, of_block: Callable[[B, Workspace], Q], blocks: Iterable[B]) -> Q:
+        """``of_block(block, workspace)`` for each block, added up from first to last."""
+
+
+def block_rows(numbers_per_row: int) -> int:
+    """Rows per block when each needs so many numbers of work space."""
+    return min(max(FEWEST_ROWS, WORKING_SET // max(1, numbers_per_row)), MOST_ROWS)
+
+
+def engine_for(engine: Any, numbers: int) -> Engine:
+    """The engine that ``engine=`` names, for passes that move so many numbers.
+
+    None chooses threads where the work is worth them; "serial" or a number of threads decide.
+    """
+    if engine is None:
+        n = min(cores(), numbers // WORTH_A_THREAD)
+        return Threads(n) if n > 1 else Serial()
+    if engine == "serial":
+        return Serial()
+    if isinstance(engine, int) and not isinstance(engine, bool):
+        return Threads(engine)
+    if not hasattr(engine, "sum"):
+        raise TypeError(
+            f"`engine` is {engine!r}; pass None, 'serial', a number of threads, or an object with "
+            "a method `sum(of_block, blocks)`."
+        )
+    chosen: Engine = engine
+    return chosen
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

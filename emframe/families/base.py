@@ -14,21 +14,18 @@ A family holds settings, never a fit.  Parameters go in and come out.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
 from emframe.core import Contract
+from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.parameters import build, from_vector, n_columns_free, problem, to_vector
 from emframe.spaces import Array, Real, Space, slopes
 
 S = TypeVar("S")
-
-
-class FamilyError(RuntimeError):
-    """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +88,29 @@ class Family(ABC):
             to_vector(params),
         )
 
-    def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Any]:
+    def whole(self, x: Array, weights: Array) -> Any:
+        """Statistics of rows x (n, d) with frequency weights (n,) as one component."""
+        return self.accumulate(x, weights[:, None])
+
+    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+        """Ways to take the components at `params` past all rows, the fastest first.
+
+        Parameters
+        ----------
+        log_weights : (K,) log prior probabilities of the components; -inf for 0.
+        survey : what is known of all rows.
+
+        One that loses too many digits says so when it is done, and the next is asked; the last
+        never does.  A family that knows no faster way than its own functions needs nothing here.
+        """
+        yield Densities(self, params, log_weights)
+
+    def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.
+
+        Parameters
+        ----------
+        whole : `whole` of all rows.
 
         Raises ValueError where the family has no such prior.
         """

@@ -15,12 +15,14 @@ A natural parameter may be -inf where theta is on the boundary (the log of a pro
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from emframe.families.base import Family, FamilyError
+from emframe.families.base import Family
+from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
 from emframe.parameters import Leaf, keep, rebuild
 from emframe.spaces import EPS, Array
 
@@ -37,6 +39,9 @@ class Moments:
         return Moments(
             self.totals + other.totals, self.counts + other.counts, self.base + other.base
         )
+
+    def __mul__(self, factor: float) -> Moments:
+        return Moments(self.totals * factor, self.counts * factor, self.base * factor)
 
 
 class ExponentialFamily(Family):
@@ -71,6 +76,21 @@ class ExponentialFamily(Family):
         return Moments(
             resp.T @ self._statistics(x), resp.sum(axis=0), float(per_row @ self._log_base(x))
         )
+
+    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+        """E and M as matrix products; the base measure, a row's own, is in the survey."""
+        kind = type(self)
+        own = (kind.log_density, kind.accumulate)
+        if own != (ExponentialFamily.log_density, ExponentialFamily.accumulate):
+            yield from super().kernels(params, log_weights, survey)  # it has ways of its own
+            return
+        base: float = survey.statistics.base
+
+        def conclude(totals: Array, counts: Array) -> Concluded:
+            return Concluded(Moments(totals, counts, base), counts, base)
+
+        constant = log_weights - self._log_partition(params)
+        yield RowProducts(self._natural(params), constant, self._statistics, conclude)
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

@@ -28,6 +28,9 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
 
+    def __mul__(self, factor: float) -> Sums:
+        return Sums(tuple(part * factor for part in self.parts))
+
 
 @dataclass(frozen=True)
 class Stack(Family):
@@ -70,6 +73,9 @@ class Stack(Family):
     def accumulate(self, x: Array, resp: Array) -> Sums:
         return Sums(tuple(f.accumulate(x, resp[:, own]) for f, own in self._slices()))
 
+    def whole(self, x: Array, weights: Array) -> Sums:
+        return Sums(tuple(family.whole(x, weights) for family in self.families))
+
     def expected(self, statistics: Sums, params: Any) -> float:
         parts = zip(self.families, statistics.parts, params, strict=True)
         return sum(family.expected(part, own) for family, part, own in parts)
@@ -94,10 +100,10 @@ class Stack(Family):
         parts = zip(self.families, statistics.parts, params, strict=True)
         return np.concatenate([family.gradient(part, own) for family, part, own in parts])
 
-    def conjugate_prior(self, prior: Any, x: Array, weights: Array, k: int) -> ConjugatePrior[Sums]:
+    def conjugate_prior(self, prior: Any, whole: Sums, k: int) -> ConjugatePrior[Sums]:
         parts = [
-            family.conjugate_prior(prior, x, weights, size)
-            for family, size in zip(self.families, self.sizes, strict=True)
+            family.conjugate_prior(prior, part, size)
+            for family, part, size in zip(self.families, whole.parts, self.sizes, strict=True)
         ]
         return ConjugatePrior(
             Sums(tuple(part.statistics for part in parts)), sum(part.log_constant for part in parts)

@@ -1,19 +1,37 @@
 """What `emframe.fit` asks of a model: a way in for data, a Q for a block of rows, starts.
 
 A mixture answers these; so can any other latent structure, and nothing downstream of here knows
-which it has.
+which it has.  A model that inherits from `Model` gets what it does not say itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from emframe.core import Contract, Expectation
 from emframe.data import Rows
+from emframe.engines import Workspace, block_rows
 from emframe.spaces import Array
+
+Block = tuple[Array, Array]
+"""Rows x (b, d) and their frequency weights (b,)."""
+
+
+class Pass(Protocol):
+    """One E-step over the data: something that adds is made of each block, and of the sum a Q."""
+
+    def rows(self, d: int) -> int:
+        """Rows of d columns that a block should have."""
+
+    def block(self, rows: Block, work: Workspace) -> Any:
+        """What a block of rows leaves behind; it adds."""
+
+    def finish(self, total: Any) -> Expectation[Any] | None:
+        """Q, from the sum over all blocks; None where too many digits were lost."""
 
 
 class Model(Protocol):
@@ -29,13 +47,25 @@ class Model(Protocol):
     def require(self, rows: Rows) -> None:
         """Refuse data that are too few to fit the model to."""
 
+    def condense(self, rows: Rows) -> Rows:
+        """The same data in fewer rows of more weight, where the model can."""
+        return rows
+
+    def survey(self, rows: Rows) -> Any:
+        """What every E-step needs to know of all rows, found once."""
+        return None
+
+    def passes(self, params: Any, survey: Any) -> Iterator[Pass]:
+        """Ways to the Q at `params` of all rows, the fastest first; the last loses no digits."""
+        yield Plain(self, params)
+
     def expect(self, params: Any, x: Array, weights: Array) -> Expectation[Any]:
         """Q(. | params) of one block of rows."""
 
     def work(self, rows: Rows) -> int:
         """Numbers of work space that `expect` needs for a row."""
 
-    def prior(self, prior: Any, rows: Rows) -> Any:
+    def prior(self, prior: Any, survey: Any) -> Any:
         """The term that `prior` adds to Q for these data."""
 
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
@@ -54,9 +84,9 @@ class Model(Protocol):
     def uncertainty(self, params: Any, x: Array, weights: Array) -> float:
         """-log of the posterior probability of the likeliest z; nan where z is continuous."""
 
-    @property
-    def n_components(self) -> int | None:
+    def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
+        return None
 
     def complete_log_likelihood(self, params: Any, x: Array, z: np.ndarray[Any, Any]) -> float:
         """log p(x, z | params) summed over the rows, for known z."""
@@ -77,3 +107,20 @@ class Model(Protocol):
 
     def title(self) -> str:
         """The model in a few words."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The pass of any model: Q of each block, added up."""
+
+    model: Model
+    params: Any
+
+    def rows(self, d: int) -> int:
+        return block_rows(64 * d)
+
+    def block(self, rows: Block, work: Workspace) -> Expectation[Any]:
+        return self.model.expect(self.params, *rows)
+
+    def finish(self, total: Expectation[Any]) -> Expectation[Any]:
+        return total

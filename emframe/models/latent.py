@@ -136,11 +136,6 @@ class LatentModel(Model, ABC):
         return Contract.EXACT
 
     @property
-    def n_components(self) -> int | None:
-        """How many values z chooses from; None where it is continuous."""
-        return None
-
-    @property
     def dims(self) -> Mapping[str, int]:
         """Sizes of named axes of the parameters that the settings fix, such as ``{"q": 2}``."""
         return {}
@@ -182,7 +177,7 @@ class LatentModel(Model, ABC):
     def work(self, rows: Any) -> int:
         return 8 * (len(rows.columns) + 8)
 
-    def prior(self, prior: Any, rows: Any) -> None:
+    def prior(self, prior: Any, survey: Any) -> None:
         """No term: a model of this kind knows no priors.  Raises ValueError where one is asked."""
         if prior is not None:
             raise ValueError(f"`prior` is {prior!r}; the model {self.name!r} knows: none.")

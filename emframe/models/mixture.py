@@ -17,17 +17,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
-from scipy.special import entr
 
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, as_rows
-from emframe.families import ConjugatePrior, Family, FamilyError, Stack
+from emframe.engines import Workspace, block_rows
+from emframe.families import ConjugatePrior, Densities, Family, Stack, Survey
+from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
+from emframe.models.base import Model
 from emframe.models.mixture_expectation import (
     MixtureExpectation,
     MixtureParameters,
@@ -35,12 +39,16 @@ from emframe.models.mixture_expectation import (
     check_m_step,
     mixture_problem,
 )
+from emframe.models.mixture_pass import MixturePass
 from emframe.parameters import frozen
 from emframe.spaces import Array
 
+# Rows that a start looks at, drawn from the data where they are more.
+MOST_ROWS = 20_000
+
 
 @dataclass(frozen=True, init=False)
-class Mixture:
+class Mixture(Model):
     """A finite mixture of the components of a family.
 
     Parameters
@@ -123,27 +131,33 @@ class Mixture:
                 f"{distinct}."
             )
 
+    def condense(self, rows: Rows) -> Rows:
+        """Distinct rows with their counts as weights, where the data are discrete and it pays."""
+        return rows if self._is_real else rows.distinct()
+
     def work(self, rows: Rows) -> int:
-        return self.n_components * (rows.x.shape[1] + 4) * 2
+        return self.n_components * (len(rows.columns) + 4) * 2
+
+    def survey(self, rows: Rows) -> Survey:
+        """The family's statistics of all rows as one component."""
+        blocks = rows.blocks(block_rows(self.work(rows)))
+        whole = reduce(add, (self.family.whole(x, w) for x, w in blocks))
+        return Survey(whole, len(rows))
 
     # ---- E
 
+    def passes(self, params: MixtureParameters, survey: Survey) -> Iterator[MixturePass]:
+        """The E-step by each of the family's kernels in turn."""
+        for kernel in self.family.kernels(params.components, _log(params.weights), survey):
+            yield MixturePass(self.family, params, kernel)
+
     def expect(self, params: MixtureParameters, x: Array, weights: Array) -> MixtureExpectation:
         """Q(. | params) of rows x (n, d) with frequency weights (n,)."""
-        row_loglik, resp = self.posterior(params, x)
-        if not np.isfinite(row_loglik).all():
-            row = int((~np.isfinite(row_loglik)).argmax())
-            raise Degenerate(f"a row has density zero under every component: {x[row]}")
-        weighted = resp * weights[:, None]
-        weighted.flags.writeable = False
-        return MixtureExpectation(
-            self.family,
-            params,
-            float(row_loglik @ weights),
-            float(entr(resp).sum(axis=1) @ weights),
-            weighted.sum(axis=0),
-            self.family.accumulate(x, weighted),
-        )
+        kernel = Densities(self.family, params.components, _log(params.weights))
+        whole = MixturePass(self.family, params, kernel)
+        q = whole.finish(whole.block((x, weights), Workspace()))
+        assert q is not None  # plain densities lose no digits
+        return q
 
     def posterior(self, params: MixtureParameters, x: Array) -> tuple[Array, Array]:
         """Log density of each row, (n,), and responsibilities p(z | x), (n, K).
@@ -162,35 +176,37 @@ class Mixture:
 
     def log_joint(self, params: MixtureParameters, x: Array) -> Array:
         """log p(x, z_k = 1 | params) of each row, (n, K)."""
-        log_density = self.family.log_density(params.components, x)
-        shape = (len(x), self.n_components)
-        # One NaN or +inf anywhere shows in the maximum; only then is it looked for.
-        if np.shape(log_density) != shape or not np.max(log_density, initial=-np.inf) < np.inf:
-            _check_density(self.family, np.asarray(log_density), shape)
-        with np.errstate(divide="ignore"):
-            return log_density + np.log(params.weights)
+        density = checked_density(self.family, params.components, x, self.n_components)
+        return density + _log(params.weights)
 
     # ---- M
 
-    def prior(self, prior: Any, rows: Rows) -> MixturePrior | None:
+    def prior(self, prior: Any, survey: Survey) -> MixturePrior | None:
         """The term that ``prior=`` adds to Q: a name the family knows, or a ConjugatePrior."""
         if prior is None:
             return None
         term = (
             prior
             if isinstance(prior, ConjugatePrior)
-            else self.family.conjugate_prior(prior, rows.x, rows.weights, self.n_components)
+            else self.family.conjugate_prior(prior, survey.statistics, self.n_components)
         )
         return MixturePrior(self.family, term)
 
     def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
-        weighted = resp * rows.weights[:, None]
-        counts = weighted.sum(axis=0)
+        counts = rows.weights @ resp
         if not (counts > 0).all():
             empty = int((counts <= 0).argmax())
             raise Degenerate(f"component {empty} starts without a row", empty)
-        components = self.family.m_step(self.family.accumulate(rows.x, weighted), None)
+
+        def sums() -> Iterator[Any]:
+            first = 0
+            for x, weights in rows.blocks(block_rows(self.work(rows))):
+                part = slice(first, first + len(x))
+                yield self.family.accumulate(x, resp[part] * weights[:, None])
+                first = part.stop
+
+        components = self.family.m_step(reduce(add, sums()), None)
         params = MixtureParameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
         return frozen(params)
@@ -200,7 +216,11 @@ class Mixture:
     def starts(
         self, rows: Rows, rng: np.random.Generator
     ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
-        """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`."""
+        """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`.
+
+        Of many rows a sample is enough: a start has to find a basin, not its bottom.
+        """
+        rows = rows.sample(MOST_ROWS, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
             try:
                 yield kind, self.from_responsibilities(rows, resp)
@@ -219,7 +239,7 @@ class Mixture:
         if isinstance(start, Mapping):
             start = self.build(start)
         if isinstance(start, MixtureParameters):
-            wrong = self.problem(start, rows.x.shape[1])
+            wrong = self.problem(start, len(rows.columns))
             if wrong:
                 raise ValueError(f"`start`: {wrong}.")
             return start
@@ -256,6 +276,9 @@ class Mixture:
         if q.prior is not None:
             return {}
         return self.family.irregularities(q.at.components, q.statistics)
+
+    def choices(self) -> int:
+        return self.n_components
 
     def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
         """-sum of log max_k p(z_k | x), nats."""
@@ -322,14 +345,6 @@ def _resolve(family: str | Family, options: Mapping[str, Any]) -> Family:
     return family
 
 
-def _check_density(family: Family, log_density: Array, shape: tuple[int, int]) -> None:
-    if log_density.shape != shape:
-        raise FamilyError(
-            f"{family.name}.log_density has shape {log_density.shape}; expected (n, K) = {shape}"
-        )
-    bad = np.isnan(log_density) | (log_density == np.inf)
-    if bad.any():
-        row, k = np.unravel_index(int(bad.argmax()), shape)
-        raise FamilyError(
-            f"{family.name}.log_density gave {log_density[row, k]} for row {row}, component {k}"
-        )
+def _log(weights: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(weights))

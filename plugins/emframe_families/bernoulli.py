@@ -10,6 +10,7 @@ One known case: the probability of a single component is the share of ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,12 @@ import numpy as np
 from scipy.special import betaln
 
 from emframe import Binary, ConjugatePrior, ExponentialFamily, UnitInterval, parameter
-from emframe.families import Moments
+from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
 from emframe.parameters import pullback
 from emframe.spaces import Array
+
+# From here on the shorter form is worth the digits of the rarer answer that it may lose.
+MANY_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,29 @@ class Bernoulli(ExponentialFamily):
         with np.errstate(divide="ignore"):
             return np.concatenate([np.log(params.probs), np.log1p(-params.probs)], axis=1)
 
+    def kernels(
+        self, params: BernoulliParameters, log_weights: Array, survey: Survey
+    ) -> Iterator[Kernel]:
+        """With every probability inside (0, 1) and many rows, the usual form with x alone.
+
+            log f = sum_j x_j log p_j / (1 - p_j) + sum_j log(1 - p_j)
+
+        It has half the statistics; the other half is what the counts leave.
+        """
+        probs = params.probs
+        if survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
+            against = np.log1p(-probs)
+
+            def conclude(ones: Array, counts: Array) -> Concluded:
+                zeros = np.maximum(counts[:, None] - ones, 0.0)
+                totals = np.concatenate([ones, zeros], axis=1)
+                return Concluded(Moments(totals, counts, 0.0), counts)
+
+            constant = log_weights + against.sum(axis=1)
+            odds = np.log(probs) - against
+            yield RowProducts(odds, constant, lambda x: x, conclude, form="log odds")
+        yield from super().kernels(params, log_weights, survey)
+
     def log_partition(self, params: BernoulliParameters) -> Array:
         return np.zeros(len(params.probs))
 
@@ -63,13 +90,12 @@ class Bernoulli(ExponentialFamily):
         probs = params.probs[labels]
         return (rng.random(probs.shape) < probs).astype(float)
 
-    def conjugate_prior(
-        self, prior: Any, x: Array, weights: Array, k: int
-    ) -> ConjugatePrior[Moments]:
+    def conjugate_prior(self, prior: Any, whole: Moments, k: int) -> ConjugatePrior[Moments]:
         """``"weak"``: independent beta densities worth one row, with the data's shares as mode."""
         if prior != "weak":
-            return super().conjugate_prior(prior, x, weights, k)
-        share = np.broadcast_to(np.average(x, axis=0, weights=weights), (k, x.shape[1]))
+            return super().conjugate_prior(prior, whole, k)
+        ones, zeros = np.split(whole.totals, 2, axis=1)
+        share = np.broadcast_to(ones / (ones + zeros), (k, ones.shape[1]))
         # No log-partition, so the count of the pseudo-rows enters nowhere but the mean's scale.
         statistics = Moments(np.concatenate([share, 1.0 - share], axis=1), np.ones(k), 0.0)
         return ConjugatePrior(statistics, -float(betaln(1.0 + share, 2.0 - share).sum()))

@@ -2,30 +2,31 @@
 
     log f(x | mu, Sigma) = -1/2 [ d log(2 pi) + log|Sigma| + (x - mu)' Sigma^-1 (x - mu) ]
 
-The statistics are each component's count, mean and scatter about that mean; two sets merge by the
-update of Chan, Golub and LeVeque (1983, Am. Statist. 37, 242), so nothing is lost when the data
-lie far from the origin.  Whether a covariance is singular is judged on its correlations, with the
-columns' units taken out.
+The statistics are each component's count, mean and scatter about that mean.  Whether a covariance
+is singular is judged on its correlations, with the columns' units taken out.
 
 One known case: a single component has the sample mean and the covariance with divisor n.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtri
 from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, PositiveDefinite, Real, parameter
 from emframe.core import Degenerate
+from emframe.families import Kernel, Survey
 from emframe.parameters import keep, pullback
 from emframe.spaces import Array
+from emframe_families import gaussian_kernels
+from emframe_families.gaussian_scatter import Scatter, pooled, transposed, whitening
 
 EPS = float(np.finfo(float).eps)
 # Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
@@ -33,8 +34,21 @@ EPS = float(np.finfo(float).eps)
 SINGULAR = 1e-10
 
 
+class Whitened:
+    """What every structure has; parameters are values, so it is worked out but once for each."""
+
+    means: Array
+    covariances: Array
+    diagonal: ClassVar[bool] = False
+
+    @cached_property
+    def whitening(self) -> tuple[Array, Array]:
+        """W with W Sigma W' = 1, (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
+        return whitening(self.covariances, self.diagonal)
+
+
 @dataclass(frozen=True)
-class FullParameters:
+class FullParameters(Whitened):
     """Each component has a covariance of its own."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
@@ -42,23 +56,25 @@ class FullParameters:
 
 
 @dataclass(frozen=True)
-class DiagonalParameters:
+class DiagonalParameters(Whitened):
     """Each component has a variance for each column."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
     covariances: Array = parameter(PositiveDefinite("diagonal"), shape=("d", "d"))  # (K, d, d)
+    diagonal = True
 
 
 @dataclass(frozen=True)
-class SphericalParameters:
+class SphericalParameters(Whitened):
     """Each component has one variance for all columns."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
     covariances: Array = parameter(PositiveDefinite("spherical"), shape=("d", "d"))  # (K, d, d)
+    diagonal = True
 
 
 @dataclass(frozen=True)
-class TiedParameters:
+class TiedParameters(Whitened):
     """All components share one covariance."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
@@ -71,35 +87,6 @@ _PARAMETERS: dict[str, type] = {
     "spherical": SphericalParameters,
     "tied": TiedParameters,
 }
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Counts, means and scatter about them; they merge by `+`.
-
-    `dof` is the count that divides the scatter.  It differs from `counts` only in the pseudo-data
-    of a prior, which may know more of the covariance than of the mean.
-    """
-
-    counts: Array  # (K,)
-    means: Array  # (K, d)
-    scatter: Array  # (K, d, d); its diagonal alone, (K, d), for diag and spherical
-    dof: Array  # (K,)
-
-    def __add__(self, other: Scatter) -> Scatter:
-        counts = self.counts + other.counts
-        share = np.divide(other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
-        shift = other.means - self.means
-        between = (self.counts * share)[:, None] * shift
-        spread = (
-            between * shift if self.scatter.ndim == 2 else between[:, :, None] * shift[:, None, :]
-        )
-        return Scatter(
-            counts,
-            self.means + share[:, None] * shift,
-            self.scatter + other.scatter + spread,
-            self.dof + other.dof,
-        )
 
 
 @dataclass(frozen=True)
@@ -134,9 +121,9 @@ class Gaussian(Family):
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
-        whiten, log_det = _whitening(params.covariances, self._diagonal)
+        whiten, log_det = params.whitening
         centred = x - params.means[:, None, :]  # (K, n, d)
-        white = centred * whiten[:, None, :] if self._diagonal else centred @ _t(whiten)
+        white = centred * whiten[:, None, :] if self._diagonal else centred @ transposed(whiten)
         distance = np.einsum("knd,knd->kn", white, white)
         return (-0.5 * (x.shape[1] * log(2 * pi) + log_det[:, None] + distance)).T
 
@@ -150,14 +137,19 @@ class Gaussian(Family):
         scatter = (
             np.einsum("knd,knd->kd", weighted, centred)
             if self._diagonal
-            else _t(weighted) @ centred
+            else transposed(weighted) @ centred
         )
         return Scatter(counts, means, scatter, counts)
+
+    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+        """The forms of `emframe_families.gaussian_kernels`, the cheapest that is exact enough."""
+        yield from gaussian_kernels.kernels(self.covariance, params, log_weights, survey)
+        yield from super().kernels(params, log_weights, survey)
 
     # ---- M
 
     def expected(self, statistics: Scatter, params: Any) -> float:
-        whiten, log_det = _whitening(params.covariances, self._diagonal)
+        whiten, log_det = params.whitening
         shift = statistics.means - params.means
         if self._diagonal:
             about = statistics.scatter + statistics.counts[:, None] * shift**2
@@ -180,7 +172,7 @@ class Gaussian(Family):
             used = np.array([0])
         elif self.covariance == "full":
             covariances = statistics.scatter / dof[:, :, None]
-            covariances = 0.5 * (covariances + _t(covariances))
+            covariances = 0.5 * (covariances + transposed(covariances))
             used = np.flatnonzero(~empty)
         else:
             variances = statistics.scatter / dof
@@ -226,7 +218,7 @@ class Gaussian(Family):
         return "the shared covariance" if self.covariance == "tied" else f"component {k}"
 
     def gradient(self, statistics: Scatter, params: Any) -> Array:
-        whiten, _ = _whitening(params.covariances, self._diagonal)
+        whiten, _ = params.whitening
         shift = statistics.means - params.means
         counts, dof = statistics.counts[:, None], statistics.dof
         if self._diagonal:
@@ -236,7 +228,7 @@ class Gaussian(Family):
             spread = 0.5 * precision * (precision * about - dof[:, None])
             spread = spread[:, :, None] * np.eye(shift.shape[1])
         else:
-            precision = _t(whiten) @ whiten
+            precision = transposed(whiten) @ whiten
             along = counts * (precision @ shift[:, :, None])[:, :, 0]
             about = statistics.scatter + counts[:, :, None] * shift[:, :, None] * shift[:, None, :]
             excess = precision @ about - dof[:, None, None] * np.eye(shift.shape[1])
@@ -252,9 +244,7 @@ class Gaussian(Family):
         factor = np.linalg.cholesky(correlation) * sd[:, :, None]
         return np.asarray(params.means[labels] + np.einsum("nij,nj->ni", factor[labels], normal))
 
-    def conjugate_prior(
-        self, prior: Any, x: Array, weights: Array, k: int
-    ) -> ConjugatePrior[Scatter]:
+    def conjugate_prior(self, prior: Any, whole: Scatter, k: int) -> ConjugatePrior[Scatter]:
         """``"weak"``: the normal-inverse-Wishart default of Fraley and Raftery (2007, section 3.2).
 
         mean ~ N(data mean, Sigma / 0.01), Sigma ~ inverse-Wishart(d + 2, S / K^(2/d)) with S the
@@ -262,15 +252,13 @@ class Gaussian(Family):
         with the same degrees of freedom and the average variance.  Flat on the weights.
         """
         if prior != "weak":
-            return super().conjugate_prior(prior, x, weights, k)
-        d, total = x.shape[1], float(weights.sum())
+            return super().conjugate_prior(prior, whole, k)
+        total, centre = float(whole.counts[0]), whole.means[0]
+        d = len(centre)
         kappa, nu = 0.01, d + 2.0
-        centre = np.average(x, axis=0, weights=weights)
-        centred = x - centre
-        divisor = total - 1.0 if total > 1.0 else total
-        spread = (centred * weights[:, None]).T @ centred / divisor
+        spread = whole.scatter[0] / (total - 1.0 if total > 1.0 else total)
         if self._diagonal:
-            scale: Array = np.full(d, np.trace(spread) / d / k ** (2.0 / d))
+            scale: Array = np.full(d, spread.mean() / k ** (2.0 / d))
             variances = 1 if self.covariance == "spherical" else d
         else:
             scale = spread / k ** (2.0 / d)
@@ -292,8 +280,8 @@ class Gaussian(Family):
             return {}
         total = statistics.counts.sum()
         fewest = min((0.03 if d == 1 else 0.05) * total, 20.0 * (d + 1))
-        pooled = _pooled(statistics)
-        smallest = np.diagonal(pooled).min() if self._diagonal else np.linalg.eigvalsh(pooled)[0]
+        spread = pooled(statistics)
+        smallest = np.diagonal(spread).min() if self._diagonal else np.linalg.eigvalsh(spread)[0]
         eigenvalues = np.linalg.eigvalsh(params.covariances)[:, 0]
         reasons = {}
         for j in range(k):
@@ -302,35 +290,6 @@ class Gaussian(Family):
             elif eigenvalues[j] < 1e-3 * smallest:
                 reasons[j] = "its covariance is a sliver beside that of the data"
         return reasons
-
-
-def _t(matrices: Array) -> Array:
-    return np.swapaxes(matrices, -1, -2)
-
-
-def _whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
-    """W with W Sigma W' = 1, as (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,).
-
-    Cholesky and the inverse of a triangle do not mind the columns' units; a general inverse does.
-    """
-    if diagonal:
-        variances = np.diagonal(covariances, axis1=1, axis2=2)
-        return 1.0 / np.sqrt(variances), np.log(variances).sum(axis=1)
-    try:
-        factor = np.linalg.cholesky(covariances)
-    except np.linalg.LinAlgError as error:
-        raise Degenerate("a covariance is singular to rounding") from error
-    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    return np.array([dtrtri(triangle, lower=1)[0] for triangle in factor]), log_det
-
-
-def _pooled(statistics: Scatter) -> Array:
-    """Covariance of all rows about their common mean, (d, d)."""
-    total = statistics.counts.sum()
-    off = statistics.means - statistics.counts @ statistics.means / total
-    between = (off * statistics.counts[:, None]).T @ off
-    within = statistics.scatter.sum(axis=0)
-    return (between + (np.diag(within) if within.ndim == 1 else within)) / total
 
 
 def _normal_inverse_wishart(

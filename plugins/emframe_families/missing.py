@@ -28,7 +28,10 @@ from emframe import Array, Degenerate, Expectation, LatentModel, Simplex
 from emframe.data import Table, as_rows, as_weights
 from emframe.models import MixtureParameters, Posterior, starts
 from emframe.parameters import frozen, problem
-from emframe_families.gaussian import Gaussian, Scatter
+from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian_scatter import Scatter
+
+_BLOCK = 1 << 14  # rows of a block at least
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class IncompleteRows:
         return float(self.weights.sum())
 
     def blocks(self, size: int) -> Iterator[tuple[Array, Array]]:
-        """Rows and weights, `size` rows at a time."""
+        """Rows and weights, `size` rows at a time or more, so that patterns come together."""
+        size = max(size, _BLOCK)
         for first in range(0, len(self), size):
             yield self.x[first : first + size], self.weights[first : first + size]
 
@@ -101,6 +105,9 @@ class IncompleteGaussian(LatentModel):
     def family(self) -> Gaussian:
         """The family of the completed rows."""
         return Gaussian(self.covariance)
+
+    def choices(self) -> int:
+        return self.n_components
 
     # ---- data
 

@@ -63,16 +63,15 @@ class Poisson(ExponentialFamily):
     def sample(self, params: PoissonParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.poisson(params.rates[labels]).astype(float)
 
-    def conjugate_prior(
-        self, prior: Any, x: Array, weights: Array, k: int
-    ) -> ConjugatePrior[Moments]:
+    def conjugate_prior(self, prior: Any, whole: Moments, k: int) -> ConjugatePrior[Moments]:
         """``"weak"``: independent gamma densities worth one row, with the data's mean as mode.
 
         Gamma(shape a, rate 1) has log density (a - 1) log rate - rate - log Gamma(a).
         """
         if prior != "weak":
-            return super().conjugate_prior(prior, x, weights, k)
-        shape = np.broadcast_to(1.0 + np.average(x, axis=0, weights=weights), (k, x.shape[1]))
+            return super().conjugate_prior(prior, whole, k)
+        mean = whole.totals / whole.counts[:, None]
+        shape = np.broadcast_to(1.0 + mean, (k, mean.shape[1]))
         # One pseudo-row per component has sum_j rate_j, which is Moments' count of 1.
         statistics = Moments(shape - 1.0, np.ones(k), 0.0)
         return ConjugatePrior(statistics, -float(gammaln(shape).sum()))

@@ -1,0 +1,49 @@
+"""Arrays to write into, kept from block to block so that a pass over the data allocates nothing.
+
+t = work("statistics", p, b)        # (p, b), contents undefined
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Workspace:
+    """One array for each name; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+
+    def __call__(self, name: str, *shape: int) -> Array:
+        """The array of that name in this shape, contiguous, holding whatever it held."""
+        size = prod(shape)
+        flat = self._arrays.get(name)
+        if flat is None or flat.size < size:
+            flat = self._arrays[name] = np.empty(size)
+        return flat[:size].reshape(shape)
+
+
+class Workspaces:
+    """Workspaces to borrow: as many as there are threads at work at once."""
+
+    def __init__(self) -> None:
+        self._idle: list[Workspace] = []
+
+    @contextmanager
+    def borrow(self) -> Iterator[Workspace]:
+        """A workspace for the duration, an idle one where there is one."""
+        try:
+            work = self._idle.pop()
+        except IndexError:
+            work = Workspace()
+        try:
+            yield work
+        finally:
+            self._idle.append(work)

@@ -1,0 +1,78 @@
+"""What a Gaussian M-step needs of its rows: counts, means, and scatter about the means.
+
+Two sets merge by the update of Chan, Golub and LeVeque (1983, Am. Statist. 37, 242), so nothing is
+lost when the data lie far from the origin.
+
+One known case: the scatter of two single rows a and b is (a - b)(a - b)' / 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from emframe.core import Degenerate
+from emframe.spaces import Array
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Counts, means and scatter about them; they merge by `+`, and scale by `*`.
+
+    `dof` is the count that divides the scatter.  It differs from `counts` only in the pseudo-data
+    of a prior, which may know more of the covariance than of the mean.
+    """
+
+    counts: Array  # (K,)
+    means: Array  # (K, d)
+    scatter: Array  # (K, d, d); its diagonal alone, (K, d), for diag and spherical
+    dof: Array  # (K,)
+
+    def __add__(self, other: Scatter) -> Scatter:
+        counts = self.counts + other.counts
+        share = np.divide(other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
+        shift = other.means - self.means
+        between = (self.counts * share)[:, None] * shift
+        spread = (
+            between * shift if self.scatter.ndim == 2 else between[:, :, None] * shift[:, None, :]
+        )
+        return Scatter(
+            counts,
+            self.means + share[:, None] * shift,
+            self.scatter + other.scatter + spread,
+            self.dof + other.dof,
+        )
+
+    def __mul__(self, factor: float) -> Scatter:
+        return Scatter(self.counts * factor, self.means, self.scatter * factor, self.dof * factor)
+
+
+def transposed(matrices: Array) -> Array:
+    return np.swapaxes(matrices, -1, -2)
+
+
+def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
+    """W with W Sigma W' = 1, as (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,).
+
+    Cholesky and the inverse of a triangle do not mind the columns' units; a general inverse does.
+    """
+    if diagonal:
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        return 1.0 / np.sqrt(variances), np.log(variances).sum(axis=1)
+    try:
+        factor = np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError as error:
+        raise Degenerate("a covariance is singular to rounding") from error
+    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    return np.array([dtrtri(triangle, lower=1)[0] for triangle in factor]), log_det
+
+
+def pooled(statistics: Scatter) -> Array:
+    """Covariance of all rows about their common mean, (d, d)."""
+    total = statistics.counts.sum()
+    off = statistics.means - statistics.counts @ statistics.means / total
+    between = (off * statistics.counts[:, None]).T @ off
+    within = statistics.scatter.sum(axis=0)
+    return (between + (np.diag(within) if within.ndim == 1 else within)) / total

@@ -1,0 +1,229 @@
+"""Engines: the sum over blocks, whatever runs them; and the forms that an E-step may take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
+
+import emframe
+from emframe.core import Status
+from emframe.engines import Serial, Threads, block_rows, engine_for, one_blas_thread
+from emframe.fitting import expectation
+from emframe.parameters import leaves
+
+ENGINES = [Serial(), Threads(1), Threads(2), Threads(5)]
+
+
+def letters(block, _):
+    time.sleep(0.001 * (block % 3))  # later blocks may be done first
+    return chr(ord("a") + block)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+def test_the_sum_is_taken_in_the_order_of_the_blocks(engine):
+    assert engine.sum(letters, range(20)) == "abcdefghijklmnopqrst"
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+def test_what_a_block_raises_is_raised_and_all_threads_have_stopped(engine):
+    def fails(block, _):
+        if block == 7:
+            raise ZeroDivisionError("block 7")
+        return block
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError, match="block 7"):
+        engine.sum(fails, range(1000))
+    assert threading.active_count() == before
+
+
+def test_a_source_that_fails_is_told_too():
+    def blocks():
+        yield 1
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="disk"):
+        Threads(3).sum(lambda block, _: block, blocks())
+
+
+def test_no_thread_runs_far_ahead_of_the_sum():
+    reached, first = [], threading.Event()
+
+    def of_block(block, _):
+        if block == 0:
+            first.wait(0.2)
+        reached.append(block)
+        return 0
+
+    engine = Threads(2)
+    engine.sum(of_block, range(100))
+    assert reached.index(0) <= 4
+    assert sorted(reached) == list(range(100))
+
+
+def test_workspaces_are_not_shared_between_threads_at_work():
+    def of_block(block, work):
+        mine = work("a", 8)
+        mine[:] = block
+        time.sleep(0.0005)
+        assert (mine == block).all()
+        return 1
+
+    assert Threads(4).sum(of_block, range(64)) == 64
+
+
+@pytest.mark.parametrize(
+    ("given", "numbers", "expected"),
+    [("serial", 10**9, Serial), (3, 10, Threads), (None, 10, Serial), (ENGINES[2], 1, Threads)],
+)
+def test_which_engine_a_name_stands_for(given, numbers, expected):
+    assert isinstance(engine_for(given, numbers), expected)
+
+
+@pytest.mark.parametrize("wrong", ["gpu", True, 2.5, 0])
+def test_an_unknown_engine_is_refused(wrong):
+    with pytest.raises((TypeError, ValueError), match="pass"):
+        engine_for(wrong, 10)
+
+
+def test_blocks_are_cut_by_the_shapes_alone():
+    assert block_rows(1) > block_rows(100) > block_rows(10_000) >= 256
+
+
+def test_blas_has_one_thread_inside_and_its_own_afterwards():
+    def threads():
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    before = threads()
+    with one_blas_thread():
+        with one_blas_thread():
+            assert set(threads()) == {1}
+        assert set(threads()) == {1}
+    assert threads() == before
+
+
+# ---- the same Q by every road
+
+SHAPES = {
+    "full": ("gaussian", {"covariance": "full"}),
+    "diag": ("gaussian", {"covariance": "diag"}),
+    "spherical": ("gaussian", {"covariance": "spherical"}),
+    "tied": ("gaussian", {"covariance": "tied"}),
+    "poisson": ("poisson", {}),
+    "bernoulli": ("bernoulli", {}),
+    "two families": (["gaussian", "gaussian"], {}),
+}
+
+
+def made(name, rng, n=6000, d=3, k=3):
+    """A mixture, rows with weights, and parameters to take Q at."""
+    family, options = SHAPES[name]
+    x = rng.normal(size=(n, d)) + 3.0 * rng.integers(k, size=(n, 1))
+    if family == "bernoulli":
+        x = (x > 3).astype(float)
+    if family == "poisson":
+        x = np.floor(np.abs(x))
+    model = (
+        emframe.Mixture(family)
+        if isinstance(family, list)
+        else emframe.Mixture(family, n_components=k, **options)
+    )
+    rows = model.rows(x, weights=rng.uniform(0.5, 2.0, n))
+    return model, rows, next(p for _, p in model.starts(rows, rng))
+
+
+def as_if_many(survey):
+    """So that the faster forms are worth their preparation."""
+    return replace(survey, n_rows=10**7)
+
+
+def same_q(q, other, params, rel):
+    assert q.loglik == pytest.approx(other.loglik, rel=rel)
+    assert q.entropy == pytest.approx(other.entropy, rel=rel, abs=rel * abs(other.loglik))
+    assert q.value(params) == pytest.approx(other.value(params), rel=rel)
+    for mine, theirs in zip(leaves(q.maximize()), leaves(other.maximize()), strict=True):
+        scale = np.abs(theirs.value).max()
+        assert mine.value == pytest.approx(theirs.value, rel=rel, abs=rel * scale)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_pass_gives_the_q_that_plain_densities_give(name):
+    model, rows, params = made(name, np.random.default_rng(0))
+    plain = model.expect(params, rows.x, rows.weights)
+    survey = as_if_many(model.survey(rows))
+    forms = []
+    for one in model.passes(params, survey):
+        q = one.finish(Serial().sum(one.block, rows.blocks(1000)))
+        forms.append(q.form)
+        same_q(q, plain, params, rel=1e-10)
+    assert len(set(forms)) == len(forms)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_threads_give_the_same_bits(name):
+    model, rows, params = made(name, np.random.default_rng(1), n=60_000)
+    one, *others = [
+        expectation(model, rows, engine=engine)(params) for engine in (Serial(), *ENGINES[1:])
+    ]
+    for other in others:
+        assert (other.loglik, other.entropy) == (one.loglik, one.entropy)
+        for mine, theirs in zip(leaves(other.maximize()), leaves(one.maximize()), strict=True):
+            assert np.array_equal(mine.value, theirs.value)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "spherical", "tied"])
+@given(
+    offset=st.floats(-6, 6),
+    scale=st.floats(-100, 100),
+    condition=st.floats(0, 4),
+    separation=st.floats(0, 2),
+    seed=st.integers(0, 2**16),
+)
+def test_both_forms_agree_where_both_are_offered(
+    covariance, offset, scale, condition, separation, seed
+):
+    rng = np.random.default_rng(seed)
+    n, d, k = 3000, 3, 3
+    axes = np.linalg.qr(rng.normal(size=(d, d)))[0] * 10.0 ** (condition * np.arange(d) / (1 - d))
+    x = rng.normal(size=(n, d)) @ axes.T
+    x = x + 10.0**separation * rng.normal(size=(k, d))[rng.integers(k, size=n)]
+    x = (x + 10.0**offset) * 10.0**scale
+    model = emframe.Mixture("gaussian", n_components=k, covariance=covariance)
+    rows = model.rows(x)
+    try:
+        params = model.from_responsibilities(rows, rng.dirichlet(np.full(k, 0.1), size=n))
+    except emframe.Degenerate:
+        return
+    survey = as_if_many(model.survey(rows))
+    qs = []
+    for one in model.passes(params, survey):
+        total = Serial().sum(one.block, rows.blocks(1024))
+        q = one.finish(total)
+        if q is not None:
+            qs.append(q)
+    size = sum(abs(v) for v in (qs[-1].loglik, qs[-1].entropy)) + n * d
+    for q in qs[:-1]:
+        assert abs(q.loglik - qs[-1].loglik) <= 1e-9 * size, q.form
+        assert abs(q.value(params) - qs[-1].value(params)) <= 1e-9 * size, q.form
+        q_at, other_at = q.maximize(), qs[-1].maximize()
+        assert abs(qs[-1].value(q_at) - qs[-1].value(other_at)) <= 1e-9 * size, q.form
+
+
+def test_the_form_changes_where_an_expansion_would_lose_digits():
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.normal(size=(40_000, 2)), 1e5 + rng.normal(size=(40_000, 2))])
+    labels = np.repeat([0, 1], 40_000)
+    model = emframe.Mixture("gaussian", n_components=2)
+    near = emframe.fit(model, x[:, :1] * 0 + rng.normal(size=(80_000, 1)), start=labels, max_iter=1)
+    far = emframe.fit(model, x, start=labels)
+    assert near.form == "quadratic"
+    assert far.form == "direct"
+    assert far.status is Status.CONVERGED
+    assert far.params.components.means == pytest.approx(np.array([[0, 0], [1e5, 1e5]]), abs=0.05)
