@@ -473,6 +473,12 @@ def test_lengths_have_to_fit_the_rows():
             emframe.Sequences(np.ones(5), lengths)
 
 
+def test_weights_belong_to_runs():
+    model = emframe.model("hidden-markov", family="poisson", n_states=2)
+    with pytest.raises(ValueError, match="pass one weight per run"):
+        emframe.fit(model, np.ones(9), weights=np.ones(9))
+
+
 def test_a_continuous_z_has_no_probabilities():
     found = emframe.fit("factor-analysis", wide(), rng=0)
     with pytest.raises(TypeError, match="continuous"):

@@ -118,6 +118,11 @@ def as_sequences(
     all runs.
     """
     given = X if isinstance(X, Sequences) else _runs(X)
+    if weights is not None and np.shape(weights) != (len(given),):
+        raise ValueError(
+            f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
+            f"{'run' if len(given) == 1 else 'runs'} of rows; pass one weight per run."
+        )
     frequency = as_weights(weights, len(given))
     rows = as_rows(
         given.x,
