@@ -67,7 +67,8 @@ class LatentExpectation:
         """The model's M-step, checked against the spaces it declared."""
         params = self.model.m_step(self.statistics, self.at)
         if not valid(params, self.at):
-            raise FamilyError(f"{self.model.name}.m_step: {problem(params, self.model.dims)}")
+            wrong = problem(params, self.model.dims) or "parameters of another shape than before"
+            raise FamilyError(f"{self.model.name}.m_step: {wrong}")
         return frozen(params)
 
     def gradient(self) -> Array:
