@@ -169,7 +169,7 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    def uncertainty(block: tuple[Array, Array], _: Workspace) -> float:
+    def uncertainty(block: tuple[Any, Array], _: Workspace) -> float:
         return model.uncertainty(params, *block)
 
     return Fit(

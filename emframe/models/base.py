@@ -1,7 +1,7 @@
 """What `emframe.fit` asks of a model: a way in for data, a Q for a block of rows, starts.
 
 A mixture answers these; so can any other latent structure, and nothing downstream of here knows
-which it has.  A model that inherits from `Model` gets what it does not say itself.
+which it has.
 """
 
 from __future__ import annotations
@@ -49,15 +49,12 @@ class Model(Protocol):
 
     def condense(self, rows: Rows) -> Rows:
         """The same data in fewer rows of more weight, where the model can."""
-        return rows
 
     def survey(self, rows: Rows) -> Any:
         """What every E-step needs to know of all rows, found once."""
-        return None
 
     def passes(self, params: Any, survey: Any) -> Iterator[Pass]:
         """Ways to the Q at `params` of all rows, the fastest first; the last loses no digits."""
-        yield Plain(self, params)
 
     def expect(self, params: Any, x: Array, weights: Array) -> Expectation[Any]:
         """Q(. | params) of one block of rows."""
@@ -86,7 +83,6 @@ class Model(Protocol):
 
     def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
-        return None
 
     def complete_log_likelihood(self, params: Any, x: Array, z: np.ndarray[Any, Any]) -> float:
         """log p(x, z | params) summed over the rows, for known z."""

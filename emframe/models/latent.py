@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from emframe.core import Contract, Expectation
 from emframe.data import Rows, as_rows
 from emframe.families import FamilyError
-from emframe.models.base import Model
+from emframe.models.base import Pass, Plain
 from emframe.parameters import (
     build,
     equal,
@@ -86,7 +86,7 @@ class LatentExpectation:
         )
 
 
-class LatentModel(Model, ABC):
+class LatentModel(ABC):
     """Base of models that are not mixtures.  Subclass it as a frozen dataclass of settings."""
 
     name: ClassVar[str] = ""
@@ -136,6 +136,10 @@ class LatentModel(Model, ABC):
     def contract(self) -> Contract:
         return Contract.EXACT
 
+    def choices(self) -> int | None:
+        """How many values z chooses from; None where it is continuous."""
+        return None
+
     @property
     def dims(self) -> Mapping[str, int]:
         """Sizes of named axes of the parameters that the settings fix, such as ``{"q": 2}``."""
@@ -175,10 +179,21 @@ class LatentModel(Model, ABC):
     def require(self, rows: Any) -> None:
         """Refuse data that are too few to fit the model to: none are, unless a model says so."""
 
+    def condense(self, rows: Any) -> Any:
+        """The rows as they are."""
+        return rows
+
+    def survey(self, rows: Any) -> None:
+        """Nothing: no E-step needs to know of all rows."""
+
+    def passes(self, params: Any, survey: None) -> Iterator[Pass]:
+        """Q of each block, added up."""
+        yield Plain(self, params)
+
     def work(self, rows: Any) -> int:
         return 8 * (len(rows.columns) + 8)
 
-    def prior(self, prior: Any, survey: Any) -> None:
+    def prior(self, prior: Any, survey: None) -> None:
         """No term: a model of this kind knows no priors.  Raises ValueError where one is asked."""
         if prior is not None:
             raise ValueError(f"`prior` is {prior!r}; the model {self.name!r} knows: none.")

@@ -31,7 +31,6 @@ from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
-from emframe.models.base import Model
 from emframe.models.mixture_expectation import (
     MixtureExpectation,
     MixtureParameters,
@@ -48,7 +47,7 @@ MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True, init=False)
-class Mixture(Model):
+class Mixture:
     """A finite mixture of the components of a family.
 
     Parameters
