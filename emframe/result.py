@@ -111,7 +111,7 @@ class Fit:
         Raises ValueError for a row that has density zero under every component, and TypeError
         where z is no choice among components.
         """
-        if self.model.n_components is None:
+        if self.model.choices() is None:
             raise TypeError(
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
@@ -155,7 +155,7 @@ class Fit:
         if n < 0:
             raise ValueError(f"`n` is {n}; pass 0 or above.")
         rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
-        k = self.model.n_components
+        k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 
     def posterior(self, X: Any) -> tuple[Array, Array]:

@@ -167,6 +167,8 @@ def _model(description: dict[str, Any], family: Family | None) -> Model:
     if description["model"] != "mixture":
         options = dict(description.get("options", {}))
         if family is not None and options.get("family") == family.name:
+            settings = name_of(family)["options"]  # the object has them already
+            options = {key: value for key, value in options.items() if key not in settings}
             options["family"] = family
         return named_model(description["model"], **options)
     parts: list[Family] = []

@@ -81,8 +81,7 @@ class Model(Protocol):
     def uncertainty(self, params: Any, x: Array, weights: Array) -> float:
         """-log of the posterior probability of the likeliest z; nan where z is continuous."""
 
-    @property
-    def n_components(self) -> int | None:
+    def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
 
     def complete_log_likelihood(self, params: Any, x: Array, z: np.ndarray[Any, Any]) -> float:

@@ -276,6 +276,9 @@ class Mixture:
             return {}
         return self.family.irregularities(q.at.components, q.statistics)
 
+    def choices(self) -> int:
+        return self.n_components
+
     def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
         """-sum of log max_k p(z_k | x), nats."""
         _, resp = self.posterior(params, x)
