@@ -22,11 +22,13 @@ from emframe.host import (
     families,
     family,
     hookimpl,
+    model,
     plugins,
 )
-from emframe.models import Mixture
+from emframe.models import LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.parquet import read_parquet
 from emframe.result import Fit, Start
 from emframe.saving import load
 from emframe.selection import Selection, select
@@ -59,6 +61,7 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Interrupted",
+    "LatentModel",
     "Mixture",
     "ModelEntry",
     "NonNegative",
@@ -68,6 +71,7 @@ __all__ = [
     "PositiveDefinite",
     "Real",
     "Selection",
+    "Sequences",
     "Simplex",
     "Space",
     "Start",
@@ -85,8 +89,10 @@ __all__ = [
     "hookimpl",
     "iterate",
     "load",
+    "model",
     "parameter",
     "plugins",
+    "read_parquet",
     "select",
 ]
 

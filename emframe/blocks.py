@@ -10,15 +10,13 @@ One known case: a single block that holds all rows is the array itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.extras import extra
 from emframe.frames import from_frame, is_frame
 from emframe.refusals import refuse_objects, refuse_where
 
@@ -39,37 +37,6 @@ class Blocks:
     n_rows: int
     n_columns: int
     columns: tuple[str, ...] | None = None
-
-    @classmethod
-    def from_parquet(
-        cls, path: str | Path, columns: Sequence[str] | None = None, rows: int = 1 << 16
-    ) -> Blocks:
-        """The rows of a Parquet file, read so many at a time.
-
-        Parameters
-        ----------
-        columns : which, by name; all if None.
-
-        Raises ImportError where pyarrow is missing (``pip install 'emframe[parquet]'``), and
-        ValueError for a column that the file does not have.
-        """
-        ParquetFile = extra("pyarrow.parquet", "parquet", "reading Parquet").ParquetFile
-        with ParquetFile(path) as file:
-            known, n_rows = file.schema_arrow.names, file.metadata.num_rows
-        names = tuple(known if columns is None else columns)
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise ValueError(
-                f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(known)}."
-            )
-
-        def read() -> Iterator[NDArray[Any]]:
-            with ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=rows, columns=list(names)):
-                    values = [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
-                    yield np.column_stack(values)
-
-        return cls(read, n_rows, len(names), names)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """The blocks of one pass, as arrays of real numbers.

@@ -9,6 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from emframe.core import (
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.host import model as named_model
 from emframe.models import Model
 from emframe.parameters import from_vector, to_vector, valid
 from emframe.progress import watching
@@ -49,7 +51,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def fit(
-    model: Model,
+    model: Model | str,
     X: Any,
     *,
     weights: Any = None,
@@ -69,9 +71,11 @@ def fit(
 
     Parameters
     ----------
-    model : such as ``emframe.Mixture("gaussian", n_components=3)``.
+    model : such as ``emframe.Mixture("gaussian", n_components=3)``, or the name of an installed
+        model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
-        data sets (`emframe.dataset`) are welcome.
+        data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
+        memory map, `emframe.Blocks`, `emframe.read_parquet`.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
@@ -104,6 +108,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
+    model = named_model(model) if isinstance(model, str) else model
     generator = np.random.default_rng(rng)
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter)]
@@ -113,11 +118,17 @@ def fit(
         rules[:0] = map(Callback, watchers)
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
+        unit = getattr(given, "unit", 1.0)
+        if prior is not None and unit != 1.0:
+            raise ValueError(
+                f"`weights` are near {unit:g}; beside a prior they count rows, so pass weights of "
+                "an ordinary size."
+            )
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
         term = model.prior(prior, survey)
-        under = {} if term is None else {"prior": term}
+        under: dict[str, Any] = {} if term is None else {"prior": term}
         expect = expectation(model, rows, term, survey, runner)
         search = Search(model, expect, rules, _method(accelerate, model.contract))
         if start is not None:
@@ -126,7 +137,7 @@ def fit(
         else:
             enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
             attempts, interrupted = search(model.starts(rows, generator, **under), enough)
-        result = _assemble(model, rows, prior, attempts, runner)
+        result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
@@ -173,10 +184,8 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    def uncertainty(block: tuple[Array, Array], _: Workspace) -> float:
-        x, weights = block
-        resp = model.posterior(params, x)[1]
-        return -float(np.log(resp.max(axis=1)) @ weights)
+    def uncertainty(block: tuple[Any, Array], _: Workspace) -> float:
+        return model.uncertainty(params, *block)
 
     return Fit(
         model=model,
@@ -199,6 +208,30 @@ def _assemble(
         prior=prior,
         best=best.start.index,
         starts=tuple(one.start for one in attempts),
+    )
+
+
+def _weighed(fit: Fit, unit: float) -> Fit:
+    """The fit in the units of the user's weights; those of the rows were theirs over `unit`."""
+    if unit == 1.0:
+        return fit
+    return replace(
+        fit,
+        log_likelihood=unit * fit.log_likelihood,
+        objective=unit * fit.objective,
+        entropy=unit * fit.entropy,
+        classification_uncertainty=unit * fit.classification_uncertainty,
+        trace=unit * fit.trace,
+        gains=unit * fit.gains,
+        remaining=unit * fit.remaining,
+        starts=tuple(
+            replace(
+                start,
+                objective=unit * start.objective,
+                log_likelihood=unit * start.log_likelihood,
+            )
+            for start in fit.starts
+        ),
     )
 
 

@@ -77,6 +77,10 @@ def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:
     """Column j, (n,), as real numbers; float64 with nan where it has missing values."""
     label, dtype, gaps = str(column.name), column.dtype, column.is_null().to_numpy()
     wide = (nw.Decimal, nw.Int128, nw.UInt128)
+    if dtype == nw.Unknown:  # such as big-endian numbers, which numpy knows well
+        values = np.asarray(column.to_numpy())
+        if values.dtype.kind in "fiub":
+            return values
     if dtype == nw.Object:  # Python's own numbers, or anything at all
         values = column.to_numpy()
         refuse_objects(values[:, None], name, [label], j, gaps[:, None])

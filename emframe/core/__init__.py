@@ -16,6 +16,7 @@ from emframe.core.expectation import Contract, Degenerate, Expectation, log_prio
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move
+from emframe.core.montecarlo import MonteCarloEM, MonteCarloExpectation, Sampler, by_draws
 from emframe.core.status import Status
 from emframe.core.stopping import Callback, MaxIterations, MaxSeconds, RemainingGain, Rule
 
@@ -30,14 +31,18 @@ __all__ = [
     "MaxIterations",
     "MaxSeconds",
     "Method",
+    "MonteCarloEM",
+    "MonteCarloExpectation",
     "Move",
     "QuasiNewton",
     "RemainingGain",
     "Rule",
     "Run",
+    "Sampler",
     "Status",
     "Step",
     "Stopped",
+    "by_draws",
     "iterate",
     "log_prior",
     "objective",
