@@ -14,27 +14,22 @@ from typing import Any
 import numpy as np
 
 from emframe.core import (
-    EM,
     Callback,
-    Contract,
-    Coordinates,
     Degenerate,
     Expectation,
     MaxIterations,
     MaxSeconds,
-    Method,
-    QuasiNewton,
     RemainingGain,
     Rule,
     Step,
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.methods import method_for
 from emframe.models import Model
-from emframe.parameters import from_vector, to_vector, valid
 from emframe.result import Fit
 from emframe.search import Attempt, Exactly, Search, budget
-from emframe.spaces import Array, slopes
+from emframe.spaces import Array
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
 
@@ -111,7 +106,7 @@ def fit(
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
         expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
-        search = Search(model, expect, rules, _method(accelerate, model.contract))
+        search = Search(model, expect, rules, method_for(accelerate, model.contract))
         if start is not None:
             params = model.start(start, given, generator)
             attempts, interrupted = search([("given", params)], Exactly(1))
@@ -193,26 +188,6 @@ def _assemble(
         best=best.start.index,
         starts=tuple(one.start for one in attempts),
     )
-
-
-def _method(accelerate: bool, contract: Contract) -> Method:
-    """Accelerated EM where it is wanted and single steps have to ascend; plain EM elsewhere."""
-    if not (accelerate and contract.ascends):
-        return EM()
-    return QuasiNewton(Coordinates(to_vector, _from_vector, _gradient))
-
-
-def _from_vector(like: Any, vector: Array) -> Any:
-    """Parameters at these coordinates; None where rounding puts them outside their spaces."""
-    params = from_vector(like, vector)
-    return params if valid(params) else None
-
-
-def _gradient(q: Any) -> Array:
-    """Gradient of ``q.value`` at ``q.at``: the model's own, or else by differences of its value."""
-    if hasattr(q, "gradient"):
-        return np.asarray(q.gradient())
-    return slopes(lambda vector: float(q.value(from_vector(q.at, vector))), to_vector(q.at))
 
 
 def _check_settings(
