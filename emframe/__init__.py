@@ -15,6 +15,7 @@ from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.fitting import Interrupted, fit
 from emframe.host import (
+    AccelerationEntry,
     FamilyEntry,
     ModelEntry,
     PluginWarning,
@@ -44,6 +45,7 @@ from emframe.spaces import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccelerationEntry",
     "Array",
     "Binary",
     "ConjugatePrior",

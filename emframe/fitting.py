@@ -15,10 +15,12 @@ import numpy as np
 
 from emframe.core import (
     Callback,
+    Coordinates,
     Degenerate,
     Expectation,
     MaxIterations,
     MaxSeconds,
+    Method,
     RemainingGain,
     Rule,
     Step,
@@ -53,7 +55,7 @@ def fit(
     tol: float = 1e-8,
     max_iter: int = 10_000,
     max_seconds: float | None = None,
-    accelerate: bool = True,
+    accelerate: bool | str | Callable[[Coordinates], Method] = True,
     prior: Any = None,
     engine: Any = None,
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
@@ -77,7 +79,9 @@ def fit(
         rows, at two successive steps.
     max_iter : cap on the steps of each start.
     max_seconds : cap on the time of the whole fit.
-    accelerate : True for accelerated EM, False for plain EM.
+    accelerate : True for accelerated EM, False for plain EM; the name of another acceleration
+        (``"squarem"``, or one that a plugin brings); or a callable that takes
+        `emframe.core.Coordinates` and makes an `emframe.core.Method`.
     prior : None for maximum likelihood; ``"weak"`` for the family's data-scaled conjugate prior,
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a

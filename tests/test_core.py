@@ -17,17 +17,18 @@ from emframe.core import (
     Breach,
     Callback,
     Contract,
+    Coordinates,
     Degenerate,
     MaxIterations,
     MaxSeconds,
     QuasiNewton,
     RemainingGain,
+    Squarem,
     Status,
     Stopped,
     iterate,
     run,
 )
-from emframe.core.acceleration import Coordinates
 from emframe.core.methods import aitken
 from emframe.engines import Serial
 from emframe.parameters import leaves
@@ -105,7 +106,10 @@ def test_the_ledger_of_the_textbook_example():
     assert [step.n_expectations for step in steps] == list(range(1, 13))
 
 
-@pytest.mark.parametrize("method", [EM(), QuasiNewton(ANGLE)], ids=["em", "quasi-newton"])
+METHODS = {"em": EM(), "quasi-newton": QuasiNewton(ANGLE), "squarem": Squarem(ANGLE)}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @given(start=st.floats(0.01, 0.99))
 def test_every_method_climbs_to_the_same_limit(method, start):
     done = run(Linkage, start, rules=[RemainingGain(1e-9)], method=method)
@@ -270,12 +274,13 @@ def test_acceleration_on_the_slow_example():
     data = emframe.dataset("death_notices")
     model = emframe.Mixture("poisson", n_components=2)
     start = {"weights": [0.3, 0.7], "rates": [[1.0], [2.5]]}
-    fast, slow = (
-        emframe.fit(model, data, start=start, accelerate=accelerate) for accelerate in (True, False)
+    fast, squared, slow = (
+        emframe.fit(model, data, start=start, accelerate=how) for how in (True, "squarem", False)
     )
     assert fast.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-8)
     assert slow.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-7)
-    assert fast.n_iter <= 30
+    assert squared.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-7)
+    assert fast.n_iter <= 30 < squared.n_iter < 120
     assert slow.n_iter > 1000
 
 

@@ -24,7 +24,7 @@ ARROWS = {
     "datasets": {"data", "spaces"},
     "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
-    "host": {"families"},
+    "host": {"core", "families"},
     "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
     "testing": {"core", "data", "families", "host", "models", "parameters", "spaces"},
 }

@@ -11,11 +11,13 @@ H is smallest at ``theta = at``, where it is the entropy of the posterior, so ra
 log-likelihood by at least as much.  Nothing here knows what z is, or what the parameters are.
 """
 
-from emframe.core.acceleration import Coordinates, QuasiNewton
+from emframe.core.acceleration import QuasiNewton
+from emframe.core.coordinates import Coordinates
 from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move
+from emframe.core.squarem import Squarem
 from emframe.core.status import Status
 from emframe.core.stopping import Callback, MaxIterations, MaxSeconds, RemainingGain, Rule
 
@@ -35,6 +37,7 @@ __all__ = [
     "RemainingGain",
     "Rule",
     "Run",
+    "Squarem",
     "Status",
     "Step",
     "Stopped",

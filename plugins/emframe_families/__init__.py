@@ -1,10 +1,11 @@
-"""The families that come with emframe.
+"""The families and accelerations that come with emframe.
 
 They reach the library by the road a third party's do: this module is named in the entry-point
-group ``emframe`` and hands over its entries through the hook.  emframe itself imports none of it.
+group ``emframe`` and hands over its entries through the hooks.  emframe itself imports none of it.
 """
 
-from emframe.host import FamilyEntry, hookimpl
+from emframe.core import QuasiNewton, Squarem
+from emframe.host import AccelerationEntry, FamilyEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.gaussian import Gaussian
 from emframe_families.poisson import Poisson
@@ -31,5 +32,24 @@ def emframe_families() -> list[FamilyEntry]:
             Poisson,
             "Independent columns of counts",
             "McLachlan and Peel (2000), Finite Mixture Models, section 5.3",
+        ),
+    ]
+
+
+@hookimpl
+def emframe_accelerations() -> list[AccelerationEntry]:
+    """The built-in accelerations."""
+    return [
+        AccelerationEntry(
+            "quasi-newton",
+            QuasiNewton,
+            "EM as the preconditioner of a quasi-Newton ascent; the default",
+            "Jamshidian and Jennrich (1997), JRSS B 59, 569",
+        ),
+        AccelerationEntry(
+            "squarem",
+            Squarem,
+            "Squared extrapolation of two EM steps",
+            "Varadhan and Roland (2008), Scand. J. Statist. 35, 335",
         ),
     ]
