@@ -10,6 +10,7 @@ print(fit)
 import importlib
 from typing import Any
 
+from emframe import stopping
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -85,6 +86,7 @@ __all__ = [
     "parameter",
     "plugins",
     "select",
+    "stopping",
 ]
 
 

@@ -58,6 +58,7 @@ def fit(
     accelerate: bool | str | Callable[[Coordinates], Method] = True,
     prior: Any = None,
     engine: Any = None,
+    stopping: Sequence[Rule] = (),
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
@@ -86,6 +87,7 @@ def fit(
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
+    stopping : further rules, each of which may stop a start; see `emframe.stopping`.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
     Returns
@@ -99,9 +101,12 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
+    for rule in stopping:
+        if not callable(rule):
+            raise TypeError(f"`stopping` holds {rule!r}; pass rules as emframe.stopping makes.")
     generator = np.random.default_rng(rng)
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
-    rules += [RemainingGain(tol), MaxIterations(max_iter)]
+    rules += [RemainingGain(tol), MaxIterations(max_iter), *stopping]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
     with one_blas_thread():
         given = model.rows(X, frequencies(X, weights))

@@ -19,7 +19,17 @@ from emframe.core.loop import Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move
 from emframe.core.squarem import Squarem
 from emframe.core.status import Status
-from emframe.core.stopping import Callback, MaxIterations, MaxSeconds, RemainingGain, Rule
+from emframe.core.stopping import (
+    Callback,
+    HeldOut,
+    MaxExpectations,
+    MaxIterations,
+    MaxSeconds,
+    ParameterChange,
+    RemainingGain,
+    Rule,
+    Together,
+)
 
 __all__ = [
     "EM",
@@ -29,10 +39,13 @@ __all__ = [
     "Coordinates",
     "Degenerate",
     "Expectation",
+    "HeldOut",
+    "MaxExpectations",
     "MaxIterations",
     "MaxSeconds",
     "Method",
     "Move",
+    "ParameterChange",
     "QuasiNewton",
     "RemainingGain",
     "Rule",
@@ -41,6 +54,7 @@ __all__ = [
     "Status",
     "Step",
     "Stopped",
+    "Together",
     "iterate",
     "log_prior",
     "objective",

@@ -37,9 +37,7 @@ class Cycle(NamedTuple):
 
     behind: Vector | None  # where the first EM step came from; None before it
     longest: float  # extrapolation allowed
-    slowness: (
-        float  # about 1 / (1 - c), the larger of the last and half of those before; nan at first
-    )
+    slowness: float  # 1 / (1 - c): the last, or half of the one before; nan while unknown
 
 
 @dataclass(frozen=True)
