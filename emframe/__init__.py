@@ -25,6 +25,7 @@ from emframe.host import (
     hookimpl,
     plugins,
 )
+from emframe.information import Information
 from emframe.models import Mixture
 from emframe.parameters import parameter
 from emframe.result import Fit, Start
@@ -58,6 +59,7 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Information",
     "Interrupted",
     "Mixture",
     "ModelEntry",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
 from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from emframe.information import Information
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,18 @@ class Fit:
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
+
+    # ---- what the data say of the parameters
+
+    def information(self, X: Any, weights: Any = None) -> Information:
+        """How fast EM converges here, how much information is missing, and about what.
+
+        Costs two E-steps for each free parameter, on the data that the fit was made from.  See
+        `emframe.Information`.
+        """
+        from emframe.information import information
+
+        return information(self, X, weights)
 
     # ---- keeping
 
