@@ -27,6 +27,7 @@ from emframe.host import (
 )
 from emframe.information import Information
 from emframe.models import Mixture
+from emframe.optima import Optimum
 from emframe.parameters import parameter
 from emframe.result import Fit, Start
 from emframe.saving import load
@@ -65,6 +66,7 @@ __all__ = [
     "ModelEntry",
     "NonNegative",
     "NonNegativeInteger",
+    "Optimum",
     "PluginWarning",
     "Positive",
     "PositiveDefinite",

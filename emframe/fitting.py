@@ -30,7 +30,7 @@ from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, o
 from emframe.methods import method_for
 from emframe.models import Model
 from emframe.result import Fit
-from emframe.search import Attempt, Exactly, Search, budget
+from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
 from emframe.spaces import Array
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
@@ -74,7 +74,7 @@ def fit(
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
         there is one start.
     n_starts : how many starts to run to convergence. By default until the best optimum was found
-        again and again, within a budget.
+        again and again, within a budget, part of which goes to moves away from the best.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
         rows, at two successive steps.
@@ -117,11 +117,12 @@ def fit(
         expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
         search = Search(model, expect, rules, method_for(accelerate, model.contract))
         if start is not None:
-            params = model.start(start, given, generator)
-            attempts, interrupted = search([("given", params)], Exactly(1))
+            plan: Plan = Given(model.start(start, given, generator))
+        elif n_starts is not None:
+            plan = Starts(model, rows, generator, n_starts)
         else:
-            enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
-            attempts, interrupted = search(model.starts(rows, generator), enough)
+            plan = Thorough(model, rows, generator)
+        attempts, interrupted = search(plan)
         result = _assemble(model, rows, prior, attempts, runner)
     if interrupted:
         raise Interrupted(result)

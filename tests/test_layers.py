@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
-    "optima": set[str](),
+    "optima": {"core"},
     "parameters": {"spaces"},
     "data": {"spaces"},
     "datasets": {"data", "spaces"},
