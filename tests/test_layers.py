@@ -18,14 +18,14 @@ ROOT = Path(__file__).parent.parent
 ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
-    "optima": set[str](),
+    "optima": {"core"},
     "parameters": {"spaces"},
     "blocks": {"spaces"},
     "data": {"blocks", "spaces"},
     "datasets": {"data", "spaces"},
     "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
-    "host": {"families"},
+    "host": {"core", "families"},
     "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
     "testing": {"core", "data", "families", "host", "models", "parameters", "spaces"},
 }

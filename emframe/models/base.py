@@ -68,6 +68,12 @@ class Model(Protocol):
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""
 
+    def moves(self, params: Any, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Ways out of the optimum `params`: (name of the kind of move, parameters) to start from.
+
+        Those with the best prospects come first.  None, unless a model knows some.
+        """
+
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
         """Parameters from what the user passed as ``start=``."""
 

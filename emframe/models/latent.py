@@ -179,6 +179,10 @@ class LatentModel(ABC):
     def require(self, rows: Any) -> None:
         """Refuse data that are too few to fit the model to: none are, unless a model says so."""
 
+    def moves(self, params: Any, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """No ways out of an optimum, unless a model knows some."""
+        return iter(())
+
     def condense(self, rows: Any) -> Any:
         """The rows as they are."""
         return rows
