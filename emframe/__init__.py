@@ -10,12 +10,14 @@ print(fit)
 import importlib
 from typing import Any
 
+from emframe import stopping
 from emframe.blocks import Blocks
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.fitting import Interrupted, fit
 from emframe.host import (
+    AccelerationEntry,
     FamilyEntry,
     ModelEntry,
     PluginWarning,
@@ -25,8 +27,10 @@ from emframe.host import (
     model,
     plugins,
 )
+from emframe.information import Information
 from emframe.models import LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
+from emframe.optima import Optimum
 from emframe.parameters import parameter
 from emframe.parquet import read_parquet
 from emframe.result import Fit, Start
@@ -48,6 +52,7 @@ from emframe.spaces import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccelerationEntry",
     "Array",
     "Binary",
     "Blocks",
@@ -60,12 +65,14 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Information",
     "Interrupted",
     "LatentModel",
     "Mixture",
     "ModelEntry",
     "NonNegative",
     "NonNegativeInteger",
+    "Optimum",
     "PluginWarning",
     "Positive",
     "PositiveDefinite",
@@ -94,6 +101,7 @@ __all__ = [
     "plugins",
     "read_parquet",
     "select",
+    "stopping",
 ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,12 @@ from emframe.engines import block_rows
 from emframe.frames import aligned
 from emframe.models import Model
 from emframe.models.starts import one_hot
+from emframe.optima import Optimum, is_same, optima
 from emframe.parameters import n_free
 from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from emframe.information import Information
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Start:
     n_iter: int  # E-steps
     message: str
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
+    parent: int | None = None  # the start whose optimum this one moved away from, for a move
 
     @property
     def is_regular(self) -> bool:
@@ -79,6 +84,17 @@ class Fit:
     def spurious(self) -> str:
         """Why this optimum looks like an artefact of an unbounded likelihood; empty if not."""
         return self.starts[self.best].spurious
+
+    @property
+    def optima(self) -> tuple[Optimum, ...]:
+        """The distinct optima that the starts ended at, the best first."""
+        return optima(self.starts)
+
+    @property
+    def n_found(self) -> int:
+        """How many starts of their own found the optimum that this fit is at; 2 replicate it."""
+        here = self.objective
+        return sum(one.times for one in self.optima if is_same(one.objective, here))
 
     @property
     def n_parameters(self) -> int:
@@ -172,6 +188,18 @@ class Fit:
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
+
+    # ---- what the data say of the parameters
+
+    def information(self, X: Any, weights: Any = None) -> Information:
+        """How fast EM converges here, how much information is missing, and about what.
+
+        Costs two E-steps for each free parameter, on the data that the fit was made from.  See
+        `emframe.Information`.
+        """
+        from emframe.information import information
+
+        return information(self, X, weights)
 
     # ---- keeping
 

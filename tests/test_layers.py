@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
-    "optima": set[str](),
+    "optima": {"core"},
     "parameters": {"spaces"},
     "extras": set[str](),
     "refusals": set[str](),
@@ -28,7 +28,7 @@ ARROWS = {
     "datasets": {"data", "spaces"},
     "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
-    "host": {"families"},
+    "host": {"core", "families"},
     "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
     "testing": {"core", "data", "extras", "families", "host", "models", "parameters", "spaces"},
 }

@@ -65,14 +65,21 @@ class Model(Protocol):
     def prior(self, prior: Any, survey: Any) -> Any:
         """The term that `prior` adds to Q for these data."""
 
-    def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-        """An endless supply of (name of the kind of start, parameters).
+    def under(self, prior: Any) -> Model:
+        """This model, with starts that know of the term of `Model.prior` (None for none)."""
+        return self
 
-        A model that has priors takes ``prior=`` as well, the term that it gave as its `prior`.
+    def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """An endless supply of (name of the kind of start, parameters)."""
+
+    def moves(self, params: Any, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Ways out of the optimum `params`: (name of the kind of move, parameters) to start from.
+
+        Those with the best prospects come first.  None, unless a model knows some.
         """
 
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
-        """Parameters from what the user passed as ``start=``; ``prior=`` as in `starts`."""
+        """Parameters from what the user passed as ``start=``."""
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         """Components at the point of `q` that look spurious, and why."""

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import chain
 from operator import add
@@ -40,6 +41,7 @@ from emframe.models.mixture_expectation import (
     mixture_problem,
 )
 from emframe.models.mixture_pass import MixturePass
+from emframe.models.moves import split_and_merge
 from emframe.parameters import frozen
 from emframe.spaces import Array
 
@@ -65,6 +67,7 @@ class Mixture:
 
     family: Family
     n_components: int
+    pseudo: MixturePrior | None = field(default=None, repr=False, compare=False)  # see `under`
 
     def __init__(
         self,
@@ -192,9 +195,13 @@ class Mixture:
         )
         return MixturePrior(self.family, term)
 
-    def from_responsibilities(
-        self, rows: Rows, resp: Array, prior: MixturePrior | None = None
-    ) -> MixtureParameters:
+    def under(self, prior: MixturePrior | None) -> Mixture:
+        """The same mixture, whose starts are M-steps on the prior's pseudo-data as well."""
+        other = copy(self)
+        object.__setattr__(other, "pseudo", prior)
+        return other
+
+    def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
         counts = rows.weights @ resp
         if not (counts > 0).all():
@@ -208,7 +215,7 @@ class Mixture:
                 yield self.family.accumulate(x, resp[part] * weights[:, None])
                 first = part.stop
 
-        pseudo = () if prior is None else (prior.components.statistics,)
+        pseudo = () if self.pseudo is None else (self.pseudo.components.statistics,)
         components = self.family.m_step(reduce(add, chain(sums(), pseudo)), None)
         params = MixtureParameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
@@ -217,7 +224,7 @@ class Mixture:
     # ---- starts
 
     def starts(
-        self, rows: Rows, rng: np.random.Generator, prior: MixturePrior | None = None
+        self, rows: Rows, rng: np.random.Generator
     ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
         """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`.
 
@@ -225,22 +232,29 @@ class Mixture:
         """
         rows = rows.sample(MOST_ROWS, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
-            try:
-                yield kind, self.from_responsibilities(rows, resp, prior)
-            except Degenerate as error:
-                yield kind, error
+            yield kind, self._from_responsibilities(rows, resp)
+
+    def moves(
+        self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+        """Splits and merges of its components; see `emframe.models.moves`."""
+        rows = rows.sample(MOST_ROWS, rng)
+        resp = self.posterior(params, rows.x)[1]
+        density = checked_density(self.family, params.components, rows.x, self.n_components)
+        for changed in split_and_merge(resp, density, rows.x, rows.weights, rng):
+            yield "split and merge", self._from_responsibilities(rows, changed)
+
+    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
+        try:
+            return self.from_responsibilities(rows, resp)
+        except Degenerate as error:
+            return error
 
     @property
     def _is_real(self) -> bool:
         return not any(space.discrete for space in self.family.supports)
 
-    def start(
-        self,
-        start: Any,
-        rows: Rows,
-        rng: np.random.Generator,
-        prior: MixturePrior | None = None,
-    ) -> MixtureParameters:
+    def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> MixtureParameters:
         """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
         given = not callable(start)
         if not given:
@@ -255,7 +269,7 @@ class Mixture:
         # The user counts the rows that were given; a callable those that it was shown.
         n = rows.n_given if given else len(rows)
         resp = starts.as_responsibilities(start, n, self.n_components)
-        return self.from_responsibilities(rows, resp[rows.numbers] if given else resp, prior)
+        return self.from_responsibilities(rows, resp[rows.numbers] if given else resp)
 
     def problem(self, params: MixtureParameters, d: int) -> str | None:
         """What is wrong with parameters of this model for data of d columns, or None."""

@@ -39,8 +39,6 @@ class OneKind(Mixture):
                 f"which the family {self.family.name!r} has."
             )
 
-    def starts(
-        self, rows: Rows, rng: np.random.Generator, prior: Any = None
-    ) -> Iterator[tuple[str, Any]]:
+    def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         wanted = (KINDS[self.init_params], "whole")
-        return (one for one in super().starts(rows, rng, prior) if one[0] in wanted)
+        return (one for one in super().starts(rows, rng) if one[0] in wanted)
