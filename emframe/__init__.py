@@ -25,8 +25,10 @@ from emframe.host import (
     hookimpl,
     plugins,
 )
+from emframe.inference import Intervals, Regularity, StandardErrors
 from emframe.models import Mixture
 from emframe.parameters import parameter
+from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.result import Fit, Start
 from emframe.saving import load
 from emframe.selection import Selection, select
@@ -59,6 +61,8 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Interrupted",
+    "Intervals",
+    "LikelihoodRatioTest",
     "Mixture",
     "ModelEntry",
     "NonNegative",
@@ -67,14 +71,17 @@ __all__ = [
     "Positive",
     "PositiveDefinite",
     "Real",
+    "Regularity",
     "Selection",
     "Simplex",
     "Space",
+    "StandardErrors",
     "Start",
     "Status",
     "Step",
     "UnitInterval",
     "__version__",
+    "bootstrap_lrt",
     "dataset",
     "datasets",
     "families",

@@ -13,6 +13,7 @@ from emframe.parameters import leaves
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
+    from emframe.inference import Intervals, StandardErrors
     from emframe.result import Fit
     from emframe.selection import Selection
 
@@ -104,6 +105,20 @@ def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[s
     ]
     body += [("  " + model, "", "", "", "", "", "degenerate") for model, _ in selection.failures]
     return header, body
+
+
+def errors_table(errors: StandardErrors, intervals: Intervals | None = None) -> str:
+    """Estimates and standard errors, with intervals where there are any, as aligned text."""
+    header = ["parameter", "estimate", "std. error"]
+    if intervals is not None:
+        percent = f"{100 * intervals.level:g} %"
+        header += [f"{percent} from", "to"]
+    rows = errors.table if intervals is None else intervals.table
+    body = [
+        [row["parameter"], *(f"{value:.6g}" for value in list(row.values())[1:])] for row in rows
+    ]
+    text = aligned(header, body, text_columns=(0,))
+    return f"{text}\n\n{errors.message}" if errors.message else text
 
 
 def aligned(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
 from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from emframe.inference import Intervals, StandardErrors
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,63 @@ class Fit:
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
+
+    # ---- how well the parameters are known
+
+    def standard_errors(
+        self,
+        X: Any,
+        *,
+        method: str = "observed",
+        weights: Any = None,
+        n_replicates: int = 200,
+        rng: Any = None,
+        engine: Any = None,
+    ) -> StandardErrors:
+        """Standard errors of all parameters, in the form of the parameters.
+
+        Parameters
+        ----------
+        X, weights : the data that the fit was made from; a fit keeps none.
+        method : "observed" from the observed information; "scores" from the rows' scores, the
+            empirical information; "sandwich" from both, right also where the model is wrong;
+            "bootstrap" from rows drawn with replacement; "parametric" from rows drawn from the
+            fit. The first three cost two E-steps for each parameter, the others a fit for each
+            replicate.
+        n_replicates : number of bootstrap samples.
+        rng : of the bootstrap, as for `emframe.fit`.
+        engine : as for `emframe.fit`.
+
+        Returns
+        -------
+        StandardErrors
+            ``.params`` holds them, ``.table`` lists them, ``.regularity`` says whether the theory
+            behind them holds at this fit.
+
+        Raises
+        ------
+        ValueError : for an unknown method, or "scores" with a prior.
+        Degenerate : where fewer than two bootstrap fits were sound.
+        """
+        from emframe.inference import standard_errors
+
+        return standard_errors(
+            self,
+            X,
+            method=method,
+            weights=weights,
+            n_replicates=n_replicates,
+            rng=rng,
+            engine=engine,
+        )
+
+    def confint(self, X: Any, level: float = 0.95, **options: Any) -> Intervals:
+        """Confidence intervals of all parameters, at this level.
+
+        The options are those of `standard_errors`.  From curvature they are Wald intervals on the
+        logarithm of what is positive and the logit of probabilities; from a bootstrap, quantiles.
+        """
+        return self.standard_errors(X, **options).confint(level)
 
     # ---- keeping
 
