@@ -22,6 +22,9 @@ from emframe.parameters import n_free
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
     from emframe.inference import Intervals, StandardErrors
 
 
@@ -37,6 +40,7 @@ class Start:
     n_iter: int  # E-steps
     message: str
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
+    trace: tuple[float, ...] = ()  # objective after each accepted step
 
     @property
     def is_regular(self) -> bool:
@@ -227,6 +231,58 @@ class Fit:
         """
         return self.standard_errors(X, **options).confint(level)
 
+    # ---- showing
+
+    def summary(self, errors: StandardErrors | None = None) -> str:
+        """What `print` shows; with standard errors in brackets under the parameters, if given."""
+        from emframe.report import summary
+
+        return summary(self, errors)
+
+    def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
+        """The parameters as a tidy pandas data frame, a row for each number.
+
+        The columns are ``parameter``, ``component``, ``column`` (and ``column_2`` of a covariance),
+        ``estimate``, and where errors are given ``standard_error``, ``lower`` and ``upper``.
+
+        Raises ImportError without pandas, naming the extra.
+        """
+        from emframe.frames import parameter_frame
+
+        return parameter_frame(self, errors, level)
+
+    def plot(
+        self,
+        X: Any = None,
+        kind: str | None = None,
+        *,
+        ax: Axes | None = None,
+        weights: Any = None,
+        errors: StandardErrors | None = None,
+        rng: Any = 0,
+    ) -> Axes:
+        """Draw the fit with matplotlib, and the rows with it where they are given.
+
+        Parameters
+        ----------
+        X, weights : rows to show; a fit keeps none.
+        kind : "density" of one column; "plane" of two, with the regions that hold half and nine
+            tenths of each component; "pairs" of columns; "profile" of a parameter along the
+            columns; "trace" of the objective from all starts; "uncertainty" of the rows' labels.
+            By default the one that suits the number of columns and what they hold.
+        ax : where to draw; by default a new figure.
+        errors : standard errors; a profile shows their 95 % intervals.
+        rng : for the rows drawn from the fit that outlines are made from.
+
+        Raises
+        ------
+        ImportError : without matplotlib, naming the extra.
+        ValueError : for an unknown kind, or one that does not go with these columns.
+        """
+        from emframe.plotting import plot
+
+        return plot(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+
     # ---- keeping
 
     def save(self, path: str | Path) -> None:
@@ -236,9 +292,12 @@ class Fit:
         save(self, path)
 
     def __str__(self) -> str:
-        from emframe.report import summary
+        return self.summary()
 
-        return summary(self)
+    def _repr_html_(self) -> str:
+        from emframe.notebook import html
+
+        return html(self)
 
     def __repr__(self) -> str:
         return (

@@ -131,5 +131,6 @@ class Search:
             done.n_expectations,
             done.message,
             why,
+            done.trace,
         )
         return Attempt(start, done)
