@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 from emframe import stopping
+from emframe.blocks import Blocks
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -23,11 +24,16 @@ from emframe.host import (
     families,
     family,
     hookimpl,
+    model,
     plugins,
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
-from emframe.models import Mixture
+from emframe.information import Information
+from emframe.models import LatentModel, Mixture, Sequences
+from emframe.online import Stepwise, Stream
+from emframe.optima import Optimum
 from emframe.parameters import parameter
+from emframe.parquet import read_parquet
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.result import Fit, Start
 from emframe.saving import load
@@ -51,6 +57,7 @@ __all__ = [
     "AccelerationEntry",
     "Array",
     "Binary",
+    "Blocks",
     "ConjugatePrior",
     "Contract",
     "Degenerate",
@@ -60,25 +67,31 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Information",
     "Interrupted",
     "Intervals",
+    "LatentModel",
     "LikelihoodRatioTest",
     "Mixture",
     "ModelEntry",
     "NonNegative",
     "NonNegativeInteger",
+    "Optimum",
     "PluginWarning",
     "Positive",
     "PositiveDefinite",
     "Real",
     "Regularity",
     "Selection",
+    "Sequences",
     "Simplex",
     "Space",
     "StandardErrors",
     "Start",
     "Status",
     "Step",
+    "Stepwise",
+    "Stream",
     "UnitInterval",
     "__version__",
     "bootstrap_lrt",
@@ -90,8 +103,10 @@ __all__ = [
     "hookimpl",
     "iterate",
     "load",
+    "model",
     "parameter",
     "plugins",
+    "read_parquet",
     "select",
     "stopping",
 ]

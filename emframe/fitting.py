@@ -9,6 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,11 @@ from emframe.core import (
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
 from emframe.result import Fit
-from emframe.search import Attempt, Exactly, Search, budget
+from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
 from emframe.spaces import Array
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
@@ -45,7 +47,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def fit(
-    model: Model,
+    model: Model | str,
     X: Any,
     *,
     weights: Any = None,
@@ -65,16 +67,18 @@ def fit(
 
     Parameters
     ----------
-    model : such as ``emframe.Mixture("gaussian", n_components=3)``.
+    model : such as ``emframe.Mixture("gaussian", n_components=3)``, or the name of an installed
+        model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
-        data sets (`emframe.dataset`) are welcome.
+        data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
+        memory map, `emframe.Blocks`, `emframe.read_parquet`.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
         there is one start.
     n_starts : how many starts to run to convergence. By default until the best optimum was found
-        again and again, within a budget.
+        again and again, within a budget, part of which goes to moves away from the best.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
         rows, at two successive steps.
@@ -101,6 +105,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
+    model = named_model(model) if isinstance(model, str) else model
     for rule in stopping:
         if not callable(rule):
             raise TypeError(f"`stopping` holds {rule!r}; pass rules as emframe.stopping makes.")
@@ -111,18 +116,25 @@ def fit(
     with one_blas_thread():
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
+        unit = getattr(given, "unit", 1.0)
+        if prior is not None and unit != 1.0:
+            raise ValueError(
+                f"`weights` are near {unit:g}; beside a prior they count rows, so pass weights of "
+                "an ordinary size."
+            )
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
         expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
         search = Search(model, expect, rules, method_for(accelerate, model.contract))
         if start is not None:
-            params = model.start(start, given, generator)
-            attempts, interrupted = search([("given", params)], Exactly(1))
+            plan: Plan = Given(model.start(start, given, generator))
+        elif n_starts is not None:
+            plan = Starts(model, rows, generator, n_starts)
         else:
-            enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
-            attempts, interrupted = search(model.starts(rows, generator), enough)
-        result = _assemble(model, rows, prior, attempts, runner)
+            plan = Thorough(model, rows, generator)
+        attempts, interrupted = search(plan)
+        result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
@@ -142,8 +154,7 @@ def expectation(
 
     def expect(params: Any) -> Expectation[Any]:
         for one in model.passes(params, survey):
-            blocks = rows.blocks(block_rows(one.numbers(d)))
-            q = one.finish(engine.sum(one.block, blocks))
+            q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))
             if q is not None:
                 return q if prior is None else q + prior
         raise AssertionError("the last of a model's passes loses no digits")
@@ -170,10 +181,8 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    def uncertainty(block: tuple[Array, Array], _: Workspace) -> float:
-        x, weights = block
-        resp = model.posterior(params, x)[1]
-        return -float(np.log(resp.max(axis=1)) @ weights)
+    def uncertainty(block: tuple[Any, Array], _: Workspace) -> float:
+        return model.uncertainty(params, *block)
 
     return Fit(
         model=model,
@@ -196,6 +205,30 @@ def _assemble(
         prior=prior,
         best=best.start.index,
         starts=tuple(one.start for one in attempts),
+    )
+
+
+def _weighed(fit: Fit, unit: float) -> Fit:
+    """The fit in the units of the user's weights; those of the rows were theirs over `unit`."""
+    if unit == 1.0:
+        return fit
+    return replace(
+        fit,
+        log_likelihood=unit * fit.log_likelihood,
+        objective=unit * fit.objective,
+        entropy=unit * fit.entropy,
+        classification_uncertainty=unit * fit.classification_uncertainty,
+        trace=unit * fit.trace,
+        gains=unit * fit.gains,
+        remaining=unit * fit.remaining,
+        starts=tuple(
+            replace(
+                start,
+                objective=unit * start.objective,
+                log_likelihood=unit * start.log_likelihood,
+            )
+            for start in fit.starts
+        ),
     )
 
 

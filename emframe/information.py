@@ -107,6 +107,18 @@ class Information:
         ranked = sorted(moves.items(), key=lambda item: -abs(item[1]))[:most]
         return {name: move / largest for name, move in ranked}
 
+    def __str__(self) -> str:
+        """The rate, and the parameters that the data determine worst."""
+        which = ", ".join(f"{name} {move:+.2f}" for name, move in self.poorly_determined().items())
+        lines = [
+            f"An EM step leaves {self.rate:.4f} of the error: that fraction of the information is "
+            "missing",
+            f"along {which or 'no direction'}.",
+        ]
+        if self.n_fixed:
+            lines.append(f"{self.n_fixed} parameters are on a boundary, and have no direction.")
+        return "\n".join(lines)
+
     def _spectrum(self) -> tuple[Array, Array]:
         """Eigenvalues of dM, largest first, and its eigenvectors in units of `scales`."""
         values, vectors = np.linalg.eig(self.em_jacobian * self.scales / self.scales[:, None])

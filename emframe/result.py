@@ -18,6 +18,7 @@ from emframe.core import Status
 from emframe.engines import block_rows
 from emframe.models import Model
 from emframe.models.starts import one_hot
+from emframe.optima import Optimum, is_same, optima
 from emframe.parameters import n_free
 from emframe.spaces import Array
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from emframe.inference import Intervals, StandardErrors
+    from emframe.information import Information
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Start:
     n_iter: int  # E-steps
     message: str
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
+    parent: int | None = None  # the start whose optimum this one moved away from, for a move
     trace: tuple[float, ...] = ()  # objective after each accepted step
 
     @property
@@ -87,6 +90,17 @@ class Fit:
         return self.starts[self.best].spurious
 
     @property
+    def optima(self) -> tuple[Optimum, ...]:
+        """The distinct optima that the starts ended at, the best first."""
+        return optima(self.starts)
+
+    @property
+    def n_found(self) -> int:
+        """How many starts of their own found the optimum that this fit is at; 2 replicate it."""
+        here = self.objective
+        return sum(one.times for one in self.optima if is_same(one.objective, here))
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters."""
         return n_free(self.params)
@@ -115,8 +129,14 @@ class Fit:
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
 
-        Raises ValueError for a row that has density zero under every component.
+        Raises ValueError for a row that has density zero under every component, and TypeError
+        where z is no choice among components.
         """
+        if self.model.choices() is None:
+            raise TypeError(
+                f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
+                "list; see latent(X) for its mean."
+            )
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
         if impossible.any():
@@ -125,6 +145,10 @@ class Fit:
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
         return resp
+
+    def latent(self, X: Any) -> Array:
+        """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ..."""
+        return self.posterior(X)[1]
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """The most probable component of each row, (n,)."""
@@ -136,35 +160,27 @@ class Fit:
         Parameters
         ----------
         X : (n, d) rows.
-        z : (n, K) one-hot rows, or integer labels (n,).
+        z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
-        density, resp = self.posterior(X)
-        values = np.asarray(z)
-        hot = one_hot(values, resp.shape[1]) if values.ndim == 1 else values
-        if hot.shape != resp.shape or not ((hot == 0) | (hot == 1)).all():
-            raise ValueError(
-                f"`z` has shape {values.shape}; pass one-hot rows {resp.shape} or labels "
-                f"({len(resp)},)."
-            )
-        if not (hot.sum(axis=1) == 1).all():
-            raise ValueError("each row of a one-hot `z` has exactly one 1.")
-        with np.errstate(divide="ignore"):
-            return float((density + np.log(resp[hot == 1])).sum())
+        rows = self.model.rows(X, columns=self.columns)
+        return self.model.complete_log_likelihood(self.params, rows.x, np.asarray(z))
 
     def sample(
         self, n: int, rng: Any = None, *, labels: bool = False
     ) -> tuple[Array, NDArray[Any]]:
-        """Draw n rows and their latent z: first z by the weights, then x from its component.
+        """Draw n rows and their latent z: first z, then x given z.
 
         Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
+        A continuous z is returned as it is.
         """
         if n < 0:
             raise ValueError(f"`n` is {n}; pass 0 or above.")
         rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
-        return rows, drawn if labels else one_hot(drawn, len(self.params.weights))
+        k = self.model.choices()
+        return rows, drawn if labels or k is None else one_hot(drawn, k)
 
     def posterior(self, X: Any) -> tuple[Array, Array]:
-        """Log density (n,) and responsibilities (n, K) in one pass.
+        """Log density (n,) and the mean of z given x, (n, K) where z is one-hot, in one pass.
 
         A row that is impossible under every component has -inf and a row of nan.
         """
@@ -175,6 +191,16 @@ class Fit:
         return density, resp
 
     # ---- how well the parameters are known
+
+    def information(self, X: Any, weights: Any = None) -> Information:
+        """How fast EM converges here, how much information is missing, and about what.
+
+        Costs two E-steps for each free parameter, on the data that the fit was made from.  See
+        `emframe.Information`.
+        """
+        from emframe.information import information
+
+        return information(self, X, weights)
 
     def standard_errors(
         self,

@@ -131,6 +131,7 @@ def test_a_boundary_has_no_direction():
     fit = emframe.fit(emframe.Mixture("bernoulli", 1), X)
     found = information(fit, X)
     assert found.n_fixed == 1
+    assert "1 parameters are on a boundary" in str(found)
     assert found.basis.shape[1] == fit.n_parameters - 1
 
 
@@ -138,7 +139,8 @@ def test_the_slowest_direction_names_the_parameters():
     """Two Poisson rates that the death notices hardly tell apart."""
     data = emframe.dataset("death_notices")
     fit = emframe.fit(emframe.Mixture("poisson", 2), data, rng=0, n_starts=3)
-    found = information(fit, data)
+    found = fit.information(data)
+    assert "0.995" in str(found)
     assert found.rate == pytest.approx(0.9957, abs=1e-3)
     assert set(found.poorly_determined()) <= set(labels(fit.params))
     assert len(found.poorly_determined()) == 3

@@ -18,9 +18,10 @@ ROOT = Path(__file__).parent.parent
 ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
-    "optima": set[str](),
+    "optima": {"core"},
     "parameters": {"spaces"},
-    "data": {"spaces"},
+    "blocks": {"spaces"},
+    "data": {"blocks", "spaces"},
     "datasets": {"data", "spaces"},
     "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
@@ -30,7 +31,7 @@ ARROWS = {
 }
 # Above the models come the surfaces: they may import any layer, and none of the layers them.
 LAYERS = set(ARROWS)
-EXTRAS = {"matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "sklearn"}
+EXTRAS = {"pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "sklearn"}
 
 TOP_LEVEL = {
     "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "emframe", "plugins", "tests", "docs",

@@ -31,7 +31,6 @@ from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
-from emframe.models.base import Model
 from emframe.models.mixture_expectation import (
     MixtureExpectation,
     MixtureParameters,
@@ -40,6 +39,7 @@ from emframe.models.mixture_expectation import (
     mixture_problem,
 )
 from emframe.models.mixture_pass import MixturePass
+from emframe.models.moves import split_and_merge
 from emframe.parameters import frozen
 from emframe.spaces import Array
 
@@ -48,7 +48,7 @@ MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True, init=False)
-class Mixture(Model):
+class Mixture:
     """A finite mixture of the components of a family.
 
     Parameters
@@ -222,10 +222,23 @@ class Mixture(Model):
         """
         rows = rows.sample(MOST_ROWS, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
-            try:
-                yield kind, self.from_responsibilities(rows, resp)
-            except Degenerate as error:
-                yield kind, error
+            yield kind, self._from_responsibilities(rows, resp)
+
+    def moves(
+        self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+        """Splits and merges of its components; see `emframe.models.moves`."""
+        rows = rows.sample(MOST_ROWS, rng)
+        resp = self.posterior(params, rows.x)[1]
+        density = checked_density(self.family, params.components, rows.x, self.n_components)
+        for changed in split_and_merge(resp, density, rows.x, rows.weights, rng):
+            yield "split and merge", self._from_responsibilities(rows, changed)
+
+    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
+        try:
+            return self.from_responsibilities(rows, resp)
+        except Degenerate as error:
+            return error
 
     @property
     def _is_real(self) -> bool:
@@ -276,6 +289,29 @@ class Mixture(Model):
         if q.prior is not None:
             return {}
         return self.family.irregularities(q.at.components, q.statistics)
+
+    def choices(self) -> int:
+        return self.n_components
+
+    def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
+        """-sum of log max_k p(z_k | x), nats."""
+        _, resp = self.posterior(params, x)
+        return -float(np.log(resp.max(axis=1)) @ weights)
+
+    def complete_log_likelihood(
+        self, params: MixtureParameters, x: Array, z: np.ndarray[Any, Any]
+    ) -> float:
+        """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
+        joint = self.log_joint(params, x)
+        hot = starts.one_hot(z, self.n_components) if z.ndim == 1 else z
+        if hot.shape != joint.shape or not ((hot == 0) | (hot == 1)).all():
+            raise ValueError(
+                f"`z` has shape {z.shape}; pass one-hot rows {joint.shape} or labels "
+                f"({len(joint)},)."
+            )
+        if not (hot.sum(axis=1) == 1).all():
+            raise ValueError("each row of a one-hot `z` has exactly one 1.")
+        return float(joint[hot == 1].sum())
 
     def sample(
         self, params: MixtureParameters, n: int, rng: np.random.Generator
