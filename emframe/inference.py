@@ -19,6 +19,7 @@ One known case: the mean of n normal rows with standard deviation s has standard
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -26,15 +27,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, ndtri
 
-from emframe.core.tolerance import AT_LIMIT, FLAT, SUMMIT
-from emframe.data import Rows, frequencies
+from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, SUMMIT
+from emframe.data import frequencies
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.fitting import Rng
 from emframe.information import Information, information
 from emframe.parameters import from_vector, frozen, to_vector
 from emframe.resampling import Replicates, replicate
 from emframe.spaces import EPS, Array
-from emframe.tidy import entries, flat, like, limits
+from emframe.tidy import Entry, entries, flat, like, limits
 
 if TYPE_CHECKING:
     from emframe.result import Fit
@@ -65,8 +66,8 @@ _MESSAGES = {
         "right given that these stay there. method='bootstrap' needs no interior."
     ),
     Regularity.FLAT: (
-        "The data do not determine all parameters (least of all {what}), so there are no standard "
-        "errors. Use fewer components, a more restricted structure, or a prior."
+        "The data do not determine {what}, so these have no standard error; what does not depend "
+        "on them has. Use fewer components, a more restricted structure, or a prior."
     ),
     Regularity.NO_MAXIMUM: (
         "Not a maximum: {what}. Standard errors mean little here; let the fit converge first, and "
@@ -184,30 +185,7 @@ def standard_errors(
         raise ValueError(
             "`method` 'scores' knows the rows alone, and this fit has a prior; pass 'observed'."
         )
-    found = information(fit, X, weights, engine)
-    unit = found.scales  # in these units a curvature is a share of the complete data's
-    curvature = found.observed * np.outer(unit, unit)
-    if method != "observed":
-        given = fit.model.rows(X, frequencies(X, weights), columns=fit.columns)
-        spread = _spread_of_scores(fit, fit.model.condense(given), found, engine)
-    core = spread if method == "scores" else curvature
-    jacobian = derivative(fit.params) @ (found.basis * unit)  # (q, p)
-    score = found.basis.T @ found.score * unit
-    if len(core) and np.linalg.eigvalsh(core)[0] <= max(FLAT, found.error):
-        factor, ahead = np.full_like(jacobian, np.nan), 0.5 * float(score @ score)
-        least = ", ".join(found.poorly_determined()) if core is curvature else "unknown"
-        verdict, what = Regularity.FLAT, least
-    else:
-        factor = jacobian @ (
-            _power(curvature, -1.0) @ _power(spread, 0.5)
-            if method == "sandwich"
-            else _power(core, -0.5)
-        )
-        ahead = 0.5 * float(np.square(_power(core, -0.5) @ score).sum())
-        verdict, what = Regularity.REGULAR, ""
-    if ahead > SUMMIT:
-        verdict, what = Regularity.NO_MAXIMUM, f"a step uphill would gain {ahead:.3g} nats or more"
-    return _assemble(fit, method, factor, verdict, what)
+    return _from_curvature(fit, method, X, weights, engine)
 
 
 def wald(estimate: Array, reach: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
@@ -245,56 +223,90 @@ def derivative(params: Any) -> Array:
     return np.array(columns).reshape(len(x), -1).T
 
 
-def _spread_of_scores(fit: Fit, rows: Rows, found: Information, engine: Any) -> Array:
+def _from_curvature(fit: Fit, method: str, X: Any, weights: Any, engine: Any) -> StandardErrors:
+    """V and J of the module's introduction, in units that make curvatures shares of Q's own."""
+    found = information(fit, X, weights, engine)
+    unit = found.scales
+    curvature = found.observed * np.outer(unit, unit)
+    spread = curvature if method == "observed" else _scores(fit, X, weights, found, engine)
+    core = spread if method == "scores" else curvature
+    values, vectors = np.linalg.eigh(core)
+    flat_directions = vectors[:, values <= max(FLAT, found.error)]  # (p, f)
+    jacobian = derivative(fit.params) @ (found.basis * unit)  # (q, p)
+    if method == "sandwich":
+        factor = jacobian @ _power(core, -1.0, found.error) @ _power(spread, 0.5)
+    else:
+        factor = jacobian @ _power(core, -0.5, found.error)
+    # What does not move along a flat direction is determined all the same.
+    along = np.linalg.norm(jacobian @ flat_directions, axis=1)
+    factor[along > INDIFFERENT * np.linalg.norm(jacobian, axis=1)] = np.nan
+    score = found.basis.T @ found.score * unit
+    steep = _power(core, -0.5, found.error) @ score
+    ahead = 0.5 * float(steep @ steep + np.square(flat_directions.T @ score).sum())
+    return _assemble(fit, method, factor, ahead)
+
+
+def _scores(fit: Fit, X: Any, weights: Any, found: Information, engine: Any) -> Array:
     """Sum over rows of s s', (p, p), with s in units of ``found.scales``.
 
     A row's score is the difference quotient of its log density; a direction's natural length for
     a single row is the root of the number of rows times that for all.
     """
     model, x = fit.model, to_vector(fit.params)
-    step = np.cbrt(EPS) * np.sqrt(rows.total)
+    rows = model.condense(model.rows(X, frequencies(X, weights), columns=fit.columns))
+    n, p = rows.weights.sum(), len(found.scales)
+    if n < p:
+        raise ValueError(
+            f"scores of {n:g} independent rows (or runs of rows) cannot tell {p} parameters; pass "
+            "method='observed' or 'parametric'."
+        )
+    step = np.cbrt(EPS) * np.sqrt(n)
     around = [
         [from_vector(fit.params, x + sign * step * direction) for sign in (1.0, -1.0)]
         for direction in (found.basis * found.scales).T
     ]
 
     def of_block(block: tuple[Array, Array], _: Workspace) -> Array:
-        rows_of, weights = block
-        scores = np.empty((len(rows_of), len(around)))
+        some, counts = block
+        scores = np.empty((len(some), p))
         for j, (up, down) in enumerate(around):
-            above, below = (model.posterior(params, rows_of)[0] for params in (up, down))
+            above, below = (model.posterior(params, some)[0] for params in (up, down))
             scores[:, j] = (above - below) / (2.0 * step)
-        return np.asarray(scores.T @ (weights[:, None] * scores))
+        return np.asarray(scores.T @ (counts[:, None] * scores))
 
     runner = engine_for(engine, len(rows) * model.work(rows))
     with one_blas_thread():
         return runner.sum(of_block, rows.blocks(block_rows(model.work(rows))))
 
 
-def _power(matrix: Array, exponent: float) -> Array:
-    """A power of a symmetric matrix without negative eigenvalues, by its eigenvalues."""
+def _power(matrix: Array, exponent: float, error: float = 0.0) -> Array:
+    """A power of a symmetric matrix by its eigenvalues; those that are none stay 0."""
     values, vectors = np.linalg.eigh(matrix)
-    return np.asarray(vectors * np.maximum(values, 0.0) ** exponent @ vectors.T)
+    kept = values > max(FLAT, error)
+    return np.asarray(vectors[:, kept] * values[kept] ** exponent @ vectors[:, kept].T)
 
 
-def _assemble(
-    fit: Fit, method: str, factor: Array, regularity: Regularity, what: str = ""
-) -> StandardErrors:
-    """Standard errors from a factor of the covariance, less those of what is on a boundary."""
+def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErrors:
+    """Standard errors from a factor of the covariance, and what is to be said of them."""
     estimates, errors = flat(fit.params), np.sqrt(np.square(factor).sum(axis=1))
     lower, upper = limits(fit.params)
     distance = np.minimum(estimates - lower, upper - estimates)
     # What cannot move to both sides has no direction in the sweep, and so an error of 0.
     on_limit = (distance <= AT_LIMIT * errors) | (errors == 0.0)
-    fixed = [one for one in entries(fit.params, fit.columns) if on_limit[one.position]]
+    shown = entries(fit.params, fit.columns)
+    fixed = [one for one in shown if on_limit[one.position]]
+    loose = [one for one in shown if np.isnan(errors[one.position])]
     at = [one.position for one in fixed]
     errors[at], factor[at] = np.nan, np.nan
-    if fixed and regularity is Regularity.REGULAR:
-        names = [one.label for one in fixed]
-        regularity = Regularity.BOUNDARY
-        what = ", ".join(names[:MOST_NAMES]) + (
-            f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        )
+    what = ""
+    if ahead > SUMMIT:
+        regularity, what = Regularity.NO_MAXIMUM, f"a step uphill would gain {ahead:.3g} nats"
+    elif loose:
+        regularity, what = Regularity.FLAT, _names(loose)
+    elif fixed:
+        regularity, what = Regularity.BOUNDARY, _names(fixed)
+    else:
+        regularity = Regularity.REGULAR
     return StandardErrors(
         at=fit.params,
         params=frozen(like(fit.params, errors)),
@@ -304,6 +316,12 @@ def _assemble(
         message=regularity.message.format(what=what),
         columns=fit.columns,
     )
+
+
+def _names(some: Sequence[Entry]) -> str:
+    """The first few names, and how many more there are."""
+    told = ", ".join(one.label for one in some[:MOST_NAMES])
+    return told + (f" and {len(some) - MOST_NAMES} more" if len(some) > MOST_NAMES else "")
 
 
 def _from_replicates(fit: Fit, method: str, drawn: Replicates) -> StandardErrors:

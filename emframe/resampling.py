@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from emframe.core import Degenerate
-from emframe.data import Rows, frequencies
+from emframe.data import frequencies
 from emframe.engines import block_rows
 from emframe.fitting import Rng
 from emframe.fitting import fit as fit_model
-from emframe.models import Model
+from emframe.models import Model, Sequences
+from emframe.models.sequences import per_row
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.result import Fit
 from emframe.spaces import Array
@@ -66,13 +67,18 @@ def replicate(
         raise ValueError(f"`n_replicates` is {n}; pass 2 or more, and some hundreds for intervals.")
     model = fit.model
     rows = model.condense(model.rows(X, frequencies(X, weights), columns=fit.columns))
-    x, size = rows.x, round(rows.total)
+    if len(rows) == 1 and not parametric:
+        raise ValueError(
+            "`method` 'bootstrap' draws rows (or runs of rows) anew, and there is one; pass "
+            "method='parametric'."
+        )
+    x, size = rows.x, rows.weights.sum()
     sound, lost = [], Counter[str]()
     for stream in np.random.default_rng(rng).spawn(n):
         if parametric:
-            drawn, counts = model.sample(fit.params, size, stream)[0], None
+            drawn, counts = sampled(model, fit.params, rows, stream), None
         else:
-            drawn, counts = x, stream.multinomial(size, rows.weights / rows.total)
+            drawn, counts = x, stream.multinomial(round(size), rows.weights / size)
         try:
             again = fit_model(
                 model, drawn, weights=counts, start=fit.params, prior=fit.prior, engine=engine
@@ -90,16 +96,29 @@ def replicate(
     return Replicates(tuple(sound), message)
 
 
-def matched(model: Model, reference: Any, params: Any, rows: Rows) -> Any:
+def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> Any:
+    """As many rows drawn from a model as there are, in runs as long as theirs."""
+    if not isinstance(rows.x, Sequences):
+        return model.sample(params, round(rows.total), rng)[0]
+    lengths = np.repeat(rows.x.lengths, np.rint(rows.weights).astype(int))
+    runs = [model.sample(params, int(length), rng)[0] for length in lengths]
+    return Sequences(np.concatenate(runs), lengths)
+
+
+def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
     """`params` with its components in the order in which they share most rows with `reference`'s.
 
     The assignment maximises the sum over rows of r_k r'_k; components of unlike families are never
-    exchanged.
+    exchanged.  Where z is no choice there is nothing to match.
     """
+    if model.choices() is None:
+        return params
     shared: Any = 0.0
     for x, weights in rows.blocks(block_rows(model.work(rows))):
         ours, theirs = (model.posterior(point, x)[1] for point in (reference, params))
-        shared = shared + np.nan_to_num(ours * weights[:, None]).T @ np.nan_to_num(theirs)
+        shared = shared + np.nan_to_num(ours * per_row(x, weights)[:, None]).T @ np.nan_to_num(
+            theirs
+        )
     group = _groups(params, len(shared))
     shared[group[:, None] != group] = -1.0
     return permuted(params, linear_sum_assignment(shared, maximize=True)[1])
@@ -217,9 +236,10 @@ def bootstrap_lrt(
     for one in (small, large):
         if not _is_sound(one):
             raise Degenerate(f"{one.model.title()}: {one.spurious or one.message}")
-    size, ratios, lost = round(small.n_rows), [], 0
+    rows = null.rows(X, weights)
+    ratios, lost = [], 0
     for stream in generator.spawn(n_replicates):
-        drawn = null.sample(small.params, size, stream)[0]
+        drawn = sampled(null, small.params, rows, stream)
         try:
             below = fit_model(null, drawn, start=small.params, **alike)
             above = fit_model(alternative, drawn, n_starts=n_starts, rng=stream, **alike)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from emframe.core import Degenerate
-from emframe.data import Rows
-from emframe.fitting import Rng, fit
+from emframe.fitting import Rng, expectation, fit
 from emframe.models import Model
 from emframe.spaces import Array
 
@@ -28,7 +27,7 @@ def dealt(weights: Array, folds: int, rng: np.random.Generator) -> Array:
     whole = np.floor(weights).astype(np.int64)
     if not 2 <= folds <= max(whole.sum(), np.count_nonzero(weights)):
         raise ValueError(
-            f"`folds` is {folds}; pass 2 or more, and at most the number of rows, "
+            f"`folds` is {folds}; pass 2 or more, and at most the number of rows (or runs), "
             f"{max(int(whole.sum()), np.count_nonzero(weights))}."
         )
     parts = np.zeros((folds, len(weights)))
@@ -43,7 +42,7 @@ def dealt(weights: Array, folds: int, rng: np.random.Generator) -> Array:
 
 
 def held_out(
-    model: Model, X: Any, rows: Rows, parts: Array, rng: Rng = None, **options: Any
+    model: Model, X: Any, rows: Any, parts: Array, rng: Rng = None, **options: Any
 ) -> float:
     """Log-likelihood of each part under the model fitted to the others, added up; nats.
 
@@ -58,12 +57,11 @@ def held_out(
     """
     total, streams = 0.0, np.random.default_rng(rng).spawn(len(parts))
     for part, stream in zip(parts, streams, strict=True):
-        kept = np.zeros(rows.n_given)
-        kept[rows.numbers] = rows.weights - part
+        kept, left = np.zeros((2, rows.n_given))
+        kept[rows.numbers], left[rows.numbers] = rows.weights - part, part
         try:
             found = fit(model, X, rng=stream, **{**options, "weights": kept})
+            total += expectation(model, model.rows(X, left))(found.params).loglik
         except Degenerate:
             return -np.inf
-        mine = part > 0
-        total += float(model.posterior(found.params, rows.x[mine])[0] @ part[mine])
-    return total
+    return total if np.isfinite(total) else -np.inf

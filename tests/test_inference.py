@@ -110,18 +110,46 @@ def test_the_covariance_has_the_rank_of_the_free_parameters(covariance):
         assert np.array_equal(first, second)
 
 
-def test_a_flat_objective_has_no_standard_errors():
-    """Two components at the same place: which row is whose does not matter."""
+def test_what_the_data_do_not_determine_has_no_standard_error_and_the_rest_has():
+    """Two components at the same place: no weight can be told, but the place can."""
     X = rows("poisson")
     mean = X.mean(axis=0)
     model = emframe.Mixture("poisson", n_components=2)
-    start = {"weights": [0.5, 0.5], "rates": [mean, mean]}
-    found = emframe.fit(model, X, start=start)
+    found = emframe.fit(model, X, start={"weights": [0.5, 0.5], "rates": [mean, mean]})
     errors = found.standard_errors(X)
     assert errors.regularity is Regularity.FLAT
-    assert np.isnan(flat(errors.params)).all()
-    assert "Use fewer components" in errors.message
-    assert "Use fewer components" in str(errors)
+    assert np.isnan(errors.params.weights).all()
+    assert np.isfinite(errors.params.components.rates).all()
+    assert "do not determine weights[0], weights[1]" in str(errors)
+    assert np.isnan(found.confint(X).lower.weights).all()
+
+
+def test_a_rotation_of_factors_leaves_means_and_variances_determined():
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.5 * rng.normal(size=(200, 6))
+    found = emframe.fit(emframe.model("factor-analysis", n_factors=2), X, rng=0, n_starts=2)
+    errors = found.standard_errors(X)
+    assert errors.regularity is Regularity.FLAT
+    assert errors.params.means == pytest.approx(X.std(axis=0) / np.sqrt(200), rel=1e-2)
+    assert np.isfinite(errors.params.noise).all()
+    assert np.isnan(errors.params.loadings).all()
+
+
+def test_runs_of_rows_are_what_is_independent():
+    """A hidden Markov model: its errors want no scores of single rows, and no rows drawn anew."""
+    X = emframe.dataset("earthquakes").X
+    model = emframe.model("hidden-markov", family="poisson", n_states=2)
+    found = emframe.fit(model, X, rng=0, n_starts=2)
+    errors = found.standard_errors(X)
+    assert errors.regularity is Regularity.BOUNDARY  # it begins in one state for certain
+    assert np.isnan(errors.params.initial).all()
+    drawn = found.standard_errors(X, method="parametric", n_replicates=40, rng=0)
+    rates = drawn.params.components.rates
+    assert errors.params.components.rates == pytest.approx(rates, rel=0.5)
+    with pytest.raises(ValueError, match=r"runs of rows\) cannot tell 4 parameters"):
+        found.standard_errors(X, method="sandwich")
+    with pytest.raises(ValueError, match="there is one"):
+        found.standard_errors(X, method="bootstrap")
 
 
 def test_a_point_below_the_maximum_is_told():

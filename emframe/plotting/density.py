@@ -57,9 +57,9 @@ def _counts(scene: Scene) -> Array:
 
 def _data(scene: Scene, ax: Axes, grid: Array) -> None:
     """The rows behind the curves, on the same scale."""
-    if scene.rows is None or scene.points is None:
+    if scene.x is None or scene.weights is None or scene.points is None:
         return
-    x, weights = scene.rows.x[:, 0], scene.rows.weights
+    x, weights = scene.x[:, 0], scene.weights
     if scene.discrete:
         heights = np.bincount((x - grid[0]).astype(int), weights, minlength=len(grid))
         ax.bar(grid, heights / weights.sum(), width=0.85, color=MUTED, alpha=0.35, label="data")

@@ -40,9 +40,6 @@ def pairs(scene: Scene, ax: Axes) -> None:
             f"pairs of {d} columns make {d * d} panels; fit fewer columns, or use kind='profile'."
         )
     colours = hues(ax, scene.k)
-    resp = None
-    if scene.points is not None:
-        resp = scene.fit.model.posterior(scene.fit.params, scene.points)[1]
     ax.set_axis_off()
     side, gap = 1.0 / d, 0.10 / d
     for row in range(d):
@@ -56,7 +53,7 @@ def pairs(scene: Scene, ax: Axes) -> None:
                 _margin(scene, panel, column, colours)
             else:
                 panel.set_ylim(*scene.span(row))
-                _pair(scene, panel, column, row, resp, colours)
+                _pair(scene, panel, column, row, colours)
             panel.tick_params(labelsize="x-small", length=2)
             panel.locator_params(nbins=3)
             if row == d - 1:
@@ -81,19 +78,18 @@ def _margin(scene: Scene, panel: Axes, j: int, colours: list[str]) -> None:
     """One column: the rows' histogram in grey, the components' as lines, each in its share."""
     edges = np.linspace(*scene.span(j), BINS + 1)
     width = edges[1] - edges[0]
-    if scene.rows is not None:
-        heights, _ = np.histogram(scene.rows.x[:, j], edges, weights=scene.rows.weights)
+    if scene.x is not None and scene.weights is not None:
+        known = ~np.isnan(scene.x[:, j])
+        heights, _ = np.histogram(scene.x[known, j], edges, weights=scene.weights[known])
         panel.stairs(heights / (heights.sum() * width), edges, fill=True, color=MUTED, alpha=0.35)
     for k, colour in enumerate(colours):
         heights, _ = np.histogram(scene.drawn[scene.labels == k, j], edges)
         panel.stairs(heights / (len(scene.drawn) * width), edges, color=colour, ls=dash(k), lw=1.3)
 
 
-def _pair(
-    scene: Scene, panel: Axes, across: int, up: int, resp: Array | None, colours: list[str]
-) -> None:
-    if scene.points is not None and resp is not None:
-        scatter(panel, scene.points[:, across], scene.points[:, up], resp, colours, s=6.0)
+def _pair(scene: Scene, panel: Axes, across: int, up: int, colours: list[str]) -> None:
+    if scene.points is not None:
+        scatter(panel, scene.points[:, across], scene.points[:, up], scene, colours, s=6.0)
     for k, colour in enumerate(colours):
         own = scene.drawn[scene.labels == k][:, [across, up]]
         if len(own) > 2:

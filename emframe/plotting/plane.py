@@ -29,8 +29,7 @@ def plane(scene: Scene, ax: Axes) -> None:
         )
     colours = hues(ax, scene.k)
     if scene.points is not None:
-        _, resp = scene.fit.model.posterior(scene.fit.params, scene.points)
-        scatter(ax, scene.points[:, 0], scene.points[:, 1], resp, colours)
+        scatter(ax, scene.points[:, 0], scene.points[:, 1], scene, colours)
     x, y = (np.linspace(*scene.span(j, pad=0.08), GRID) for j in (0, 1))
     across, up = np.meshgrid(x, y)
     joint = scene.log_joint(np.column_stack([across.ravel(), up.ravel()]))
@@ -50,8 +49,9 @@ def plane(scene: Scene, ax: Axes) -> None:
     tidy(ax)
 
 
-def scatter(ax: Axes, x: Array, y: Array, resp: Array, colours: list[str], **options: Any) -> None:
+def scatter(ax: Axes, x: Array, y: Array, scene: Scene, colours: list[str], **options: Any) -> None:
     """Rows in blended colours, with the marker of the most probable component."""
+    resp = np.ones((len(x), 1)) if scene.k == 1 or scene.resp is None else scene.resp
     shade, winner = blended(resp, colours), np.nan_to_num(resp).argmax(axis=1)
     options = {"s": 14.0, "alpha": 0.75, "linewidths": 0.0, **options}
     for k in np.unique(winner):

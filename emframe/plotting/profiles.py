@@ -73,7 +73,7 @@ def _ends(scene: Scene, leaf: Leaf) -> list[Array]:
 
 def _moments(scene: Scene) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, of the rows or of what the fit draws."""
-    x, weights = (scene.drawn, None) if scene.rows is None else (scene.rows.x, scene.rows.weights)
+    x, weights = (scene.drawn, None) if scene.x is None else (scene.x, scene.weights)
     center = np.average(x, axis=0, weights=weights)
     spread = np.sqrt(np.average(np.square(x - center), axis=0, weights=weights))
     return center, np.where(spread > 0, spread, 1.0)

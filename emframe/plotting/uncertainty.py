@@ -18,10 +18,11 @@ def uncertainty(scene: Scene, ax: Axes) -> None:
 
     Raises ValueError without data.
     """
-    if scene.points is None or scene.sizes is None:
+    if scene.resp is None or scene.sizes is None:
         raise ValueError("uncertainty is that of rows; pass them: fit.plot(X, 'uncertainty').")
-    _, resp = scene.fit.model.posterior(scene.fit.params, scene.points)
-    resp = np.nan_to_num(resp, nan=0.0)
+    if scene.fit.model.choices() is None:
+        raise ValueError(f"a {scene.fit.model.title()} gives rows no labels to be sure of.")
+    resp = np.nan_to_num(scene.resp)
     doubt = 1.0 - resp.max(axis=1)
     order = np.argsort(doubt, kind="stable")
     share = np.cumsum(scene.sizes[order]) / scene.sizes.sum()
