@@ -13,7 +13,14 @@ from typing import Any
 from emframe.blocks import Blocks
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
-from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
+from emframe.families import (
+    ConjugatePrior,
+    ExponentialFamily,
+    Family,
+    FamilyError,
+    from_logpdf,
+    from_scipy,
+)
 from emframe.fitting import Interrupted, fit
 from emframe.host import (
     FamilyEntry,
@@ -35,6 +42,8 @@ from emframe.selection import Selection, select
 from emframe.spaces import (
     Array,
     Binary,
+    Integers,
+    Interval,
     NonNegative,
     NonNegativeInteger,
     Positive,
@@ -60,7 +69,9 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Integers",
     "Interrupted",
+    "Interval",
     "LatentModel",
     "Mixture",
     "ModelEntry",
@@ -86,6 +97,8 @@ __all__ = [
     "families",
     "family",
     "fit",
+    "from_logpdf",
+    "from_scipy",
     "hookimpl",
     "iterate",
     "load",

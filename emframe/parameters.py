@@ -23,7 +23,7 @@ import numpy as np
 
 from emframe.spaces import Array, Shape, Space
 
-_KEY = "emframe"
+KEY = "emframe"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def parameter(
     per_component : False for an array without the axis K.
     """
     axes = (shape,) if isinstance(shape, (str, int)) else tuple(shape)
-    return dataclasses.field(metadata={_KEY: Declared(space, axes, shared, per_component)})
+    return dataclasses.field(metadata={KEY: Declared(space, axes, shared, per_component)})
 
 
 @cache
@@ -87,9 +87,9 @@ def declarations(kind: Any) -> dict[str, Declared]:
             f"{kind.__name__} has to be a frozen dataclass with fields made by emframe.parameter"
         )
     return {
-        field.name: field.metadata[_KEY]
+        field.name: field.metadata[KEY]
         for field in dataclasses.fields(kind)
-        if _KEY in field.metadata
+        if KEY in field.metadata
     }
 
 

@@ -23,11 +23,23 @@ ARROWS = {
     "blocks": {"spaces"},
     "data": {"blocks", "spaces"},
     "datasets": {"data", "spaces"},
-    "families": {"core", "engines", "parameters", "spaces"},
+    "quadrature": {"spaces"},
+    "records": {"parameters", "spaces"},
+    "families": {"core", "engines", "parameters", "quadrature", "records", "spaces"},
     "engines": {"core"},
     "host": {"families"},
-    "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
-    "testing": {"core", "data", "families", "host", "models", "parameters", "spaces"},
+    "recipes": {"families", "host", "parameters", "spaces"},
+    "models": {"core", "data", "engines", "families", "host", "parameters", "recipes", "spaces"},
+    "testing": {
+        "core",
+        "data",
+        "families",
+        "host",
+        "models",
+        "parameters",
+        "quadrature",
+        "spaces",
+    },
 }
 # Above the models come the surfaces: they may import any layer, and none of the layers them.
 LAYERS = set(ARROWS)

@@ -13,6 +13,7 @@ A family holds settings, never a fit.  Parameters go in and come out.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Family(ABC):
     support: ClassVar[Space] = Real()
     contract: ClassVar[Contract] = Contract.EXACT
     priors: ClassVar[tuple[str, ...]] = ()  # the names that conjugate_prior knows
+    maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
     @abstractmethod
@@ -124,6 +126,13 @@ class Family(ABC):
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""
         return problem(params, dims, prefix)
+
+    def ingredients(self) -> dict[str, Any]:
+        """What it was made from, by keyword: its settings, where it is a dataclass of them."""
+        settings: Any = self
+        if not dataclasses.is_dataclass(settings):
+            return {}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(settings)}
 
     def build(self, values: Any) -> Any:
         """Parameters from a mapping of array-likes by field name."""

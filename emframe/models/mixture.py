@@ -29,7 +29,6 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Stack, Survey
 from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
-from emframe.host import name_of
 from emframe.models import starts
 from emframe.models.mixture_expectation import (
     MixtureExpectation,
@@ -40,6 +39,7 @@ from emframe.models.mixture_expectation import (
 )
 from emframe.models.mixture_pass import MixturePass
 from emframe.parameters import frozen
+from emframe.recipes import describe
 from emframe.spaces import Array
 
 # Rows that a start looks at, drawn from the data where they are more.
@@ -312,7 +312,7 @@ class Mixture:
         )
         return {
             "model": "mixture",
-            "families": [name_of(family) for family in families],
+            "families": [describe(family) for family in families],
             "n_components": list(sizes),
         }
 
@@ -321,9 +321,9 @@ class Mixture:
         if isinstance(self.family, Stack):
             names = "+".join(family.name for family in self.family.families)
             return f"{names} mixture, K = {self.n_components}"
-        settings = "".join(
-            f", {key}={value}" for key, value in name_of(self.family)["options"].items()
-        )
+        # What a family was put together from is too much for a title.
+        options = {} if self.family.maker else self.family.ingredients()
+        settings = "".join(f", {key}={value}" for key, value in options.items())
         return f"{self.family.name} mixture{settings}, K = {self.n_components}"
 
 
