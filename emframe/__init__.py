@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 from emframe.blocks import Blocks
+from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import (
@@ -80,6 +81,7 @@ __all__ = [
     "PluginWarning",
     "Positive",
     "PositiveDefinite",
+    "Product",
     "Real",
     "Selection",
     "Sequences",
@@ -97,6 +99,7 @@ __all__ = [
     "families",
     "family",
     "fit",
+    "fixed",
     "from_logpdf",
     "from_scipy",
     "hookimpl",
@@ -107,6 +110,7 @@ __all__ = [
     "plugins",
     "read_parquet",
     "select",
+    "tied",
 ]
 
 

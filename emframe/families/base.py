@@ -23,7 +23,14 @@ import numpy as np
 
 from emframe.core import Contract
 from emframe.families.kernel import Densities, Kernel, Survey
-from emframe.parameters import build, from_vector, n_columns_free, problem, to_vector
+from emframe.parameters import (
+    build,
+    from_vector,
+    n_columns_free,
+    problem,
+    template,
+    to_vector,
+)
 from emframe.spaces import Array, Real, Space, slopes
 
 S = TypeVar("S")
@@ -49,6 +56,8 @@ class Family(ABC):
     support: ClassVar[Space] = Real()
     contract: ClassVar[Contract] = Contract.EXACT
     priors: ClassVar[tuple[str, ...]] = ()  # the names that conjugate_prior knows
+    columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
+    width: ClassVar[int | None] = None  # how many columns, where that is settled
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -137,6 +146,10 @@ class Family(ABC):
     def build(self, values: Any) -> Any:
         """Parameters from a mapping of array-likes by field name."""
         return build(self.parameters, values)
+
+    def template(self, dims: Mapping[str, int]) -> Any:
+        """Parameters of the right shapes for ``{"K": ..., "d": ...}``, somewhere in the middle."""
+        return template(self.parameters, dims)
 
     @property
     def supports(self) -> tuple[Space, ...]:

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
 
 import numpy as np
 
+from emframe.composing import Nested
 from emframe.core import Contract, Degenerate, Expectation
-from emframe.data import Rows, as_rows
+from emframe.data import Rows, as_rows, chosen
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Stack, Survey
 from emframe.families.kernel import checked_density
@@ -52,8 +53,8 @@ class Mixture:
 
     Parameters
     ----------
-    family : name of a plugin, a `Family`, or a list of them: one for each component, or one for
-        each group of components.
+    family : name of a plugin, a `Family`, a `Mixture` (each component is then itself one), or a
+        list of them: one for each component, or one for each group of components.
     n_components : K; for a list of families a list of group sizes (default: one each).
     **options : settings of the family, when it is given by name, such as ``covariance="tied"``.
 
@@ -67,7 +68,7 @@ class Mixture:
 
     def __init__(
         self,
-        family: str | Family | Sequence[str | Family],
+        family: str | Family | Mixture | Sequence[str | Family | Mixture],
         n_components: int | Sequence[int] | None = None,
         **options: Any,
     ) -> None:
@@ -105,15 +106,18 @@ class Mixture:
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
         """Validate data; see `emframe.data.as_rows`."""
-        return as_rows(
-            X,
+        names, width = self.family.columns, self.family.width
+        found = as_rows(
+            X if names is None else chosen(X, names),
             supports=self.family.supports,
             owner=f"the family {self.family.name!r}",
             weights=weights,
             takes_columns=self.family.takes_columns,
             n_columns=None if columns is None else len(columns),
             columns=columns,
+            width=width,
         )
+        return found if names is None else replace(found, columns=names)
 
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
@@ -327,9 +331,13 @@ class Mixture:
         return f"{self.family.name} mixture{settings}, K = {self.n_components}"
 
 
-def _resolve(family: str | Family, options: Mapping[str, Any]) -> Family:
+def _resolve(family: str | Family | Mixture, options: Mapping[str, Any]) -> Family:
     if isinstance(family, str):
         return named_family(family, **options)
+    if isinstance(family, Mixture):
+        one, k = family.family, family.n_components
+        each = zip(one.families, one.sizes, strict=True) if isinstance(one, Stack) else [(one, k)]
+        return Nested(tuple(part for part, size in each for _ in range(size)))
     if not isinstance(family, Family):
         raise TypeError(
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."

@@ -56,6 +56,8 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
         if n_columns < 1:
             raise ValueError(f"`n_columns` is {n_columns}; pass 1 or more, or None.")
         return (n_columns,)
+    if family.width is not None:
+        return (family.width,)
     if not family.takes_columns:
         return (1,)
     return (2, 3, 4) if family.support.n_event_axes else (1, 2, 3, 4)

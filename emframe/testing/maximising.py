@@ -15,7 +15,7 @@ import numpy as np
 
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.models import Mixture, MixtureParameters
-from emframe.parameters import Leaf, from_vector, problem, rebuild, to_vector
+from emframe.parameters import Leaf, from_vector, rebuild, to_vector
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case
@@ -217,7 +217,7 @@ def _valid(params: Any, case: Case, where: str) -> None:
             type(params).__name__,
             "m_step",
         )
-    wrong = problem(params, case.dims)
+    wrong = case.family.problem(params, case.dims)
     if wrong:
         raise Fault(
             f"{where} to return parameters within their declared spaces",
