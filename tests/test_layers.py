@@ -49,6 +49,7 @@ ARROWS = {
         "models",
         "parameters",
         "quadrature",
+        "recipes",
         "spaces",
     },
 }

@@ -30,11 +30,14 @@ Value = Callable[[Array], Array]
 # there truncation (h^4) and rounding (eps / h) both leave eight digits of the slope and more.
 BEND = 1e-8
 BEND_WITHIN = (1e-11, 1e-5)
+# Where this share of its weight is gained on the way, a slope has its digits.
+RISE = 1e-7
 # A predicted gain below this, per row, is lost in the rounding of Q.
 SETTLED = 1e-14
 STEPS = 60
 SHORTER = 0.25 ** np.arange(1, 12)
-RUNAWAY = 20.0  # nats per row that a component may gain without an end in sight
+LATELY = 8  # steps over which a climb without an end is looked for
+RUNAWAY = 10.0  # nats per row: what it gains over them, and a Newton climb near its end does not
 
 
 class Shape(NamedTuple):
@@ -58,7 +61,8 @@ def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
     Raises `Degenerate` where Q goes on rising without an end.
     """
     at = start.copy()
-    reached = first = value(at[None])[0]
+    reached = value(at[None])[0]
+    trace = [reached]
     open_ = (weights > 0) & np.isfinite(reached)
     rough = np.zeros(len(at), dtype=bool)
     span = spans(value, at, weights, unit)
@@ -75,10 +79,11 @@ def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
         open_ &= moved.any(axis=1)
         at, reached = at + moved, new
         span = _again(span, shape, weights)
-    runaway = open_ & (reached - first > RUNAWAY * weights)
-    if runaway.any():
-        k = int(runaway.argmax())
-        raise Degenerate(f"the density of component {k} grows without bound on its rows", k)
+        trace.append(reached)
+        runaway = open_ & (reached - trace[-LATELY:][0] > RUNAWAY * weights)
+        if len(trace) > 2 * LATELY and runaway.any():
+            k = int(runaway.argmax())
+            raise Degenerate(f"the density of component {k} grows without bound on its rows", k)
     for one in np.flatnonzero(rough | open_):
         at[one] = _simplex(value, at, int(one), span[one])
     return at
@@ -86,7 +91,7 @@ def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
 
 def slopes(value: Value, at: Array, weights: Array, unit: Array) -> Array:
     """Gradient of each component's part of Q, (K, p); 0 along an edge where it has none."""
-    span = spans(value, at, weights, unit)
+    span = spans(value, at, weights, unit, RISE)
     steps = _along(span)
     up, down = value(at + steps), value(at - steps)
     with np.errstate(invalid="ignore"):
@@ -94,8 +99,11 @@ def slopes(value: Value, at: Array, weights: Array, unit: Array) -> Array:
     return np.where(np.isfinite(found) & (weights > 0)[:, None], found, 0.0)
 
 
-def spans(value: Value, at: Array, weights: Array, unit: Array) -> Array:
-    """How far to step for a difference quotient, (K, p): far enough to bend Q by `BEND`."""
+def spans(value: Value, at: Array, weights: Array, unit: Array, rise: float = np.inf) -> Array:
+    """How far to step for a difference quotient, (K, p): far enough to bend Q by `BEND`.
+
+    Or, where only slopes are wanted, to raise it by `rise`: a straight piece never bends.
+    """
     h = np.broadcast_to(np.sqrt(BEND) * unit, at.shape).copy()
     here = value(at[None])[0]
     scale = np.where(weights > 0, weights, 1.0)
@@ -103,8 +111,10 @@ def spans(value: Value, at: Array, weights: Array, unit: Array) -> Array:
     for _ in range(12):
         steps = _along(h)
         with np.errstate(invalid="ignore"):
-            bend = np.abs(value(at + steps) - 2.0 * here + value(at - steps)).T / scale[:, None]
-        settled |= (bend >= BEND_WITHIN[0]) & (bend <= BEND_WITHIN[1])
+            up, down = value(at + steps), value(at - steps)
+            bend = np.abs(up - 2.0 * here + down).T / scale[:, None]
+            enough = (bend >= BEND_WITHIN[0]) | (np.abs(up - down).T / scale[:, None] >= rise)
+        settled |= enough & (bend <= BEND_WITHIN[1])
         if settled.all():
             break
         with np.errstate(divide="ignore"):
@@ -198,7 +208,7 @@ def _simplex(value: Value, at: Array, k: int, span: Array) -> Array:
     corners = np.concatenate([np.zeros((1, p)), 0.1 * np.eye(p)])
     before = fall(corners[0])
     options = {"initial_simplex": corners, "xatol": 1e-9, "fatol": 1e-12 * (1.0 + abs(before))}
-    end = minimize(fall, corners[0], method="Nelder-Mead", options={**options, "maxfev": 150 * p})
+    end = minimize(fall, corners[0], method="Nelder-Mead", options={**options, "maxfev": 60 * p})
     return at[k] + unit * end.x if end.fun < before else at[k]
 
 

@@ -42,7 +42,7 @@ def check_family(
     columns = columns_of(family, n_columns)
     excused = _known(expected_failures or {})
     return [
-        _excuse(examine(check, family, columns, max_examples, seed), excused.get(check.name))
+        excuse(examine(check, family, columns, max_examples, seed), excused.get(check.name))
         for check in CHECKS
     ]
 
@@ -73,7 +73,8 @@ def _known(expected_failures: Mapping[str, str]) -> Mapping[str, str]:
     return expected_failures
 
 
-def _excuse(result: CheckResult, reason: str | None) -> CheckResult:
+def excuse(result: CheckResult, reason: str | None) -> CheckResult:
+    """The verdict where a failure was expected, with the reason, or None where it was not."""
     if reason is None or result.status == "skipped":
         return result
     if result.status == "failed":
@@ -105,9 +106,9 @@ def _as_test(check: Check) -> Callable[[FamilyConformance], None]:
 
         family: Any = getattr(self, "family", None)
         columns = columns_of(family, self.n_columns)
-        excuse = _known(self.expected_failures).get(check.name)
+        reason = _known(self.expected_failures).get(check.name)
         found = examine(check, family, columns, self.max_examples, self.seed)
-        result = _excuse(found, excuse)
+        result = excuse(found, reason)
         if result.status == "skipped":
             (pytest.xfail if found.status == "failed" else pytest.skip)(result.reason)
         if result.status == "failed":

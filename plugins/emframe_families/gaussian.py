@@ -103,6 +103,7 @@ class Gaussian(Family):
     name = "gaussian"
     support = Real()
     priors = ("weak",)
+    equivariant = ("scale", "shift")
 
     def __post_init__(self) -> None:
         if self.covariance not in _PARAMETERS:
