@@ -144,7 +144,11 @@ class Mixture:
     def survey(self, rows: Rows) -> Survey:
         """The family's statistics of all rows as one component."""
         blocks = rows.blocks(block_rows(self.work(rows)))
-        whole = reduce(add, (self.family.whole(x, w) for x, w in blocks))
+        try:
+            whole = reduce(add, (self.family.whole(x, w) for x, w in blocks))
+        except Exception as error:
+            error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
+            raise
         return Survey(whole, len(rows))
 
     # ---- E
