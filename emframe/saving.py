@@ -165,7 +165,9 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
 def _model(description: dict[str, Any], family: Family | None) -> Model:
     if description["model"] != "mixture":
         options = dict(description.get("options", {}))
-        if family is not None and options.get("family") == family.name:
+        if isinstance(options.get("family"), dict):
+            options["family"] = restore(options["family"], family)
+        elif family is not None and options.get("family") == family.name:
             options["family"] = family
         return named_model(description["model"], **options)
     parts: list[Family] = [restore(part, family) for part in description["families"]]

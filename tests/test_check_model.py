@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,40 @@ def test_honest_models_are_accepted(model: Any) -> None:
     results = check_model(model, GEYSER)
     assert [result.name for result in results] == NAMES
     assert not [str(result) for result in results if result.status != "passed"]
+
+
+def with_gaps() -> Array:
+    x = GEYSER.copy()
+    x[::3, 1] = np.nan
+    return x
+
+
+OTHERS = {
+    "chains": (
+        emframe.model("hidden-markov", family="gaussian", n_states=2),
+        emframe.Sequences(GEYSER, [20, 6, 20]),
+    ),
+    "chains of a density": (
+        emframe.model("hidden-markov", family=emframe.from_scipy("gamma"), n_states=2),
+        emframe.Sequences(GEYSER[:, :1], [20, 6, 20]),
+    ),
+    "factors": (emframe.model("factor-analysis", n_factors=1), emframe.dataset("iris").X[::5]),
+    "gaps": (emframe.model("incomplete-gaussian"), with_gaps()),
+}
+
+
+@pytest.mark.parametrize(("model", "x"), OTHERS.values(), ids=OTHERS)
+def test_honest_models_that_are_no_mixtures_are_accepted(model: Any, x: Any) -> None:
+    results = check_model(model, x)
+    assert not [str(result) for result in results if result.status != "passed"]
+
+
+def test_a_chain_of_a_family_put_together_in_place_is_saved(tmp_path: Path) -> None:
+    model, x = OTHERS["chains of a density"]
+    fit = emframe.fit(model, x, rng=0, n_starts=1)
+    fit.save(tmp_path / "a.fit")
+    assert emframe.load(tmp_path / "a.fit").model == model
+    assert model.title() == "hidden-markov, family=gamma, n_states=2, initial=free"
 
 
 class Changed(emframe.Mixture):

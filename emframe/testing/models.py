@@ -50,7 +50,7 @@ class Scene:
     def expect(self, params: Any, rows: Any = slice(None), weights: Any = None) -> Expectation[Any]:
         """Q of some of the rows."""
         own = self.rows.weights if weights is None else weights
-        return self.model.expect(params, np.array(self.rows.x[rows]), np.array(own[rows]))
+        return self.model.expect(params, self.rows.x[rows], own[rows])
 
     def nearby(self, params: Any, count: int = 6) -> Iterator[Any]:
         """Parameters around some, at coordinates a little off, that are valid."""
