@@ -92,11 +92,23 @@ def restore(told: Any, given: Family | None = None) -> Any:
 
 
 def _family(family: Family) -> dict[str, Any]:
+    if family.maker and _is_a_plugins(family):
+        return {"name": family.name, "options": {}}
     parts = {key: describe(one) for key, one in family.ingredients().items()}
     name = family.name or type(family).__name__
     if not family.maker:
         return {"name": name, "options": parts}
     return {"made_by": family.maker, "name": name, "options": parts}
+
+
+def _is_a_plugins(family: Family) -> bool:
+    """Whether a plugin makes the very same family under its name, without settings."""
+    if family.name not in families():
+        return False
+    try:
+        return named_family(family.name) == family
+    except TypeError:  # it needs settings, so it is another
+        return False
 
 
 def _plain(held: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import emframe
 from emframe import host
 from emframe.cli import app, skeleton
+from emframe.recipes import describe
 from emframe.testing import check_family
 
 RAYLEIGH = Path(__file__).parent.parent / "plugins" / "emframe-rayleigh"
@@ -53,6 +54,10 @@ def test_a_new_plugin_works_at_once(
 
     fit = emframe.fit(emframe.Mixture(name), [1.0, 2.0, 6.0], rng=0)
     assert fit.params.components.scale == pytest.approx([3.0])
+    # A plugin's family is found by its name, whatever it was made from.
+    fit.save(tmp_path / "a.fit")
+    assert describe(fit.model.family) == {"name": name, "options": {}}
+    assert emframe.load(tmp_path / "a.fit").model.family.name == name
     results = check_family(emframe.family(name), max_examples=3)
     assert {one.status for one in results} == {"passed"}
 
@@ -66,7 +71,7 @@ def test_a_new_plugin_works_at_once(
         env={"PYTHONPATH": str(home), "PATH": ""},
     )
     assert run.returncode == 0, run.stdout
-    sys.modules.pop(f"emframe_{name}")
+    sys.modules.pop(f"emframe_{name}", None)
 
 
 def test_the_plugin_of_this_repository_looks_as_if_made_that_way(tmp_path: Path) -> None:
