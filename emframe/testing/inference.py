@@ -92,32 +92,39 @@ def same_slopes(found: Slopes, wanted: Slopes, expected: str, culprit: str) -> N
 
 def information(subject: Subject, case: Case) -> None:
     """The density has as many free parameters as are declared and counted in AIC and BIC."""
-    x = _usable(case, np.concatenate([case.x, _drawn(subject, case, 300)]))
-    at = to_vector(case.params)
-    scores = np.empty((len(x), len(at)))
-    for j in range(len(at)):
-        step = np.zeros(len(at))
-        step[j] = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
-        up, down = (from_vector(case.params, at + side * step) for side in (1.0, -1.0))
-        rise = subject.log_density(up, x)[:, 0] - subject.log_density(down, x)[:, 0]
-        scores[:, j] = rise / (2.0 * step[j])
-    scores = scores[np.isfinite(scores).all(axis=1)]
-    sizes = np.sqrt((scores**2).sum(axis=0))
-    scaled = scores / np.where(sizes > 0, sizes, 1.0)
-    rank = int((np.linalg.svd(scaled, compute_uv=False) > INDEPENDENT).sum())
     wanted = n_free(case.params)
+    # Where parts of the parameters coincide a rank may fall; at a general point it does not.
+    points = (case.params, *case.others())
+    rank = max(_rank(subject, case, params) for params in points)
     if rank != wanted:
         raise Fault(
             f"{wanted} free parameters, as declared",
-            f"that the density varies in {rank} directions ({len(scores)} rows)",
+            f"that the density varies in {rank} directions at most, at {len(points)} points",
             "the declaration: a parameter that the density does not use, or two that do the "
             "same, or one that is shared or held and not declared so",
         )
 
 
+def _rank(subject: Subject, case: Case, params: Any) -> int:
+    """How many directions the scores of rows span."""
+    x = _usable(case, np.concatenate([case.x, _drawn(subject, case, 300, params)]))
+    at = to_vector(params)
+    scores = np.empty((len(x), len(at)))
+    for j in range(len(at)):
+        step = np.zeros(len(at))
+        step[j] = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
+        up, down = (from_vector(params, at + side * step) for side in (1.0, -1.0))
+        rise = subject.log_density(up, x)[:, 0] - subject.log_density(down, x)[:, 0]
+        scores[:, j] = rise / (2.0 * step[j])
+    scores = scores[np.isfinite(scores).all(axis=1)]
+    sizes = np.sqrt((scores**2).sum(axis=0))
+    scaled = scores / np.where(sizes > 0, sizes, 1.0)
+    return int((np.linalg.svd(scaled, compute_uv=False) > INDEPENDENT).sum())
+
+
 def recovery(subject: Subject, case: Case) -> None:
     """From a family's own draws the M-step finds parameters as likely as the true ones."""
-    x = _usable(case, _drawn(subject, case, DRAWS))
+    x = _usable(case, _drawn(subject, case, DRAWS, case.params))
     statistics = subject.accumulate(x, np.ones((len(x), 1)))
     truth = subject.expected(statistics, case.params)
     found = subject.m_step(statistics, None)
@@ -145,9 +152,9 @@ def recovery(subject: Subject, case: Case) -> None:
         )
 
 
-def _drawn(subject: Subject, case: Case, n: int) -> Array:
+def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Array:
     labels = np.zeros(n, dtype=np.intp)
-    drawn = subject.sample(case.params, labels, np.random.default_rng(case.seed))
+    drawn = subject.sample(params, labels, np.random.default_rng(case.seed))
     return np.asarray(drawn, dtype=float).reshape(n, case.d)
 
 
