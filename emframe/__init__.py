@@ -10,6 +10,7 @@ print(fit)
 import importlib
 from typing import Any
 
+from emframe import stopping
 from emframe.blocks import Blocks
 from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
@@ -24,6 +25,7 @@ from emframe.families import (
 )
 from emframe.fitting import Interrupted, fit
 from emframe.host import (
+    AccelerationEntry,
     FamilyEntry,
     ModelEntry,
     PluginWarning,
@@ -33,8 +35,10 @@ from emframe.host import (
     model,
     plugins,
 )
+from emframe.information import Information
 from emframe.models import LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
+from emframe.optima import Optimum
 from emframe.parameters import parameter
 from emframe.parquet import read_parquet
 from emframe.result import Fit, Start
@@ -58,6 +62,7 @@ from emframe.spaces import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccelerationEntry",
     "Array",
     "Binary",
     "Blocks",
@@ -70,6 +75,7 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Information",
     "Integers",
     "Interrupted",
     "Interval",
@@ -78,6 +84,7 @@ __all__ = [
     "ModelEntry",
     "NonNegative",
     "NonNegativeInteger",
+    "Optimum",
     "PluginWarning",
     "Positive",
     "PositiveDefinite",
@@ -110,6 +117,7 @@ __all__ = [
     "plugins",
     "read_parquet",
     "select",
+    "stopping",
     "tied",
 ]
 

@@ -46,6 +46,7 @@ class Rows:
     columns: tuple[str, ...]  # (d,)
     kept: NDArray[np.intp] | None = None  # (n,) where each row stood, if some were removed
     n_removed: int = 0  # rows of weight 0
+    unit: float = 1.0  # what a weight of 1 stands for, where weights were far out of range
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -63,7 +64,7 @@ class Rows:
     @property
     def total(self) -> float:
         """Number of rows that the weights stand for."""
-        return float(self.weights.sum())
+        return self.unit * float(self.weights.sum())
 
     @property
     def x(self) -> Array:
@@ -91,7 +92,8 @@ class Rows:
         if n <= most:
             return replace(self, source=self.x)
         even = self.weights.strides == (0,)
-        chosen = np.sort(rng.choice(n, size=most, p=None if even else self.weights / self.total))
+        shares = None if even else self.weights / self.weights.sum()
+        chosen = np.sort(rng.choice(n, size=most, p=shares))
         drawn, first = [], 0
         for array in _cut(self.source, MOST_AT_ONCE):
             last = first + len(array)
@@ -167,7 +169,10 @@ def as_rows(
             f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
         )
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
-    rows = _without_zeros(Rows(source, _read_only(row_weights), labels))
+    unit = _unit(row_weights)
+    if unit != 1.0:
+        row_weights = row_weights / unit
+    rows = _without_zeros(Rows(source, _read_only(row_weights), labels, unit=unit))
     _require(rows, supports, owner)
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=_read_only(np.array(rows.x, order="C")))
@@ -289,7 +294,9 @@ def _distinct(rows: Rows) -> Rows:
         each = np.concatenate([weights, block_weights])
         weights = np.bincount(inverse.ravel(), each).astype(float)
     return (
-        rows if 2 * len(x) > len(rows) else Rows(_read_only(x), _read_only(weights), rows.columns)
+        rows
+        if 2 * len(x) > len(rows)
+        else Rows(_read_only(x), _read_only(weights), rows.columns, unit=rows.unit)
     )
 
 
@@ -338,11 +345,23 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         )
         for space in supports
     ]
+    low, high = np.full(len(rows.columns), np.inf), np.full(len(rows.columns), -np.inf)
     for given in _cut(rows.source, MOST_AT_ONCE):
         x = _as_floats(given)
         for demand in demands:
             if not demand.met(given, x).all():
                 raise ValueError(_refusal(rows, demand))
+        low = np.minimum(low, x.min(axis=0))
+        high = np.maximum(high, x.max(axis=0))
+    least = max((space.least_range for space in supports), default=0.0)
+    narrow = (high > low) & (high / 2 - low / 2 < least / 2)
+    if narrow.any():
+        j = int(narrow.argmax())
+        raise ValueError(
+            f"`X` column {j} ({rows.columns[j]!r}) has values from {low[j]:g} to {high[j]:g}, too "
+            f"close together for {owner}, whose squares of differences underflow; rescale the "
+            "column."
+        )
 
 
 def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
@@ -387,6 +406,16 @@ def _refuse_columns(X: Any, names: tuple[str, ...]) -> None:
         text = str(dtype).lower()
         if not any(kind in text for kind in ("int", "float", "bool", "double")):
             raise TypeError(f"`X` has column {name!r} of dtype {dtype}; pass columns of numbers.")
+
+
+def _unit(weights: Array) -> float:
+    """1 for weights of ordinary size, and else a power of two near the largest of them.
+
+    Sums of weights near the ends of floating point would leave its range.
+    """
+    largest = float(weights.max(initial=0.0))
+    ordinary = largest == 0.0 or 1e-100 < largest < 1e100
+    return 1.0 if ordinary else 2.0 ** round(np.log2(largest))
 
 
 def _ones(n: int) -> Array:

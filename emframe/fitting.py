@@ -9,21 +9,19 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from emframe.core import (
-    EM,
     Callback,
-    Contract,
     Coordinates,
     Degenerate,
     Expectation,
     MaxIterations,
     MaxSeconds,
     Method,
-    QuasiNewton,
     RemainingGain,
     Rule,
     Step,
@@ -31,11 +29,11 @@ from emframe.core import (
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
 from emframe.host import model as named_model
+from emframe.methods import method_for
 from emframe.models import Model
-from emframe.parameters import from_vector, to_vector, valid
 from emframe.result import Fit
-from emframe.search import Attempt, Exactly, Search, budget
-from emframe.spaces import Array, slopes
+from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
+from emframe.spaces import Array
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
 
@@ -59,9 +57,10 @@ def fit(
     tol: float = 1e-8,
     max_iter: int = 10_000,
     max_seconds: float | None = None,
-    accelerate: bool = True,
+    accelerate: bool | str | Callable[[Coordinates], Method] = True,
     prior: Any = None,
     engine: Any = None,
+    stopping: Sequence[Rule] = (),
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
@@ -79,17 +78,20 @@ def fit(
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
         there is one start.
     n_starts : how many starts to run to convergence. By default until the best optimum was found
-        again and again, within a budget.
+        again and again, within a budget, part of which goes to moves away from the best.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
         rows, at two successive steps.
     max_iter : cap on the steps of each start.
     max_seconds : cap on the time of the whole fit.
-    accelerate : True for accelerated EM, False for plain EM.
+    accelerate : True for accelerated EM, False for plain EM; the name of another acceleration
+        (``"squarem"``, or one that a plugin brings); or a callable that takes
+        `emframe.core.Coordinates` and makes an `emframe.core.Method`.
     prior : None for maximum likelihood; ``"weak"`` for the family's data-scaled conjugate prior,
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
+    stopping : further rules, each of which may stop a start; see `emframe.stopping`.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
     Returns
@@ -104,25 +106,35 @@ def fit(
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
     model = named_model(model) if isinstance(model, str) else model
+    for rule in stopping:
+        if not callable(rule):
+            raise TypeError(f"`stopping` holds {rule!r}; pass rules as emframe.stopping makes.")
     generator = np.random.default_rng(rng)
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
-    rules += [RemainingGain(tol), MaxIterations(max_iter)]
+    rules += [RemainingGain(tol), MaxIterations(max_iter), *stopping]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
     with one_blas_thread():
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
+        unit = getattr(given, "unit", 1.0)
+        if prior is not None and unit != 1.0:
+            raise ValueError(
+                f"`weights` are near {unit:g}; beside a prior they count rows, so pass weights of "
+                "an ordinary size."
+            )
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
         expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
-        search = Search(model, expect, rules, _method(accelerate, model.contract))
+        search = Search(model, expect, rules, method_for(accelerate, model.contract))
         if start is not None:
-            params = model.start(start, given, generator)
-            attempts, interrupted = search([("given", params)], Exactly(1))
+            plan: Plan = Given(model.start(start, given, generator))
+        elif n_starts is not None:
+            plan = Starts(model, rows, generator, n_starts)
         else:
-            enough = budget(len(rows) * model.work(rows)) if n_starts is None else Exactly(n_starts)
-            attempts, interrupted = search(model.starts(rows, generator), enough)
-        result = _assemble(model, rows, prior, attempts, runner)
+            plan = Thorough(model, rows, generator)
+        attempts, interrupted = search(plan)
+        result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
@@ -196,24 +208,28 @@ def _assemble(
     )
 
 
-def _method(accelerate: bool, contract: Contract) -> Method:
-    """Accelerated EM where it is wanted and single steps have to ascend; plain EM elsewhere."""
-    if not (accelerate and contract.ascends):
-        return EM()
-    return QuasiNewton(Coordinates(to_vector, _from_vector, _gradient))
-
-
-def _from_vector(like: Any, vector: Array) -> Any:
-    """Parameters at these coordinates; None where rounding puts them outside their spaces."""
-    params = from_vector(like, vector)
-    return params if valid(params) else None
-
-
-def _gradient(q: Any) -> Array:
-    """Gradient of ``q.value`` at ``q.at``: the model's own, or else by differences of its value."""
-    if hasattr(q, "gradient"):
-        return np.asarray(q.gradient())
-    return slopes(lambda vector: float(q.value(from_vector(q.at, vector))), to_vector(q.at))
+def _weighed(fit: Fit, unit: float) -> Fit:
+    """The fit in the units of the user's weights; those of the rows were theirs over `unit`."""
+    if unit == 1.0:
+        return fit
+    return replace(
+        fit,
+        log_likelihood=unit * fit.log_likelihood,
+        objective=unit * fit.objective,
+        entropy=unit * fit.entropy,
+        classification_uncertainty=unit * fit.classification_uncertainty,
+        trace=unit * fit.trace,
+        gains=unit * fit.gains,
+        remaining=unit * fit.remaining,
+        starts=tuple(
+            replace(
+                start,
+                objective=unit * start.objective,
+                log_likelihood=unit * start.log_likelihood,
+            )
+            for start in fit.starts
+        ),
+    )
 
 
 def _check_settings(

@@ -1,4 +1,4 @@
-"""The plugin host: families and models come from other distributions, through pluggy.
+"""The plugin host: families, models and accelerations come from other distributions, by pluggy.
 
 A plugin is a module, an object or a class without arguments, named in the entry-point group
 ``emframe``, that implements a hook:
@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from emframe.core import Coordinates, Method
 from emframe.families.base import Family
 
 GROUP = "emframe"  # of entry points
@@ -59,7 +60,18 @@ class ModelEntry:
     api: int = API
 
 
-Entry = TypeVar("Entry", FamilyEntry, ModelEntry)
+@dataclass(frozen=True)
+class AccelerationEntry:
+    """A way to move from one Q to the next, as its plugin announces it."""
+
+    name: str
+    factory: Callable[[Coordinates], Method]
+    summary: str
+    reference: str = ""
+    api: int = API
+
+
+Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry)
 
 
 class Hooks:
@@ -73,6 +85,10 @@ class Hooks:
     def emframe_models(self) -> Iterable[ModelEntry]:  # type: ignore[empty-body]
         """Return the latent models, other than mixtures of a family, that this plugin brings."""
 
+    @hookspec
+    def emframe_accelerations(self) -> Iterable[AccelerationEntry]:  # type: ignore[empty-body]
+        """Return the accelerations that this plugin brings, for ``fit(accelerate=NAME)``."""
+
 
 @dataclass(frozen=True)
 class PluginReport:
@@ -84,6 +100,7 @@ class PluginReport:
     hooks: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    accelerations: tuple[str, ...] = ()
     error: str = ""
 
     def __str__(self) -> str:
@@ -101,6 +118,7 @@ class Registry:
 
     families: Mapping[str, FamilyEntry]
     models: Mapping[str, ModelEntry]
+    accelerations: Mapping[str, AccelerationEntry]
     plugins: tuple[PluginReport, ...]
 
 
@@ -111,6 +129,7 @@ class _Plugin:
     report: PluginReport
     families: tuple[FamilyEntry, ...] = ()
     models: tuple[ModelEntry, ...] = ()
+    accelerations: tuple[AccelerationEntry, ...] = ()
 
 
 def load(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
@@ -123,16 +142,23 @@ def load(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
     errors: list[list[str]] = [[p.report.error] if p.report.error else [] for p in plugins]
     families = _unclaimed([p.families for p in plugins], plugins, errors)
     models = _unclaimed([p.models for p in plugins], plugins, errors)
+    accelerations = _unclaimed([p.accelerations for p in plugins], plugins, errors)
     reports = tuple(
         dataclasses.replace(
             plugin.report,
-            families=tuple(e.name for e in plugin.families if families.get(e.name) is e),
-            models=tuple(e.name for e in plugin.models if models.get(e.name) is e),
+            families=_kept(plugin.families, families),
+            models=_kept(plugin.models, models),
+            accelerations=_kept(plugin.accelerations, accelerations),
             error="; ".join(wrong),
         )
         for plugin, wrong in zip(plugins, errors, strict=True)
     )
-    return Registry(families, models, reports)
+    return Registry(families, models, accelerations, reports)
+
+
+def _kept(offered: Sequence[Entry], given: Mapping[str, Entry]) -> tuple[str, ...]:
+    """The names of the entries that a plugin was left with."""
+    return tuple(entry.name for entry in offered if given.get(entry.name) is entry)
 
 
 def _unclaimed(
@@ -168,12 +194,14 @@ def _load_one(point: metadata.EntryPoint) -> _Plugin:
         hooks = _hooks(plugin() if inspect.isclass(plugin) else plugin)
         families = _entries(hooks.get("emframe_families"), FamilyEntry)
         models = _entries(hooks.get("emframe_models"), ModelEntry)
+        accelerations = _entries(hooks.get("emframe_accelerations"), AccelerationEntry)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         said = " ".join(str(error).split())
         return _Plugin(dataclasses.replace(report, error=f"{type(error).__name__}: {said}"))
-    return _Plugin(dataclasses.replace(report, hooks=tuple(hooks)), families, models)
+    report = dataclasses.replace(report, hooks=tuple(hooks))
+    return _Plugin(report, families, models, accelerations)
 
 
 def _hooks(plugin: object) -> dict[str, Any]:
@@ -184,7 +212,7 @@ def _hooks(plugin: object) -> dict[str, Any]:
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Hooks)
-    known = "the hooks are emframe_families and emframe_models"
+    known = "the hooks are emframe_families, emframe_models and emframe_accelerations"
     try:
         manager.register(plugin)
         manager.check_pending()
@@ -273,6 +301,11 @@ def models() -> dict[str, ModelEntry]:
     return dict(registry().models)
 
 
+def accelerations() -> dict[str, AccelerationEntry]:
+    """The accelerations of all installed plugins, by name."""
+    return dict(registry().accelerations)
+
+
 def plugins() -> tuple[PluginReport, ...]:
     """A report on each installed plugin, broken ones included."""
     return registry().plugins
@@ -309,7 +342,12 @@ def model(name: str, **options: Any) -> Any:
     return made
 
 
-def _make(kind: str, name: str, known: Mapping[str, Entry], options: Mapping[str, Any]) -> Any:
+def _make(
+    kind: str,
+    name: str,
+    known: Mapping[str, FamilyEntry] | Mapping[str, ModelEntry],
+    options: Mapping[str, Any],
+) -> Any:
     """What the factory of that name makes of the options."""
     if name not in known:
         raise ValueError(_unknown(kind, name, known))
@@ -322,6 +360,17 @@ def _make(kind: str, name: str, known: Mapping[str, Entry], options: Mapping[str
         takes = ", ".join(map(str, bare)) or "none"
         raise TypeError(f"the {kind} {name!r}: {error}; its settings: {takes}.") from None
     return factory(**options)
+
+
+def acceleration(name: str) -> Callable[[Coordinates], Method]:
+    """What makes the acceleration of that name; see `emframe.fit`.
+
+    Raises ValueError for an unknown name, as `family` does.
+    """
+    known = registry().accelerations
+    if name not in known:
+        raise ValueError(_unknown("acceleration", name, known))
+    return known[name].factory
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:

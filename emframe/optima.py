@@ -5,18 +5,88 @@ One known case: starts that all end in the same place are one optimum, found tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
+
+from emframe.core import Status
 
 # Two runs that end within this, relative to the objective, are taken for the same optimum.
 SAME_OPTIMUM = 1e-6
 
 
-def optima(objectives: Sequence[float]) -> list[tuple[float, int]]:
-    """Distinct optima, highest first, each with how often it was found."""
-    groups: list[tuple[float, int]] = []
-    for value in sorted(objectives, reverse=True):
-        if groups and groups[-1][0] - value <= SAME_OPTIMUM * (1.0 + abs(value)):
-            groups[-1] = (groups[-1][0], groups[-1][1] + 1)
+class End(Protocol):
+    """The end of a start, as far as it is looked at here; `emframe.Start` is one."""
+
+    @property
+    def status(self) -> Status: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def log_likelihood(self) -> float: ...
+    @property
+    def spurious(self) -> str: ...
+    @property
+    def parent(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where some of the starts ended: one line of ``fit.optima``."""
+
+    objective: float
+    log_likelihood: float
+    times: int  # how many starts of their own ended here
+    moves: int  # how many moves from another start's optimum did
+    status: Status
+    spurious: str  # why it looks like an artefact; empty where it does not
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it counts: sound and not spurious."""
+        return self.status.usable and not self.spurious
+
+
+def optima(ends: Iterable[End]) -> tuple[Optimum, ...]:
+    """Distinct optima, regular ones first, the highest first among each kind.
+
+    A start that had no finite objective is nowhere.
+    """
+    groups: list[list[End]] = []
+    for end in sorted((e for e in ends if isfinite(e.objective)), key=_rank):
+        if groups and _same(groups[-1][0], end):
+            groups[-1].append(end)
         else:
-            groups.append((value, 1))
-    return groups
+            groups.append([end])
+    return tuple(_optimum(group) for group in groups)
+
+
+def is_same(one: float, other: float) -> bool:
+    """Whether two objectives are of the same optimum."""
+    return abs(one - other) <= SAME_OPTIMUM * (1.0 + max(abs(one), abs(other)))
+
+
+def is_higher(objective: float, other: float) -> bool:
+    """Whether an objective is that of a better optimum, and not of the same one."""
+    return objective > other and not is_same(objective, other)
+
+
+def _rank(end: End) -> tuple[bool, bool, float]:
+    return not end.status.usable, bool(end.spurious), -end.objective
+
+
+def _same(best: End, end: End) -> bool:
+    return _rank(best)[:2] == _rank(end)[:2] and is_same(best.objective, end.objective)
+
+
+def _optimum(group: Sequence[End]) -> Optimum:
+    best, moves = group[0], sum(end.parent is not None for end in group)
+    return Optimum(
+        best.objective,
+        best.log_likelihood,
+        len(group) - moves,
+        moves,
+        best.status,
+        best.spurious,
+    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emframe.core import Status
-from emframe.optima import optima
 from emframe.parameters import leaves
 from emframe.spaces import Array
 
@@ -34,16 +33,9 @@ def summary(fit: Fit) -> str:
 
 def verdict(fit: Fit) -> str:
     """How the fit ended, how often its optimum was found, and whether to trust it."""
-    found = [s.objective for s in fit.starts if s.is_regular]
     parts = [f"{'Converged' if fit.converged else 'Not converged'}: {fit.message}"]
     if len(fit.starts) > 1:
-        groups = optima(found)
-        times = groups[0][1] if groups and not fit.spurious else 0
-        parts.append(
-            f"{len(fit.starts)} starts, {fit.n_iter} E-steps; the best optimum was found "
-            f"{times} times among {len(groups)} distinct regular "
-            f"{'one' if len(groups) == 1 else 'ones'}."
-        )
+        parts.append(replication(fit))
     degenerate = sum(s.status is Status.DEGENERATE for s in fit.starts)
     spurious = sum(bool(s.spurious) and s.status.usable for s in fit.starts)
     aside = [
@@ -59,6 +51,22 @@ def verdict(fit: Fit) -> str:
             "restricted structure, or prior='weak'."
         )
     return " ".join(parts)
+
+
+def replication(fit: Fit) -> str:
+    """How often the best optimum was found: once is no evidence that there is none better."""
+    n_moves = sum(one.parent is not None for one in fit.starts)
+    regular = sum(one.is_regular for one in fit.optima)
+    moves = f" and {n_moves} moves away from the best" if n_moves else ""
+    times = fit.n_found
+    found = {
+        0: "by a move only; it is not replicated, and more n_starts may find a better one",
+        1: "once; it is not replicated, and more n_starts may find a better one",
+    }.get(times, f"{times} times")
+    return (
+        f"{len(fit.starts) - n_moves} starts{moves}, {fit.n_iter} E-steps; the best optimum was "
+        f"found {found}, among {regular} distinct regular {'one' if regular == 1 else 'ones'}."
+    )
 
 
 def parameter_lines(params: Any, columns: tuple[str, ...]) -> list[str]:

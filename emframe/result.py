@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,12 @@ from emframe.core import Status
 from emframe.engines import block_rows
 from emframe.models import Model
 from emframe.models.starts import one_hot
+from emframe.optima import Optimum, is_same, optima
 from emframe.parameters import n_free
 from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from emframe.information import Information
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Start:
     n_iter: int  # E-steps
     message: str
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
+    parent: int | None = None  # the start whose optimum this one moved away from, for a move
 
     @property
     def is_regular(self) -> bool:
@@ -80,6 +85,17 @@ class Fit:
         return self.starts[self.best].spurious
 
     @property
+    def optima(self) -> tuple[Optimum, ...]:
+        """The distinct optima that the starts ended at, the best first."""
+        return optima(self.starts)
+
+    @property
+    def n_found(self) -> int:
+        """How many starts of their own found the optimum that this fit is at; 2 replicate it."""
+        here = self.objective
+        return sum(one.times for one in self.optima if is_same(one.objective, here))
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters."""
         return n_free(self.params)
@@ -111,7 +127,7 @@ class Fit:
         Raises ValueError for a row that has density zero under every component, and TypeError
         where z is no choice among components.
         """
-        if self.model.n_components is None:
+        if self.model.choices() is None:
             raise TypeError(
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
@@ -155,7 +171,7 @@ class Fit:
         if n < 0:
             raise ValueError(f"`n` is {n}; pass 0 or above.")
         rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
-        k = self.model.n_components
+        k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 
     def posterior(self, X: Any) -> tuple[Array, Array]:
@@ -168,6 +184,18 @@ class Fit:
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
+
+    # ---- what the data say of the parameters
+
+    def information(self, X: Any, weights: Any = None) -> Information:
+        """How fast EM converges here, how much information is missing, and about what.
+
+        Costs two E-steps for each free parameter, on the data that the fit was made from.  See
+        `emframe.Information`.
+        """
+        from emframe.information import information
+
+        return information(self, X, weights)
 
     # ---- keeping
 

@@ -168,6 +168,8 @@ def _model(description: dict[str, Any], family: Family | None) -> Model:
         if isinstance(options.get("family"), dict):
             options["family"] = restore(options["family"], family)
         elif family is not None and options.get("family") == family.name:
+            settings = family.ingredients()  # the object has them already
+            options = {key: value for key, value in options.items() if key not in settings}
             options["family"] = family
         return named_model(description["model"], **options)
     parts: list[Family] = [restore(part, family) for part in description["families"]]

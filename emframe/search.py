@@ -1,19 +1,24 @@
 """From many starts to many ends: which starts to run, and when enough have been.
 
 Every start is run to convergence, because what separates a good basin from a poor one shows late
-in a run.
+in a run.  What is left of the budget goes to moves away from the best optimum, which may have a
+better one next to it that no start of its own is likely to find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from emframe.core import Degenerate, Expectation, Method, Rule, Run, Status, Stopped, run
+from emframe.data import Rows
 from emframe.models import Model
-from emframe.optima import optima
+from emframe.optima import is_higher, optima
 from emframe.result import Start
 
 # The default number of starts, where they are cheap: at least, at most.
@@ -23,6 +28,8 @@ MOST_STARTS = 120
 # numbers of work space (rows x components x columns) that these may pass through.
 MOST_STEPS = 6000
 MOST_NUMBERS = 5e8
+# The share of them that starts may take; the rest is for moves.
+SHARE_OF_STARTS = 0.8
 
 
 @dataclass(frozen=True)
@@ -33,43 +40,100 @@ class Attempt:
     run: Run[Any] | None = None
 
 
-Enough = Callable[[Sequence[Attempt]], bool]
+class Begin(NamedTuple):
+    """Where to start next."""
+
+    kind: str
+    params: Any  # or the Degenerate that came in the place of parameters
+    parent: int | None = None  # index of the attempt that it moves away from
+
+
+Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
+"""``plan(attempts)`` says where to start next, and sees `attempts` grow as it does."""
 
 
 @dataclass(frozen=True)
-class Exactly:
-    """Enough after n starts."""
+class Given:
+    """One start, from these parameters."""
 
+    params: Any
+
+    def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
+        yield Begin("given", self.params)
+
+
+@dataclass(frozen=True)
+class Starts:
+    """The model's own starts, n of them."""
+
+    model: Model
+    rows: Rows
+    rng: np.random.Generator
     n: int
 
-    def __call__(self, attempts: Sequence[Attempt]) -> bool:
-        return len(attempts) >= self.n
+    def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
+        for begin in islice(self.model.starts(self.rows, self.rng), self.n):
+            yield Begin(*begin)
 
 
 @dataclass(frozen=True)
-class Replicated:
-    """Enough when the best optimum was found many times over, and by a good share of the starts.
+class Thorough:
+    """The default: the model's own starts until the best optimum was found often, then moves.
 
-    While it is rare among them a better one may be rarer still, so the search goes on to the
-    end of its budget.
+    While it is rare among them a better one may be rarer still, so the search goes on to the end
+    of its budget: many starts where one E-step is little work, a few where it is much.
     """
 
-    most_steps: float
+    model: Model
+    rows: Rows
+    rng: np.random.Generator
 
-    def __call__(self, attempts: Sequence[Attempt]) -> bool:
-        n = len(attempts)
-        spent = sum(one.start.n_iter for one in attempts)
-        if n >= MOST_STARTS or spent >= self.most_steps:
-            return True
-        if n < FEWEST_STARTS:
-            return False
-        found = optima([one.start.objective for one in attempts if one.start.is_regular])
-        return bool(found) and found[0][1] >= max(8, n / 8)
+    def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
+        most = min(MOST_STEPS, MOST_NUMBERS / max(len(self.rows) * self.model.work(self.rows), 1))
+        for begin in self.model.starts(self.rows, self.rng):
+            yield Begin(*begin)
+            if spent(attempts) >= SHARE_OF_STARTS * most or _is_enough(attempts):
+                break
+        yield from self._moves(attempts, most)
+
+    def _moves(self, attempts: Sequence[Attempt], most: float) -> Iterator[Begin]:
+        """Moves away from the best regular optimum, and from each better one they lead to."""
+        best, tried = _best(attempts), None
+        while best is not None and best is not tried:
+            assert best.run is not None
+            tried = best
+            for kind, params in self.model.moves(best.run.step.params, self.rows, self.rng):
+                if spent(attempts) >= most:
+                    return
+                yield Begin(kind, params, best.start.index)
+                best = _best(attempts)
+                if best is not tried:
+                    break
 
 
-def budget(work: int) -> Replicated:
-    """The default: many starts where one E-step is little work, a few where it is much."""
-    return Replicated(min(MOST_STEPS, MOST_NUMBERS / max(work, 1)))
+def spent(attempts: Sequence[Attempt]) -> int:
+    """E-steps of all attempts."""
+    return sum(one.start.n_iter for one in attempts)
+
+
+def _is_enough(attempts: Sequence[Attempt]) -> bool:
+    """Whether the best optimum was found many times over, and by a good share of the starts."""
+    n = len(attempts)
+    if n < FEWEST_STARTS:
+        return False
+    if n >= MOST_STARTS:
+        return True
+    best = next(iter(optima(one.start for one in attempts)), None)
+    return best is not None and best.is_regular and best.times >= max(8, n / 8)
+
+
+def _best(attempts: Sequence[Attempt]) -> Attempt | None:
+    """The first attempt that found the best regular optimum; None while there is none."""
+    best: Attempt | None = None
+    for one in (one for one in attempts if one.run is not None and one.start.is_regular):
+        if best is None or is_higher(one.start.objective, best.start.objective):
+            best = one
+    return best
 
 
 @dataclass(frozen=True)
@@ -81,21 +145,19 @@ class Search:
     rules: Sequence[Rule]
     method: Method
 
-    def __call__(
-        self, starts: Iterable[tuple[str, Any]], enough: Enough
-    ) -> tuple[list[Attempt], bool]:
+    def __call__(self, plan: Plan) -> tuple[list[Attempt], bool]:
         """The attempts made, and whether the keyboard cut them short.
 
         Raises KeyboardInterrupt where it came before there was any point to keep.
         """
         attempts: list[Attempt] = []
         try:
-            for index, (kind, params) in enumerate(starts):
-                attempts.append(self.attempt(index, kind, params))
+            for index, begin in enumerate(plan(attempts)):
+                attempts.append(self.attempt(index, begin))
                 status = attempts[-1].start.status
                 if status is Status.INTERRUPTED:
                     return attempts, True
-                if status is Status.MAX_SECONDS or enough(attempts):
+                if status is Status.MAX_SECONDS:
                     break
         except KeyboardInterrupt:
             if not any(one.run for one in attempts):
@@ -108,10 +170,13 @@ class Search:
             raise
         return attempts, False
 
-    def attempt(self, index: int, kind: str, params: Any) -> Attempt:
+    def attempt(self, index: int, begin: Begin) -> Attempt:
         """One start, run to its end."""
+        kind, params, parent = begin
         if isinstance(params, Degenerate):
-            return Attempt(Start(index, kind, Status.DEGENERATE, nan, nan, 0, str(params)))
+            return Attempt(
+                Start(index, kind, Status.DEGENERATE, nan, nan, 0, str(params), "", parent)
+            )
         try:
             done = run(
                 self.expect,
@@ -121,7 +186,9 @@ class Search:
                 contract=self.model.contract,
             )
         except Stopped as stopped:
-            return Attempt(Start(index, kind, stopped.status, nan, nan, 1, str(stopped)))
+            return Attempt(
+                Start(index, kind, stopped.status, nan, nan, 1, str(stopped), "", parent)
+            )
         odd = self.model.irregularities(done.step.expectation)
         why = "; ".join(f"component {k}: {reason}" for k, reason in sorted(odd.items()))
         start = Start(
@@ -133,5 +200,6 @@ class Search:
             done.n_expectations,
             done.message,
             why,
+            parent,
         )
         return Attempt(start, done)

@@ -57,6 +57,7 @@ class Space:
     n_event_axes = 0
     discrete = False
     bounded = False
+    least_range: float = 0.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""
@@ -121,13 +122,27 @@ class _Elementwise(Space):
         return np.asarray(self.backward(np.reshape(vector, shape)), dtype=float)
 
 
+@dataclass(frozen=True, repr=False)
 class Real(_Elementwise):
-    """The real line."""
+    """The real line, or as much of it as arithmetic can handle.
 
-    words = "finite real numbers"
+    Parameters
+    ----------
+    largest : the largest absolute value.
+    least_range : data in this space whose column spans less than this, but not nothing, are
+        refused: what is made of their differences would underflow.
+    """
+
+    largest: float = float(np.finfo(float).max)
+    least_range: float = 0.0
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        most = f" up to {self.largest:g} in size" if self.largest < np.finfo(float).max else ""
+        return f"finite real numbers{most}"
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.isfinite(values)
+        return np.abs(values) <= self.largest
 
     def forward(self, values: Array) -> Array:
         return values
@@ -195,14 +210,21 @@ class UnitInterval(_Elementwise):
         return 2.0 * np.sqrt(values * (1.0 - values))
 
 
+@dataclass(frozen=True, repr=False)
 class NonNegativeInteger(_Elementwise):
-    """Counts 0, 1, 2, ...; a space of data."""
+    """Counts 0, 1, 2, ..., up to `largest`; a space of data."""
 
-    words = "whole numbers, 0 or above"
+    largest: float = float(np.finfo(float).max)
+
     discrete = True
 
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        most = f" up to {self.largest:g}" if self.largest < np.finfo(float).max else ", 0 or above"
+        return f"whole numbers{most}"
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
+        return (values >= 0) & (values <= self.largest) & (values == np.floor(values))
 
     def forward(self, values: Array) -> Array:
         return np.sqrt(values)

@@ -17,17 +17,22 @@ from emframe.core import (
     Breach,
     Callback,
     Contract,
+    Coordinates,
     Degenerate,
+    HeldOut,
+    MaxExpectations,
     MaxIterations,
     MaxSeconds,
+    ParameterChange,
     QuasiNewton,
     RemainingGain,
+    Squarem,
     Status,
     Stopped,
+    Together,
     iterate,
     run,
 )
-from emframe.core.acceleration import Coordinates
 from emframe.core.methods import aitken
 from emframe.engines import Serial
 from emframe.parameters import leaves
@@ -105,7 +110,10 @@ def test_the_ledger_of_the_textbook_example():
     assert [step.n_expectations for step in steps] == list(range(1, 13))
 
 
-@pytest.mark.parametrize("method", [EM(), QuasiNewton(ANGLE)], ids=["em", "quasi-newton"])
+METHODS = {"em": EM(), "quasi-newton": QuasiNewton(ANGLE), "squarem": Squarem(ANGLE)}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @given(start=st.floats(0.01, 0.99))
 def test_every_method_climbs_to_the_same_limit(method, start):
     done = run(Linkage, start, rules=[RemainingGain(1e-9)], method=method)
@@ -210,12 +218,32 @@ def test_a_large_gain_after_small_ones_is_not_taken_for_convergence():
         (MaxSeconds(1e-9), Status.MAX_SECONDS),
         (Callback(lambda step: step.index == 2), Status.STOPPED),
         (RemainingGain(1e-6), Status.CONVERGED),
+        (MaxExpectations(3), Status.MAX_EXPECTATIONS),
+        (ParameterChange(1e-3, ANGLE.to_vector), Status.PARAMETER_CHANGE),
+        (HeldOut(lambda t: -abs(t - 0.62)), Status.HELD_OUT),
+        (Together([RemainingGain(1e-2), MaxIterations(9)]), Status.CONVERGED),
+        (lambda steps: Status.STOPPED if steps[-1].params > 0.6 else None, Status.STOPPED),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_rules_name_their_status(rule, status):
     done = run(Linkage, 0.5, rules=[rule, MaxIterations(1000)])
     assert done.status is status
+    assert done.status.usable
+    assert status.message in done.message
+
+
+def test_where_each_rule_stops():
+    """From 1/2 EM goes to 0.608, 0.6243, 0.6265, ...: changes of 0.108, 0.016, 0.002."""
+
+    def last(rule):
+        return run(Linkage, 0.5, rules=[rule, MaxIterations(10)]).step
+
+    assert last(MaxExpectations(3)).n_expectations == 3
+    assert last(HeldOut(lambda t: -abs(t - 0.62))).index == 3  # past 0.62 and farther
+    assert last(ParameterChange(5e-3, lambda t: np.array([t]))).index == 3
+    assert last(Together([RemainingGain(1e-2), MaxIterations(9)])).index == 9
+    assert last(HeldOut(lambda t: 0.0)).index == 10
 
 
 def test_the_keyboard_ends_a_run_with_its_best_point():
@@ -270,12 +298,13 @@ def test_acceleration_on_the_slow_example():
     data = emframe.dataset("death_notices")
     model = emframe.Mixture("poisson", n_components=2)
     start = {"weights": [0.3, 0.7], "rates": [[1.0], [2.5]]}
-    fast, slow = (
-        emframe.fit(model, data, start=start, accelerate=accelerate) for accelerate in (True, False)
+    fast, squared, slow = (
+        emframe.fit(model, data, start=start, accelerate=how) for how in (True, "squarem", False)
     )
     assert fast.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-8)
     assert slow.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-7)
-    assert fast.n_iter <= 30
+    assert squared.log_likelihood == pytest.approx(-1989.9458598829, abs=1e-7)
+    assert fast.n_iter <= 30 < squared.n_iter < 120
     assert slow.n_iter > 1000
 
 

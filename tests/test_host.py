@@ -76,7 +76,8 @@ def test_the_built_in_families_come_through_the_same_door() -> None:
     (own,) = (one for one in emframe.plugins() if one.distribution == "emframe")
     assert set(own.families) >= BUILT_IN
     assert own.version == emframe.__version__
-    assert set(own.hooks) == {"emframe_families", "emframe_models"}
+    assert set(own.hooks) == {"emframe_families", "emframe_models", "emframe_accelerations"}
+    assert set(own.accelerations) == {"quasi-newton", "squarem"}
     assert not own.error
 
 
@@ -282,6 +283,39 @@ def test_a_family_and_a_model_may_share_a_name(install: Install) -> None:
     assert report("fine").models == ("mine",)
     assert "mine" in emframe.host.models()
     assert "mine" in emframe.families()
+
+
+def test_an_acceleration_comes_by_name(install: Install) -> None:
+    install(
+        "fast",
+        """
+        from emframe import AccelerationEntry
+        from emframe.core import EM
+        made = []
+        def make(coordinates):
+            made.append(coordinates)
+            return EM()
+        @hookimpl
+        def emframe_accelerations():
+            return [AccelerationEntry("plain", make, "EM as it is"),
+                    AccelerationEntry("odd", lambda coordinates: 3, "no method")]
+        """,
+    )
+    model, X = emframe.Mixture("poisson", 2), [0, 1, 9, 12]
+    quietly()
+    assert report("fast").accelerations == ("plain", "odd")
+    assert emframe.fit(model, X, rng=0, accelerate="plain").converged
+    made = sys.modules["fast"].made
+    assert len(made) == 1
+    assert made[0].to_vector(model.build({"weights": [0.5, 0.5], "rates": [[4], [9]]}))[2:] == (
+        pytest.approx([2, 3])
+    )
+    with pytest.raises(TypeError, match="made 3, which is no Method: it has no start and no adv"):
+        emframe.fit(model, X, accelerate="odd")
+    with pytest.raises(ValueError, match=r"no acceleration is called 'plane'.*mean 'plain'"):
+        emframe.fit(model, X, accelerate="plane")
+    with pytest.raises(TypeError, match=r"`accelerate` is 3; pass True, False, a name, or a call"):
+        emframe.fit(model, X, accelerate=3)
 
 
 def test_entry_points_may_come_without_a_distribution() -> None:

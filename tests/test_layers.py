@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
-    "optima": set[str](),
+    "optima": {"core"},
     "parameters": {"spaces"},
     "blocks": {"spaces"},
     "data": {"blocks", "spaces"},
@@ -27,7 +27,7 @@ ARROWS = {
     "records": {"parameters", "spaces"},
     "families": {"core", "engines", "parameters", "quadrature", "records", "spaces"},
     "engines": {"core"},
-    "host": {"families"},
+    "host": {"core", "families"},
     "recipes": {"families", "host", "parameters", "spaces"},
     "composing": {"core", "families", "host", "parameters", "recipes", "records", "spaces"},
     "models": {

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from emframe_families import chains, paths
+from emframe_families.gene_counting import Frequencies, GeneCounting
+from emframe_families.poisson import Poisson
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp
@@ -471,6 +473,41 @@ def test_lengths_have_to_fit_the_rows():
     for lengths in ([2, 2], [5, 0], [2.5, 2.5]):
         with pytest.raises(ValueError, match="`lengths`"):
             emframe.Sequences(np.ones(5), lengths)
+
+
+def test_a_data_set_is_one_run():
+    model = emframe.model("hidden-markov", family="poisson", n_states=2)
+    quakes = emframe.dataset("earthquakes")
+    found = emframe.fit(model, quakes, rng=0, n_starts=1)
+    assert found.columns == quakes.columns
+    assert found.log_likelihood == emframe.fit(model, quakes.X, rng=0, n_starts=1).log_likelihood
+
+
+def test_a_family_of_one_s_own_comes_back_with_the_file(tmp_path):
+    class Mine(Poisson):
+        name = "mine"
+
+    model = emframe.model("hidden-markov", family=Mine(), n_states=2)
+    found = emframe.fit(model, runs(RNG.poisson), rng=0, n_starts=1)
+    found.save(tmp_path / "fit.em")
+    assert emframe.load(tmp_path / "fit.em", family=Mine()).model == model
+    with pytest.raises(ValueError, match="no family is called 'mine'"):
+        emframe.load(tmp_path / "fit.em")
+
+
+def test_an_m_step_outside_its_spaces_is_told():
+    class Wrong(GeneCounting):
+        def m_step(self, statistics, previous):
+            return Frequencies(statistics.genes)
+
+    with pytest.raises(emframe.FamilyError, match="m_step: `frequencies`"):
+        emframe.fit(Wrong(), [0, 1, 2, 3])
+
+
+def test_weights_belong_to_runs():
+    model = emframe.model("hidden-markov", family="poisson", n_states=2)
+    with pytest.raises(ValueError, match="pass one weight per run"):
+        emframe.fit(model, np.ones(9), weights=np.ones(9))
 
 
 def test_a_continuous_z_has_no_probabilities():

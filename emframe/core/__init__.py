@@ -11,14 +11,26 @@ H is smallest at ``theta = at``, where it is the entropy of the posterior, so ra
 log-likelihood by at least as much.  Nothing here knows what z is, or what the parameters are.
 """
 
-from emframe.core.acceleration import Coordinates, QuasiNewton
+from emframe.core.acceleration import QuasiNewton
+from emframe.core.coordinates import Coordinates
 from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move
 from emframe.core.montecarlo import MonteCarloEM, MonteCarloExpectation, Sampler, by_draws
+from emframe.core.squarem import Squarem
 from emframe.core.status import Status
-from emframe.core.stopping import Callback, MaxIterations, MaxSeconds, RemainingGain, Rule
+from emframe.core.stopping import (
+    Callback,
+    HeldOut,
+    MaxExpectations,
+    MaxIterations,
+    MaxSeconds,
+    ParameterChange,
+    RemainingGain,
+    Rule,
+    Together,
+)
 
 __all__ = [
     "EM",
@@ -28,20 +40,25 @@ __all__ = [
     "Coordinates",
     "Degenerate",
     "Expectation",
+    "HeldOut",
+    "MaxExpectations",
     "MaxIterations",
     "MaxSeconds",
     "Method",
     "MonteCarloEM",
     "MonteCarloExpectation",
     "Move",
+    "ParameterChange",
     "QuasiNewton",
     "RemainingGain",
     "Rule",
     "Run",
     "Sampler",
+    "Squarem",
     "Status",
     "Step",
     "Stopped",
+    "Together",
     "by_draws",
     "iterate",
     "log_prior",

@@ -20,27 +20,15 @@ One known case: with an empty memory the direction is f, and the method is EM.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emframe.core.expectation import Degenerate, Expectation, objective
+from emframe.core.coordinates import Coordinates, Vector
+from emframe.core.expectation import Expectation, objective
 from emframe.core.methods import Expect, Move
 from emframe.core.tolerance import NOISE, within
-
-Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """How parameters are read as real vectors: all that the acceleration knows of a model."""
-
-    to_vector: Callable[[Any], Vector]
-    from_vector: Callable[[Any, Vector], Any]  # (parameters of the same form, vector); None outside
-    gradient: Callable[[Any], Vector]  # of q.value at q.at, in these coordinates
 
 
 class Memory(NamedTuple):
@@ -118,7 +106,7 @@ class QuasiNewton:
         # The whole quasi-Newton step first, then a shorter one, then EM's own.
         length, cost = 1.0, 0
         while (state.memory or state.stretch > 1.0) and length > 0.0:
-            trial = self._at(expect, q, state.x + length * state.direction)
+            trial = self.coordinates.expect(expect, q, state.x + length * state.direction)
             cost += trial is not None
             slope = length * float(state.g @ state.direction)
             rise = -math.inf if trial is None else objective(trial) - objective(q)
@@ -127,21 +115,6 @@ class QuasiNewton:
             length = _interpolate(slope, rise) if length == 1.0 else 0.0
         state = state._replace(memory=_nothing(state.x), stretch=1.0)
         return self._arrive(q, expect(state.em_params), state, cost + 1, is_em=True)
-
-    def _at(self, expect: Expect[Any], q: Expectation[Any], x: Vector) -> Expectation[Any] | None:
-        """Q at the coordinates x; None where they are outside the model's domain."""
-        if not np.isfinite(x).all():
-            return None
-        # A trial may be anywhere, so that an overflow there is no news.
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            params = self.coordinates.from_vector(q.at, x)
-            if params is None:
-                return None
-            try:
-                new = expect(params)
-            except Degenerate:
-                return None
-        return new if math.isfinite(objective(new)) else None
 
     def _arrive(
         self, q: Expectation[Any], new: Expectation[Any], old: Outlook, cost: int, *, is_em: bool

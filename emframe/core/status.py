@@ -10,7 +10,10 @@ class Status(Enum):
 
     CONVERGED = "converged"
     MAX_ITERATIONS = "max_iterations"
+    MAX_EXPECTATIONS = "max_expectations"
     MAX_SECONDS = "max_seconds"
+    PARAMETER_CHANGE = "parameter_change"
+    HELD_OUT = "held_out"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     STALLED = "stalled"
@@ -35,9 +38,21 @@ _MESSAGES = {
         "The cap on iterations came before convergence. Raise max_iter, or go on from here with "
         "start=fit.params."
     ),
+    Status.MAX_EXPECTATIONS: (
+        "The cap on E-steps came before convergence. Raise it, or go on from here with "
+        "start=fit.params."
+    ),
     Status.MAX_SECONDS: (
         "The time allowed ran out before convergence. Allow more, or go on from here with "
         "start=fit.params."
+    ),
+    Status.PARAMETER_CHANGE: (
+        "The parameters moved by less than asked in the last step, which says nothing of how far "
+        "the maximum is. For a statement about that, stop by tol alone."
+    ),
+    Status.HELD_OUT: (
+        "The log-likelihood of the rows kept aside began to fall. These parameters are no maximum "
+        "of the likelihood, and standard errors mean nothing at them."
     ),
     Status.STOPPED: "A callback asked to stop.",
     Status.INTERRUPTED: "Interrupted from the keyboard; these are the best parameters so far.",

@@ -68,6 +68,12 @@ class Model(Protocol):
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""
 
+    def moves(self, params: Any, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Ways out of the optimum `params`: (name of the kind of move, parameters) to start from.
+
+        Those with the best prospects come first.  None, unless a model knows some.
+        """
+
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
         """Parameters from what the user passed as ``start=``."""
 
@@ -81,8 +87,7 @@ class Model(Protocol):
     def uncertainty(self, params: Any, x: Array, weights: Array) -> float:
         """-log of the posterior probability of the likeliest z; nan where z is continuous."""
 
-    @property
-    def n_components(self) -> int | None:
+    def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
 
     def complete_log_likelihood(self, params: Any, x: Array, z: np.ndarray[Any, Any]) -> float:

@@ -67,7 +67,8 @@ class LatentExpectation:
         """The model's M-step, checked against the spaces it declared."""
         params = self.model.m_step(self.statistics, self.at)
         if not valid(params, self.at):
-            raise FamilyError(f"{self.model.name}.m_step: {problem(params, self.model.dims)}")
+            wrong = problem(params, self.model.dims) or "parameters of another shape than before"
+            raise FamilyError(f"{self.model.name}.m_step: {wrong}")
         return frozen(params)
 
     def gradient(self) -> Array:
@@ -135,8 +136,7 @@ class LatentModel(ABC):
     def contract(self) -> Contract:
         return Contract.EXACT
 
-    @property
-    def n_components(self) -> int | None:
+    def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
         return None
 
@@ -144,6 +144,11 @@ class LatentModel(ABC):
     def dims(self) -> Mapping[str, int]:
         """Sizes of named axes of the parameters that the settings fix, such as ``{"q": 2}``."""
         return {}
+
+    @property
+    def takes_columns(self) -> bool:
+        """Whether the rows may have more than one column."""
+        return n_columns_free(self.parameters)
 
     def expect(self, params: Any, x: Any, weights: Array) -> LatentExpectation:
         """Q(. | params) of rows x (n, d) with frequency weights (n,)."""
@@ -166,13 +171,17 @@ class LatentModel(ABC):
             supports=(self.support,),
             owner=f"the model {self.name!r}",
             weights=weights,
-            takes_columns=n_columns_free(self.parameters),
+            takes_columns=self.takes_columns,
             n_columns=None if columns is None else len(columns),
             columns=columns,
         )
 
     def require(self, rows: Any) -> None:
         """Refuse data that are too few to fit the model to: none are, unless a model says so."""
+
+    def moves(self, params: Any, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """No ways out of an optimum, unless a model knows some."""
+        return iter(())
 
     def condense(self, rows: Any) -> Any:
         """The rows as they are."""

@@ -39,6 +39,7 @@ from emframe.models.mixture_expectation import (
     mixture_problem,
 )
 from emframe.models.mixture_pass import MixturePass
+from emframe.models.moves import split_and_merge
 from emframe.parameters import frozen
 from emframe.recipes import describe
 from emframe.spaces import Array
@@ -229,10 +230,23 @@ class Mixture:
         """
         rows = rows.sample(MOST_ROWS, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
-            try:
-                yield kind, self.from_responsibilities(rows, resp)
-            except Degenerate as error:
-                yield kind, error
+            yield kind, self._from_responsibilities(rows, resp)
+
+    def moves(
+        self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+        """Splits and merges of its components; see `emframe.models.moves`."""
+        rows = rows.sample(MOST_ROWS, rng)
+        resp = self.posterior(params, rows.x)[1]
+        density = checked_density(self.family, params.components, rows.x, self.n_components)
+        for changed in split_and_merge(resp, density, rows.x, rows.weights, rng):
+            yield "split and merge", self._from_responsibilities(rows, changed)
+
+    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
+        try:
+            return self.from_responsibilities(rows, resp)
+        except Degenerate as error:
+            return error
 
     @property
     def _is_real(self) -> bool:
@@ -283,6 +297,9 @@ class Mixture:
         if q.prior is not None:
             return {}
         return self.family.irregularities(q.at.components, q.statistics)
+
+    def choices(self) -> int:
+        return self.n_components
 
     def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
         """-sum of log max_k p(z_k | x), nats."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import as_rows, as_weights
+from emframe.data import Table, as_rows, as_weights
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
@@ -28,7 +28,7 @@ class Sequences:
 
     Parameters
     ----------
-    x : (n, d) rows of all runs, or (n,) for one column.
+    x : (n, d) rows of all runs, or (n,) for one column; whatever `emframe.fit` takes for rows.
     lengths : (S,) rows of each run, in order; one run if None.
     """
 
@@ -36,14 +36,13 @@ class Sequences:
     lengths: Any = None
 
     def __post_init__(self) -> None:
-        if self.lengths is None:
-            object.__setattr__(self, "lengths", np.array([len(self.x)]))
-        lengths = np.asarray(self.lengths)
+        n = len(self.x.X if isinstance(self.x, Table) else self.x)
+        lengths = np.array([n]) if self.lengths is None else np.asarray(self.lengths)
         whole = lengths.ndim == 1 and lengths.dtype.kind in "iu" and (lengths > 0).all()
-        if not whole or lengths.sum() != len(self.x):
+        if not whole or lengths.sum() != n:
             raise ValueError(
                 f"`lengths` is {np.array2string(lengths, threshold=8)}, the data have "
-                f"{len(self.x)} rows; pass whole numbers above 0 that sum to the number of rows."
+                f"{n} rows; pass whole numbers above 0 that sum to the number of rows."
             )
         object.__setattr__(self, "lengths", lengths.astype(np.intp))
 
@@ -118,6 +117,11 @@ def as_sequences(
     all runs.
     """
     given = X if isinstance(X, Sequences) else _runs(X)
+    if weights is not None and np.shape(weights) != (len(given),):
+        raise ValueError(
+            f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
+            f"{'run' if len(given) == 1 else 'runs'} of rows; pass one weight per run."
+        )
     frequency = as_weights(weights, len(given))
     rows = as_rows(
         given.x,
@@ -139,7 +143,7 @@ def as_sequences(
 def _runs(X: Any) -> Sequences:
     """One run, or those of a list of arrays."""
     if not isinstance(X, (list, tuple)) or not any(hasattr(run, "shape") for run in X):
-        return Sequences(X if hasattr(X, "__len__") else np.asarray(X))
+        return Sequences(X if isinstance(X, Table) or hasattr(X, "__len__") else np.asarray(X))
     runs = [np.asarray(run) for run in X]
     runs = [run[:, None] if run.ndim == 1 else run for run in runs]
     widths = {run.shape[1:] for run in runs}

@@ -1,10 +1,11 @@
-"""The families and models that come with emframe.
+"""The families, models and accelerations that come with emframe.
 
 They reach the library by the road a third party's do: this module is named in the entry-point
-group ``emframe`` and hands over its entries through the hook.  emframe itself imports none of it.
+group ``emframe`` and hands over its entries through the hooks.  emframe itself imports none of it.
 """
 
-from emframe.host import FamilyEntry, ModelEntry, hookimpl
+from emframe.core import QuasiNewton, Squarem
+from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
@@ -66,5 +67,24 @@ def emframe_models() -> list[ModelEntry]:
             IncompleteGaussian,
             "Normal rows with missing values, and mixtures of them",
             "Little and Rubin (2002), Statistical Analysis with Missing Data, chapter 11",
+        ),
+    ]
+
+
+@hookimpl
+def emframe_accelerations() -> list[AccelerationEntry]:
+    """The built-in accelerations."""
+    return [
+        AccelerationEntry(
+            "quasi-newton",
+            QuasiNewton,
+            "EM as the preconditioner of a quasi-Newton ascent; the default",
+            "Jamshidian and Jennrich (1997), JRSS B 59, 569",
+        ),
+        AccelerationEntry(
+            "squarem",
+            Squarem,
+            "Squared extrapolation of two EM steps",
+            "Varadhan and Roland (2008), Scand. J. Statist. 35, 335",
         ),
     ]

@@ -30,6 +30,8 @@ from emframe.spaces import Array
 _STRIDE = 4
 # What a step costs however small its arrays, in numbers multiplied meanwhile.
 _OVERHEAD = 3000
+_CACHE = 1 << 16  # numbers that a core's cache has room for
+_PER_PRODUCT = 8  # times that a matrix product is faster, number by number, than a single one
 
 
 class Real:
@@ -44,9 +46,9 @@ class Real:
         return np.asarray(np.exp(logs))
 
     @staticmethod
-    def through(matrix: Array, x: Array) -> Array:
+    def through(matrix: Array, x: Array, out: Array | None = None) -> Array:
         """sum_i matrix_ij x_i, for x (..., K, C)."""
-        return np.asarray(matrix.T @ x)
+        return np.asarray(np.matmul(matrix.T, x, out=out))
 
     @staticmethod
     def across(matrices: Array, x: Array) -> Array:
@@ -86,8 +88,11 @@ class Logs:
         return np.asarray(sums.squeeze(axis))
 
     @classmethod
-    def through(cls, matrix: Array, x: Array) -> Array:
-        return cls.total(matrix[:, :, None] + x[..., :, None, :], -3)
+    def through(cls, matrix: Array, x: Array, out: Array | None = None) -> Array:
+        sums = cls.total(matrix[:, :, None] + x[..., :, None, :], -3)
+        if out is not None:
+            out[...] = sums
+        return sums
 
     @classmethod
     def across(cls, matrices: Array, x: Array) -> Array:
@@ -171,11 +176,14 @@ def _layout(key: bytes, k: int) -> Layout:
 
 
 def _chunk_length(lengths: NDArray[np.intp], k: int) -> int:
-    """The longest chunk: all of a run, or a short one where cutting saves more than it costs."""
+    """The longest chunk: all of a run, or a short one where cutting saves more than it costs.
+
+    Chunks are few enough for the products of their matrices to stay in a core's cache.
+    """
     longest, n = int(lengths.max()), int(lengths.sum())
-    short = min(64, round(np.sqrt(longest)))
+    short = max(min(64, round(np.sqrt(longest / 8))), n * k * k // _CACHE, 1)
     whole = 2.0 * longest * _OVERHEAD
-    cut = (3.0 * short + 8.0 * np.log2(n)) * _OVERHEAD + n * float(k) ** 3
+    cut = (3.0 * short + 8.0 * np.log2(n)) * _OVERHEAD + n * float(k) ** 3 / _PER_PRODUCT
     return longest if whole <= cut else short
 
 
@@ -214,9 +222,10 @@ def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array
     k = len(matrix)
     product = np.empty((k, k, len(space.run)))
     product[:] = algebra.lift(np.where(np.eye(k) > 0, 0.0, -np.inf))[:, :, None]
+    spare = np.empty_like(product)
     for step, (start, stop) in enumerate(space.steps()):
-        now = product[:, :, : stop - start]
-        now[...] = algebra.through(matrix, algebra.times(now, b[:, start:stop]))
+        now, half = product[:, :, : stop - start], spare[:, :, : stop - start]
+        algebra.through(matrix, algebra.times(now, b[:, start:stop], out=half), out=now)
         if step % _STRIDE == _STRIDE - 1:
             algebra.rescale(now)
     algebra.rescale(product)

@@ -29,12 +29,14 @@ from emframe import Array, Degenerate, Expectation, LatentModel, Positive, Real,
 from emframe.models import Posterior
 from emframe.parameters import frozen, pullback
 from emframe.spaces import Shape
+from emframe_families.gaussian_scatter import Scatter
 
 # A column's own variance below this share of its whole variance is a Heywood case: the likelihood
 # rises on, and the column becomes a factor itself.
 _HEYWOOD = 1e-8
 _SUSPECT = 1e-5  # where it is well on its way there
 _RANDOM_STARTS = 7  # local maxima are rare
+_MOST_ROWS = 20_000  # that a start looks at, drawn from the data where they are more
 
 
 class Rotatable(Real):
@@ -64,25 +66,6 @@ class PrincipalParameters:
     means: Array = parameter(Real(), shape="d", per_component=False)  # (d,)
     loadings: Array = parameter(Rotatable(), shape=("d", "q"), per_component=False)  # (d, q)
     noise: Array = parameter(Positive(), shape=1, per_component=False)  # (1,)
-
-
-@dataclass(frozen=True)
-class Joint:
-    """Count, mean and scatter of rows completed by their factors, (x, z); they merge by `+`.
-
-    Merging is that of Chan, Golub and LeVeque (1983, Am. Statist. 37, 242).
-    """
-
-    count: float
-    mean: Array  # (d + q,)
-    scatter: Array  # (d + q, d + q), about the mean
-
-    def __add__(self, other: Joint) -> Joint:
-        count = self.count + other.count
-        shift = other.mean - self.mean
-        share = other.count / count
-        between = self.count * share * np.outer(shift, shift)
-        return Joint(count, self.mean + share * shift, self.scatter + other.scatter + between)
 
 
 @dataclass(frozen=True)
@@ -146,7 +129,8 @@ class FactorAnalysis(LatentModel):
         scatter = (completed * weights[:, None]).T @ completed
         scatter[d:, d:] += count * left
         mean[:d] += params.means
-        return Posterior(loglik, float(entropy), Joint(count, mean, scatter))
+        counts = np.array([count])
+        return Posterior(loglik, float(entropy), Scatter(counts, mean[None], scatter[None], counts))
 
     def _regression(self, params: Any) -> tuple[Array, Array, Array]:
         """Cholesky factor of L L' + Psi (d, d), slope b (q, d) and V (q, q) of z given x."""
@@ -173,8 +157,8 @@ class FactorAnalysis(LatentModel):
 
     # ---- M
 
-    def expected(self, statistics: Joint, params: Any) -> float:
-        d, q, n = len(params.means), self.n_factors, statistics.count
+    def expected(self, statistics: Scatter, params: Any) -> float:
+        d, q, n = len(params.means), self.n_factors, float(statistics.counts[0])
         noise = np.broadcast_to(params.noise, d)
         _, _, residual, factors = self._moments(statistics, params)
         log_noise = n * (d * log(2 * pi) + np.log(noise).sum())
@@ -183,22 +167,23 @@ class FactorAnalysis(LatentModel):
             + n * q * log(2 * pi) + np.trace(factors)
         )  # fmt: skip
 
-    def _moments(self, statistics: Joint, params: Any) -> tuple[Array, Array, Array, Array]:
+    def _moments(self, statistics: Scatter, params: Any) -> tuple[Array, Array, Array, Array]:
         """With e = x - mu - L z, the sums of e, e z', e e' and z z'."""
         d = len(params.means)
+        n, mean, scatter = statistics.counts[0], statistics.means[0], statistics.scatter[0]
         turn = np.hstack([np.eye(d), -params.loadings])
-        e = turn @ statistics.mean - params.means
-        z = statistics.mean[d:]
-        n, across = statistics.count, turn @ statistics.scatter
+        e, z = turn @ mean - params.means, mean[d:]
+        across = turn @ scatter
         residual = across @ turn.T + n * np.outer(e, e)
-        factors = statistics.scatter[d:, d:] + n * np.outer(z, z)
+        factors = scatter[d:, d:] + n * np.outer(z, z)
         return n * e, across[:, d:] + n * np.outer(e, z), residual, factors
 
-    def m_step(self, statistics: Joint, previous: Any) -> Any:
+    def m_step(self, statistics: Scatter, previous: Any) -> Any:
         """Columns regressed on factors; noise is what is left."""
-        d, n, scatter = len(previous.means), statistics.count, statistics.scatter
+        d = len(previous.means)
+        n, mean, scatter = statistics.counts[0], statistics.means[0], statistics.scatter[0]
         loadings = np.linalg.solve(scatter[d:, d:], scatter[d:, :d]).T
-        means = statistics.mean[:d] - loadings @ statistics.mean[d:]
+        means = mean[:d] - loadings @ mean[d:]
         turn = np.hstack([np.eye(d), -loadings])
         noise = np.einsum("ij,jk,ik->i", turn, scatter, turn) / n
         whole = np.diagonal(scatter)[:d] / n
@@ -215,10 +200,10 @@ class FactorAnalysis(LatentModel):
             )
         return self.parameters(means, loadings, noise)
 
-    def gradient(self, statistics: Joint, params: Any) -> Array:
+    def gradient(self, statistics: Scatter, params: Any) -> Array:
         noise = np.broadcast_to(params.noise, len(params.means))
         e, across, residual, _ = self._moments(statistics, params)
-        spread = 0.5 * (np.diagonal(residual) / noise - statistics.count) / noise
+        spread = 0.5 * (np.diagonal(residual) / noise - statistics.counts[0]) / noise
         if self.noise == "shared":
             spread = spread.sum(keepdims=True)
         return pullback(params, self.parameters(e / noise, across / noise[:, None], spread))
@@ -237,7 +222,8 @@ class FactorAnalysis(LatentModel):
     def starts(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """Principal factors with the noise that regression on the other columns leaves, then with
         random shares of the variances (Joereskog 1967, Psychometrika 32, 443)."""
-        x, weights = rows.x, rows.weights
+        some = rows.sample(_MOST_ROWS, rng)
+        x, weights = some.x, some.weights
         means = np.average(x, axis=0, weights=weights)
         off = x - means
         covariance = (off * weights[:, None]).T @ off / weights.sum()

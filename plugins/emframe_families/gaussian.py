@@ -33,6 +33,10 @@ EPS = float(np.finfo(float).eps)
 # proportion to its inverse; below this it would hold fewer than six.
 SINGULAR = 1e-10
 
+# Up to here squares of numbers and sums of many of them are in range, and so they are of
+# differences from here on.
+LARGEST, LEAST_RANGE = 1e148, 1e-150
+
 
 class Whitened:
     """What every structure has; parameters are values, so it is worked out but once for each."""
@@ -101,7 +105,7 @@ class Gaussian(Family):
     covariance: str = "full"
 
     name = "gaussian"
-    support = Real()
+    support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     priors = ("weak",)
     equivariant = ("scale", "shift")
 
@@ -208,10 +212,13 @@ class Gaussian(Family):
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
             singular = ~(np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR)
             if singular.any():
-                k = int(used[singular.argmax()])
+                first = int(singular.argmax())
+                _, directions = np.linalg.eigh(correlation[first])
+                among = ", ".join(map(str, np.flatnonzero(np.abs(directions[:, 0]) > 0.1)))
+                k = int(used[first])
                 raise Degenerate(
-                    f"{self._owner(k)} is singular: its rows lie in a plane (collinear columns, "
-                    "or too few rows)",
+                    f"{self._owner(k)} is singular: its rows lie in a plane, with columns {among} "
+                    "collinear, or are too few",
                     k,
                 )
 

@@ -296,7 +296,7 @@ class Direct:
         else:
             scatter = second - first[:, :, None] * shift[:, None, :]
             spread = np.diagonal(scatter, axis1=1, axis2=2)
-        if not (np.abs(first * shift) <= MOST_AFTER * spread).all():
+        if not (np.abs(first * shift) / MOST_AFTER <= spread).all():
             return None
         return Concluded(Scatter(counts, self.means + shift, scatter, counts), counts)
 

@@ -96,8 +96,7 @@ class GeneCounting(LatentModel):
         """The table of complete-data cells."""
         return ABO if self.table == "abo" else LINKAGE
 
-    @property
-    def n_components(self) -> int:
+    def choices(self) -> int:
         return len(self.cells)
 
     @property
@@ -122,6 +121,10 @@ class GeneCounting(LatentModel):
                 f"`X` row {int(rows.numbers[row])} is class {rows.x[row, 0]:g}; the table "
                 f"{self.table!r} has classes 0 to {classes - 1}."
             )
+
+    def condense(self, rows: Any) -> Any:
+        """Each class once, with its count."""
+        return rows.distinct()
 
     def posterior(self, params: Frequencies, x: Array) -> tuple[Array, Array]:
         """Log probability of each row's class (n,), and p(cell | class), (n, C)."""
@@ -157,7 +160,7 @@ class GeneCounting(LatentModel):
         self, params: Frequencies, n: int, rng: np.random.Generator
     ) -> tuple[Array, NDArray[Any]]:
         share = np.exp(self._log_coefficients + xlogy(self._powers, params.frequencies).sum(axis=1))
-        z = rng.choice(self.n_components, size=n, p=share / share.sum())
+        z = rng.choice(len(self.cells), size=n, p=share / share.sum())
         return np.array([float(self.cells[cell].shows) for cell in z])[:, None], z
 
     def uncertainty(self, params: Frequencies, x: Array, weights: Array) -> float:

@@ -125,8 +125,7 @@ class HiddenMarkov(LatentModel):
         own = Contract.EXACT if self.initial == "free" else Contract.GENERALISED
         return max(own, self.family.contract, key=order.index)
 
-    @property
-    def n_components(self) -> int:
+    def choices(self) -> int:
         return self.n_states
 
     @property

@@ -31,6 +31,8 @@ from emframe.parameters import frozen, problem
 from emframe_families.gaussian import Gaussian
 from emframe_families.gaussian_scatter import Scatter
 
+_BLOCK = 1 << 14  # rows of a block at least
+
 
 @dataclass(frozen=True)
 class IncompleteRows:
@@ -51,7 +53,8 @@ class IncompleteRows:
         return float(self.weights.sum())
 
     def blocks(self, size: int) -> Iterator[tuple[Array, Array]]:
-        """Rows and weights, `size` rows at a time."""
+        """Rows and weights, `size` rows at a time or more, so that patterns come together."""
+        size = max(size, _BLOCK)
         for first in range(0, len(self), size):
             yield self.x[first : first + size], self.weights[first : first + size]
 
@@ -102,6 +105,9 @@ class IncompleteGaussian(LatentModel):
     def family(self) -> Gaussian:
         """The family of the completed rows."""
         return Gaussian(self.covariance)
+
+    def choices(self) -> int:
+        return self.n_components
 
     # ---- data
 

@@ -1,0 +1,89 @@
+"""Away from an optimum, but not far: merge two components that overlap, and split a third.
+
+A poor optimum of a mixture often has two components where one would do and one where two are
+needed, and no small step leads from it to a better one.  So two components are merged and their
+place is given to the halves of another (Ueda, Nakano, Ghahramani and Hinton 2000, Neural
+Computation 12, 2109):
+
+    merge  i, j   by the overlap of their responsibilities, the cosine of the two columns
+    split  k      by how badly it describes its own rows, the divergence of the rows that it is
+                  responsible for from its density (section 3.2)
+
+The moves are tried from the most promising on.  Which way a component is cut is drawn at random.
+
+One known case: two components that are equal overlap entirely, and are merged first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from scipy.special import expit, xlogy
+
+from emframe.spaces import Array
+
+# How many pairs to merge, and how many components to split in the place of each.
+PAIRS, SPLITS = 4, 3
+
+
+def split_and_merge(
+    resp: Array, log_density: Array, x: Array, weights: Array, rng: np.random.Generator
+) -> Iterator[Array]:
+    """Responsibilities (n, K) to start from, the most promising first; none where K < 3.
+
+    Parameters
+    ----------
+    resp : (n, K) at the optimum.
+    log_density : (n, K) log density of each row under each component, there.
+    x, weights : the rows (n, d) and their frequencies (n,).
+    """
+    k = resp.shape[1]
+    overlap = _overlap(resp, weights)
+    misfit = _misfit(resp, log_density, weights)
+    pairs = sorted(combinations(range(k), 2), key=lambda pair: -overlap[pair])
+    worst = [int(index) for index in np.argsort(-misfit)]
+    plan = [
+        (rank + order, i, j, one)
+        for rank, (i, j) in enumerate(pairs[:PAIRS])
+        for order, one in enumerate([one for one in worst if one not in (i, j)][:SPLITS])
+    ]
+    for _, i, j, one in sorted(plan, key=lambda move: move[0]):
+        new = resp.copy()
+        new[:, i] += resp[:, j]
+        side = _cut(resp[:, one] * weights, x, rng)
+        new[:, j] = resp[:, one] * side
+        new[:, one] = resp[:, one] * (1.0 - side)
+        yield new
+
+
+def _overlap(resp: Array, weights: Array) -> Array:
+    """Cosine of each two columns of responsibilities, (K, K)."""
+    inner = resp.T @ (resp * weights[:, None])
+    size = np.sqrt(np.maximum(inner.diagonal(), np.finfo(float).tiny))
+    return np.asarray(inner / np.outer(size, size))
+
+
+def _misfit(resp: Array, log_density: Array, weights: Array) -> Array:
+    """Divergence of the rows a component is responsible for from its density, nats, (K,).
+
+    A constant for rows that are all different is left in: it is the same for all components.
+    """
+    share = resp * weights[:, None]
+    share = share / np.maximum(share.sum(axis=0), np.finfo(float).tiny)
+    finite = np.where(share > 0, log_density, 0.0)
+    return np.asarray((xlogy(share, share) - share * finite).sum(axis=0))
+
+
+def _cut(share: Array, x: Array, rng: np.random.Generator) -> Array:
+    """How much of each row goes to one half of a component, (n,): from 0 to 1 along a direction.
+
+    The direction is drawn so that one in which the rows spread more is cut more often.  Halves
+    that overlap start as broad as the whole, and so away from the slivers of a sharp cut.
+    """
+    total = share.sum()
+    centred = x - share @ x / total
+    along = centred @ (rng.standard_normal(len(x)) * np.sqrt(share / total) @ centred)
+    spread = np.sqrt(share @ along**2 / total)
+    return np.asarray(expit(along / spread)) if spread > 0 else np.full(len(x), 0.5)

@@ -1,0 +1,149 @@
+"""The search for the best optimum: what is counted, and the way out of a poor one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import emframe
+from emframe import Start, Status
+from emframe.models.moves import PAIRS, SPLITS, split_and_merge
+from emframe.optima import is_higher, is_same, optima
+
+RNG = np.random.default_rng(5)
+CENTRES = (-12.0, 0.0, 4.0)
+X = np.concatenate([RNG.normal(centre, 1.0, 80) for centre in CENTRES])
+BEST = np.repeat([0, 1, 2], 80)
+POOR = np.where(X > -6.0, 2, (X > -12.0).astype(int))  # two for the left, one for the two right
+
+
+@dataclass(frozen=True, init=False)
+class Stuck(emframe.Mixture):
+    """A mixture whose starts all lead to the same poor optimum."""
+
+    def starts(self, rows, rng):
+        while True:
+            yield "poor", self.from_responsibilities(rows, np.eye(3)[POOR])
+
+
+def end(objective, status=Status.CONVERGED, spurious="", parent=None):
+    return Start(0, "rows", status, objective, objective - 1, 10, "", spurious, parent)
+
+
+ENDS = [
+    end(-10.0),
+    end(-5.0, spurious="component 0 holds 2 rows"),
+    end(-10.0 - 1e-9),
+    end(-10.0, parent=0),
+    end(-20.0),
+    end(nan, Status.DEGENERATE),
+    end(99.0, Status.DEGENERATE),
+    end(-30.0, parent=1),
+]
+
+
+def test_the_table_of_optima():
+    table = optima(ENDS)
+    assert [(one.objective, one.times, one.moves, one.is_regular) for one in table] == [
+        (-10.0, 2, 1, True),
+        (-20.0, 1, 0, True),
+        (-30.0, 0, 1, True),
+        (-5.0, 1, 0, False),
+        (99.0, 1, 0, False),
+    ]
+    assert table[0].log_likelihood == -11.0
+    assert table[3].spurious == "component 0 holds 2 rows"
+    assert table[4].status is Status.DEGENERATE
+    assert optima([]) == ()
+
+
+@given(st.permutations(ENDS))
+def test_the_order_of_the_starts_does_not_matter(ends):
+    found = [(one.times, one.moves) for one in optima(ends)]
+    assert found == [(one.times, one.moves) for one in optima(ENDS)]
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
+def test_what_is_higher_is_relative_to_the_objective(size):
+    assert not is_higher(-size, -size - 1e-7 * size)
+    assert is_higher(-size, -size - 1e-3 * (1 + size))
+    assert not is_higher(-size - 1e-3 * (1 + size), -size)
+
+
+def test_a_move_leads_out_of_a_poor_optimum():
+    model = Stuck("gaussian", n_components=3, covariance="tied")
+    poor = emframe.fit(model, X, start=POOR)
+    best = emframe.fit(model, X, start=BEST)
+    assert best.log_likelihood > poor.log_likelihood + 5
+    fit = emframe.fit(model, X, rng=0)
+    assert fit.log_likelihood == pytest.approx(best.log_likelihood, abs=1e-6)
+    first = next(start for start in fit.starts if is_same(start.objective, fit.objective))
+    assert first.kind == "split and merge"
+    assert is_same(fit.starts[first.parent].objective, poor.objective)
+    assert fit.n_found == 0
+    assert fit.optima[0].moves >= 1
+    assert fit.optima[1].times == 32
+    assert "found by a move only; it is not replicated" in str(fit)
+    assert "32 starts and " in str(fit)
+
+
+def test_with_a_number_of_starts_there_are_no_moves():
+    fit = emframe.fit(Stuck("gaussian", n_components=3, covariance="tied"), X, rng=0, n_starts=2)
+    assert len(fit.starts) == fit.n_found == 2
+    assert "the best optimum was found 2 times" in str(fit)
+
+
+def test_an_optimum_found_once_is_not_replicated():
+    class Twice(Stuck):
+        def starts(self, rows, rng):
+            for labels in (POOR, BEST):
+                yield "labels", self.from_responsibilities(rows, np.eye(3)[labels])
+
+    fit = emframe.fit(Twice("gaussian", n_components=3, covariance="tied"), X, rng=0, n_starts=2)
+    assert fit.n_found == 1
+    assert "found once; it is not replicated, and more n_starts may" in str(fit)
+    assert "among 2 distinct regular ones" in str(fit)
+
+
+def parts(params, model, rows):
+    resp = model.posterior(params, rows.x)[1]
+    density = model.log_joint(params, rows.x) - np.log(params.weights)
+    return resp, density, rows.x, rows.weights
+
+
+@pytest.mark.parametrize(("family", "k"), [("gaussian", 3), ("gaussian", 5), ("poisson", 4)])
+def test_moves_are_responsibilities(family, k):
+    model = emframe.Mixture(family, n_components=k)
+    rows = model.rows(np.abs(np.rint(X)))
+    params = next(p for _, p in model.starts(rows, np.random.default_rng(0)))
+    old = parts(params, model, rows)
+    moves = list(split_and_merge(*old, np.random.default_rng(0)))
+    assert len(moves) == min(PAIRS, k * (k - 1) // 2) * min(SPLITS, k - 2)
+    for resp in moves:
+        assert resp.sum(axis=1) == pytest.approx(np.ones(len(rows)))
+        assert resp.min() >= 0
+        kept = (resp == old[0]).all(axis=0).sum()
+        assert kept == k - 3  # two were merged, one was split
+
+
+def test_two_components_have_no_moves():
+    model = emframe.Mixture("gaussian", n_components=2)
+    rows = model.rows(X)
+    params = next(p for _, p in model.starts(rows, np.random.default_rng(0)))
+    assert not list(split_and_merge(*parts(params, model, rows), np.random.default_rng(0)))
+
+
+def test_equal_components_are_merged_first_and_the_worst_is_split():
+    """At the poor optimum: the two on the left become one, and the right is cut in two."""
+    model = Stuck("gaussian", n_components=3, covariance="tied")
+    rows = model.rows(X)
+    poor = emframe.fit(model, X, start=POOR).params
+    resp = next(split_and_merge(*parts(poor, model, rows), np.random.default_rng(0)))
+    old = parts(poor, model, rows)[0]
+    assert resp[:, 0] == pytest.approx(old[:, 0] + old[:, 1])
+    assert resp[:, 1] + resp[:, 2] == pytest.approx(old[:, 2])
