@@ -165,6 +165,8 @@ class Search:
             return attempts, True
         except Exception as error:
             error.add_note(f"while fitting a {self.model.title()}, start {len(attempts)}")
+            if "read-only" in str(error):
+                error.add_note("a family may not write into its arguments; copy the array first")
             raise
         return attempts, False
 
