@@ -10,7 +10,7 @@ print(fit)
 import importlib
 from typing import Any
 
-from emframe import stopping
+from emframe import stopping, variants
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -91,6 +91,7 @@ __all__ = [
     "plugins",
     "select",
     "stopping",
+    "variants",
 ]
 
 
