@@ -16,7 +16,7 @@ from emframe.core.coordinates import Coordinates
 from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
-from emframe.core.methods import EM, Method, Move
+from emframe.core.methods import EM, Method, Move, aitken
 from emframe.core.squarem import Squarem
 from emframe.core.status import Status
 from emframe.core.stopping import (
@@ -55,6 +55,7 @@ __all__ = [
     "Step",
     "Stopped",
     "Together",
+    "aitken",
     "iterate",
     "log_prior",
     "objective",
