@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
+from emframe.blocks import Blocks
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
@@ -23,12 +24,15 @@ from emframe.host import (
     families,
     family,
     hookimpl,
+    model,
     plugins,
 )
 from emframe.information import Information
-from emframe.models import Mixture
+from emframe.models import LatentModel, Mixture, Sequences
+from emframe.online import Stepwise, Stream
 from emframe.optima import Optimum
 from emframe.parameters import parameter
+from emframe.parquet import read_parquet
 from emframe.result import Fit, Start
 from emframe.saving import load
 from emframe.selection import Selection, select
@@ -51,6 +55,7 @@ __all__ = [
     "AccelerationEntry",
     "Array",
     "Binary",
+    "Blocks",
     "ConjugatePrior",
     "Contract",
     "Degenerate",
@@ -62,6 +67,7 @@ __all__ = [
     "Fit",
     "Information",
     "Interrupted",
+    "LatentModel",
     "Mixture",
     "ModelEntry",
     "NonNegative",
@@ -72,11 +78,14 @@ __all__ = [
     "PositiveDefinite",
     "Real",
     "Selection",
+    "Sequences",
     "Simplex",
     "Space",
     "Start",
     "Status",
     "Step",
+    "Stepwise",
+    "Stream",
     "UnitInterval",
     "__version__",
     "dataset",
@@ -87,8 +96,10 @@ __all__ = [
     "hookimpl",
     "iterate",
     "load",
+    "model",
     "parameter",
     "plugins",
+    "read_parquet",
     "select",
     "stopping",
     "variants",

@@ -6,16 +6,18 @@ families see read-only rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.blocks import Blocks, real_array
+from emframe.frames import from_frame, is_frame
+from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal
 from emframe.spaces import Array, Space
 
-_LARGEST_WHOLE = 2**53  # beyond it float64 skips whole numbers
 MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many
 _SMALL = 1 << 20  # numbers of which a copy is no burden
 
@@ -33,48 +35,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Rows that come block by block: data larger than memory, or made on the way.
-
-    Parameters
-    ----------
-    read : called without arguments for each pass; gives an iterable of arrays (b, d), of any b,
-        the same rows in the same order each time.
-    n_rows, n_columns : rows of all blocks together, and columns of each.
-    columns : their names.
-    """
-
-    read: Callable[[], Iterable[Any]]
-    n_rows: int
-    n_columns: int
-    columns: tuple[str, ...] | None = None
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        """The blocks of one pass, as arrays of real numbers.
-
-        Raises ValueError where they are not the rows that were announced.
-        """
-        seen = 0
-        for block in self.read():
-            array = _real(block, "a block of `X`")
-            if array.shape[1] != self.n_columns:
-                raise ValueError(
-                    f"a block of `X` has shape {array.shape}; `Blocks` announced "
-                    f"{self.n_columns} columns."
-                )
-            seen += len(array)
-            if seen > self.n_rows:
-                break
-            yield array
-        if seen != self.n_rows:
-            more = "more than " if seen > self.n_rows else ""
-            raise ValueError(
-                f"`X` gave {more}{min(seen, self.n_rows)} rows; `Blocks` announced {self.n_rows}. "
-                "Its callable has to start over each time it is called."
-            )
-
-
-@dataclass(frozen=True)
 class Rows:
     """Validated data: rows, their frequency weights, and the names of the columns.
 
@@ -87,6 +47,7 @@ class Rows:
     columns: tuple[str, ...]  # (d,)
     kept: NDArray[np.intp] | None = None  # (n,) where each row stood, if some were removed
     n_removed: int = 0  # rows of weight 0
+    unit: float = 1.0  # what a weight of 1 stands for, where weights were far out of range
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -104,7 +65,7 @@ class Rows:
     @property
     def total(self) -> float:
         """Number of rows that the weights stand for."""
-        return float(self.weights.sum())
+        return self.unit * float(self.weights.sum())
 
     @property
     def x(self) -> Array:
@@ -132,7 +93,8 @@ class Rows:
         if n <= most:
             return replace(self, source=self.x)
         even = self.weights.strides == (0,)
-        chosen = np.sort(rng.choice(n, size=most, p=None if even else self.weights / self.total))
+        shares = None if even else self.weights / self.weights.sum()
+        chosen = np.sort(rng.choice(n, size=most, p=shares))
         drawn, first = [], 0
         for array in _cut(self.source, MOST_AT_ONCE):
             last = first + len(array)
@@ -204,7 +166,10 @@ def as_rows(
             f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
         )
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
-    rows = _without_zeros(Rows(source, _read_only(row_weights), labels))
+    unit = _unit(row_weights)
+    if unit != 1.0:
+        row_weights = row_weights / unit
+    rows = _without_zeros(Rows(source, _read_only(row_weights), labels, unit=unit))
     _require(rows, supports, owner)
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=_read_only(np.array(rows.x, order="C")))
@@ -220,7 +185,7 @@ def as_weights(weights: Any, n: int) -> Array:
     """Validate frequency weights for n rows; ones where they are None."""
     if weights is None:
         return _ones(n)
-    values = _as_floats(_real(weights, "weights"))
+    values = _as_floats(real_array(weights, "weights"))
     if values.shape != (n, 1):
         shape = np.shape(weights)
         raise ValueError(
@@ -243,41 +208,20 @@ def _given(X: Any) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
     """Real numbers (n, d) as they were given, and column names where X has them."""
     if isinstance(X, Blocks):
         return X, X.columns
-    names = _column_names(X)
-    if names is not None:
-        _refuse_columns(X, names)
-    values = _real(X.X if isinstance(X, Table) else X, "X")
+    if is_frame(X):
+        return from_frame(X, "X")
+    names = X.columns if isinstance(X, Table) else None
+    values = real_array(X.X if isinstance(X, Table) else X, "X")
     if names is not None and len(names) != values.shape[1]:
         raise ValueError(f"`X` has {values.shape[1]} columns and {len(names)} names for them.")
     return values, names
 
 
-def _real(values: Any, name: str) -> NDArray[Any]:
-    """An array (n, d) of real numbers of any type, not copied where it is one already."""
-    if hasattr(values, "toarray"):
-        raise TypeError(f"`{name}` is sparse; pass a dense array (`{name}.toarray()`).")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise TypeError(f"`{name}` has masked entries; remove the rows that hold them.")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"`{name}` is ragged; pass rows of equal length.") from error
-    if array.dtype.kind == "O":  # a frame with columns of different number types
-        array = _from_objects(array, name)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"`{name}` has dtype {array.dtype}; pass real numbers.")
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise ValueError(
-            f"`{name}` has {array.ndim} axes, shape {array.shape}; pass rows by columns (n, d)."
-        )
-    return array
-
-
 def _as_floats(array: NDArray[Any]) -> Array:
     """As read-only float64, (n, d); a view where it is float64 already."""
-    with np.errstate(over="ignore"):
+    if array.dtype == np.float64:
+        return _read_only(array.view(np.ndarray))
+    with np.errstate(over="ignore"):  # what does not fit is told by the gate
         return _read_only(np.asarray(array, dtype=np.float64))
 
 
@@ -328,7 +272,9 @@ def _distinct(rows: Rows) -> Rows:
         each = np.concatenate([weights, block_weights])
         weights = np.bincount(inverse.ravel(), each).astype(float)
     return (
-        rows if 2 * len(x) > len(rows) else Rows(_read_only(x), _read_only(weights), rows.columns)
+        rows
+        if 2 * len(x) > len(rows)
+        else Rows(_read_only(x), _read_only(weights), rows.columns, unit=rows.unit)
     )
 
 
@@ -339,7 +285,7 @@ def _keys(x: Array) -> NDArray[Any]:
     """
     low, high = x.min(axis=0), x.max(axis=0)
     places = np.cumprod(np.append(1.0, high - low + 1.0))
-    if places[-1] < _LARGEST_WHOLE:
+    if places[-1] < LARGEST_WHOLE:
         return np.asarray((x - low) @ places[:-1])
     whole = np.ascontiguousarray(x + 0.0)  # -0.0 and 0.0 are one number
     return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()
@@ -364,9 +310,8 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         ),
         _Demand(lambda _, x: np.isfinite(x), "missing or infinite", "remove or impute such rows"),
         _Demand(
-            lambda given, x: (given.dtype.kind not in "iu") | (np.abs(x) <= _LARGEST_WHOLE),
-            "a whole number above 2**53, which float64 cannot tell from its neighbours",
-            "subtract an offset or rescale",
+            lambda given, x: (given.dtype.kind not in "iu") | (np.abs(x) <= LARGEST_WHOLE),
+            *TOO_LARGE,
         ),
     ]
     demands += [
@@ -377,11 +322,23 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         )
         for space in supports
     ]
+    low, high = np.full(len(rows.columns), np.inf), np.full(len(rows.columns), -np.inf)
     for given in _cut(rows.source, MOST_AT_ONCE):
         x = _as_floats(given)
         for demand in demands:
             if not demand.met(given, x).all():
                 raise ValueError(_refusal(rows, demand))
+        low = np.minimum(low, x.min(axis=0))
+        high = np.maximum(high, x.max(axis=0))
+    least = max((space.least_range for space in supports), default=0.0)
+    narrow = (high > low) & (high / 2 - low / 2 < least / 2)
+    if narrow.any():
+        j = int(narrow.argmax())
+        raise ValueError(
+            f"`X` column {j} ({rows.columns[j]!r}) has values from {low[j]:g} to {high[j]:g}, too "
+            f"close together for {owner}, whose squares of differences underflow; rescale the "
+            "column."
+        )
 
 
 def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
@@ -391,50 +348,28 @@ def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
 
 def _refusal(rows: Rows, demand: _Demand) -> str:
     """Where the first value that misses the demand stands, and how many there are."""
-    count, first, where = 0, 0, ""
+    count, first, where = 0, 0, (0, 0, "", "")
     for given in _cut(rows.source, MOST_AT_ONCE):
         x = _as_floats(given)
         bad = ~np.broadcast_to(demand.met(given, x), x.shape)
-        if bad.any() and not where:
+        if bad.any() and count == 0:
             row, column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
             number = first + row if rows.kept is None else int(rows.kept[first + row])
             value = given[row, column]
-            where = f"`X` row {number}, column {column} ({rows.columns[column]!r}) is {value:g}"
+            where = (number, column, rows.columns[column], f"{value:g}")
         count += int(bad.sum())
         first += len(x)
-    plural = "s" if count > 1 else ""
-    return f"{where}: {demand.what} ({count} such value{plural}); {demand.remedy}."
+    return refusal("X", *where, demand.what, count, demand.remedy)
 
 
-def _column_names(X: Any) -> tuple[str, ...] | None:
-    if isinstance(X, Table):
-        return X.columns
-    columns = getattr(X, "columns", None)
-    if columns is None or not hasattr(X, "dtypes"):
-        name = getattr(X, "name", None)  # a series
-        is_series = name is not None and hasattr(X, "dtype") and getattr(X, "ndim", 1) == 1
-        return (str(name),) if is_series else None
-    return tuple(str(name) for name in columns)
+def _unit(weights: Array) -> float:
+    """1 for weights of ordinary size, and else a power of two near the largest of them.
 
-
-def _refuse_columns(X: Any, names: tuple[str, ...]) -> None:
-    """Refuse a data frame's columns that are not numbers, by name."""
-    dtypes = getattr(X, "dtypes", ())
-    # A series answers with one dtype, a frame with one for each column.
-    each = dtypes if hasattr(dtypes, "__iter__") else [dtypes]
-    for name, dtype in zip(names, each, strict=False):
-        text = str(dtype).lower()
-        if not any(kind in text for kind in ("int", "float", "bool", "double")):
-            raise TypeError(f"`X` has column {name!r} of dtype {dtype}; pass columns of numbers.")
-
-
-def _from_objects(values: NDArray[Any], name: str) -> Array:
-    for index, value in np.ndenumerate(values):
-        if isinstance(value, (str, bytes, complex)) or not np.isscalar(value):
-            raise TypeError(
-                f"`{name}{list(map(int, index))}` is {value!r}; pass real numbers only."
-            )
-    return values.astype(np.float64)
+    Sums of weights near the ends of floating point would leave its range.
+    """
+    largest = float(weights.max(initial=0.0))
+    ordinary = largest == 0.0 or 1e-100 < largest < 1e100
+    return 1.0 if ordinary else 2.0 ** round(np.log2(largest))
 
 
 def _ones(n: int) -> Array:

@@ -9,6 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,10 @@ from emframe.core import (
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
+from emframe.progress import watching
 from emframe.result import Fit
 from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
 from emframe.spaces import Array
@@ -45,7 +48,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def fit(
-    model: Model,
+    model: Model | str,
     X: Any,
     *,
     weights: Any = None,
@@ -58,6 +61,7 @@ def fit(
     accelerate: bool | str | Callable[[Coordinates], Method] = True,
     prior: Any = None,
     engine: Any = None,
+    progress: bool | str = False,
     stopping: Sequence[Rule] = (),
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
 ) -> Fit:
@@ -65,9 +69,11 @@ def fit(
 
     Parameters
     ----------
-    model : such as ``emframe.Mixture("gaussian", n_components=3)``.
+    model : such as ``emframe.Mixture("gaussian", n_components=3)``, or the name of an installed
+        model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
-        data sets (`emframe.dataset`) are welcome.
+        data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
+        memory map, `emframe.Blocks`, `emframe.read_parquet`.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
@@ -87,6 +93,8 @@ def fit(
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
+    progress : "auto" for a line in terminals and notebooks where the fit takes longer than a
+        second (extra ``progress``); True also where stderr is a file, as a line now and then.
     stopping : further rules, each of which may stop a start; see `emframe.stopping`.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
@@ -101,6 +109,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     _check_settings(tol, max_iter, max_seconds, n_starts)
+    model = named_model(model) if isinstance(model, str) else model
     for rule in stopping:
         if not callable(rule):
             raise TypeError(f"`stopping` holds {rule!r}; pass rules as emframe.stopping makes.")
@@ -108,22 +117,32 @@ def fit(
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter), *stopping]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
-    with one_blas_thread():
+    many = n_starts if start is None else 1
+    with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
+        rules[:0] = map(Callback, watchers)
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
+        unit = getattr(given, "unit", 1.0)
+        if prior is not None and unit != 1.0:
+            raise ValueError(
+                f"`weights` are near {unit:g}; beside a prior they count rows, so pass weights of "
+                "an ordinary size."
+            )
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
-        expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
+        term = model.prior(prior, survey)
+        expect = expectation(model, rows, term, survey, runner)
         search = Search(model, expect, rules, method_for(accelerate, model.contract))
+        beginner = model.under(term)
         if start is not None:
-            plan: Plan = Given(model.start(start, given, generator))
+            plan: Plan = Given(beginner.start(start, given, generator))
         elif n_starts is not None:
-            plan = Starts(model, rows, generator, n_starts)
+            plan = Starts(beginner, rows, generator, n_starts)
         else:
-            plan = Thorough(model, rows, generator)
+            plan = Thorough(beginner, rows, generator)
         attempts, interrupted = search(plan)
-        result = _assemble(model, rows, prior, attempts, runner)
+        result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
@@ -143,8 +162,7 @@ def expectation(
 
     def expect(params: Any) -> Expectation[Any]:
         for one in model.passes(params, survey):
-            blocks = rows.blocks(block_rows(one.numbers(d)))
-            q = one.finish(engine.sum(one.block, blocks))
+            q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))
             if q is not None:
                 return q if prior is None else q + prior
         raise AssertionError("the last of a model's passes loses no digits")
@@ -171,10 +189,8 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    def uncertainty(block: tuple[Array, Array], _: Workspace) -> float:
-        x, weights = block
-        resp = model.posterior(params, x)[1]
-        return -float(np.log(resp.max(axis=1)) @ weights)
+    def uncertainty(block: tuple[Any, Array], _: Workspace) -> float:
+        return model.uncertainty(params, *block)
 
     return Fit(
         model=model,
@@ -197,6 +213,30 @@ def _assemble(
         prior=prior,
         best=best.start.index,
         starts=tuple(one.start for one in attempts),
+    )
+
+
+def _weighed(fit: Fit, unit: float) -> Fit:
+    """The fit in the units of the user's weights; those of the rows were theirs over `unit`."""
+    if unit == 1.0:
+        return fit
+    return replace(
+        fit,
+        log_likelihood=unit * fit.log_likelihood,
+        objective=unit * fit.objective,
+        entropy=unit * fit.entropy,
+        classification_uncertainty=unit * fit.classification_uncertainty,
+        trace=unit * fit.trace,
+        gains=unit * fit.gains,
+        remaining=unit * fit.remaining,
+        starts=tuple(
+            replace(
+                start,
+                objective=unit * start.objective,
+                log_likelihood=unit * start.log_likelihood,
+            )
+            for start in fit.starts
+        ),
     )
 
 

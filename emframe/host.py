@@ -321,9 +321,36 @@ def family(name: str, **options: Any) -> Family:
     TypeError : for a setting the family does not have, or needs and was not given; and where a
         plugin's factory makes something else than a `Family`.
     """
-    known = registry().families
+    made = _make("family", name, registry().families, options)
+    if not isinstance(made, Family):
+        raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
+    return made
+
+
+def model(name: str, **options: Any) -> Any:
+    """Make the latent model of that name with the given settings, for `emframe.fit`.
+
+    Raises ValueError and TypeError as `family` does.
+    """
+    made = _make("model", name, registry().models, options)
+    lacks = [verb for verb in ("rows", "expect", "starts") if not hasattr(made, verb)]
+    if lacks:
+        raise TypeError(
+            f"the plugin that brings {name!r} made {made!r}, which is no model: it has no "
+            f"{', '.join(lacks)}."
+        )
+    return made
+
+
+def _make(
+    kind: str,
+    name: str,
+    known: Mapping[str, FamilyEntry] | Mapping[str, ModelEntry],
+    options: Mapping[str, Any],
+) -> Any:
+    """What the factory of that name makes of the options."""
     if name not in known:
-        raise ValueError(_unknown("family", name, known))
+        raise ValueError(_unknown(kind, name, known))
     factory = known[name].factory
     settings = inspect.signature(factory)
     try:
@@ -331,11 +358,8 @@ def family(name: str, **options: Any) -> Family:
     except TypeError as error:
         bare = (one.replace(annotation=one.empty) for one in settings.parameters.values())
         takes = ", ".join(map(str, bare)) or "none"
-        raise TypeError(f"the family {name!r}: {error}; its settings: {takes}.") from None
-    made = factory(**options)
-    if not isinstance(made, Family):
-        raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
-    return made
+        raise TypeError(f"the {kind} {name!r}: {error}; its settings: {takes}.") from None
+    return factory(**options)
 
 
 def acceleration(name: str) -> Callable[[Coordinates], Method]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Status
 from emframe.engines import block_rows
+from emframe.frames import aligned
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.optima import Optimum, is_same, optima
@@ -117,15 +118,23 @@ class Fit:
 
     # ---- questions about rows
 
-    def score_samples(self, X: Any) -> Array:
-        """Log density of each row, (n,), nats."""
-        return self.posterior(X)[0]
+    def score_samples(self, X: Any) -> Any:
+        """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        return aligned(X, self.posterior(X)[0], ("log_density",))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
 
-        Raises ValueError for a row that has density zero under every component.
+        A frame with the index of X where X is a pandas one.
+
+        Raises ValueError for a row that has density zero under every component, and TypeError
+        where z is no choice among components.
         """
+        if self.model.choices() is None:
+            raise TypeError(
+                f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
+                "list; see latent(X) for its mean."
+            )
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
         if impossible.any():
@@ -133,11 +142,16 @@ class Fit:
                 f"`X` row {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return resp
+        return aligned(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
 
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """The most probable component of each row, (n,)."""
-        return np.asarray(self.predict_proba(X).argmax(axis=1))
+    def latent(self, X: Any) -> Array:
+        """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ..."""
+        return self.posterior(X)[1]
+
+    def predict(self, X: Any) -> Any:
+        """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
+        return aligned(X, labels, ("component",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
         """Sum over rows of log p(x, z | params), nats, for known z.
@@ -145,35 +159,27 @@ class Fit:
         Parameters
         ----------
         X : (n, d) rows.
-        z : (n, K) one-hot rows, or integer labels (n,).
+        z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
-        density, resp = self.posterior(X)
-        values = np.asarray(z)
-        hot = one_hot(values, resp.shape[1]) if values.ndim == 1 else values
-        if hot.shape != resp.shape or not ((hot == 0) | (hot == 1)).all():
-            raise ValueError(
-                f"`z` has shape {values.shape}; pass one-hot rows {resp.shape} or labels "
-                f"({len(resp)},)."
-            )
-        if not (hot.sum(axis=1) == 1).all():
-            raise ValueError("each row of a one-hot `z` has exactly one 1.")
-        with np.errstate(divide="ignore"):
-            return float((density + np.log(resp[hot == 1])).sum())
+        rows = self.model.rows(X, columns=self.columns)
+        return self.model.complete_log_likelihood(self.params, rows.x, np.asarray(z))
 
     def sample(
         self, n: int, rng: Any = None, *, labels: bool = False
     ) -> tuple[Array, NDArray[Any]]:
-        """Draw n rows and their latent z: first z by the weights, then x from its component.
+        """Draw n rows and their latent z: first z, then x given z.
 
         Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
+        A continuous z is returned as it is.
         """
         if n < 0:
             raise ValueError(f"`n` is {n}; pass 0 or above.")
         rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
-        return rows, drawn if labels else one_hot(drawn, len(self.params.weights))
+        k = self.model.choices()
+        return rows, drawn if labels or k is None else one_hot(drawn, k)
 
     def posterior(self, X: Any) -> tuple[Array, Array]:
-        """Log density (n,) and responsibilities (n, K) in one pass.
+        """Log density (n,) and the mean of z given x, (n, K) where z is one-hot, in one pass.
 
         A row that is impossible under every component has -inf and a row of nan.
         """

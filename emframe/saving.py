@@ -22,7 +22,8 @@ from emframe.core import Status
 from emframe.families import Family
 from emframe.host import families, name_of
 from emframe.host import family as named_family
-from emframe.models import Mixture
+from emframe.host import model as named_model
+from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping
 from emframe.result import Fit, Start
 from emframe.spaces import Array
@@ -162,9 +163,14 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
     )
 
 
-def _model(description: dict[str, Any], family: Family | None) -> Mixture:
+def _model(description: dict[str, Any], family: Family | None) -> Model:
     if description["model"] != "mixture":
-        raise ValueError(f"unknown model {description['model']!r}")
+        options = dict(description.get("options", {}))
+        if family is not None and options.get("family") == family.name:
+            settings = name_of(family)["options"]  # the object has them already
+            options = {key: value for key, value in options.items() if key not in settings}
+            options["family"] = family
+        return named_model(description["model"], **options)
     parts: list[Family] = []
     for part in description["families"]:
         if family is not None and name_of(family) == part:

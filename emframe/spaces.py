@@ -57,6 +57,7 @@ class Space:
     n_event_axes = 0
     discrete = False
     bounded = False
+    least_range: float = 0.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""
@@ -115,13 +116,27 @@ class _Elementwise(Space):
         return np.asarray(self.backward(np.reshape(vector, shape)), dtype=float)
 
 
+@dataclass(frozen=True, repr=False)
 class Real(_Elementwise):
-    """The real line."""
+    """The real line, or as much of it as arithmetic can handle.
 
-    words = "finite real numbers"
+    Parameters
+    ----------
+    largest : the largest absolute value.
+    least_range : data in this space whose column spans less than this, but not nothing, are
+        refused: what is made of their differences would underflow.
+    """
+
+    largest: float = float(np.finfo(float).max)
+    least_range: float = 0.0
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        most = f" up to {self.largest:g} in size" if self.largest < np.finfo(float).max else ""
+        return f"finite real numbers{most}"
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.isfinite(values)
+        return np.abs(values) <= self.largest
 
     def forward(self, values: Array) -> Array:
         return values
@@ -188,14 +203,21 @@ class UnitInterval(_Elementwise):
         return 2.0 * np.sqrt(values * (1.0 - values))
 
 
+@dataclass(frozen=True, repr=False)
 class NonNegativeInteger(_Elementwise):
-    """Counts 0, 1, 2, ...; a space of data."""
+    """Counts 0, 1, 2, ..., up to `largest`; a space of data."""
 
-    words = "whole numbers, 0 or above"
+    largest: float = float(np.finfo(float).max)
+
     discrete = True
 
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        most = f" up to {self.largest:g}" if self.largest < np.finfo(float).max else ", 0 or above"
+        return f"whole numbers{most}"
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
+        return (values >= 0) & (values <= self.largest) & (values == np.floor(values))
 
     def forward(self, values: Array) -> Array:
         return np.sqrt(values)
@@ -284,11 +306,13 @@ class PositiveDefinite(Space):
         # Scaling to correlation matrices makes the test independent of the columns' units.
         scale = np.sqrt(variances)
         correlation = values / scale[..., :, None] / scale[..., None, :]
-        definite = np.linalg.eigvalsh(correlation)[..., 0] > 0
-        gap = correlation - np.swapaxes(correlation, -1, -2)
-        if gap.any():
-            definite &= np.abs(gap).max(axis=(-2, -1)) <= 8 * EPS * values.shape[-1]
-        return np.asarray(definite)
+        gap = np.abs(correlation - np.swapaxes(correlation, -1, -2)).max(axis=(-2, -1))
+        symmetric = gap <= 8 * EPS * values.shape[-1]
+        try:
+            np.linalg.cholesky(correlation)
+        except np.linalg.LinAlgError:  # some are not, and it does not say which
+            return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
+        return np.asarray(symmetric)
 
     def coordinates(self, values: Array) -> Array:
         if self.structure == "full":

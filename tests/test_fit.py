@@ -307,7 +307,7 @@ def test_degenerate_starts_are_set_aside_with_their_status():
     [
         (np.c_[REAL, np.ones(120)], "no spread in column 2"),
         (np.c_[REAL, REAL.sum(axis=1)], "collinear"),
-        (REAL[:2], "collinear columns, or too few rows"),
+        (REAL[:2], "collinear, or are too few"),
     ],
     ids=["constant column", "collinear", "fewer rows than columns"],
 )

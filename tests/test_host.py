@@ -76,7 +76,7 @@ def test_the_built_in_families_come_through_the_same_door() -> None:
     (own,) = (one for one in emframe.plugins() if one.distribution == "emframe")
     assert set(own.families) >= BUILT_IN
     assert own.version == emframe.__version__
-    assert set(own.hooks) == {"emframe_families", "emframe_accelerations"}
+    assert set(own.hooks) == {"emframe_families", "emframe_models", "emframe_accelerations"}
     assert set(own.accelerations) == {"quasi-newton", "squarem"}
     assert not own.error
 

@@ -17,6 +17,7 @@ from emframe.core.expectation import Contract, Degenerate, Expectation, log_prio
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move, aitken
+from emframe.core.montecarlo import MonteCarloEM, MonteCarloExpectation, Sampler, by_draws
 from emframe.core.squarem import Squarem
 from emframe.core.status import Status
 from emframe.core.stopping import (
@@ -44,18 +45,22 @@ __all__ = [
     "MaxIterations",
     "MaxSeconds",
     "Method",
+    "MonteCarloEM",
+    "MonteCarloExpectation",
     "Move",
     "ParameterChange",
     "QuasiNewton",
     "RemainingGain",
     "Rule",
     "Run",
+    "Sampler",
     "Squarem",
     "Status",
     "Step",
     "Stopped",
     "Together",
     "aitken",
+    "by_draws",
     "iterate",
     "log_prior",
     "objective",

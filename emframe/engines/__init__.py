@@ -16,12 +16,14 @@ from emframe.engines.threads import Threads
 from emframe.engines.workspace import Workspace, Workspaces
 
 __all__ = [
+    "MOST_ROWS",
     "Engine",
     "Serial",
     "Threads",
     "Workspace",
     "Workspaces",
     "block_rows",
+    "cores",
     "engine_for",
     "one_blas_thread",
 ]
@@ -29,8 +31,9 @@ __all__ = [
 B = TypeVar("B")
 Q = TypeVar("Q")
 
-# Numbers in the working set of a block: 2 MB of float64, about the size of a core's cache.
-WORKING_SET = 1 << 18
+# Numbers in the working set of a block, 4 MB of float64: small enough for the caches, and large
+# enough that threads seldom meet at the interpreter's lock.
+WORKING_SET = 1 << 19
 # A block has at least this many rows, or the products of matrices lose their speed, and at most
 # this many, or there are too few blocks to share.
 FEWEST_ROWS, MOST_ROWS = 256, 1 << 15
@@ -56,7 +59,7 @@ def engine_for(engine: Any, numbers: int) -> Engine:
     None chooses threads where the work is worth them; "serial" or a number of threads decide.
     """
     if engine is None:
-        n = min(_cores(), numbers // WORTH_A_THREAD)
+        n = min(cores(), numbers // WORTH_A_THREAD)
         return Threads(n) if n > 1 else Serial()
     if engine == "serial":
         return Serial()
@@ -71,7 +74,7 @@ def engine_for(engine: Any, numbers: int) -> Engine:
     return chosen
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

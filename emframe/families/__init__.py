@@ -2,11 +2,21 @@
 
 from emframe.families.base import ConjugatePrior, Family
 from emframe.families.exponential import ExponentialFamily, Moments
-from emframe.families.kernel import LOG_ZERO, Densities, FamilyError, Kernel, Products, Survey
+from emframe.families.kernel import (
+    LOG_ZERO,
+    Concluded,
+    Densities,
+    FamilyError,
+    Kernel,
+    RowProducts,
+    Survey,
+    TiledProducts,
+)
 from emframe.families.stack import Stack
 
 __all__ = [
     "LOG_ZERO",
+    "Concluded",
     "ConjugatePrior",
     "Densities",
     "ExponentialFamily",
@@ -14,7 +24,8 @@ __all__ = [
     "FamilyError",
     "Kernel",
     "Moments",
-    "Products",
+    "RowProducts",
     "Stack",
     "Survey",
+    "TiledProducts",
 ]

@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from emframe.engines import Workspace
 from emframe.families.base import Family
-from emframe.families.kernel import LOG_ZERO, FamilyError, Kernel, Products, Survey, feature_major
+from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
 from emframe.parameters import Leaf, keep, rebuild
 from emframe.spaces import EPS, Array
 
@@ -40,6 +39,9 @@ class Moments:
         return Moments(
             self.totals + other.totals, self.counts + other.counts, self.base + other.base
         )
+
+    def __mul__(self, factor: float) -> Moments:
+        return Moments(self.totals * factor, self.counts * factor, self.base * factor)
 
 
 class ExponentialFamily(Family):
@@ -78,27 +80,17 @@ class ExponentialFamily(Family):
     def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
         """E and M as matrix products; the base measure, a row's own, is in the survey."""
         kind = type(self)
-        if (kind.log_density, kind.accumulate) != (
-            ExponentialFamily.log_density,
-            ExponentialFamily.accumulate,
-        ):
+        own = (kind.log_density, kind.accumulate)
+        if own != (ExponentialFamily.log_density, ExponentialFamily.accumulate):
             yield from super().kernels(params, log_weights, survey)  # it has ways of its own
             return
-        constant = log_weights - self._log_partition(params)
         base: float = survey.statistics.base
-        natural = np.concatenate([self._natural(params), constant[:, None]], axis=1)
 
-        def statistics(x: Array, work: Workspace) -> Array:
-            t = self._statistics(feature_major(x, work).T)
-            out = work("statistics", t.shape[1] + 1, len(x))
-            out[:-1] = t.T
-            out[-1] = 1.0
-            return out
+        def conclude(totals: Array, counts: Array) -> Concluded:
+            return Concluded(Moments(totals, counts, base), counts, base)
 
-        def conclude(sums: Array) -> tuple[Moments, float]:
-            return Moments(sums[:, :-1], sums[:, -1], base), base
-
-        yield Products("products", np.maximum(natural, LOG_ZERO), statistics, conclude)
+        constant = log_weights - self._log_partition(params)
+        yield RowProducts(self._natural(params), constant, self._statistics, conclude)
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

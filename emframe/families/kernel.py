@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from emframe.engines import Workspace
+from emframe.engines import MOST_ROWS, Workspace, block_rows
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class Survey:
     n_rows: int  # rows that a pass reads
 
 
+class Concluded(NamedTuple):
+    """What a pass found."""
+
+    statistics: Any  # the family's
+    counts: Array  # (K,)  sums of responsibilities
+    row_terms: float = 0.0  # sum over rows, weighted, of the terms that the blocks left out
+
+
 class Kernel(Protocol):
     """K components at fixed parameters."""
 
@@ -50,17 +58,19 @@ class Kernel(Protocol):
     def form(self) -> str:
         """How it computes, in a word or two, for reports."""
 
-    def numbers(self, d: int) -> int:
-        """Numbers of work space that a row of d columns takes."""
+    def rows(self, d: int) -> int:
+        """Rows of d columns that a block should have."""
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
         """The block x (b, d): log w_k + log f(x_i | theta_k), less terms of the row alone, as
         (K, b) that the caller may overwrite; and ``collect(resp)``, the sums of the block under
-        responsibilities (K, b), row weights included.  Sums add."""
+        responsibilities of that shape, row weights included.  Sums add.
 
-    def finish(self, sums: Any) -> tuple[Any, float] | None:
-        """The family's statistics from the sums over all rows, and the sum over rows, with their
-        weights, of the terms that were left out.  None where too many digits were lost."""
+        A kernel may lay the rows out in tiles, (tiles, K, b / tiles), and fill up the last one
+        with rows of its own: they get weight 0."""
+
+    def finish(self, sums: Any) -> Concluded | None:
+        """What the sums over all rows come to; None where too many digits were lost."""
 
 
 @dataclass(frozen=True)
@@ -73,58 +83,123 @@ class Densities:
 
     form = "densities"
 
-    def numbers(self, d: int) -> int:
-        """A guess that serves most: a few arrays of shape (K, d)."""
-        return 2 * len(self.log_weights) * (d + 4)
+    def rows(self, d: int) -> int:
+        """A guess that serves most: a few arrays of shape (K, d) for each row."""
+        return block_rows(2 * len(self.log_weights) * (d + 4))
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
         density = checked_density(self.family, self.params, x, len(self.log_weights))
         joint = np.add(density.T, self.log_weights[:, None], out=work("joint", *density.T.shape))
 
-        def collect(resp: Array) -> Any:
+        def collect(resp: Array) -> _Counted:
             view = resp.T
             view.flags.writeable = False
-            return self.family.accumulate(x, view)
+            return _Counted(self.family.accumulate(x, view), resp.sum(axis=1))
 
         return joint, collect
 
-    def finish(self, sums: Any) -> tuple[Any, float]:
-        return sums, 0.0
+    def finish(self, sums: _Counted) -> Concluded:
+        return Concluded(sums.statistics, sums.counts)
 
 
 @dataclass(frozen=True)
-class Products:
+class _Counted:
+    """Statistics of any kind, and the counts behind them."""
+
+    statistics: Any
+    counts: Array  # (K,)
+
+    def __add__(self, other: _Counted) -> _Counted:
+        return _Counted(self.statistics + other.statistics, self.counts + other.counts)
+
+
+@dataclass(frozen=True)
+class RowProducts:
     """The kernel of an exponential family: E and M are one matrix product each.
+
+        joint = eta T' + constant,      sums = resp T
+
+    with the statistics T (b, P) as the family states them, one row for each row.
+    """
+
+    natural: Array  # (K, P); -inf where any statistic but 0 is impossible
+    constant: Array  # (K,)  log weights less log-partition
+    statistics: Callable[[Array], Array]  # x (b, d) -> T (b, P)
+    conclude: Callable[[Array, Array], Concluded | None]  # `finish`, from totals and counts
+    form: str = "products"
+
+    def rows(self, d: int) -> int:
+        k, p = self.natural.shape
+        return block_rows(p + 2 * k)
+
+    def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
+        t = self.statistics(x)
+        natural = np.maximum(self.natural, LOG_ZERO)
+        joint = np.matmul(natural, t.T, out=work("joint", len(natural), len(x)))
+        joint += np.maximum(self.constant, LOG_ZERO)[:, None]
+        return joint, lambda resp: np.column_stack([resp @ t, resp.sum(axis=1)])
+
+    def finish(self, sums: Array) -> Concluded | None:
+        return self.conclude(sums[:, :-1], sums[:, -1])
+
+
+# Multiplications in one product of matrices, up to which BLAS may skip repacking its operands
+# (OpenBLAS does, and is twice as fast then on the shapes met here).
+SMALL_PRODUCT = 1_000_000
+NARROWEST = 128  # columns of a tile, below which the calls cost more than the packing
+MANY_STATISTICS = 64  # from here on it pays to turn the responsibilities round before the product
+
+
+@dataclass(frozen=True)
+class TiledProducts:
+    """The same for statistics that have to be worked out and are many.
 
         joint = eta T,      sums = resp T'
 
-    with the statistics T (P, b) feature-major, so that the softmax over components runs along
-    contiguous memory.  The last statistic is 1; its natural parameters are what is constant.
+    They are written feature-major, in tiles (tiles, P, w): each column of numbers is contiguous,
+    and each product is small enough for the caches and for BLAS to do without repacking.  The
+    last statistic is 1; its natural parameters are what is constant.
     """
 
     form: str
     natural: Array  # (K, P)
-    statistics: Callable[[Array, Workspace], Array]  # block x (b, d) -> T (P, b)
-    conclude: Callable[[Array], tuple[Any, float] | None]  # `finish`, from the sums (K, P)
+    write: Callable[[Array, Array], None]  # T of rows x (tiles, d, w), all but the last of the
+    # P, written into (tiles, P - 1, w)
+    conclude: Callable[[Array], Concluded | None]  # `finish`, from the sums (K, P)
 
-    def numbers(self, d: int) -> int:
+    @property
+    def _tile(self) -> int:
+        """Columns of a tile."""
+        width = SMALL_PRODUCT // self.natural.size
+        return MOST_ROWS if width < NARROWEST else min(width, MOST_ROWS)
+
+    def rows(self, d: int) -> int:
         k, p = self.natural.shape
-        return p + d + 2 * k
+        rows = block_rows(p + d + 3 * k)
+        return rows if rows < self._tile else rows - rows % self._tile
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        t = self.statistics(x, work)
-        joint = np.matmul(self.natural, t, out=work("joint", len(self.natural), len(x)))
-        return joint, lambda resp: resp @ t.T
+        (k, p), (b, d) = self.natural.shape, x.shape
+        tiles = -(-b // self._tile)
+        width = -(-b // tiles)
+        if tiles * width > b:
+            x = np.concatenate([x, np.broadcast_to(x[-1], (tiles * width - b, d))])
+        t = work("statistics", tiles, p, width)
+        self.write(x.reshape(tiles, width, d).transpose(0, 2, 1), t[:, :-1])
+        t[:, -1] = 1.0
+        joint = np.matmul(self.natural, t, out=work("joint", tiles, k, width))
 
-    def finish(self, sums: Array) -> tuple[Any, float] | None:
+        def collect(resp: Array) -> Array:
+            if p < MANY_STATISTICS:
+                return np.matmul(resp, t.transpose(0, 2, 1)).sum(axis=0)
+            turned = work("turned", tiles, width, k)
+            np.copyto(turned, resp.transpose(0, 2, 1))
+            return np.matmul(t, turned).sum(axis=0).T
+
+        return joint, collect
+
+    def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums)
-
-
-def feature_major(x: Array, work: Workspace) -> Array:
-    """The block x (b, d) as (d, b) in contiguous memory."""
-    turned = work("x", *x.T.shape)
-    np.copyto(turned, x.T)
-    return turned
 
 
 def checked_density(family: Family, params: Any, x: Array, k: int) -> Array:

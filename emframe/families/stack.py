@@ -28,6 +28,9 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
 
+    def __mul__(self, factor: float) -> Sums:
+        return Sums(tuple(part * factor for part in self.parts))
+
 
 @dataclass(frozen=True)
 class Stack(Family):

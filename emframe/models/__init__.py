@@ -1,7 +1,18 @@
 """Latent structures that compose families.  Each builds a Q, and so is fitted by the same loop."""
 
 from emframe.models.base import Model
+from emframe.models.latent import LatentExpectation, LatentModel, Posterior
 from emframe.models.mixture import Mixture
 from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
+from emframe.models.sequences import Sequences
 
-__all__ = ["Mixture", "MixtureExpectation", "MixtureParameters", "Model"]
+__all__ = [
+    "LatentExpectation",
+    "LatentModel",
+    "Mixture",
+    "MixtureExpectation",
+    "MixtureParameters",
+    "Model",
+    "Posterior",
+    "Sequences",
+]

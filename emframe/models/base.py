@@ -1,7 +1,7 @@
 """What `emframe.fit` asks of a model: a way in for data, a Q for a block of rows, starts.
 
 A mixture answers these; so can any other latent structure, and nothing downstream of here knows
-which it has.  A model that inherits from `Model` gets what it does not say itself.
+which it has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from emframe.core import Contract, Expectation
 from emframe.data import Rows
-from emframe.engines import Workspace
+from emframe.engines import Workspace, block_rows
 from emframe.spaces import Array
 
 Block = tuple[Array, Array]
@@ -24,8 +24,8 @@ Block = tuple[Array, Array]
 class Pass(Protocol):
     """One E-step over the data: something that adds is made of each block, and of the sum a Q."""
 
-    def numbers(self, d: int) -> int:
-        """Numbers of work space that a row of d columns takes."""
+    def rows(self, d: int) -> int:
+        """Rows of d columns that a block should have."""
 
     def block(self, rows: Block, work: Workspace) -> Any:
         """What a block of rows leaves behind; it adds."""
@@ -49,15 +49,12 @@ class Model(Protocol):
 
     def condense(self, rows: Rows) -> Rows:
         """The same data in fewer rows of more weight, where the model can."""
-        return rows
 
     def survey(self, rows: Rows) -> Any:
         """What every E-step needs to know of all rows, found once."""
-        return None
 
     def passes(self, params: Any, survey: Any) -> Iterator[Pass]:
         """Ways to the Q at `params` of all rows, the fastest first; the last loses no digits."""
-        yield Plain(self, params)
 
     def expect(self, params: Any, x: Array, weights: Array) -> Expectation[Any]:
         """Q(. | params) of one block of rows."""
@@ -68,6 +65,10 @@ class Model(Protocol):
     def prior(self, prior: Any, survey: Any) -> Any:
         """The term that `prior` adds to Q for these data."""
 
+    def under(self, prior: Any) -> Model:
+        """This model, with starts that know of the term of `Model.prior` (None for none)."""
+        return self
+
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""
 
@@ -76,7 +77,6 @@ class Model(Protocol):
 
         Those with the best prospects come first.  None, unless a model knows some.
         """
-        return iter(())
 
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
         """Parameters from what the user passed as ``start=``."""
@@ -85,12 +85,22 @@ class Model(Protocol):
         """Components at the point of `q` that look spurious, and why."""
 
     def posterior(self, params: Any, x: Array) -> tuple[Array, Array]:
-        """Log density of each row (n,), and p(z | x) of each, (n, K)."""
+        """Log density of each row (n,), and the mean of z given x, which is p(z | x) (n, K)
+        where z is one-hot."""
+
+    def uncertainty(self, params: Any, x: Array, weights: Array) -> float:
+        """-log of the posterior probability of the likeliest z; nan where z is continuous."""
+
+    def choices(self) -> int | None:
+        """How many values z chooses from; None where it is continuous."""
+
+    def complete_log_likelihood(self, params: Any, x: Array, z: np.ndarray[Any, Any]) -> float:
+        """log p(x, z | params) summed over the rows, for known z."""
 
     def sample(
         self, params: Any, n: int, rng: np.random.Generator
     ) -> tuple[Array, np.ndarray[Any, Any]]:
-        """n rows and the labels behind them."""
+        """n rows and the z behind them: whole numbers where it is a choice."""
 
     def build(self, values: Mapping[str, Any]) -> Any:
         """Parameters from a nest of mappings of array-likes."""
@@ -112,8 +122,8 @@ class Plain:
     model: Model
     params: Any
 
-    def numbers(self, d: int) -> int:
-        return 64 * d
+    def rows(self, d: int) -> int:
+        return block_rows(64 * d)
 
     def block(self, rows: Block, work: Workspace) -> Expectation[Any]:
         return self.model.expect(self.params, *rows)

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from functools import reduce
+from itertools import chain
 from operator import add
 from typing import Any
 
@@ -31,7 +33,6 @@ from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import starts
-from emframe.models.base import Model
 from emframe.models.mixture_expectation import (
     MixtureExpectation,
     MixtureParameters,
@@ -49,7 +50,7 @@ MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True, init=False)
-class Mixture(Model):
+class Mixture:
     """A finite mixture of the components of a family.
 
     Parameters
@@ -66,6 +67,7 @@ class Mixture(Model):
 
     family: Family
     n_components: int
+    pseudo: MixturePrior | None = field(default=None, repr=False, compare=False)  # see `under`
 
     def __init__(
         self,
@@ -193,6 +195,12 @@ class Mixture(Model):
         )
         return MixturePrior(self.family, term)
 
+    def under(self, prior: MixturePrior | None) -> Mixture:
+        """The same mixture, whose starts are M-steps on the prior's pseudo-data as well."""
+        other = copy(self)
+        object.__setattr__(other, "pseudo", prior)
+        return other
+
     def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
         counts = rows.weights @ resp
@@ -207,7 +215,8 @@ class Mixture(Model):
                 yield self.family.accumulate(x, resp[part] * weights[:, None])
                 first = part.stop
 
-        components = self.family.m_step(reduce(add, sums()), None)
+        pseudo = () if self.pseudo is None else (self.pseudo.components.statistics,)
+        components = self.family.m_step(reduce(add, chain(sums(), pseudo)), None)
         params = MixtureParameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
         return frozen(params)
@@ -290,6 +299,29 @@ class Mixture(Model):
         if q.prior is not None:
             return {}
         return self.family.irregularities(q.at.components, q.statistics)
+
+    def choices(self) -> int:
+        return self.n_components
+
+    def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
+        """-sum of log max_k p(z_k | x), nats."""
+        _, resp = self.posterior(params, x)
+        return -float(np.log(resp.max(axis=1)) @ weights)
+
+    def complete_log_likelihood(
+        self, params: MixtureParameters, x: Array, z: np.ndarray[Any, Any]
+    ) -> float:
+        """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
+        joint = self.log_joint(params, x)
+        hot = starts.one_hot(z, self.n_components) if z.ndim == 1 else z
+        if hot.shape != joint.shape or not ((hot == 0) | (hot == 1)).all():
+            raise ValueError(
+                f"`z` has shape {z.shape}; pass one-hot rows {joint.shape} or labels "
+                f"({len(joint)},)."
+            )
+        if not (hot.sum(axis=1) == 1).all():
+            raise ValueError("each row of a one-hot `z` has exactly one 1.")
+        return float(joint[hot == 1].sum())
 
     def sample(
         self, params: MixtureParameters, n: int, rng: np.random.Generator

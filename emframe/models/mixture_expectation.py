@@ -108,6 +108,34 @@ class MixtureExpectation:
             prior=self.prior or other.prior,
         )
 
+    def scaled(self, factor: float) -> MixtureExpectation:
+        """Q of the same rows with `factor` times their weights.
+
+        Raises TypeError where the family's statistics do not scale.
+        """
+        try:
+            statistics = self.statistics * factor
+        except TypeError as error:
+            raise TypeError(
+                f"the statistics of the family {self.family.name!r} cannot be scaled; give their "
+                "class a `__mul__(factor)`."
+            ) from error
+        return replace(
+            self,
+            loglik=self.loglik * factor,
+            entropy=self.entropy * factor,
+            counts=self.counts * factor,
+            statistics=statistics,
+        )
+
+    def moved(self, at: MixtureParameters) -> MixtureExpectation:
+        """The same sums, told as a Q at other parameters.
+
+        What online EM adds up: rows whose posteriors were taken at different times.  The result
+        is no certificate, for no single posterior is behind it.
+        """
+        return replace(self, at=at)
+
 
 def mixture_problem(
     family: Family, params: MixtureParameters, dims: Mapping[str, int]

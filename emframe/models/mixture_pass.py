@@ -31,7 +31,7 @@ _SMALLEST, _LARGEST = 1e-280, 1e280
 class Posterior(NamedTuple):
     """p(z | x) of a block of rows, and what it says of them."""
 
-    resp: Array  # (K, b)  responsibilities times row weights
+    resp: Array  # (K, b), or in tiles; responsibilities times row weights
     loglik: float
     entropy: float
     collect: Callable[[Array], Any]  # the family's sums of the block, from `resp`
@@ -43,14 +43,12 @@ class BlockSums:
 
     loglik: float
     entropy: float
-    counts: Array  # (K,)
     sums: Any  # the kernel's
 
     def __add__(self, other: BlockSums) -> BlockSums:
         return BlockSums(
             self.loglik + other.loglik,
             self.entropy + other.entropy,
-            self.counts + other.counts,
             self.sums + other.sums,
         )
 
@@ -63,47 +61,50 @@ class MixturePass:
     params: MixtureParameters
     kernel: Kernel
 
-    def numbers(self, d: int) -> int:
-        """Numbers of work space that a row of d columns takes."""
-        return self.kernel.numbers(d)
+    def rows(self, d: int) -> int:
+        """Rows of d columns that a block should have."""
+        return self.kernel.rows(d)
 
     def block(self, rows: tuple[Array, Array], work: Workspace) -> BlockSums:
         """The sums of rows x (b, d) with frequency weights (b,)."""
         resp, loglik, entropy, collect = self.posterior(*rows, work)
-        return BlockSums(loglik, entropy, resp.sum(axis=1), collect(resp))
+        return BlockSums(loglik, entropy, collect(resp))
 
     def finish(self, total: BlockSums) -> MixtureExpectation | None:
         """Q of all rows from the sums over all blocks; None where too many digits were lost."""
-        finished = self.kernel.finish(total.sums)
-        if finished is None:
+        found = self.kernel.finish(total.sums)
+        if found is None:
             return None
-        statistics, row_terms = finished
         return MixtureExpectation(
             self.family,
             self.params,
-            total.loglik + row_terms,
+            total.loglik + found.row_terms,
             total.entropy,
-            total.counts,
-            statistics,
+            found.counts,
+            found.statistics,
             form=self.kernel.form,
         )
 
     def posterior(self, x: Array, weights: Array, work: Workspace) -> Posterior:
         """Responsibilities of a block, in the workspace."""
         joint, collect = self.kernel.meet(x, work)
+        *tiles, k, width = joint.shape
+        if joint.size > k * len(x):  # rows that fill up a tile weigh nothing
+            weights = np.append(weights, np.zeros(joint.size // k - len(x)))
+        weights = weights.reshape(*tiles, width)
+        resp = work("resp", *joint.shape)
+        total, share = work("total", *tiles, width), work("share", *tiles, width)
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            resp = np.exp(joint, out=work("resp", *joint.shape))
-            total = np.add.reduce(resp, axis=0, out=work("total", len(x)))
+            np.add.reduce(np.exp(joint, out=resp), axis=-2, out=total)
             shift = 0.0
             if not (total.min() > _SMALLEST and total.max() < _LARGEST):
                 highest = self._highest(joint, x)
-                joint -= highest
+                joint -= highest[..., None, :]
                 np.maximum(joint, LOG_ZERO, out=joint)
-                np.exp(joint, out=resp)
-                np.add.reduce(resp, axis=0, out=total)
-                shift = float(highest @ weights)
-            resp *= np.divide(weights, total, out=work("share", len(x)))
-            log_total = float(np.log(total, out=total) @ weights)
+                np.add.reduce(np.exp(joint, out=resp), axis=-2, out=total)
+                shift = float(np.vdot(highest, weights))
+            resp *= np.divide(weights, total, out=share)[..., None, :]
+            log_total = float(np.vdot(np.log(total, out=total), weights))
             # -sum r log r, with log r = joint - log total.
             entropy = log_total - float(np.vdot(resp, joint))
             if np.isnan(entropy):  # a component that is impossible for a row: 0 times -inf
@@ -112,8 +113,8 @@ class MixturePass:
         return Posterior(resp, shift + log_total, entropy, collect)
 
     def _highest(self, joint: Array, x: Array) -> Array:
-        """The largest entry of each column, where all are what a log density may be."""
-        highest = joint.max(axis=0)
+        """The largest entry of each row, where all are what a log density may be."""
+        highest = joint.max(axis=-2)
         if np.isnan(highest).any() or highest.max() > -LOG_ZERO * 1e-100:
             raise FamilyError(f"{self.family.name} gave a log density of {highest.max()}")
         if highest.min() < LOG_ZERO * 1e-100:

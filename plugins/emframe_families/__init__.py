@@ -1,13 +1,17 @@
-"""The families and accelerations that come with emframe.
+"""The families, models and accelerations that come with emframe.
 
 They reach the library by the road a third party's do: this module is named in the entry-point
 group ``emframe`` and hands over its entries through the hooks.  emframe itself imports none of it.
 """
 
 from emframe.core import QuasiNewton, Squarem
-from emframe.host import AccelerationEntry, FamilyEntry, hookimpl
+from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
+from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
+from emframe_families.gene_counting import GeneCounting
+from emframe_families.hidden_markov import HiddenMarkov
+from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
 
 
@@ -32,6 +36,37 @@ def emframe_families() -> list[FamilyEntry]:
             Poisson,
             "Independent columns of counts",
             "McLachlan and Peel (2000), Finite Mixture Models, section 5.3",
+        ),
+    ]
+
+
+@hookimpl
+def emframe_models() -> list[ModelEntry]:
+    """The built-in models that are not mixtures of a family."""
+    return [
+        ModelEntry(
+            "factor-analysis",
+            FactorAnalysis,
+            "Factor analysis, and probabilistic PCA with noise='shared'",
+            "Rubin and Thayer (1982), Psychometrika 47, 69",
+        ),
+        ModelEntry(
+            "gene-counting",
+            GeneCounting,
+            "Allele frequencies from phenotypes: ABO blood groups, linkage",
+            "Dempster, Laird and Rubin (1977), sections 1 and 4.1.1",
+        ),
+        ModelEntry(
+            "hidden-markov",
+            HiddenMarkov,
+            "A Markov chain of hidden states over any family",
+            "Rabiner (1989), Proc. IEEE 77, 257",
+        ),
+        ModelEntry(
+            "incomplete-gaussian",
+            IncompleteGaussian,
+            "Normal rows with missing values, and mixtures of them",
+            "Little and Rubin (2002), Statistical Analysis with Missing Data, chapter 11",
         ),
     ]
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,26 @@ EPS = float(np.finfo(float).eps)
 # proportion to its inverse; below this it would hold fewer than six.
 SINGULAR = 1e-10
 
+# Up to here squares of numbers and sums of many of them are in range, and so they are of
+# differences from here on.
+LARGEST, LEAST_RANGE = 1e148, 1e-150
+
+
+class Whitened:
+    """What every structure has; parameters are values, so it is worked out but once for each."""
+
+    means: Array
+    covariances: Array
+    diagonal: ClassVar[bool] = False
+
+    @cached_property
+    def whitening(self) -> tuple[Array, Array]:
+        """W with W Sigma W' = 1, (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
+        return whitening(self.covariances, self.diagonal)
+
 
 @dataclass(frozen=True)
-class FullParameters:
+class FullParameters(Whitened):
     """Each component has a covariance of its own."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
@@ -42,23 +60,25 @@ class FullParameters:
 
 
 @dataclass(frozen=True)
-class DiagonalParameters:
+class DiagonalParameters(Whitened):
     """Each component has a variance for each column."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
     covariances: Array = parameter(PositiveDefinite("diagonal"), shape=("d", "d"))  # (K, d, d)
+    diagonal = True
 
 
 @dataclass(frozen=True)
-class SphericalParameters:
+class SphericalParameters(Whitened):
     """Each component has one variance for all columns."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
     covariances: Array = parameter(PositiveDefinite("spherical"), shape=("d", "d"))  # (K, d, d)
+    diagonal = True
 
 
 @dataclass(frozen=True)
-class TiedParameters:
+class TiedParameters(Whitened):
     """All components share one covariance."""
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
@@ -85,7 +105,7 @@ class Gaussian(Family):
     covariance: str = "full"
 
     name = "gaussian"
-    support = Real()
+    support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     priors = ("weak",)
 
     def __post_init__(self) -> None:
@@ -105,7 +125,7 @@ class Gaussian(Family):
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
-        whiten, log_det = whitening(params.covariances, self._diagonal)
+        whiten, log_det = params.whitening
         centred = x - params.means[:, None, :]  # (K, n, d)
         white = centred * whiten[:, None, :] if self._diagonal else centred @ transposed(whiten)
         distance = np.einsum("knd,knd->kn", white, white)
@@ -133,7 +153,7 @@ class Gaussian(Family):
     # ---- M
 
     def expected(self, statistics: Scatter, params: Any) -> float:
-        whiten, log_det = whitening(params.covariances, self._diagonal)
+        whiten, log_det = params.whitening
         shift = statistics.means - params.means
         if self._diagonal:
             about = statistics.scatter + statistics.counts[:, None] * shift**2
@@ -191,10 +211,13 @@ class Gaussian(Family):
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
             singular = ~(np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR)
             if singular.any():
-                k = int(used[singular.argmax()])
+                first = int(singular.argmax())
+                _, directions = np.linalg.eigh(correlation[first])
+                among = ", ".join(map(str, np.flatnonzero(np.abs(directions[:, 0]) > 0.1)))
+                k = int(used[first])
                 raise Degenerate(
-                    f"{self._owner(k)} is singular: its rows lie in a plane (collinear columns, "
-                    "or too few rows)",
+                    f"{self._owner(k)} is singular: its rows lie in a plane, with columns {among} "
+                    "collinear, or are too few",
                     k,
                 )
 
@@ -202,7 +225,7 @@ class Gaussian(Family):
         return "the shared covariance" if self.covariance == "tied" else f"component {k}"
 
     def gradient(self, statistics: Scatter, params: Any) -> Array:
-        whiten, _ = whitening(params.covariances, self._diagonal)
+        whiten, _ = params.whitening
         shift = statistics.means - params.means
         counts, dof = statistics.counts[:, None], statistics.dof
         if self._diagonal:
@@ -232,8 +255,9 @@ class Gaussian(Family):
         """``"weak"``: the normal-inverse-Wishart default of Fraley and Raftery (2007, section 3.2).
 
         mean ~ N(data mean, Sigma / 0.01), Sigma ~ inverse-Wishart(d + 2, S / K^(2/d)) with S the
-        covariance of the data; for diag and spherical the inverse gamma density of each variance
-        with the same degrees of freedom and the average variance.  Flat on the weights.
+        covariance of the data, or its diagonal where that is singular; for diag and spherical the
+        inverse gamma density of each variance with the same degrees of freedom and the average
+        variance.  Flat on the weights.
         """
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
@@ -245,7 +269,7 @@ class Gaussian(Family):
             scale: Array = np.full(d, spread.mean() / k ** (2.0 / d))
             variances = 1 if self.covariance == "spherical" else d
         else:
-            scale = spread / k ** (2.0 / d)
+            scale = (np.diag(np.diag(spread)) if _collinear(spread) else spread) / k ** (2.0 / d)
             variances = 0
         return _normal_inverse_wishart(
             k, centre, kappa, nu, scale, variances, shared=self.covariance == "tied"
@@ -276,6 +300,14 @@ class Gaussian(Family):
         return reasons
 
 
+def _collinear(spread: Array) -> bool:
+    """Whether a covariance has spread in every column, and none in some direction between them."""
+    sd = np.sqrt(np.diag(spread))
+    if not (sd > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(spread / np.outer(sd, sd))[0] < SINGULAR)
+
+
 def _normal_inverse_wishart(
     k: int, centre: Array, kappa: float, nu: float, scale: Array, variances: int, shared: bool
 ) -> ConjugatePrior[Scatter]:
@@ -290,7 +322,7 @@ def _normal_inverse_wishart(
         exponent = nu + d + 1.0
         sign, log_det = np.linalg.slogdet(scale)
         if sign <= 0:
-            raise Degenerate("the data have collinear columns, so the weak prior is improper")
+            raise Degenerate("the data have a constant column, so the weak prior is improper")
         wishart = 0.5 * nu * (log_det - d * log(2.0)) - float(multigammaln(0.5 * nu, d))
     else:
         # -(nu / 2 + 1) log variance for each; Scatter gives dof / 2 to each of d log variances.

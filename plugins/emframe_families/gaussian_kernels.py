@@ -27,11 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from emframe.engines import Workspace
-from emframe.families import LOG_ZERO, Kernel, Products, Survey
-from emframe.families.kernel import feature_major
+from emframe.engines import Workspace, block_rows
+from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts
 from emframe.spaces import Array
-from emframe_families.gaussian_scatter import Scatter, transposed, whitening
+from emframe_families.gaussian_scatter import Scatter, transposed
 
 # The terms of an expanded square may exceed the result by this factor: three digits of sixteen,
 # so that log-likelihoods of both forms agree to 1e-9 with room to spare.
@@ -39,6 +38,8 @@ MOST_EXPANSION = 1e3
 # After an M-step the new components may be smaller; beyond this half of all digits are gone, and
 # the pass is made again in the direct form.
 MOST_AFTER = 1e8
+# Standard deviations between this and its inverse have squares, and squares of squares, in range.
+SMALL_UNIT = 1e-30
 # The cost model: nanoseconds for a floating-point operation in a large and in a batch of small
 # matrix products, and for a number moved through the cache; only their ratios matter.
 PRODUCT, BATCHED, MOVE = 0.035, 0.025, 0.25
@@ -53,17 +54,14 @@ def kernels(covariance: str, params: Any, log_weights: Array, survey: Survey) ->
     """
     diagonal = covariance in {"diag", "spherical"}
     (k, d), n = params.means.shape, survey.n_rows
-    whiten, log_det = whitening(params.covariances, diagonal)
+    whiten, log_det = params.whitening
     constant = np.maximum(log_weights, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
-    frame = Frame.of(survey.statistics)
-    direct = Direct(params.means, whiten, constant)
-    expanded, expanded_cost = (linear, _linear_cost) if covariance == "tied" else (
-        quadratic, _quadratic_cost_diagonal if diagonal else _quadratic_cost
-    )  # fmt: skip
-    cheaper = PREPARE + n * expanded_cost(k, d) < n * _direct_cost(k, d, diagonal)
-    if cheaper and digits_at_risk(params.means - frame.centre, whiten) <= MOST_EXPANSION:
-        yield expanded(params.means, whiten, constant, frame, survey.statistics)
-    yield direct
+    expanded, cost = _EXPANDED[covariance]
+    if PREPARE + n * cost(k, d) < n * _direct_cost(k, d, diagonal):
+        frame = Frame.of(survey.statistics)
+        if digits_at_risk(params.means - frame.centre, whiten) <= MOST_EXPANSION:
+            yield expanded(params.means, whiten, constant, frame, survey.statistics)
+    yield Direct(params.means, whiten, constant)
 
 
 def _quadratic_cost(k: int, d: int) -> float:
@@ -94,10 +92,17 @@ class Frame:
 
     @classmethod
     def of(cls, whole: Scatter) -> Frame:
-        """Mean and standard deviation of all rows."""
+        """About the mean of all rows, in their standard deviations.
+
+        Digits are lost alike in any units; scaling keeps squares in the range of floating point,
+        and where they are far within it the rows are left in their own units.
+        """
         scatter = whole.scatter[0]
         variances = (scatter if scatter.ndim == 1 else np.diagonal(scatter)) / whole.counts[0]
-        return cls(whole.means[0], np.sqrt(np.where(variances > 0, variances, 1.0)))
+        scale = np.sqrt(np.where(variances > 0, variances, 1.0))
+        if scale.min() > SMALL_UNIT and scale.max() < 1 / SMALL_UNIT:
+            scale = np.ones_like(scale)
+        return cls(whole.means[0], scale)
 
 
 def digits_at_risk(means: Array, whiten: Array) -> float:
@@ -121,7 +126,9 @@ def digits_at_risk(means: Array, whiten: Array) -> float:
 # ---- the expanded forms
 
 
-def quadratic(means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter) -> Products:
+def quadratic(
+    means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter
+) -> TiledProducts:
     """Squares and products of centred, scaled columns; their expectation is the M-step."""
     d, diagonal = means.shape[1], whiten.ndim == 2
     mu = (means - frame.centre) / frame.scale
@@ -138,20 +145,17 @@ def quadratic(means: Array, whiten: Array, constant: Array, frame: Frame, _: Sca
     rest = constant - 0.5 * (slope * mu).sum(axis=1)
     natural = np.concatenate([square, slope, rest[:, None]], axis=1)
 
-    def statistics(x: Array, work: Workspace) -> Array:
-        t = work("statistics", len(rows) + d + 1, len(x))
-        u = _centred(x, frame, out=t[len(rows) : -1])
+    def write(x: Array, out: Array) -> None:
+        u = _centred(x, frame, out=out[:, len(rows) :])
         if diagonal:
-            np.square(u, out=t[:d])
-        else:
-            first = 0
-            for j in range(d):
-                np.multiply(u[j], u[j:], out=t[first : first + d - j])
-                first += d - j
-        t[-1] = 1.0
-        return t
+            np.square(u, out=out[:, :d])
+            return
+        first = 0
+        for j in range(d):
+            np.multiply(u[:, j : j + 1], u[:, j:], out=out[:, first : first + d - j])
+            first += d - j
 
-    def conclude(sums: Array) -> tuple[Scatter, float] | None:
+    def conclude(sums: Array) -> Concluded | None:
         counts, first = sums[:, -1], sums[:, len(rows) : -1]
         mean = _per_count(first, counts)
         if diagonal:
@@ -163,12 +167,14 @@ def quadratic(means: Array, whiten: Array, constant: Array, frame: Frame, _: Sca
         some = counts > np.finfo(float).tiny
         if not _keeps_digits(mean[some], (scatter[some].T / counts[some]).T):
             return None
-        return _in_units(counts, mean, scatter, frame), 0.0
+        return Concluded(_in_units(counts, mean, scatter, frame), counts)
 
-    return Products("quadratic", natural, statistics, conclude)
+    return TiledProducts("quadratic", natural, write, conclude)
 
 
-def linear(means: Array, whiten: Array, constant: Array, frame: Frame, whole: Scatter) -> Products:
+def linear(
+    means: Array, whiten: Array, constant: Array, frame: Frame, whole: Scatter
+) -> TiledProducts:
     """A shared covariance: only x' L mu tells the components apart."""
     k, d = means.shape
     mu = (means - frame.centre) / frame.scale
@@ -178,28 +184,26 @@ def linear(means: Array, whiten: Array, constant: Array, frame: Frame, whole: Sc
     total = whole.scatter[0] / frame.scale[:, None] / frame.scale  # about the centre
     row_terms = -0.5 * float(((root @ total) * root).sum())
 
-    def statistics(x: Array, work: Workspace) -> Array:
-        t = work("statistics", d + 1, len(x))
-        _centred(x, frame, out=t[:-1])
-        t[-1] = 1.0
-        return t
+    def write(x: Array, out: Array) -> None:
+        _centred(x, frame, out=out)
 
-    def conclude(sums: Array) -> tuple[Scatter, float] | None:
+    def conclude(sums: Array) -> Concluded | None:
         counts, first = sums[:, -1], sums[:, :-1]
         mean = _per_count(first, counts)
         within = total - first.T @ mean
         if not _keeps_digits(np.abs(mean).max(axis=0)[None], within[None] / counts.sum()):
             return None
         scatter = np.broadcast_to(within / k, (k, d, d))  # only the sum over components is of use
-        return _in_units(counts, mean, scatter, frame), row_terms
+        return Concluded(_in_units(counts, mean, scatter, frame), counts, row_terms)
 
-    return Products("linear", np.column_stack([slope, rest]), statistics, conclude)
+    return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)
 
 
 def _centred(x: Array, frame: Frame, out: Array) -> Array:
-    """The block x (b, d) in the frame, as (d, b)."""
-    np.subtract(x.T, frame.centre[:, None], out=out)
-    out *= 1.0 / frame.scale[:, None]
+    """Rows x (tiles, d, w) in the frame."""
+    np.subtract(x, frame.centre[:, None], out=out)
+    if (frame.scale != 1.0).any():
+        out /= frame.scale[:, None]
     return out
 
 
@@ -249,14 +253,16 @@ class Direct:
 
     form = "direct"
 
-    def numbers(self, d: int) -> int:
-        return 2 * len(self.means) * (d + 1) + d
+    def rows(self, d: int) -> int:
+        return block_rows(2 * len(self.means) * (d + 1) + d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
         (k, d), b = self.means.shape, len(x)
         moved = work("moved", k, d + 1, b)  # with a last row for the counts
         centred, white = moved[:, :d], work("white", k, d, b)
-        np.subtract(feature_major(x, work), self.means[:, :, None], out=centred)
+        turned = work("x", d, b)
+        np.copyto(turned, x.T)
+        np.subtract(turned, self.means[:, :, None], out=centred)
         if self.whiten.ndim == 2:
             np.multiply(centred, self.whiten[:, :, None], out=white)
         else:
@@ -277,7 +283,7 @@ class Direct:
         moved *= np.sqrt(resp)[:, None, :]
         return np.asarray(moved @ transposed(moved))
 
-    def finish(self, sums: Array) -> tuple[Scatter, float] | None:
+    def finish(self, sums: Array) -> Concluded | None:
         counts, first = sums[:, -1, -1], sums[:, :-1, -1]
         if self.whiten.ndim == 2:
             first, second = sums[:, :-1, 0], sums[:, :-1, 1]
@@ -290,9 +296,9 @@ class Direct:
         else:
             scatter = second - first[:, :, None] * shift[:, None, :]
             spread = np.diagonal(scatter, axis1=1, axis2=2)
-        if not (np.abs(first * shift) <= MOST_AFTER * spread).all():
+        if not (np.abs(first * shift) / MOST_AFTER <= spread).all():
             return None
-        return Scatter(counts, self.means + shift, scatter, counts), 0.0
+        return Concluded(Scatter(counts, self.means + shift, scatter, counts), counts)
 
 
 def _triangular_product(lower: Array, x: Array, out: Array) -> None:
@@ -302,3 +308,11 @@ def _triangular_product(lower: Array, x: Array, out: Array) -> None:
     for first in range(0, d, strip):
         last = min(first + strip, d)
         np.matmul(lower[:, first:last, :last], x[:, :last], out=out[:, first:last])
+
+
+_EXPANDED = {
+    "full": (quadratic, _quadratic_cost),
+    "diag": (quadratic, _quadratic_cost_diagonal),
+    "spherical": (quadratic, _quadratic_cost_diagonal),
+    "tied": (linear, _linear_cost),
+}

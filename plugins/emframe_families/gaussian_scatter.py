@@ -19,7 +19,7 @@ from emframe.spaces import Array
 
 @dataclass(frozen=True)
 class Scatter:
-    """Counts, means and scatter about them; they merge by `+`.
+    """Counts, means and scatter about them; they merge by `+`, and scale by `*`.
 
     `dof` is the count that divides the scatter.  It differs from `counts` only in the pseudo-data
     of a prior, which may know more of the covariance than of the mean.
@@ -44,6 +44,9 @@ class Scatter:
             self.scatter + other.scatter + spread,
             self.dof + other.dof,
         )
+
+    def __mul__(self, factor: float) -> Scatter:
+        return Scatter(self.counts * factor, self.means, self.scatter * factor, self.dof * factor)
 
 
 def transposed(matrices: Array) -> Array:

@@ -18,6 +18,10 @@ from emframe.families import Moments
 from emframe.parameters import pullback
 from emframe.spaces import Array
 
+# Of x log rate - rate - log x! hardly anything is left where x is large: beyond this, fewer
+# than six digits.
+LARGEST = 2.0**32
+
 
 @dataclass(frozen=True)
 class PoissonParameters:
@@ -36,7 +40,7 @@ class Poisson(ExponentialFamily):
 
     name = "poisson"
     parameters = PoissonParameters
-    support = NonNegativeInteger()
+    support = NonNegativeInteger(largest=LARGEST)
     priors = ("weak",)
 
     def statistics(self, x: Array) -> Array:

@@ -1,0 +1,155 @@
+"""Sequences: rows in an order that matters, in runs that are independent of each other.
+
+What is independent, and so what Q is additive over, is the run.  A model over sequences is handed
+blocks of whole runs; within one, rows stand one below the other with the lengths beside them.
+
+One known case: with all lengths 1 nothing is left of the order, and these are plain rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.data import Table, as_rows, as_weights
+from emframe.spaces import Array, Space
+
+# Rows of a block: enough that work on a row outweighs the overhead of a call.
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Runs of rows, end to end.
+
+    Parameters
+    ----------
+    x : (n, d) rows of all runs, or (n,) for one column; whatever `emframe.fit` takes for rows.
+    lengths : (S,) rows of each run, in order; one run if None.
+    """
+
+    x: Any
+    lengths: Any = None
+
+    def __post_init__(self) -> None:
+        n = len(self.x.X if isinstance(self.x, Table) else self.x)
+        lengths = np.array([n]) if self.lengths is None else np.asarray(self.lengths)
+        whole = lengths.ndim == 1 and lengths.dtype.kind in "iu" and (lengths > 0).all()
+        if not whole or lengths.sum() != n:
+            raise ValueError(
+                f"`lengths` is {np.array2string(lengths, threshold=8)}, the data have "
+                f"{n} rows; pass whole numbers above 0 that sum to the number of rows."
+            )
+        object.__setattr__(self, "lengths", lengths.astype(np.intp))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, part: slice) -> Sequences:
+        """Some of the runs, by a slice without a stride."""
+        bounds = np.concatenate([[0], np.cumsum(self.lengths)])
+        chosen = self.lengths[part]
+        first = bounds[:-1][part][0] if len(chosen) else 0
+        return Sequences(self.x[first : first + chosen.sum()], chosen)
+
+    @property
+    def firsts(self) -> NDArray[np.intp]:
+        """Where each run begins, (S,)."""
+        return np.asarray(np.cumsum(self.lengths) - self.lengths)
+
+    @property
+    def lasts(self) -> NDArray[np.intp]:
+        """Where the last row of each run is, (S,)."""
+        return np.asarray(np.cumsum(self.lengths) - 1)
+
+
+@dataclass(frozen=True)
+class SequenceRows:
+    """Validated runs, the frequency of each, and the names of the columns."""
+
+    x: Sequences  # its x is (n, d), read-only
+    weights: Array  # (S,)
+    columns: tuple[str, ...]  # (d,)
+    numbers: NDArray[np.intp]  # (S,) where each run stood in what the user gave
+    n_given: int  # runs that the user gave, those of weight 0 included
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def total(self) -> float:
+        """Number of rows that the weights stand for."""
+        return float(self.weights @ self.x.lengths)
+
+    def blocks(self, size: int) -> Iterator[tuple[Sequences, Array]]:
+        """Whole runs and their weights, a block at a time, of `size` rows or a few more."""
+        ends = np.cumsum(self.x.lengths)
+        first = 0
+        while first < len(self):
+            begun = ends[first] - self.x.lengths[first]
+            last = int(np.searchsorted(ends, begun + max(size, BLOCK))) + 1
+            yield self.x[first:last], self.weights[first:last]
+            first = last
+
+
+def as_sequences(
+    X: Any,
+    *,
+    supports: Sequence[Space],
+    owner: str,
+    weights: Any = None,
+    takes_columns: bool = True,
+    columns: Sequence[str] | None = None,
+) -> SequenceRows:
+    """Validate runs of rows for a model.
+
+    Parameters
+    ----------
+    X : `Sequences`, a list of arrays or data frames (a run each), or anything else that is rows:
+        then it is one run.
+    weights : (S,) frequencies of the runs; a run of weight 0 is removed.
+
+    The others, and what is raised, are those of `emframe.data.as_rows`; rows are counted through
+    all runs.
+    """
+    given = X if isinstance(X, Sequences) else _runs(X)
+    if weights is not None and np.shape(weights) != (len(given),):
+        raise ValueError(
+            f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
+            f"{'run' if len(given) == 1 else 'runs'} of rows; pass one weight per run."
+        )
+    frequency = as_weights(weights, len(given))
+    rows = as_rows(
+        given.x,
+        supports=supports,
+        owner=owner,
+        takes_columns=takes_columns,
+        n_columns=None if columns is None else len(columns),
+        columns=columns,
+    )
+    kept = frequency > 0
+    x, lengths = rows.x, given.lengths
+    if not kept.all():
+        x, lengths = x[np.repeat(kept, lengths)], lengths[kept]
+    return SequenceRows(
+        Sequences(x, lengths), frequency[kept], rows.columns, np.flatnonzero(kept), len(kept)
+    )
+
+
+def _runs(X: Any) -> Sequences:
+    """One run, or those of a list of arrays."""
+    if not isinstance(X, (list, tuple)) or not any(hasattr(run, "shape") for run in X):
+        return Sequences(X if isinstance(X, Table) or hasattr(X, "__len__") else np.asarray(X))
+    runs = [np.asarray(run) for run in X]
+    runs = [run[:, None] if run.ndim == 1 else run for run in runs]
+    widths = {run.shape[1:] for run in runs}
+    if len(widths) > 1:
+        shapes = ", ".join(str(run.shape) for run in runs[:4])
+        raise ValueError(
+            f"`X` has sequences of shapes {shapes}, ...; pass as many columns in each."
+        )
+    return Sequences(np.concatenate(runs), np.array([len(run) for run in runs]))

@@ -1,0 +1,391 @@
+"""Hidden Markov models over any family: z is a path through states that the rows are drawn from.
+
+    p(x, z | theta) = p(z_1) f(x_1 | z_1) prod_t A[z_{t-1}, z_t] f(x_t | z_t)
+
+What the M-step needs of the posterior of a path is what is expected of it: the state it begins in,
+its steps from state to state, and for the family each row's share in each state.  Weights of runs
+go into all three (Baum et al. 1970, Ann. Math. Statist. 41, 164; Rabiner 1989, Proc. IEEE 77, 257).
+
+One known case: runs of a single row make it a mixture, with the initial probabilities as weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from emframe import Array, Contract, Degenerate, Expectation, Family, LatentModel, Simplex
+from emframe import parameter as declared
+from emframe.data import as_rows
+from emframe.host import family as named_family
+from emframe.host import name_of
+from emframe.models import Posterior, starts
+from emframe.models.sequences import Sequences, as_sequences
+from emframe.parameters import frozen, problem
+from emframe_families.paths import PathPosterior, best_paths, path_posterior
+
+_ROWS = 1 << 13  # that the family is shown at a time
+_GROWTHS = 20  # at most, in an M-step of transitions that tell where paths begin
+
+
+@dataclass(frozen=True)
+class ChainParameters:
+    """Where paths begin, how they go on, and what each state looks like."""
+
+    initial: Array = declared(Simplex(), shape="K", per_component=False)  # (K,)
+    transitions: Array = declared(Simplex(), shape=("K", "K"), per_component=False)  # (K, K)
+    components: Any = None  # the family's parameters, one component to a state
+
+
+@dataclass(frozen=True)
+class StationaryParameters:
+    """The same, for paths that begin as they go on in the long run."""
+
+    transitions: Array = declared(Simplex(), shape=("K", "K"), per_component=False)  # (K, K)
+    components: Any = None
+
+    @property
+    def initial(self) -> Array:
+        """The stationary distribution of the transitions, (K,)."""
+        return stationary(self.transitions)
+
+
+@dataclass(frozen=True)
+class PathSums:
+    """What is expected of the paths; it adds over runs."""
+
+    begins: Array  # (K,)  runs by the state they begin in
+    steps: Array  # (K, K)  steps from state to state
+    emissions: Any  # the family's sums
+
+    def __add__(self, other: PathSums) -> PathSums:
+        return PathSums(
+            self.begins + other.begins,
+            self.steps + other.steps,
+            self.emissions + other.emissions,
+        )
+
+
+@dataclass(frozen=True, init=False)
+class HiddenMarkov(LatentModel):
+    """A hidden Markov model whose states emit rows of a family.
+
+    Data are one run of rows, a list of arrays (a run each), or `emframe.Sequences(x, lengths)`;
+    row weights belong to runs.
+
+    Parameters
+    ----------
+    family : name of a plugin, or a `Family`.
+    n_states : K.
+    initial : "free" estimates p(z_1); "stationary" takes it from the transitions.
+    **settings : of the family, when it is given by name, such as ``covariance="diag"``.
+    """
+
+    family: Family
+    n_states: int
+    initial: str
+
+    name = "hidden-markov"
+
+    def __init__(
+        self, family: str | Family, n_states: int = 2, initial: str = "free", **settings: Any
+    ) -> None:
+        if initial not in {"free", "stationary"}:
+            raise ValueError(f"`initial` is {initial!r}; expected 'free' or 'stationary'.")
+        if isinstance(n_states, bool) or not isinstance(n_states, (int, np.integer)):
+            raise TypeError(f"`n_states` is {n_states!r}; pass a whole number.")
+        if n_states < 1:
+            raise ValueError(f"`n_states` is {n_states}; pass 1 or more.")
+        if not isinstance(family, str) and settings:
+            raise TypeError(
+                f"options {', '.join(settings)} go with a family's name; this one is an object "
+                "already."
+            )
+        resolved = named_family(family, **settings) if isinstance(family, str) else family
+        object.__setattr__(self, "family", resolved)
+        object.__setattr__(self, "n_states", int(n_states))
+        object.__setattr__(self, "initial", initial)
+
+    @property
+    def parameters(self) -> type:
+        return ChainParameters if self.initial == "free" else StationaryParameters
+
+    @property
+    def contract(self) -> Contract:
+        """The family's, but no better than generalised where p(z_1) depends on the transitions."""
+        order = list(Contract)
+        own = Contract.EXACT if self.initial == "free" else Contract.GENERALISED
+        return max(own, self.family.contract, key=order.index)
+
+    def choices(self) -> int:
+        return self.n_states
+
+    @property
+    def dims(self) -> dict[str, int]:
+        return {"K": self.n_states}
+
+    # ---- data
+
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
+        """Validate runs; see `emframe.models.sequences.as_sequences`."""
+        return as_sequences(
+            X,
+            supports=self.family.supports,
+            owner=f"the family {self.family.name!r}",
+            weights=weights,
+            takes_columns=self.family.takes_columns,
+            columns=columns,
+        )
+
+    def require(self, rows: Any) -> None:
+        """Refuse fewer rows than states."""
+        if len(rows.x.x) < self.n_states:
+            raise ValueError(
+                f"`n_states` is {self.n_states}, but the data have {len(rows.x.x)} rows; pass at "
+                f"most {len(rows.x.x)}."
+            )
+
+    def work(self, rows: Any) -> int:
+        """Numbers of work space for a run of average length."""
+        per_row = self.n_states * (len(rows.columns) + 12)
+        return per_row * -(-len(rows.x.x) // len(rows))
+
+    # ---- E
+
+    def paths(self, params: Any, x: Sequences, weights: Array) -> PathPosterior:
+        """The posterior of the path of each run."""
+        log_b = self._log_density(params, x)
+        return path_posterior(params.initial, params.transitions, log_b, x, weights)
+
+    def _log_density(self, params: Any, x: Sequences) -> Array:
+        """log f(x_t | z_t = k) of all rows, (n, K)."""
+        log_b = np.empty((self.n_states, len(x.x)))
+        for part in _parts(x):
+            log_b[:, part] = self.family.log_density(params.components, x.x[part]).T
+        return log_b.T
+
+    def e_step(self, params: Any, x: Any, weights: Array) -> Posterior:
+        found = self.paths(params, x, weights)
+        if not np.isfinite(found.loglik).all():
+            run = int((~np.isfinite(found.loglik)).argmax())
+            raise Degenerate(f"a run has density zero along every path: number {run} of its block")
+        shares = found.states
+        begins = weights @ shares[x.firsts]
+        if (weights != 1.0).any():
+            shares = shares * np.repeat(weights, x.lengths)[:, None]
+        emissions = reduce(
+            add, (self.family.accumulate(x.x[part], shares[part]) for part in _parts(x))
+        )
+        sums = PathSums(begins, found.steps, emissions)
+        return Posterior(float(found.loglik @ weights), found.entropy, sums)
+
+    def posterior(self, params: Any, x: Any) -> tuple[Array, Array]:
+        """Log density of each run (S,), and p(z_t | x) of each row (n, K)."""
+        found = self.paths(params, x, np.ones(len(x)))
+        return found.loglik, found.states
+
+    # ---- M
+
+    def expected(self, statistics: PathSums, params: Any) -> float:
+        chain = xlogy(statistics.begins, params.initial).sum()
+        chain += xlogy(statistics.steps, params.transitions).sum()
+        return float(chain) + self.family.expected(statistics.emissions, params.components)
+
+    def m_step(self, statistics: PathSums, previous: Any) -> Any:
+        """Shares of begins and of steps; a state that no path leaves keeps its transitions."""
+        leaving = statistics.steps.sum(axis=1, keepdims=True)
+        transitions = np.where(
+            leaving > 0,
+            statistics.steps / np.where(leaving > 0, leaving, 1.0),
+            previous.transitions,
+        )
+        components = self.family.m_step(statistics.emissions, previous.components)
+        if self.initial == "free":
+            begins = statistics.begins / statistics.begins.sum()
+            return ChainParameters(begins, transitions, components)
+        candidates = [transitions, previous.transitions]
+        best = max(candidates, key=lambda one: _stationary_value(statistics, one))
+        return StationaryParameters(_climb(statistics, best), components)
+
+    def gradient(self, statistics: PathSums, params: Any) -> Array:
+        steps = _ratio(statistics.steps, params.transitions)
+        parts = []
+        if self.initial == "free":
+            share = _ratio(statistics.begins, params.initial)
+            parts.append(Simplex().pullback(params.initial, share))
+        else:
+            steps = steps + _stationary_slope(statistics.begins, params.transitions)
+        parts.append(Simplex().pullback(params.transitions, steps))
+        parts.append(self.family.gradient(statistics.emissions, params.components))
+        return np.concatenate(parts)
+
+    # ---- starts
+
+    def starts(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Those of a mixture of the family on the rows, with transitions in three moods.
+
+        The steps between the rows' likeliest components, states that stay, and no memory.
+        """
+        runs, k = rows.x, self.n_states
+        each = np.repeat(rows.weights, runs.lengths)
+        points = as_rows(runs.x, supports=(), owner="", weights=each)
+        is_real = not any(space.discrete for space in self.family.supports)
+        inner = np.delete(np.arange(len(runs.x)), runs.lasts)
+        stay = 0.8 * np.eye(k) + 0.2 / k
+        for index, (kind, resp) in enumerate(starts.portfolio(points, k, rng, is_real)):
+            seen = (resp[inner] * each[inner, None]).T @ resp[inner + 1] + 1.0 / k
+            seen = 0.9 * seen / seen.sum(axis=1, keepdims=True) + 0.1 / k
+            matrix = (seen, stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
+            try:
+                components = self.family.m_step(
+                    self.family.accumulate(runs.x, resp * each[:, None]), None
+                )
+            except Degenerate as error:
+                yield kind, error
+                continue
+            transitions = matrix / matrix.sum(axis=1, keepdims=True)
+            begins = () if self.initial == "stationary" else (np.full(k, 1.0 / k),)
+            yield kind, frozen(self.parameters(*begins, transitions, components))
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """Parameters from a mapping, the family's fields among the others or in ``components``."""
+        chain = {"transitions"} | ({"initial"} if self.initial == "free" else set())
+        missing = chain - set(values)
+        if missing:
+            raise ValueError(f"a start has to give `{min(missing)}`.")
+        rest = {name: value for name, value in values.items() if name not in chain}
+        inner = rest["components"] if set(rest) == {"components"} else rest
+        components = self.family.build(inner) if isinstance(inner, Mapping) else inner
+        arrays = {name: np.array(values[name], dtype=float) for name in chain}
+        return frozen(self.parameters(**arrays, components=components))
+
+    def problem(self, params: Any, d: int) -> str | None:
+        dims = {"K": self.n_states, "d": d}
+        if type(params) is not self.parameters:
+            return f"these are {type(params).__name__}; expected {self.parameters.__name__}"
+        return problem(params, dims)
+
+    # ---- after the fit
+
+    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
+        """States that the family calls spurious, with the reason."""
+        statistics: PathSums = q.statistics  # type: ignore[attr-defined]
+        return self.family.irregularities(q.at.components, statistics.emissions)
+
+    def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
+        """The likeliest path of each run, end to end, (n,)."""
+        x = X if isinstance(X, Sequences) and X.x.ndim == 2 else self.rows(X).x
+        return best_paths(params.initial, params.transitions, self._log_density(params, x), x)
+
+    def uncertainty(self, params: Any, x: Any, weights: Array) -> float:
+        """-log of the posterior probability of each run's likeliest path."""
+        best = self._log_joint(params, x, self.viterbi(params, x))
+        return float((self.posterior(params, x)[0] - best) @ weights)
+
+    def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
+        """log p(x, z) summed over the runs, for states (n,) or one-hot rows (n, K)."""
+        labels = z.argmax(axis=1) if z.ndim == 2 else z
+        return float(self._log_joint(params, x, labels).sum())
+
+    def _log_joint(self, params: Any, x: Sequences, z: NDArray[Any]) -> Array:
+        """log p(x, z) of each run, (S,)."""
+        with np.errstate(divide="ignore"):
+            terms = np.log(params.transitions)[np.append(0, z[:-1]), z]
+            terms[x.firsts] = np.log(params.initial)[z[x.firsts]]
+        terms = terms + self._log_density(params, x)[np.arange(len(z)), z]
+        return np.asarray(np.add.reduceat(terms, x.firsts))
+
+    def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
+        """One run of n rows, and the states behind them."""
+        ladder = np.cumsum(np.vstack([params.initial, params.transitions]), axis=1).tolist()
+        draws, path, state = rng.random(n).tolist(), [], -1
+        for draw in draws:
+            rung = ladder[state + 1]
+            state = sum(draw >= step * rung[-1] for step in rung[:-1])
+            path.append(state)
+        z = np.array(path, dtype=np.intp)
+        rows = np.asarray(self.family.sample(params.components, z, rng), dtype=float)
+        return (rows[:, None] if rows.ndim == 1 else rows), z
+
+    @property
+    def options(self) -> dict[str, Any]:
+        family = name_of(self.family)
+        return {
+            "family": family["name"],
+            "n_states": self.n_states,
+            "initial": self.initial,
+            **family["options"],
+        }
+
+
+def _parts(x: Sequences) -> Iterator[slice]:
+    """Rows a cache-full at a time: what the family makes of them is soon used."""
+    return (slice(first, first + _ROWS) for first in range(0, len(x.x), _ROWS))
+
+
+# ---- paths that begin as they go on
+
+
+def stationary(transitions: Array) -> Array:
+    """delta with delta A = delta and sum 1, (K,).
+
+    Raises Degenerate where there are several: states that the others never reach.
+    """
+    k = len(transitions)
+    try:
+        delta = np.linalg.solve(np.eye(k) - transitions.T + 1.0, np.ones(k))
+    except np.linalg.LinAlgError as error:
+        raise Degenerate(
+            "the transitions have several stationary distributions, for some states never reach "
+            "the others; use initial='free' or fewer states"
+        ) from error
+    delta = np.maximum(delta, 0.0)
+    return np.asarray(delta / delta.sum())
+
+
+def _stationary_value(statistics: PathSums, transitions: Array) -> float:
+    """The part of Q that the transitions enter."""
+    chain = xlogy(statistics.steps, transitions).sum()
+    return float(chain + xlogy(statistics.begins, stationary(transitions)).sum())
+
+
+def _stationary_slope(begins: Array, transitions: Array) -> Array:
+    """Derivative of ``begins @ log(delta)`` by the transitions, (K, K).
+
+    d delta = delta dA Z with Z = (1 - A + 1 delta')^-1 (Schweitzer 1968, J. Appl. Prob. 5, 401).
+    """
+    delta = stationary(transitions)
+    fundamental = np.eye(len(delta)) - transitions + delta
+    return np.outer(delta, np.linalg.solve(fundamental, _ratio(begins, delta)))
+
+
+def _climb(statistics: PathSums, transitions: Array) -> Array:
+    """Transitions that raise `_stationary_value` from those given, nearly to its maximum.
+
+    At the maximum ``A_ij`` is in proportion to ``A_ij slope_ij``, row by row: the growth transform
+    of Baum and Eagon (1967, Bull. AMS 73, 360).  It is repeated while it pays.
+    """
+    value = _stationary_value(statistics, transitions)
+    for _ in range(_GROWTHS):
+        slope = _stationary_slope(statistics.begins, transitions)
+        # On a simplex a constant may be taken from a row of the slope; the least keeps it positive.
+        grown = statistics.steps + transitions * (slope - slope.min(axis=1, keepdims=True))
+        total = grown.sum(axis=1, keepdims=True)
+        grown = np.where(total > 0, grown / np.where(total > 0, total, 1.0), transitions)
+        raised = _stationary_value(statistics, grown)
+        if not raised > value:
+            break
+        transitions, value = grown, raised
+    return transitions
+
+
+def _ratio(top: Array, bottom: Array) -> Array:
+    """top / bottom, and 0 where the bottom is 0."""
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)

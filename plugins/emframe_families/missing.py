@@ -1,0 +1,338 @@
+"""Normal rows with missing values: z is the missing entries, and in a mixture the component too.
+
+Where a row shows the columns o and hides the columns m, its hidden part is normal given x_o:
+
+    x_m | x_o ~ N( mu_m + B (x_o - mu_o),  Sigma_mm - B Sigma_om ),        B = Sigma_mo Sigma_oo^-1
+
+The E-step puts the mean in the gaps and adds the covariance to the scatter; the M-step is that of
+complete rows (Orchard and Woodbury 1972; Little and Rubin 2002, section 11.2; for mixtures
+Ghahramani and Jordan 1994).  Rows that hide the same columns are handled together.  Nothing is
+imputed before the fit: the likelihood is that of what was seen, entries missing at random.
+
+One known case: without gaps it is the mixture of the Gaussian family, and with K = 1 its first
+step is the sample mean and covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import log, pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr, logsumexp, xlogy
+
+from emframe import Array, Degenerate, Expectation, LatentModel, Simplex
+from emframe.data import Table, as_rows, as_weights
+from emframe.models import MixtureParameters, Posterior, starts
+from emframe.parameters import frozen, problem
+from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian_scatter import Scatter
+
+_BLOCK = 1 << 14  # rows of a block at least
+
+
+@dataclass(frozen=True)
+class IncompleteRows:
+    """Validated rows with gaps, their weights, and the names of the columns."""
+
+    x: Array  # (n, d), nan in the gaps
+    weights: Array  # (n,)
+    columns: tuple[str, ...]
+    numbers: NDArray[np.intp]  # (n,) where each row stood in what the user gave
+    n_given: int
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def total(self) -> float:
+        """Number of rows that the weights stand for."""
+        return float(self.weights.sum())
+
+    def blocks(self, size: int) -> Iterator[tuple[Array, Array]]:
+        """Rows and weights, `size` rows at a time or more, so that patterns come together."""
+        size = max(size, _BLOCK)
+        for first in range(0, len(self), size):
+            yield self.x[first : first + size], self.weights[first : first + size]
+
+
+@dataclass(frozen=True)
+class MixtureSums:
+    """Responsibilities and the family's sums of completed rows."""
+
+    counts: Array  # (K,)
+    components: Any
+
+    def __add__(self, other: MixtureSums) -> MixtureSums:
+        return MixtureSums(self.counts + other.counts, self.components + other.components)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Rows of one pattern of gaps, seen from each component."""
+
+    log_density: Array  # (K, n)  of what the rows show
+    filled: Array  # (K, n, d)  with the conditional mean in the gaps
+    spread: Array  # (K, d, d)  conditional covariance, 0 where a column shows
+    entropy: Array  # (K,)  of the hidden part of a row
+
+
+@dataclass(frozen=True)
+class IncompleteGaussian(LatentModel):
+    """Normal rows, or a mixture of them, of which any entries may be missing (nan).
+
+    Parameters
+    ----------
+    n_components : K.
+    covariance : "full", "diag", "spherical" or "tied", as for the Gaussian family.
+    """
+
+    n_components: int = 1
+    covariance: str = "full"
+
+    name = "incomplete-gaussian"
+    parameters = MixtureParameters
+
+    def __post_init__(self) -> None:
+        Gaussian(self.covariance)
+        if self.n_components < 1:
+            raise ValueError(f"`n_components` is {self.n_components}; pass 1 or more.")
+
+    @property
+    def family(self) -> Gaussian:
+        """The family of the completed rows."""
+        return Gaussian(self.covariance)
+
+    def choices(self) -> int:
+        return self.n_components
+
+    # ---- data
+
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
+        """Validate data; nan, None, masked entries and a data frame's missing ones are gaps."""
+        x, names = _with_gaps(X)
+        gaps = np.isnan(x)
+        frequency = as_weights(weights, len(x))
+        rows = as_rows(
+            Table(np.where(gaps, 0.0, x), names or tuple(columns or _names(x)), None),
+            supports=self.family.supports,
+            owner=f"the model {self.name!r}",
+            n_columns=None if columns is None else len(columns),
+            columns=columns if names else None,
+        )
+        (kept,) = np.nonzero(frequency > 0)
+        x = x[kept]
+        empty = np.isnan(x).all(axis=0)
+        if columns is None and empty.any():
+            column = int(empty.argmax())
+            raise ValueError(
+                f"`X` column {column} ({rows.columns[column]!r}) has no value at all; remove it."
+            )
+        x.flags.writeable = False
+        return IncompleteRows(x, frequency[kept], rows.columns, kept, len(frequency))
+
+    def require(self, rows: Any) -> None:
+        """Refuse fewer rows than components."""
+        if len(rows) < self.n_components:
+            raise ValueError(
+                f"`n_components` is {self.n_components}, but the data have {len(rows)} rows; pass "
+                f"at most {len(rows)}."
+            )
+
+    def work(self, rows: Any) -> int:
+        return self.n_components * (len(rows.columns) + 4) * 4
+
+    # ---- E
+
+    def e_step(self, params: MixtureParameters, x: Array, weights: Array) -> Posterior:
+        loglik = entropy = 0.0
+        sums: list[MixtureSums] = []
+        for which, gaps in patterns(x):
+            seen = self.complete(params, x[which], gaps)
+            row_loglik, resp = _bayes(seen.log_density, params.weights)  # (n,), (K, n)
+            loglik += float(row_loglik @ weights[which])
+            entropy += float(entr(resp).sum(axis=0) @ weights[which])
+            resp = resp * weights[which]
+            entropy += float(resp.sum(axis=1) @ seen.entropy)
+            sums.append(MixtureSums(resp.sum(axis=1), self._scatter(seen, resp)))
+        total = sums[0]
+        for one in sums[1:]:
+            total += one
+        return Posterior(loglik, entropy, total)
+
+    def complete(self, params: MixtureParameters, x: Array, gaps: NDArray[np.bool_]) -> Completion:
+        """Rows x (n, d) that hide the columns where `gaps` (d,) is true, from each component."""
+        means, covariances = params.components.means, params.components.covariances
+        k, d = means.shape
+        seen, hidden = np.flatnonzero(~gaps), np.flatnonzero(gaps)
+        # In units of each component's own standard deviations no choice of units matters.
+        sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        correlation = covariances / sd[:, :, None] / sd[:, None, :]
+        off = (x[:, seen] - means[:, None, seen]) / sd[:, None, seen]  # (K, n, o)
+        within = _corner(correlation, seen, seen)
+        across = _corner(correlation, seen, hidden)
+        try:
+            factor = np.linalg.cholesky(within)
+        except np.linalg.LinAlgError as error:
+            raise Degenerate("a covariance is singular to rounding") from error
+        white = np.linalg.solve(factor, np.swapaxes(off, 1, 2))  # (K, o, n)
+        slope = np.linalg.solve(within, across)  # (K, o, m)
+        log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2) * sd[:, seen]).sum(axis=1)
+        log_density = -0.5 * ((white**2).sum(axis=1) + log_det[:, None] + len(seen) * log(2 * pi))
+        filled = np.broadcast_to(x, (k, *x.shape)).copy()
+        filled[:, :, hidden] = means[:, None, hidden] + (off @ slope) * sd[:, None, hidden]
+        left = _corner(correlation, hidden, hidden) - np.swapaxes(across, 1, 2) @ slope
+        left = 0.5 * (left + np.swapaxes(left, 1, 2)) * sd[:, hidden, None] * sd[:, None, hidden]
+        spread = np.zeros((k, d, d))
+        spread[np.ix_(np.arange(k), hidden, hidden)] = left
+        log_left = np.linalg.slogdet(left)[1] if len(hidden) else np.zeros(k)
+        entropy = 0.5 * (len(hidden) * (1.0 + log(2 * pi)) + log_left)
+        return Completion(log_density, filled, spread, entropy)
+
+    def _scatter(self, seen: Completion, resp: Array) -> Scatter:
+        """The Gaussian family's sums of completed rows with responsibilities (K, n)."""
+        counts = resp.sum(axis=1)
+        safe = np.where(counts > 0, counts, 1.0)
+        centre = seen.filled[:, :1]  # keeps the digits of means far from the origin
+        means = centre[:, 0] + (resp[:, None] @ (seen.filled - centre))[:, 0] / safe[:, None]
+        off = seen.filled - means[:, None]
+        scatter = np.swapaxes(off * resp[:, :, None], 1, 2) @ off
+        scatter = scatter + counts[:, None, None] * seen.spread
+        if self.covariance in {"diag", "spherical"}:
+            scatter = np.diagonal(scatter, axis1=1, axis2=2)
+        return Scatter(counts, means, scatter, counts)
+
+    def posterior(self, params: MixtureParameters, x: Array) -> tuple[Array, Array]:
+        """Log density of what each row shows (n,), and p(component | that), (n, K)."""
+        row_loglik, resp = np.empty(len(x)), np.empty((len(x), self.n_components))
+        for which, gaps in patterns(x):
+            log_density = self.complete(params, x[which], gaps).log_density
+            row_loglik[which], turned = _bayes(log_density, params.weights)
+            resp[which] = turned.T
+        return row_loglik, resp
+
+    def impute(self, params: MixtureParameters, X: Any) -> Array:
+        """E[x | what is seen of x], (n, d): the rows with the mean of what is missing."""
+        x = self.rows(X, columns=_names(np.empty((1, params.components.means.shape[1])))).x
+        filled = np.array(x)
+        for which, gaps in patterns(x):
+            seen = self.complete(params, x[which], gaps)
+            resp = _bayes(seen.log_density, params.weights)[1]
+            filled[which] = np.where(gaps, np.einsum("kn,knd->nd", resp, seen.filled), x[which])
+        return filled
+
+    # ---- M
+
+    def expected(self, statistics: MixtureSums, params: MixtureParameters) -> float:
+        picking = float(xlogy(statistics.counts, params.weights).sum())
+        return picking + self.family.expected(statistics.components, params.components)
+
+    def m_step(self, statistics: MixtureSums, previous: MixtureParameters) -> MixtureParameters:
+        components = self.family.m_step(statistics.components, previous.components)
+        return MixtureParameters(statistics.counts / statistics.counts.sum(), components)
+
+    def gradient(self, statistics: MixtureSums, params: MixtureParameters) -> Array:
+        counts, weights = statistics.counts, params.weights
+        share = np.divide(counts, weights, out=np.zeros_like(weights), where=weights > 0)
+        within = self.family.gradient(statistics.components, params.components)
+        return np.concatenate([Simplex().pullback(weights, share), within])
+
+    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
+        """Components that the family calls spurious, with the reason."""
+        sums: MixtureSums = q.statistics  # type: ignore[attr-defined]
+        return self.family.irregularities(q.at.components, sums.components)
+
+    # ---- starts, parameters and draws
+
+    def starts(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Those of the mixture on rows whose gaps hold the means of the columns."""
+        gaps = np.isnan(rows.x)
+        counts = rows.weights @ ~gaps
+        means = rows.weights @ np.where(gaps, 0.0, rows.x) / counts
+        filled = np.where(gaps, means, rows.x)
+        plain = as_rows(filled, supports=(), owner="", weights=rows.weights)
+        for kind, resp in starts.portfolio(plain, self.n_components, rng, is_real=True):
+            weighted = resp * rows.weights[:, None]
+            try:
+                components = self.family.m_step(self.family.accumulate(filled, weighted), None)
+            except Degenerate as error:
+                yield kind, error
+                continue
+            share = weighted.sum(axis=0)
+            yield kind, frozen(MixtureParameters(share / share.sum(), components))
+
+    def build(self, values: Mapping[str, Any]) -> MixtureParameters:
+        """Parameters from ``{"weights": ..., "means": ..., "covariances": ...}``."""
+        rest = {name: value for name, value in values.items() if name != "weights"}
+        inner = rest["components"] if set(rest) == {"components"} else rest
+        weights = np.array(values.get("weights", np.ones(1)), dtype=float)
+        return frozen(MixtureParameters(weights, self.family.build(inner)))
+
+    def problem(self, params: Any, d: int) -> str | None:
+        return problem(params, {"K": self.n_components, "d": d})
+
+    def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
+        """-sum of log max_k p(component k | what is seen)."""
+        return -float(np.log(self.posterior(params, x)[1].max(axis=1)) @ weights)
+
+    def complete_log_likelihood(
+        self, params: MixtureParameters, x: Array, z: NDArray[Any]
+    ) -> float:
+        """Sum of log p(what is seen, component), for one-hot z (n, K) or labels (n,)."""
+        hot = starts.one_hot(z, self.n_components) if z.ndim == 1 else z
+        row_loglik, resp = self.posterior(params, x)
+        with np.errstate(divide="ignore"):
+            return float((row_loglik + np.log(resp[hot == 1])).sum())
+
+    def sample(
+        self, params: MixtureParameters, n: int, rng: np.random.Generator
+    ) -> tuple[Array, NDArray[Any]]:
+        """n complete rows and their components."""
+        labels = rng.choice(self.n_components, size=n, p=params.weights)
+        return self.family.sample(params.components, labels, rng), labels
+
+
+def patterns(x: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
+    """For each set of columns that some rows hide: the numbers of those rows, and the mask (d,)."""
+    gaps = np.isnan(x)
+    key = np.packbits(gaps, axis=1)
+    found, first, group = np.unique(
+        np.ascontiguousarray(key).view(f"V{key.shape[1]}").ravel(),
+        return_index=True,
+        return_inverse=True,
+    )
+    order = np.argsort(group, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=len(found)))])
+    for pattern, row in enumerate(first):
+        yield order[bounds[pattern] : bounds[pattern + 1]], gaps[row]
+
+
+def _bayes(log_density: Array, weights: Array) -> tuple[Array, Array]:
+    """Log density of each row under the mixture (n,), and responsibilities (K, n)."""
+    with np.errstate(divide="ignore"):
+        joint = log_density + np.log(weights)[:, None]
+    total = np.asarray(logsumexp(joint, axis=0))
+    return total, np.exp(joint - total)
+
+
+def _corner(matrices: Array, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    return matrices[:, rows[:, None], columns]
+
+
+def _names(x: Array) -> tuple[str, ...]:
+    return tuple(f"x{j}" for j in range(x.shape[1]))
+
+
+def _with_gaps(X: Any) -> tuple[Array, tuple[str, ...] | None]:
+    """Values as float64 (n, d) with nan in the gaps, and column names where X has them."""
+    if isinstance(X, Table):
+        return np.array(X.X, dtype=float), X.columns
+    names = tuple(map(str, X.columns)) if hasattr(X, "columns") else None
+    if hasattr(X, "to_numpy"):
+        x = np.asarray(X.to_numpy(dtype=float, na_value=np.nan))
+    else:
+        x = np.array(np.ma.filled(np.ma.asarray(X, dtype=None).astype(float), np.nan))
+    return (x[:, None] if x.ndim == 1 else x), names
