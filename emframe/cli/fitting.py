@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 import emframe
-from emframe.cli import screen, sheets
+from emframe.cli import pictures, screen, sheets
 from emframe.cli.settings import family_options, header, settings, sizes
 from emframe.data import Table
 from emframe.parameters import nested, to_mapping
@@ -49,6 +49,7 @@ from emframe.selection import CRITERIA
 @click.option("--tol", type=float, default=1e-8, show_default=True, help="Gain left, in nats.")
 @click.option("--max-iter", type=click.IntRange(min=0), default=10_000, show_default=True)
 @click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample.")
+@click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else.")
 @click.pass_context
 def fit(
@@ -69,6 +70,7 @@ def fit(
     tol: float,
     max_iter: int,
     save: str | None,
+    plot: str | None,
     as_json: bool,
 ) -> None:
     """Fit mixtures to DATA, choose among them, and show the choice.
@@ -77,7 +79,7 @@ def fit(
     input. A shipped data set brings its family and its weights along.
 
     \b
-    emframe fit faithful --components 1-6
+    emframe fit faithful --components 1-6 --plot faithful.png
     emframe fit iris --covariance tied --columns petal_length,petal_width
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
@@ -88,7 +90,10 @@ def fit(
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
     far.
     """
-    _writable(save)
+    _writable("--save", save)
+    _writable("--plot", plot)
+    if plot is not None:
+        pictures.require(plot)
     sheet = sheets.read(data, has_header)
     name = family or sheet.family
     if name is None:
@@ -120,6 +125,10 @@ def fit(
         chosen.best.save(save)
         if not as_json:
             screen.say(f"Saved as {save}.")
+    if plot is not None:
+        pictures.draw(chosen, table, plot)
+        if not as_json:
+            screen.say(f"Drawn in {plot}.")
     if interrupted:
         ctx.exit(130)
     ctx.exit(0 if chosen.best.status.usable else 1)
@@ -182,7 +191,7 @@ def _show(selection: emframe.Selection, interrupted: bool) -> None:
     # All are of one kind and differ by K, so K says which; whole titles would not fit a terminal.
     body = [(row[0][:2] + row[0].rpartition(" = ")[2], *row[1:]) for row in body]
     styles = {i: "bold green" for i, row in enumerate(selection.table) if row["best"]}
-    screen.table(("  K", *header), body, text_columns=(0, 6), styles=styles)
+    screen.table(("  K", *header), body, text_columns=(0, len(header)), styles=styles)
     screen.say()
     ending = verdict(best)
     screen.say(summary(best).removesuffix(ending).rstrip())
@@ -209,7 +218,7 @@ def _table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Tab
     )
 
 
-def _writable(path: str | None) -> None:
+def _writable(option: str, path: str | None) -> None:
     """Refuse a file that cannot be written before the work rather than after."""
     if path is not None and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
-        raise ValueError(f"--save {path}: it is a directory, or its directory does not exist.")
+        raise ValueError(f"{option} {path}: it is a directory, or its directory does not exist.")
