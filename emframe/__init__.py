@@ -10,7 +10,7 @@ print(fit)
 import importlib
 from typing import Any
 
-from emframe import stopping
+from emframe import stopping, variants
 from emframe.blocks import Blocks
 from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
@@ -126,6 +126,7 @@ __all__ = [
     "select",
     "stopping",
     "tied",
+    "variants",
 ]
 
 

@@ -103,8 +103,8 @@ class Thorough:
             assert best.run is not None
             tried = best
             for kind, params in self.model.moves(best.run.step.params, self.rows, self.rng):
-                if spent(attempts) >= most:
-                    return
+                if spent(attempts) * (1 + 1 / len(attempts)) > most:
+                    return  # one more of the usual length would exceed the budget
                 yield Begin(kind, params, best.start.index)
                 best = _best(attempts)
                 if best is not tried:

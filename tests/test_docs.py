@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import runpy
 from pathlib import Path
 
+import numpy as np
 import pictures
+import pytest
 from mutants import MUTANTS
 
 import emframe
@@ -85,3 +88,14 @@ def test_the_pictures_are_drawn_by_their_script(tmp_path: Path) -> None:
     assert drawn == shown == {path.name for path in (DOCS / "_static").iterdir()}
     for path in tmp_path.iterdir():
         assert path.read_text(encoding="utf-8").lstrip().startswith("<?xml")
+
+
+def test_the_table_of_passes_is_of_the_bed() -> None:
+    """The figures come from the benchmark; its problems and methods are those of the page."""
+    bed = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "convergence.py"))
+    table = rows("convergence.md", "problem")
+    assert [row[0] for row in table[:-1]] == [*bed["BED"], *bed["EASY"]]
+    means = [float(cell) for cell in table[-1][2:5]]
+    medians = np.array([[float(cell) for cell in row[2:5]] for row in table[: len(bed["BED"])]])
+    assert means == pytest.approx(np.exp(np.log(medians).mean(axis=0)), rel=0.02)
+    assert means[2] < means[0] / 8
