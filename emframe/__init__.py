@@ -27,12 +27,14 @@ from emframe.host import (
     model,
     plugins,
 )
+from emframe.inference import Intervals, Regularity, StandardErrors
 from emframe.information import Information
 from emframe.models import LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.optima import Optimum
 from emframe.parameters import parameter
 from emframe.parquet import read_parquet
+from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.result import Fit, Start
 from emframe.saving import load
 from emframe.selection import Selection, select
@@ -67,7 +69,9 @@ __all__ = [
     "Fit",
     "Information",
     "Interrupted",
+    "Intervals",
     "LatentModel",
+    "LikelihoodRatioTest",
     "Mixture",
     "ModelEntry",
     "NonNegative",
@@ -77,10 +81,12 @@ __all__ = [
     "Positive",
     "PositiveDefinite",
     "Real",
+    "Regularity",
     "Selection",
     "Sequences",
     "Simplex",
     "Space",
+    "StandardErrors",
     "Start",
     "Status",
     "Step",
@@ -88,6 +94,7 @@ __all__ = [
     "Stream",
     "UnitInterval",
     "__version__",
+    "bootstrap_lrt",
     "dataset",
     "datasets",
     "families",

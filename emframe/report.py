@@ -12,12 +12,16 @@ from emframe.parameters import leaves
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
+    from emframe.inference import Intervals, StandardErrors
     from emframe.result import Fit
     from emframe.selection import Selection
 
 
-def summary(fit: Fit) -> str:
-    """The model, its criteria, its parameters, and the verdict on convergence."""
+def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
+    """The model, its criteria, its parameters, and the verdict on convergence.
+
+    Standard errors, where they are given, stand in brackets under what they belong to.
+    """
     lines = [
         fit.model.title(),
         f"{fit.n_rows:g} rows, columns {', '.join(fit.columns)}",
@@ -27,7 +31,11 @@ def summary(fit: Fit) -> str:
     ]
     if fit.prior is not None:
         lines.append(f"prior {fit.prior}: log prior {fit.log_prior:.6f}")
-    lines += ["", *parameter_lines(fit.params, fit.columns), "", verdict(fit)]
+    below = None if errors is None else errors.params
+    lines += ["", *parameter_lines(fit.params, fit.columns, below), ""]
+    if errors is not None:
+        lines += [f"In brackets: standard errors ({errors.method}). {errors.message}".rstrip(), ""]
+    lines.append(verdict(fit))
     return "\n".join(lines)
 
 
@@ -69,35 +77,51 @@ def replication(fit: Fit) -> str:
     )
 
 
-def parameter_lines(params: Any, columns: tuple[str, ...]) -> list[str]:
-    """Every parameter array under its name, one component to a line, columns under theirs."""
+def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -> list[str]:
+    """Every parameter array under its name, one component to a line, columns under theirs.
+
+    `errors`, of the same form, go in brackets under the parameters.
+    """
     lines: list[str] = []
-    for leaf in leaves(params):
+    beneath = leaves(params if errors is None else errors)
+    for leaf, under in zip(leaves(params), beneath, strict=True):
         title = leaf.path.removeprefix("components.")
-        value = np.asarray(leaf.value)
+        value, error = np.asarray(leaf.value), np.asarray(under.value)
         shared = leaf.declared.shared and value.ndim > 2
         named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1] == len(columns)
         width = max([11, *(len(name) for name in columns)] if named else [11])
         title += " (shared by all components)" if shared else ""
-        if value.ndim == 1:
-            lines += [title, "  " + _numbers(value, width)]
+
+        def set_out(row: Array, row_error: Array, first: str, width: int = width) -> list[str]:
+            told = [first + _numbers(row, width)]
+            told += [" " * len(first) + _brackets(row_error, width)] if errors is not None else []
+            return told
+
+        if value.ndim < 2:
+            lines += [title, *set_out(value, error, "  ")]
             continue
         heads = "  ".join(name.rjust(width) for name in columns)
         lines += [title, f"     {heads}"] if named else [title]
         for k, block in enumerate(value[:1] if shared else value):
-            first, *rest = [_numbers(row, width) for row in np.atleast_2d(block)]
-            lines += [f"  {k}: {first}", *(f"     {row}" for row in rest)]
+            pairs = zip(np.atleast_2d(block), np.atleast_2d(error[k]), strict=True)
+            for i, (row, row_error) in enumerate(pairs):
+                lines += set_out(row, row_error, f"  {k}: " if i == 0 else "     ")
     return lines
 
 
 def selection_table(selection: Selection) -> str:
     """The table of a selection as aligned text; the chosen model is starred."""
-    return aligned(*selection_cells(selection), text_columns=(0, 6))
+    header, body = selection_cells(selection)
+    return aligned(header, body, text_columns=(0, len(header) - 1))
 
 
 def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The table of a selection as text: the header, and a row for each model."""
+    validated = selection.criterion == "cv"
+    header: tuple[str, ...]
     header = ("  model", "parameters", "log-likelihood", "AIC", "BIC", "ICL", "status")
+    if validated:
+        header = (*header[:-1], "CV", header[-1])
     body: list[tuple[str, ...]] = [
         (
             ("* " if row["best"] else "  ") + row["model"],
@@ -106,12 +130,28 @@ def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[s
             f"{row['aic']:.3f}",
             f"{row['bic']:.3f}",
             f"{row['icl']:.3f}",
+            *([f"{row['cv']:.3f}"] if validated else []),
             row["status"] + (", spurious" if row["spurious"] else ""),
         )
         for row in selection.table
     ]
-    body += [("  " + model, "", "", "", "", "", "degenerate") for model, _ in selection.failures]
+    blank = [""] * (len(header) - 2)
+    body += [("  " + model, *blank, "degenerate") for model, _ in selection.failures]
     return header, body
+
+
+def errors_table(errors: StandardErrors, intervals: Intervals | None = None) -> str:
+    """Estimates and standard errors, with intervals where there are any, as aligned text."""
+    header = ["parameter", "estimate", "std. error"]
+    if intervals is not None:
+        percent = f"{100 * intervals.level:g} %"
+        header += [f"{percent} from", "to"]
+    rows = errors.table if intervals is None else intervals.table
+    body = [
+        [row["parameter"], *(f"{value:.6g}" for value in list(row.values())[1:])] for row in rows
+    ]
+    text = aligned(header, body, text_columns=(0,))
+    return f"{text}\n\n{errors.message}" if errors.message else text
 
 
 def aligned(
@@ -125,6 +165,11 @@ def aligned(
         return cell.ljust(widths[j]) if j in text_columns else cell.rjust(widths[j])
 
     return "\n".join("  ".join(pad(j, c) for j, c in enumerate(row)).rstrip() for row in lines)
+
+
+def _brackets(values: Array, width: int) -> str:
+    """Numbers in brackets, their last digits under those of `_numbers`."""
+    return " ".join(f"({value:.3g})".rjust(width + 1) for value in np.atleast_1d(values))
 
 
 def _numbers(values: Array, width: int) -> str:

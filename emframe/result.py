@@ -24,6 +24,10 @@ from emframe.parameters import n_free
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+    from emframe.inference import Intervals, StandardErrors
     from emframe.information import Information
 
 
@@ -40,6 +44,7 @@ class Start:
     message: str
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
     parent: int | None = None  # the start whose optimum this one moved away from, for a move
+    trace: tuple[float, ...] = ()  # objective after each accepted step
 
     @property
     def is_regular(self) -> bool:
@@ -189,7 +194,7 @@ class Fit:
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
 
-    # ---- what the data say of the parameters
+    # ---- how well the parameters are known
 
     def information(self, X: Any, weights: Any = None) -> Information:
         """How fast EM converges here, how much information is missing, and about what.
@@ -201,6 +206,113 @@ class Fit:
 
         return information(self, X, weights)
 
+    def standard_errors(
+        self,
+        X: Any,
+        *,
+        method: str = "observed",
+        weights: Any = None,
+        n_replicates: int = 200,
+        rng: Any = None,
+        engine: Any = None,
+    ) -> StandardErrors:
+        """Standard errors of all parameters, in the form of the parameters.
+
+        Parameters
+        ----------
+        X, weights : the data that the fit was made from; a fit keeps none.
+        method : "observed" from the observed information; "scores" from the rows' scores, the
+            empirical information; "sandwich" from both, right also where the model is wrong;
+            "bootstrap" from rows drawn with replacement; "parametric" from rows drawn from the
+            fit. The first three cost two E-steps for each parameter, the others a fit for each
+            replicate.
+        n_replicates : number of bootstrap samples.
+        rng : of the bootstrap, as for `emframe.fit`.
+        engine : as for `emframe.fit`.
+
+        Returns
+        -------
+        StandardErrors
+            ``.params`` holds them, ``.table`` lists them, ``.regularity`` says whether the theory
+            behind them holds at this fit.
+
+        Raises
+        ------
+        ValueError : for an unknown method, or "scores" with a prior.
+        Degenerate : where fewer than two bootstrap fits were sound.
+        """
+        from emframe.inference import standard_errors
+
+        return standard_errors(
+            self,
+            X,
+            method=method,
+            weights=weights,
+            n_replicates=n_replicates,
+            rng=rng,
+            engine=engine,
+        )
+
+    def confint(self, X: Any, level: float = 0.95, **options: Any) -> Intervals:
+        """Confidence intervals of all parameters, at this level.
+
+        The options are those of `standard_errors`.  From curvature they are Wald intervals on the
+        logarithm of what is positive and the logit of probabilities; from a bootstrap, quantiles.
+        """
+        return self.standard_errors(X, **options).confint(level)
+
+    # ---- showing
+
+    def summary(self, errors: StandardErrors | None = None) -> str:
+        """What `print` shows; with standard errors in brackets under the parameters, if given."""
+        from emframe.report import summary
+
+        return summary(self, errors)
+
+    def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
+        """The parameters as a tidy pandas data frame, a row for each number.
+
+        The columns are ``parameter``, ``component``, ``column`` (and ``column_2`` of a covariance),
+        ``estimate``, and where errors are given ``standard_error``, ``lower`` and ``upper``.
+
+        Raises ImportError without pandas, naming the extra.
+        """
+        from emframe.parameter_frame import parameter_frame
+
+        return parameter_frame(self, errors, level)
+
+    def plot(
+        self,
+        X: Any = None,
+        kind: str | None = None,
+        *,
+        ax: Axes | None = None,
+        weights: Any = None,
+        errors: StandardErrors | None = None,
+        rng: Any = 0,
+    ) -> Axes:
+        """Draw the fit with matplotlib, and the rows with it where they are given.
+
+        Parameters
+        ----------
+        X, weights : rows to show; a fit keeps none.
+        kind : "density" of one column; "plane" of two, with the regions that hold half and nine
+            tenths of each component; "pairs" of columns; "profile" of a parameter along the
+            columns; "trace" of the objective from all starts; "uncertainty" of the rows' labels.
+            By default the one that suits the number of columns and what they hold.
+        ax : where to draw; by default a new figure.
+        errors : standard errors; a profile shows their 95 % intervals.
+        rng : for the rows drawn from the fit that outlines are made from.
+
+        Raises
+        ------
+        ImportError : without matplotlib, naming the extra.
+        ValueError : for an unknown kind, or one that does not go with these columns.
+        """
+        from emframe.plotting import plot
+
+        return plot(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+
     # ---- keeping
 
     def save(self, path: str | Path) -> None:
@@ -210,9 +322,12 @@ class Fit:
         save(self, path)
 
     def __str__(self) -> str:
-        from emframe.report import summary
+        return self.summary()
 
-        return summary(self)
+    def _repr_html_(self) -> str:
+        from emframe.notebook import html
+
+        return html(self)
 
     def __repr__(self) -> str:
         return (

@@ -62,6 +62,7 @@ def save(fit: Fit, path: str | Path) -> None:
                 "status": start.status.value,
                 "objective": _out(start.objective),
                 "log_likelihood": _out(start.log_likelihood),
+                "trace": [_out(value) for value in start.trace],
             }
             for start in fit.starts
         ],
@@ -142,6 +143,7 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
                 "status": Status(start["status"]),
                 "objective": _in(start["objective"]),
                 "log_likelihood": _in(start["log_likelihood"]),
+                "trace": tuple(_in(value) for value in start.get("trace", ())),
             }
         )
         for start in document["starts"]

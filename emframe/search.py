@@ -199,5 +199,6 @@ class Search:
             done.message,
             why,
             parent,
+            done.trace,
         )
         return Attempt(start, done)

@@ -58,6 +58,7 @@ class Space:
     discrete = False
     bounded = False
     least_range: float = 0.0
+    lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""
@@ -88,6 +89,14 @@ class Space:
     def n_free(self, shape: Shape) -> int:
         """Number of free parameters (dimensions of the space) for values of this shape."""
         return self.n_coordinates(shape)
+
+    def limits(self, shape: Shape) -> tuple[Array, Array]:
+        """Lower and upper limit of each entry, attained or not: two arrays of this shape."""
+        return np.full(shape, self.lower), np.full(shape, self.upper)
+
+    def distinct(self, shape: Shape) -> NDArray[np.bool_]:
+        """Which entries to show: not those that repeat another or are fixed by the structure."""
+        return np.ones(shape, dtype=bool)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -152,6 +161,7 @@ class Positive(_Elementwise):
     """The open half line (0, inf), by its logarithm."""
 
     words = "finite numbers above 0"
+    lower = 0.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.isfinite(values) & (values > 0)
@@ -170,6 +180,7 @@ class NonNegative(_Elementwise):
     """The closed half line [0, inf), by its square root (steady for rates)."""
 
     words = "finite numbers, 0 or above"
+    lower = 0.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.isfinite(values) & (values >= 0)
@@ -189,6 +200,7 @@ class UnitInterval(_Elementwise):
 
     words = "numbers from 0 to 1"
     bounded = True
+    lower, upper = 0.0, 1.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return (values >= 0) & (values <= 1)
@@ -252,6 +264,7 @@ class Simplex(Space):
     words = "probabilities that sum to 1"
     n_event_axes = 1
     bounded = True
+    lower, upper = 0.0, 1.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         total = values.sum(axis=-1)
@@ -273,6 +286,9 @@ class Simplex(Space):
 
     def n_free(self, shape: Shape) -> int:
         return prod(shape[:-1]) * (shape[-1] - 1)
+
+    def distinct(self, shape: Shape) -> NDArray[np.bool_]:
+        return np.full(shape, shape[-1] > 1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -358,6 +374,18 @@ class PositiveDefinite(Space):
         *batch, d, _ = shape
         per_matrix = {"full": d * (d + 1) // 2, "diagonal": d, "spherical": 1}[self.structure]
         return prod(batch) * per_matrix
+
+    def limits(self, shape: Shape) -> tuple[Array, Array]:
+        on_diagonal = np.broadcast_to(np.eye(shape[-1], dtype=bool), shape)
+        return np.where(on_diagonal, 0.0, -np.inf), np.full(shape, np.inf)
+
+    def distinct(self, shape: Shape) -> NDArray[np.bool_]:
+        shown = np.tri(shape[-1], dtype=bool)
+        if self.structure != "full":
+            shown &= np.eye(shape[-1], dtype=bool)
+        if self.structure == "spherical":
+            shown[1:] = False
+        return np.broadcast_to(shown, shape)
 
     def __repr__(self) -> str:
         return f"PositiveDefinite({self.structure!r})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 import emframe
-from emframe.cli import screen, sheets
+from emframe.cli import pictures, screen, sheets
 from emframe.cli.settings import (
     data_options,
     family_options,
@@ -59,6 +59,7 @@ def fit(
     weights: str | None,
     has_header: bool | None,
     save: str | None,
+    plot: str | None,
     as_json: bool,
     **run: Any,
 ) -> None:
@@ -68,7 +69,7 @@ def fit(
     standard input. A shipped data set brings its family and its weights along.
 
     \b
-    emframe fit faithful --components 1-6
+    emframe fit faithful --components 1-6 --plot faithful.png
     emframe fit iris --covariance tied --columns petal_length,petal_width
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
@@ -80,7 +81,8 @@ def fit(
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
     far.
     """
-    writable(save)
+    outputs = Outputs(save, plot, as_json)
+    outputs.require()
     sheet = sheets.read(data, has_header)
     name = family or sheet.family
     if name is None:
@@ -89,49 +91,61 @@ def fit(
     pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
     made = emframe.family(name, **settings(pairs))
     models = [emframe.Mixture(made, n_components=k) for k in components]
-    choose(ctx, sheet, models, columns, weights, run, save, as_json)
+    choose(ctx, models, sheet.origin, table(sheet, columns, weights), run, outputs)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the result goes."""
+
+    save: str | None
+    plot: str | None
+    as_json: bool
+
+    def require(self) -> None:
+        """Refuse what cannot be written before the work rather than after."""
+        _writable("--save", self.save)
+        _writable("--plot", self.plot)
+        if self.plot is not None:
+            pictures.require(self.plot)
 
 
 def choose(
     ctx: click.Context,
-    sheet: sheets.Sheet,
     models: Sequence[Model],
-    columns: str | None,
-    weights: str | None,
+    origin: str,
+    data: Table,
     run: dict[str, Any],
-    save: str | None,
-    as_json: bool,
+    outputs: Outputs,
     *,
     several_kinds: bool = False,
 ) -> None:
-    """Fit the models to a sheet, show the choice among them, and end with the fit's status.
+    """Fit the models, show the choice among them, and end with the status of the best.
 
     `run` are arguments of `emframe.select`. Models of several kinds are told by their titles, the
     best first; those of one kind by K, in its order.
     """
-    criterion = run.pop("criterion")
-    wish = run.pop("progress")
+    criterion, wish = run.pop("criterion"), run.pop("progress")
+    progress = "auto" if wish is None else wish
     interrupted = False
     try:
-        chosen = emframe.select(
-            models,
-            table(sheet, columns, weights),
-            criterion=criterion,
-            progress="auto" if wish is None else wish,
-            **run,
-        )
+        chosen = emframe.select(models, data, criterion=criterion, progress=progress, **run)
     except emframe.Interrupted as stop:
         chosen, interrupted = emframe.Selection((stop.fit,), criterion), True
     if several_kinds:
         chosen = ranked(chosen)
-    if as_json:
-        click.echo(json.dumps(document(chosen, sheet.origin), indent=1, allow_nan=False))
+    if outputs.as_json:
+        click.echo(json.dumps(document(chosen, origin), indent=1, allow_nan=False))
     else:
         _show(chosen, interrupted, several_kinds)
-    if save is not None:
-        chosen.best.save(save)
-        if not as_json:
-            screen.say(f"Saved as {save}.")
+    if outputs.save is not None:
+        chosen.best.save(outputs.save)
+    if outputs.plot is not None:
+        pictures.draw(chosen, data, outputs.plot)
+    if not outputs.as_json:
+        for done, path in (("Saved as", outputs.save), ("Drawn in", outputs.plot)):
+            if path is not None:
+                screen.say(f"{done} {path}.")
     if interrupted:
         ctx.exit(130)
     ctx.exit(0 if chosen.best.status.usable else 1)
@@ -139,9 +153,17 @@ def choose(
 
 def ranked(selection: emframe.Selection) -> emframe.Selection:
     """The same selection, the best first and then by the criterion."""
-    pairs = zip(selection.table, selection.fits, strict=True)
-    order = sorted(pairs, key=lambda pair: (not pair[0]["best"], pair[0][selection.criterion]))
-    return replace(selection, fits=tuple(fit for _, fit in order))
+    best = selection.best
+
+    def place(i: int) -> tuple[bool, float]:
+        return selection.fits[i] is not best, selection.values[i]
+
+    order = sorted(range(len(selection.fits)), key=place)
+    return replace(
+        selection,
+        fits=tuple(selection.fits[i] for i in order),
+        held_out=tuple(selection.held_out[i] for i in order if i < len(selection.held_out)),
+    )
 
 
 def document(selection: emframe.Selection, data: str) -> dict[str, Any]:
@@ -207,7 +229,7 @@ def _show(selection: emframe.Selection, interrupted: bool, several_kinds: bool) 
     head = "  model" if several_kinds else "  K"
     body = [(told(row[0]), *row[1:]) for row in body]
     styles = {i: "bold green" for i, row in enumerate(selection.table) if row["best"]}
-    screen.table((head, *header), body, text_columns=(0, 6), styles=styles)
+    screen.table((head, *header), body, text_columns=(0, len(header)), styles=styles)
     screen.say()
     ending = verdict(best)
     screen.say(summary(best).removesuffix(ending).rstrip())
@@ -235,7 +257,7 @@ def table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Tabl
     )
 
 
-def writable(path: str | None) -> None:
+def _writable(option: str, path: str | None) -> None:
     """Refuse a file that cannot be written before the work rather than after."""
     if path is not None and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
-        raise ValueError(f"--save {path}: it is a directory, or its directory does not exist.")
+        raise ValueError(f"{option} {path}: it is a directory, or its directory does not exist.")

@@ -8,7 +8,7 @@ import click
 
 import emframe
 from emframe.cli import sheets
-from emframe.cli.fitting import choose, writable
+from emframe.cli.fitting import Outputs, choose, table
 from emframe.cli.settings import (
     data_options,
     family_options,
@@ -63,6 +63,7 @@ def select(
     weights: str | None,
     has_header: bool | None,
     save: str | None,
+    plot: str | None,
     as_json: bool,
     **run: Any,
 ) -> None:
@@ -79,7 +80,8 @@ def select(
 
     The exit status is that of fit.
     """
-    writable(save)
+    outputs = Outputs(save, plot, as_json)
+    outputs.require()
     sheet = sheets.read(data, has_header)
     names = families or ((sheet.family,) if sheet.family is not None else ())
     if not names:
@@ -94,7 +96,8 @@ def select(
             ctx,
         )
     models = [emframe.Mixture(family, n_components=k) for family in made for k in components]
-    choose(ctx, sheet, models, columns, weights, run, save, as_json, several_kinds=True)
+    rows = table(sheet, columns, weights)
+    choose(ctx, models, sheet.origin, rows, run, outputs, several_kinds=True)
 
 
 def _variants(name: str, structures: tuple[str, ...], options: dict[str, Any]) -> list[Family]:

@@ -77,6 +77,7 @@ run_options = together(
 # Where the result goes.
 output_options = together(
     click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample."),
+    click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf."),
     click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else."),
 )
 

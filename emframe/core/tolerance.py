@@ -16,6 +16,18 @@ RESOLUTION = 64 * sys.float_info.epsilon
 FALL = 1e-9
 # Q is computed from moments, which squares the condition number of the data.
 IDENTITY = 1e-6
+# Information below this share of the complete data's is none: difference quotients of scores err
+# by up to 3e-7 of it.
+FLAT = 1e-6
+# A number that moves by less than this share of its reach along a direction does not depend on it:
+# the directions of difference quotients are good to 1e-6.
+INDIFFERENT = 1e-4
+# A parameter nearer to a limit of its space than this share of its standard error is on it: a
+# fit that stops 1e-8 nats below the maximum is 1.4e-4 standard errors from it.
+AT_LIMIT = 1e-3
+# A point from which Newton's step would gain more than this, nats, is no maximum: it is more than
+# a fifth of a standard error away.
+SUMMIT = 0.02
 
 
 def within(tolerance: float, *numbers: float) -> float:

@@ -67,6 +67,11 @@ class Sequences:
         return np.asarray(np.cumsum(self.lengths) - 1)
 
 
+def per_row(x: Any, weights: Array) -> Array:
+    """The weight of each row: that of its run, where rows come in runs."""
+    return np.repeat(weights, x.lengths) if isinstance(x, Sequences) else weights
+
+
 @dataclass(frozen=True)
 class SequenceRows:
     """Validated runs, the frequency of each, and the names of the columns."""

@@ -1,0 +1,67 @@
+"""Fits as HTML, for notebooks: tables without style sheets, so that they look like the page's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emframe.parameters import leaves
+from emframe.report import verdict
+
+if TYPE_CHECKING:
+    from emframe.result import Fit
+
+
+def html(fit: Fit) -> str:
+    """The summary of a fit as HTML: criteria, parameters, and the verdict."""
+    facts = {
+        "rows": f"{fit.n_rows:g}",
+        "parameters": str(fit.n_parameters),
+        "log-likelihood": f"{fit.log_likelihood:.4f}",
+        "AIC": f"{fit.aic:.2f}",
+        "BIC": f"{fit.bic:.2f}",
+        "ICL": f"{fit.icl:.2f}",
+    }
+    parts = [
+        f"<p><b>{escape(fit.model.title())}</b></p>",
+        _table(list(facts), [list(facts.values())]),
+    ]
+    for leaf in leaves(fit.params):
+        value = np.atleast_1d(leaf.value)
+        name = escape(leaf.path.removeprefix("components."))
+        name += " (shared by all components)" if leaf.declared.shared else ""
+        parts.append(f"<p>{name}</p>")
+        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (len(fit.columns),)
+        heads = (
+            list(fit.columns)
+            if named
+            else [str(i) for i in range(value.shape[-1] if value.ndim else 1)]
+        )
+        if value.ndim < 2:
+            parts.append(_table(heads, [_cells(value)]))
+            continue
+        blocks = value[:1] if leaf.declared.shared else value
+        rows = [
+            [("" if leaf.declared.shared else str(k)) if i == 0 else "", *_cells(row)]
+            for k, block in enumerate(blocks)
+            for i, row in enumerate(np.atleast_2d(block))
+        ]
+        parts.append(_table(["", *heads], rows))
+    weight = "" if fit.converged and not fit.spurious else ' style="font-weight: bold"'
+    parts.append(f"<p{weight}>{escape(verdict(fit))}</p>")
+    return "<div>" + "".join(parts) + "</div>"
+
+
+def _cells(values: Iterable[float]) -> list[str]:
+    return [f"{value:.6g}" for value in values]
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,67 @@
+"""Pictures of fits, with matplotlib.
+
+A picture knows no family.  It asks the model for what every model has: the density and the
+responsibilities of rows, rows drawn with their labels, and parameters that declare where they
+live.  So a family that somebody writes tomorrow is drawn like the ones that are here.
+
+Each picture is drawn on one Axes, which it is given or makes, and returns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from emframe.plotting.density import density
+from emframe.plotting.pairs import MOST_COLUMNS, pairs
+from emframe.plotting.plane import plane
+from emframe.plotting.profiles import profile
+from emframe.plotting.scene import Scene, scene
+from emframe.plotting.style import axes
+from emframe.plotting.traces import trace
+from emframe.plotting.uncertainty import uncertainty
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from emframe.inference import StandardErrors
+    from emframe.result import Fit
+
+KINDS: dict[str, Callable[[Scene, Any], None]] = {
+    "density": density,
+    "plane": plane,
+    "pairs": pairs,
+    "profile": profile,
+    "trace": trace,
+    "uncertainty": uncertainty,
+}
+
+
+def plot(
+    fit: Fit,
+    X: Any = None,
+    kind: str | None = None,
+    *,
+    ax: Axes | None = None,
+    weights: Any = None,
+    errors: StandardErrors | None = None,
+    rng: Any = 0,
+) -> Axes:
+    """Draw a fit; see `emframe.Fit.plot`."""
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"`kind` is {kind!r}; expected one of {', '.join(KINDS)}.")
+    shown = scene(fit, X, weights, errors, rng)
+    name = kind or suited(shown)
+    canvas = axes(ax, size=(7.5, 7.0) if name == "pairs" else (7.0, 4.5))
+    KINDS[name](shown, canvas)
+    return canvas
+
+
+def suited(shown: Scene) -> str:
+    """The kind of picture for a number of columns and the space they live in."""
+    d = len(shown.fit.columns)
+    if d == 1:
+        return "density"
+    if shown.discrete or d > MOST_COLUMNS:
+        return "profile"
+    return "plane" if d == 2 else "pairs"

@@ -1,0 +1,105 @@
+"""More than two columns: a panel for each pair, and each column's density along the diagonal.
+
+The density of a pair is an integral over the other columns, which no family is asked for, so the
+outline of a component is its concentration ellipse: that of the normal with the same means and
+covariance (Cramer 1946, section 21.10), from rows drawn from it.  Along the diagonal stand
+histograms of those rows.
+
+One known case: of Gaussian components these are the outlines of their margins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import chdtri
+
+from emframe.plotting.plane import scatter
+from emframe.plotting.scene import Scene
+from emframe.plotting.style import MUTED, above, dash, hues, marker
+from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_COLUMNS = 6
+SHARE = 0.9  # of a component inside its outline
+BINS = 28
+
+
+def pairs(scene: Scene, ax: Axes) -> None:
+    """A square of panels inside the Axes.
+
+    Raises ValueError for more columns than can be read.
+    """
+    columns = scene.fit.columns
+    d = len(columns)
+    if d > MOST_COLUMNS:
+        raise ValueError(
+            f"pairs of {d} columns make {d * d} panels; fit fewer columns, or use kind='profile'."
+        )
+    colours = hues(ax, scene.k)
+    ax.set_axis_off()
+    side, gap = 1.0 / d, 0.10 / d
+    for row in range(d):
+        for column in range(d):
+            panel = ax.inset_axes(
+                (column * side + gap / 2, 1.0 - (row + 1) * side + gap / 2, side - gap, side - gap)
+            )
+            panel.set_facecolor(ax.get_facecolor())
+            panel.set_xlim(*scene.span(column))
+            if row == column:
+                _margin(scene, panel, column, colours)
+            else:
+                panel.set_ylim(*scene.span(row))
+                _pair(scene, panel, column, row, colours)
+            panel.tick_params(labelsize="x-small", length=2)
+            panel.locator_params(nbins=3)
+            if row == d - 1:
+                panel.set_xlabel(columns[column], fontsize="small")
+            else:
+                panel.set_xticklabels([])
+            if column == 0:
+                panel.set_ylabel(columns[row], fontsize="small")
+            else:
+                panel.set_yticklabels([])
+            if row == column:
+                panel.set_yticks([])
+    handles = [
+        ax.plot([], [], color=colour, ls=dash(k), marker=marker(k), label=f"component {k}")[0]
+        for k, colour in enumerate(colours)
+    ]
+    if scene.k > 1:
+        above(ax, scene.k, handles=handles)
+
+
+def _margin(scene: Scene, panel: Axes, j: int, colours: list[str]) -> None:
+    """One column: the rows' histogram in grey, the components' as lines, each in its share."""
+    edges = np.linspace(*scene.span(j), BINS + 1)
+    width = edges[1] - edges[0]
+    if scene.x is not None and scene.weights is not None:
+        known = ~np.isnan(scene.x[:, j])
+        heights, _ = np.histogram(scene.x[known, j], edges, weights=scene.weights[known])
+        panel.stairs(heights / (heights.sum() * width), edges, fill=True, color=MUTED, alpha=0.35)
+    for k, colour in enumerate(colours):
+        heights, _ = np.histogram(scene.drawn[scene.labels == k, j], edges)
+        panel.stairs(heights / (len(scene.drawn) * width), edges, color=colour, ls=dash(k), lw=1.3)
+
+
+def _pair(scene: Scene, panel: Axes, across: int, up: int, colours: list[str]) -> None:
+    if scene.points is not None:
+        scatter(panel, scene.points[:, across], scene.points[:, up], scene, colours, s=6.0)
+    for k, colour in enumerate(colours):
+        own = scene.drawn[scene.labels == k][:, [across, up]]
+        if len(own) > 2:
+            panel.plot(*ellipse(own, SHARE).T, color=colour, ls=dash(k), lw=1.3)
+
+
+def ellipse(x: Array, share: float, n: int = 120) -> Array:
+    """Points (n, 2) of the concentration ellipse of rows (m, 2) that holds a share of a normal."""
+    angle = np.linspace(0.0, 2.0 * np.pi, n)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    radius = np.sqrt(chdtri(2, 1.0 - share) * np.maximum(values, 0.0))
+    return np.asarray(x.mean(axis=0) + circle * radius @ vectors.T)

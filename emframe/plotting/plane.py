@@ -1,0 +1,63 @@
+"""Two columns: rows in the colours of their responsibilities, and regions of the components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emframe.plotting.scene import Scene
+from emframe.plotting.style import blended, dash, hues, legend, marker, tidy
+from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GRID = 160
+SHARES = (0.5, 0.9)
+
+
+def plane(scene: Scene, ax: Axes) -> None:
+    """Rows in two columns, and the regions that hold half and nine tenths of each component.
+
+    Raises ValueError for another number of columns.
+    """
+    if len(scene.fit.columns) != 2:
+        raise ValueError(
+            f"a plane has two columns, and this fit has {len(scene.fit.columns)}; use "
+            "kind='density', 'pairs' or 'profile'."
+        )
+    colours = hues(ax, scene.k)
+    if scene.points is not None:
+        scatter(ax, scene.points[:, 0], scene.points[:, 1], scene, colours)
+    x, y = (np.linspace(*scene.span(j, pad=0.08), GRID) for j in (0, 1))
+    across, up = np.meshgrid(x, y)
+    joint = scene.log_joint(np.column_stack([across.ravel(), up.ravel()]))
+    for k, colour in enumerate(colours):
+        levels = sorted({scene.level(k, share) for share in SHARES})
+        surface = joint[:, k].reshape(across.shape)
+        if np.isfinite(levels).all() and len(levels) == len(SHARES):
+            lowest = levels[0] - 1e3  # so that -inf outside the support makes no hole
+            ax.contour(
+                across, up, np.maximum(surface, lowest), levels=levels, colors=[colour],
+                linestyles=[dash(k)], linewidths=1.5,
+            )  # fmt: skip
+        ax.plot([], [], color=colour, ls=dash(k), marker=marker(k), label=_name(scene, k))
+    ax.set(xlabel=scene.fit.columns[0], ylabel=scene.fit.columns[1])
+    shares = " and ".join(f"{share:.0%}" for share in SHARES)
+    legend(ax, scene.k, title=f"outlines hold {shares}", title_fontsize="small")
+    tidy(ax)
+
+
+def scatter(ax: Axes, x: Array, y: Array, scene: Scene, colours: list[str], **options: Any) -> None:
+    """Rows in blended colours, with the marker of the most probable component."""
+    resp = np.ones((len(x), 1)) if scene.k == 1 or scene.resp is None else scene.resp
+    shade, winner = blended(resp, colours), np.nan_to_num(resp).argmax(axis=1)
+    options = {"s": 14.0, "alpha": 0.75, "linewidths": 0.0, **options}
+    for k in np.unique(winner):
+        mine = winner == k
+        ax.scatter(x[mine], y[mine], c=shade[mine], marker=marker(int(k)), **options)
+
+
+def _name(scene: Scene, k: int) -> str:
+    return f"component {k}, {scene.shares[k]:.0%}"

@@ -1,0 +1,111 @@
+"""What the pictures draw from: rows, what the fit says of them, and rows drawn from the fit.
+
+The region that holds a share of a component is the set where its density is highest; the level
+is the quantile of the density at rows drawn from it (Hyndman 1996, Amer. Statist. 50, 120).
+
+One known case: for a Gaussian component the regions are its ellipses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.data import frequencies
+from emframe.models import Mixture, Sequences
+from emframe.models.sequences import per_row
+from emframe.spaces import Array
+
+if TYPE_CHECKING:
+    from emframe.inference import StandardErrors
+    from emframe.result import Fit
+
+MOST_POINTS = 4000  # rows that a picture shows; of more, a sample by their weights
+DRAWN = 20_000  # rows drawn from the fit to find levels and shapes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A fit, rows to show with it where there are any, and rows drawn from it."""
+
+    fit: Fit
+    x: Array | None  # (n, d)  all rows
+    weights: Array | None  # (n,)
+    points: Array | None  # (m, d)  the rows that are shown one by one
+    sizes: Array | None  # (m,)  their weights
+    resp: Array | None  # (m, K)  their responsibilities
+    errors: StandardErrors | None
+    drawn: Array  # (DRAWN, d)  from the fit
+    labels: NDArray[Any]  # (DRAWN,)
+
+    @property
+    def k(self) -> int:
+        """Number of components: 1 where z is no choice among several."""
+        return self.fit.model.choices() or 1
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the fit draws whole numbers alone."""
+        return bool((self.drawn == np.rint(self.drawn)).all())
+
+    @cached_property
+    def shares(self) -> Array:
+        """Share of each component, (K,): its weight, or else how often it was drawn."""
+        if isinstance(self.fit.model, Mixture):
+            return np.asarray(self.fit.params.weights)
+        return np.bincount(self.labels, minlength=self.k) / len(self.labels)
+
+    def log_joint(self, x: Array) -> Array:
+        """log of share times density of each component at each row, (n, K)."""
+        model, params = self.fit.model, self.fit.params
+        family: Any = getattr(model, "family", None)
+        with np.errstate(divide="ignore"):
+            if family is not None:
+                return np.asarray(family.log_density(params.components, x) + np.log(self.shares))
+            density, resp = model.posterior(params, x)
+            which = np.zeros((1, 1)) if model.choices() is None else np.log(resp)
+        return np.where(np.isneginf(density)[:, None], -np.inf, density[:, None] + which)
+
+    def level(self, k: int, share: float) -> float:
+        """The log joint density above which that share of component k lies."""
+        own = self.drawn[self.labels == k]
+        return float(np.quantile(self.log_joint(own)[:, k], 1.0 - share)) if len(own) else np.inf
+
+    def span(self, j: int, pad: float = 0.05) -> tuple[float, float]:
+        """The range of a column to show: of the rows, or of nearly all that the fit draws."""
+        if self.points is not None:
+            low, high = np.nanmin(self.points[:, j]), np.nanmax(self.points[:, j])
+        else:
+            low, high = np.quantile(self.drawn[:, j], [0.0005, 0.9995])
+        room = pad * (high - low) or pad * (abs(low) or 1.0)
+        return float(low - room), float(high + room)
+
+
+def scene(
+    fit: Fit, X: Any = None, weights: Any = None, errors: StandardErrors | None = None, rng: Any = 0
+) -> Scene:
+    """A scene of a fit with the rows of X, or without any."""
+    generator, model = np.random.default_rng(rng), fit.model
+    drawn, labels = model.sample(fit.params, DRAWN, generator)
+    if model.choices() is None:
+        labels = np.zeros(DRAWN, dtype=np.intp)
+    if X is None:
+        return Scene(fit, None, None, None, None, None, errors, drawn, labels)
+    rows = model.rows(X, frequencies(X, weights), columns=fit.columns)
+    given: Any = rows.x
+    x = given.x if isinstance(given, Sequences) else given
+    counts = per_row(given, rows.weights)
+    some = np.arange(len(x))
+    sizes = counts
+    if len(x) > MOST_POINTS:
+        some = np.sort(generator.choice(len(x), MOST_POINTS, p=counts / counts.sum()))
+        sizes = np.ones(MOST_POINTS)
+    # What is known of a row in a run depends on the others.
+    whole = isinstance(given, Sequences)
+    resp = model.posterior(fit.params, given if whole else x[some])[1]
+    resp = resp[some] if whole else resp
+    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels)

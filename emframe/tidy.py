@@ -1,0 +1,88 @@
+"""Parameters as one row for each number: what data frames, tables and intervals are made of.
+
+An entry of an array is known by the array's name, its component and its place within that.
+Numbers that repeat others (the upper triangle of a covariance, what all components share) or that
+are fixed (the zeros of a diagonal covariance) are left out.
+
+One known case: a Gaussian with two columns and a full covariance has five entries for a component,
+two means, two variances and one covariance.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emframe.parameters import Leaf, leaves, rebuild
+from emframe.spaces import Array
+
+
+class Entry(NamedTuple):
+    """One number of a nest of parameters."""
+
+    parameter: str  # "means"
+    component: int | None  # None where it belongs to no single component
+    place: tuple[str, ...]  # columns by their names, other axes by their index
+    position: int  # in `flat(params)`
+
+    @property
+    def label(self) -> str:
+        """For example ``means[0, waiting]``."""
+        inside = [*([] if self.component is None else [str(self.component)]), *self.place]
+        return self.parameter + (f"[{', '.join(inside)}]" if inside else "")
+
+
+def entries(params: Any, columns: tuple[str, ...] = ()) -> list[Entry]:
+    """The entries of a nest of parameters, in order; `columns` are the names along axes ``"d"``."""
+    found: list[Entry] = []
+    first = 0
+    for leaf in leaves(params):
+        value = np.asarray(leaf.value)
+        axes = leaf.declared.axes()
+        leads = int(axes[:1] == ("K",))  # how many axes are the component's
+        shown = np.broadcast_to(leaf.declared.space.distinct(leaf.free_shape), leaf.free_shape)
+        for index in np.ndindex(*leaf.free_shape):
+            if shown[index]:
+                names = (_name(axis, i, columns) for axis, i in zip(axes, index, strict=True))
+                found.append(
+                    Entry(
+                        leaf.path.removeprefix("components."),
+                        index[0] if leads and not leaf.declared.shared else None,
+                        tuple(names)[leads:],
+                        first + int(np.ravel_multi_index(index, value.shape)) if index else first,
+                    )
+                )
+        first += value.size
+    return found
+
+
+def limits(params: Any) -> tuple[Array, Array]:
+    """Lower and upper limit of every number, two arrays (q,)."""
+    pairs = [leaf.declared.space.limits(np.shape(leaf.value)) for leaf in leaves(params)]
+    lower, upper = zip(*pairs, strict=True)
+    return np.concatenate([*map(np.ravel, lower)]), np.concatenate([*map(np.ravel, upper)])
+
+
+def flat(params: Any) -> Array:
+    """Every number of a nest of parameters, (q,), in order of `emframe.parameters.leaves`."""
+    parts = [np.ravel(leaf.value) for leaf in leaves(params)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def like(params: Any, numbers: Array) -> Any:
+    """A nest of the same form that holds these numbers, (q,); inverse of `flat`."""
+    first = 0
+
+    def take(leaf: Leaf) -> Array:
+        nonlocal first
+        size = np.size(leaf.value)
+        values = np.reshape(numbers[first : first + size], np.shape(leaf.value))
+        first += size
+        return values
+
+    return rebuild(params, take)
+
+
+def _name(axis: str | int, index: int, columns: tuple[str, ...]) -> str:
+    return columns[index] if axis == "d" and index < len(columns) else str(index)

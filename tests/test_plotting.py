@@ -1,0 +1,246 @@
+"""Pictures: each shows the fit's own numbers, on the Axes it was given, with any family."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from scipy.stats import chi2
+
+import emframe
+from emframe.parameters import leaves
+from emframe.plotting import KINDS
+from emframe.plotting.pairs import ellipse
+from emframe.plotting.plane import SHARES
+from emframe.plotting.scene import scene
+from emframe.plotting.style import DARK, LIGHT, hues, is_dark
+
+
+def axes(**style):
+    with mpl.rc_context(style):
+        return Figure(figsize=(5, 4), layout="constrained").subplots()
+
+
+def fitted(name, k, columns=None, **options):
+    data = emframe.dataset(name)
+    X = data.X if columns is None else data.X[:, columns]
+    names = {"faithful": "gaussian", "iris": "gaussian"}
+    family = names.get(name) or ("bernoulli" if name == "carcinoma" else "poisson")
+    model = emframe.Mixture(family, n_components=k, **options)
+    return emframe.fit(model, X, weights=data.weights, rng=0, n_starts=3), X, data.weights
+
+
+CASES = {
+    "one column": (("faithful", 2, [1]), "density"),
+    "counts": (("earthquakes", 2), "density"),
+    "weighted counts": (("death_notices", 2), "density"),
+    "two columns": (("faithful", 2), "plane"),
+    "four columns": (("iris", 3), "pairs"),
+    "items": (("carcinoma", 2), "profile"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("with_data", [True, False])
+def test_the_kind_suits_the_columns(case, with_data):
+    arguments, kind = CASES[case]
+    fit, X, weights = fitted(*arguments)
+    by_default, by_name = axes(), axes()
+    rows = {"X": X, "weights": weights} if with_data else {}
+    assert fit.plot(**rows, ax=by_default) is by_default
+    fit.plot(**rows, kind=kind, ax=by_name)
+    for one in (by_default, by_name):
+        one.figure.canvas.draw()
+    first, second = (len(one.lines) + len(one.child_axes) for one in (by_default, by_name))
+    assert first == second > 0
+
+
+def labelled(ax, start):
+    return [line for line in ax.lines if str(line.get_label()).startswith(start)]
+
+
+def test_a_density_is_that_of_the_fit_and_bars_are_those_of_the_data():
+    fit, X, weights = fitted("death_notices", 2)
+    ax = fit.plot(X, ax=axes(), weights=weights)
+    (whole,) = labelled(ax, "all")
+    grid, height = whole.get_data()
+    assert height == pytest.approx(np.exp(fit.score_samples(grid)))
+    parts = [line.get_ydata() for line in labelled(ax, "component")]
+    assert np.sum(parts, axis=0) == pytest.approx(height)
+    bars = [patch.get_height() for patch in ax.patches]
+    assert bars == pytest.approx(weights / weights.sum())
+    assert [label.split(", ")[1] for label in map(str, (p.get_label() for p in ax.lines[:2]))] == [
+        f"{share:.0%}" for share in fit.params.weights
+    ]
+
+
+def test_a_histogram_has_the_area_of_the_density():
+    fit, X, _ = fitted("faithful", 2, [1])
+    ax = fit.plot(X, ax=axes())
+    assert sum(p.get_width() * p.get_height() for p in ax.patches) == pytest.approx(1.0)
+    (whole,) = labelled(ax, "all")
+    assert np.trapezoid(*whole.get_data()[::-1]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_regions_hold_their_share_and_are_ellipses_for_a_gaussian():
+    fit, X, _ = fitted("faithful", 1)
+    shown = scene(fit, X)
+    mean = fit.params.components.means[0]
+    precision = np.linalg.inv(fit.params.components.covariances[0])
+    peak = fit.score_samples(mean[None])[0]
+    for share in SHARES:
+        assert peak - shown.level(0, share) == pytest.approx(chi2.ppf(share, 2) / 2, rel=0.05)
+    ax = fit.plot(X, ax=axes())
+    (contours,) = ax.collections[1:]
+    for path, share in zip(contours.get_paths(), sorted(SHARES, reverse=True), strict=True):
+        away = path.vertices - mean
+        distance = np.einsum("ij,jk,ik->i", away, precision, away)
+        assert distance == pytest.approx(np.full(len(away), chi2.ppf(share, 2)), rel=0.06)
+
+
+def test_a_concentration_ellipse_holds_its_share_of_a_normal():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, 2)) @ [[2.0, 1.0], [0.0, 0.5]] + [5.0, -3.0]
+    edge = ellipse(x, 0.9)
+    precision = np.linalg.inv(np.cov(x.T))
+    distance = np.einsum("ij,jk,ik->i", edge - x.mean(axis=0), precision, edge - x.mean(axis=0))
+    assert distance == pytest.approx(np.full(len(edge), chi2.ppf(0.9, 2)))
+
+
+def test_rows_are_in_the_colours_of_their_responsibilities():
+    fit, X, _ = fitted("faithful", 2)
+    ax = fit.plot(X, ax=axes())
+    palette = np.array([to_rgb(colour) for colour in hues(ax, 2)])
+    resp = fit.predict_proba(X)
+    shown = np.concatenate([c.get_facecolors()[:, :3] for c in ax.collections[:2]])
+    expected = np.concatenate([(resp @ palette)[fit.predict(X) == k] for k in (0, 1)])
+    assert shown == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("family", "name"), [("carcinoma", "probs"), ("iris", "means")])
+def test_a_profile_shows_the_parameter_and_its_intervals(family, name):
+    fit, X, _ = fitted(family, 2)
+    errors = fit.standard_errors(X)
+    ax = fit.plot(X, "profile", ax=axes(), errors=errors)
+    values = next(leaf.value for leaf in leaves(fit.params) if leaf.path.endswith(name))
+    ends = errors.confint().lower.components
+    lower = getattr(ends, name)
+    if name == "means":
+        values, lower = ((v - X.mean(axis=0)) / X.std(axis=0) for v in (values, lower))
+    for k, line in enumerate(labelled(ax, "component")):
+        assert line.get_ydata() == pytest.approx(values[k])
+        drawn = [segment[0, 1] for segment in ax.collections[k].get_segments() if len(segment)]
+        assert drawn == pytest.approx(lower[k][np.isfinite(lower[k])])
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(fit.columns)
+
+
+def test_a_trace_shows_every_start():
+    fit, *_ = fitted("iris", 3)
+    ax = fit.plot(kind="trace", ax=axes())
+    lengths = sorted(len(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) > 1)
+    assert lengths == sorted(len(start.trace) for start in fit.starts if len(start.trace) > 1)
+    assert fit.starts[fit.best].trace == tuple(fit.trace)
+    assert ax.get_yscale() == "log"
+
+
+def test_uncertainty_counts_every_row():
+    fit, X, weights = fitted("death_notices", 2)
+    ax = fit.plot(X, "uncertainty", ax=axes(), weights=weights)
+    doubt = np.concatenate([line.get_ydata() for line in ax.lines])
+    assert np.sort(doubt) == pytest.approx(np.sort(1 - fit.predict_proba(X).max(axis=1)))
+    assert max(line.get_xdata().max() for line in ax.lines) == pytest.approx(1.0)
+
+
+def test_a_selection_shows_its_criterion_and_rings_the_best():
+    X = emframe.dataset("earthquakes").X
+    found = emframe.select(("poisson", range(1, 4)), X, rng=0, n_starts=2)
+    ax = found.plot(ax=axes())
+    line, ring = ax.lines[0], ax.lines[-1]
+    assert list(line.get_xdata()) == [1, 2, 3]
+    assert list(line.get_ydata()) == [one.bic for one in found.fits]
+    assert list(ring.get_ydata()) == [found.best.bic]
+    assert ax.get_ylabel() == "BIC"
+
+
+@pytest.mark.parametrize(("paper", "palette"), [("white", LIGHT), ("#111111", DARK)])
+def test_hues_stand_out_from_the_paper(paper, palette):
+    """Contrast of 3 or more with the paper, as for graphics in WCAG 2.1, 1.4.11."""
+
+    def luminance(colour):
+        rgb = np.array(to_rgb(colour))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    ax = axes(**{"axes.facecolor": paper, "figure.facecolor": paper})
+    assert is_dark(ax) == (paper != "white")
+    assert hues(ax, len(palette)) == list(palette)
+    for colour in palette:
+        light, dark = sorted([luminance(colour), luminance(paper)], reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3.0
+
+
+def test_a_family_that_nobody_knew_is_drawn_too():
+    fit, X, _ = fitted("faithful", 2, [1])
+
+    class Laplace(emframe.Family):
+        """Density exp(-|x - m|) / 2, enough of a family to be drawn."""
+
+        name = "laplace"
+        parameters = type(fit.params.components)
+
+        def log_density(self, params, x):
+            return -np.abs(x - params.means[:, 0]) - np.log(2)
+
+        def accumulate(self, x, resp):
+            raise NotImplementedError
+
+        def expected(self, statistics, params):
+            raise NotImplementedError
+
+        def m_step(self, statistics, previous):
+            raise NotImplementedError
+
+        def sample(self, params, labels, rng):
+            return rng.laplace(params.means[labels, 0])[:, None]
+
+    other = replace(fit, model=emframe.Mixture(Laplace(), n_components=2))
+    ax = other.plot(X, ax=axes())
+    (whole,) = labelled(ax, "all")
+    assert whole.get_ydata() == pytest.approx(np.exp(other.score_samples(whole.get_xdata())))
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "message"),
+    [
+        ("one column", "pie", f"expected one of {', '.join(KINDS)}"),
+        ("four columns", "density", "use kind='pairs' or 'profile'"),
+        ("four columns", "plane", "a plane has two columns"),
+        ("one column", "uncertainty", "pass them"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(case, kind, message):
+    fit, *_ = fitted(*CASES[case][0])
+    with pytest.raises(ValueError, match=message):
+        fit.plot(kind=kind, ax=axes())
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    fit, X, _ = fitted("faithful", 1)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"emframe\[plot\]"):
+        fit.plot(X)
+
+
+def test_a_new_figure_is_made_where_none_is_given():
+    from matplotlib import pyplot
+
+    mpl.use("Agg")
+    fit, X, _ = fitted("faithful", 1)
+    ax = fit.plot(X)
+    assert ax.figure is pyplot.gcf()
+    pyplot.close(ax.figure)
