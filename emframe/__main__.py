@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
+
+from emframe.extras import installed, missing
 
 
 def main() -> None:
     """Run the command line, or name the extra that it needs."""
-    missing = [name for name in ("click", "rich") if find_spec(name) is None]
-    if missing:
-        print(
-            f"Error: the command line needs {' and '.join(missing)}: pip install 'emframe[cli]'",
-            file=sys.stderr,
-        )
+    absent = [name for name in ("click", "rich") if not installed(name)]
+    if absent:
+        print(f"Error: {missing(absent, 'cli', 'the command line')}", file=sys.stderr)
         raise SystemExit(2)
     from emframe.cli import app
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.spaces import Array
+from emframe.frames import from_frame, is_frame
+from emframe.refusals import refuse_objects, refuse_where
 
 
 @dataclass(frozen=True)
@@ -64,31 +65,41 @@ class Blocks:
 
 def real_array(values: Any, name: str) -> NDArray[Any]:
     """An array (n, d) of real numbers of any type, not copied where it is one already."""
+    if is_frame(values):
+        return from_frame(values, name)[0]
     if hasattr(values, "toarray"):
         raise TypeError(f"`{name}` is sparse; pass a dense array (`{name}.toarray()`).")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise TypeError(f"`{name}` has masked entries; remove the rows that hold them.")
+        masked = _by_columns(np.ma.getmaskarray(values), name)
+        told = ("masked, so missing", "remove the rows that hold masked entries")
+        refuse_where(masked, _by_columns(values, name), name, _labels(masked), *told, TypeError)
     try:
-        array = np.asarray(values)
+        array = _by_columns(np.asarray(values), name)
     except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
         raise ValueError(f"`{name}` is ragged; pass rows of equal length.") from error
-    if array.dtype.kind == "O":  # a frame with columns of different number types
-        array = _from_objects(array, name)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"`{name}` has dtype {array.dtype}; pass real numbers.")
+    if array.dtype.kind in "fiub":
+        return array
+    if array.dtype.kind == "O" or not hasattr(values, "dtype"):  # lists, as they were written
+        objects = _by_columns(np.array(values, dtype=object), name)
+        refuse_objects(objects, name, _labels(objects))
+        return objects.astype(np.float64)
+    told = (f"of dtype {array.dtype}", "pass real numbers")
+    refuse_where(np.ones(array.shape, bool), array, name, _labels(array), *told, TypeError)
+    return array.astype(np.float64)  # no value at all
+
+
+def _by_columns(array: Any, name: str) -> NDArray[Any]:
+    """Rows by columns (n, d); one axis is one column."""
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
         raise ValueError(
             f"`{name}` has {array.ndim} axes, shape {array.shape}; pass rows by columns (n, d)."
         )
-    return array
+    return np.asarray(array) if not isinstance(array, np.ma.MaskedArray) else array.data
 
 
-def _from_objects(values: NDArray[Any], name: str) -> Array:
-    for index, value in np.ndenumerate(values):
-        if isinstance(value, (str, bytes, complex)) or not np.isscalar(value):
-            raise TypeError(
-                f"`{name}{list(map(int, index))}` is {value!r}; pass real numbers only."
-            )
-    return values.astype(np.float64)
+def _labels(array: NDArray[Any]) -> list[str]:
+    return [f"x{j}" for j in range(array.shape[1])]

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.blocks import Blocks, real_array
+from emframe.frames import from_frame, is_frame
+from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal
 from emframe.spaces import Array, Space
 
-_LARGEST_WHOLE = 2**53  # beyond it float64 skips whole numbers
 MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many
 _SMALL = 1 << 20  # numbers of which a copy is no burden
 
@@ -207,9 +208,9 @@ def _given(X: Any) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
     """Real numbers (n, d) as they were given, and column names where X has them."""
     if isinstance(X, Blocks):
         return X, X.columns
-    names = _column_names(X)
-    if names is not None:
-        _refuse_columns(X, names)
+    if is_frame(X):
+        return from_frame(X, "X")
+    names = X.columns if isinstance(X, Table) else None
     values = real_array(X.X if isinstance(X, Table) else X, "X")
     if names is not None and len(names) != values.shape[1]:
         raise ValueError(f"`X` has {values.shape[1]} columns and {len(names)} names for them.")
@@ -284,7 +285,7 @@ def _keys(x: Array) -> NDArray[Any]:
     """
     low, high = x.min(axis=0), x.max(axis=0)
     places = np.cumprod(np.append(1.0, high - low + 1.0))
-    if places[-1] < _LARGEST_WHOLE:
+    if places[-1] < LARGEST_WHOLE:
         return np.asarray((x - low) @ places[:-1])
     whole = np.ascontiguousarray(x + 0.0)  # -0.0 and 0.0 are one number
     return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()
@@ -309,9 +310,8 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         ),
         _Demand(lambda _, x: np.isfinite(x), "missing or infinite", "remove or impute such rows"),
         _Demand(
-            lambda given, x: (given.dtype.kind not in "iu") | (np.abs(x) <= _LARGEST_WHOLE),
-            "a whole number above 2**53, which float64 cannot tell from its neighbours",
-            "subtract an offset or rescale",
+            lambda given, x: (given.dtype.kind not in "iu") | (np.abs(x) <= LARGEST_WHOLE),
+            *TOO_LARGE,
         ),
     ]
     demands += [
@@ -348,41 +348,18 @@ def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
 
 def _refusal(rows: Rows, demand: _Demand) -> str:
     """Where the first value that misses the demand stands, and how many there are."""
-    count, first, where = 0, 0, ""
+    count, first, where = 0, 0, (0, 0, "", "")
     for given in _cut(rows.source, MOST_AT_ONCE):
         x = _as_floats(given)
         bad = ~np.broadcast_to(demand.met(given, x), x.shape)
-        if bad.any() and not where:
+        if bad.any() and count == 0:
             row, column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
             number = first + row if rows.kept is None else int(rows.kept[first + row])
             value = given[row, column]
-            where = f"`X` row {number}, column {column} ({rows.columns[column]!r}) is {value:g}"
+            where = (number, column, rows.columns[column], f"{value:g}")
         count += int(bad.sum())
         first += len(x)
-    plural = "s" if count > 1 else ""
-    return f"{where}: {demand.what} ({count} such value{plural}); {demand.remedy}."
-
-
-def _column_names(X: Any) -> tuple[str, ...] | None:
-    if isinstance(X, Table):
-        return X.columns
-    columns = getattr(X, "columns", None)
-    if columns is None or not hasattr(X, "dtypes"):
-        name = getattr(X, "name", None)  # a series
-        is_series = name is not None and hasattr(X, "dtype") and getattr(X, "ndim", 1) == 1
-        return (str(name),) if is_series else None
-    return tuple(str(name) for name in columns)
-
-
-def _refuse_columns(X: Any, names: tuple[str, ...]) -> None:
-    """Refuse a data frame's columns that are not numbers, by name."""
-    dtypes = getattr(X, "dtypes", ())
-    # A series answers with one dtype, a frame with one for each column.
-    each = dtypes if hasattr(dtypes, "__iter__") else [dtypes]
-    for name, dtype in zip(names, each, strict=False):
-        text = str(dtype).lower()
-        if not any(kind in text for kind in ("int", "float", "bool", "double")):
-            raise TypeError(f"`X` has column {name!r} of dtype {dtype}; pass columns of numbers.")
+    return refusal("X", *where, demand.what, count, demand.remedy)
 
 
 def _unit(weights: Array) -> float:

@@ -31,6 +31,7 @@ from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, o
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
+from emframe.progress import watching
 from emframe.result import Fit
 from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
 from emframe.spaces import Array
@@ -60,6 +61,7 @@ def fit(
     accelerate: bool | str | Callable[[Coordinates], Method] = True,
     prior: Any = None,
     engine: Any = None,
+    progress: bool | str = False,
     stopping: Sequence[Rule] = (),
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
 ) -> Fit:
@@ -91,6 +93,8 @@ def fit(
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
+    progress : "auto" for a line in terminals and notebooks where the fit takes longer than a
+        second (extra ``progress``); True also where stderr is a file, as a line now and then.
     stopping : further rules, each of which may stop a start; see `emframe.stopping`.
     callbacks : each is shown every `Step`; one that returns True stops that start.
 
@@ -113,7 +117,9 @@ def fit(
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter), *stopping]
     rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
-    with one_blas_thread():
+    many = n_starts if start is None else 1
+    with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
+        rules[:0] = map(Callback, watchers)
         given = model.rows(X, frequencies(X, weights))
         model.require(given)
         unit = getattr(given, "unit", 1.0)
@@ -125,14 +131,16 @@ def fit(
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
-        expect = expectation(model, rows, model.prior(prior, survey), survey, runner)
+        term = model.prior(prior, survey)
+        expect = expectation(model, rows, term, survey, runner)
         search = Search(model, expect, rules, method_for(accelerate, model.contract))
+        beginner = model.under(term)
         if start is not None:
-            plan: Plan = Given(model.start(start, given, generator))
+            plan: Plan = Given(beginner.start(start, given, generator))
         elif n_starts is not None:
-            plan = Starts(model, rows, generator, n_starts)
+            plan = Starts(beginner, rows, generator, n_starts)
         else:
-            plan = Thorough(model, rows, generator)
+            plan = Thorough(beginner, rows, generator)
         attempts, interrupted = search(plan)
         result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
     if interrupted:

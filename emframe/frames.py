@@ -1,48 +1,100 @@
-"""Parameters as a data frame: a row for each number, ready to be joined, filtered and plotted.
+"""Data frames in: pandas, polars, pyarrow and what else narwhals knows, as one array with names.
 
-pandas is imported here and nowhere else; it is in the extra `dataframe`.
+A frame's columns are read by their own types, so that a missing value in a column of integers is
+missing rather than a large float, and a column of words is refused by its name.
+
+One known case: a frame of float64 columns is ``numpy.column_stack`` of them, under their names.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from emframe.tidy import entries, flat
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from emframe.extras import extra
+from emframe.refusals import LARGEST_WHOLE, refusal, refuse_objects, shown
 
-    from emframe.inference import StandardErrors
-    from emframe.result import Fit
+# What data frames and series have, and arrays have not.
+_MARKS = ("__dataframe__", "__arrow_c_stream__", "__narwhals_dataframe__", "__narwhals_series__")
+_LAZY = ("collect", "collect_schema")
 
 
-def parameter_frame(
-    fit: Fit, errors: StandardErrors | None = None, level: float = 0.95
-) -> DataFrame:
-    """A tidy frame of a fit's parameters; see `Fit.to_frame`."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("data frames need pandas: pip install 'emframe[dataframe]'.") from error
-    shown = entries(fit.params, fit.columns)
-    places = max((len(entry.place) for entry in shown), default=0)
-    numbers: dict[str, Any] = {"estimate": flat(fit.params)}
-    if errors is not None:
-        ends = errors.confint(level)
-        numbers["standard_error"] = flat(errors.params)
-        numbers["lower"], numbers["upper"] = flat(ends.lower), flat(ends.upper)
-    at = [entry.position for entry in shown]
-    named = {
-        "column" if axis == 0 else f"column_{axis + 1}": [
-            entry.place[axis] if axis < len(entry.place) else None for entry in shown
-        ]
-        for axis in range(places)
-    }
-    return pandas.DataFrame(
-        {
-            "parameter": [entry.parameter for entry in shown],
-            "component": pandas.array([entry.component for entry in shown], dtype="Int64"),
-            **named,
-            **{name: values[at] for name, values in numbers.items()},
-        }
-    )
+def is_frame(X: Any) -> bool:
+    """Whether X is a data frame or a series of some library."""
+    return _is_lazy(X) or any(hasattr(X, mark) for mark in (*_MARKS, "iloc"))
+
+
+def from_frame(X: Any, name: str) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """The numbers (n, d) of a data frame or series, and the names of its columns.
+
+    Missing values become nan, whatever the type of the column.  A series without a name has no
+    names.
+
+    Raises TypeError for a column that holds no real numbers, naming it, and for a lazy frame;
+    ImportError where narwhals is missing.
+    """
+    if _is_lazy(X):
+        raise TypeError(f"`{name}` is a lazy frame; pass its rows (`{name}.collect()`).")
+    nw = extra("narwhals", "dataframe", "reading data frames")
+    given = list(map(str, getattr(X, "column_names", getattr(X, "columns", ()))))
+    twice = next((label for label in given if given.count(label) > 1), None)
+    if twice is not None:
+        raise ValueError(f"`{name}` has two columns called {twice!r}; rename one.")
+    frame = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    if frame is X:  # of a library that narwhals has not heard of, but speaks Arrow
+        frame = nw.from_arrow(X, backend="pyarrow")
+    columns = [frame] if isinstance(frame, nw.Series) else list(frame.iter_columns())
+    arrays = [_numbers(column, j, name, nw) for j, column in enumerate(columns)]
+    values = np.column_stack(arrays) if arrays else np.zeros((len(frame), 0))
+    unnamed = isinstance(frame, nw.Series) and frame.name in (None, "")
+    return values, None if unnamed else tuple(str(column.name) for column in columns)
+
+
+def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
+    """Values of the rows of X, carrying the index of X where it has one.
+
+    A pandas frame gives a series (n,), or a frame (n, K) with these names for its columns; rows
+    without an index are told apart by their order alone, and give the array itself.
+    """
+    if not hasattr(X, "iloc") or not hasattr(X, "index"):
+        return values
+    nw = extra("narwhals", "dataframe", "reading data frames")
+    backend = nw.from_native(X, eager_only=True, allow_series=True).implementation
+    if values.ndim == 1:
+        made = nw.new_series(names[0], values, backend=backend)
+    else:
+        made = nw.from_numpy(values, schema=list(names), backend=backend)
+    return made.to_native().set_axis(X.index, axis=0)
+
+
+def _is_lazy(X: Any) -> bool:
+    return all(hasattr(X, mark) for mark in _LAZY)
+
+
+def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:
+    """Column j, (n,), as real numbers; float64 with nan where it has missing values."""
+    label, dtype, gaps = str(column.name), column.dtype, column.is_null().to_numpy()
+    wide = (nw.Decimal, nw.Int128, nw.UInt128)
+    if dtype == nw.Unknown:  # such as big-endian numbers, which numpy knows well
+        values = np.asarray(column.to_numpy())
+        if values.dtype.kind in "fiub":
+            return values
+    if dtype == nw.Object:  # Python's own numbers, or anything at all
+        values = column.to_numpy()
+        refuse_objects(values[:, None], name, [label], j, gaps[:, None])
+    elif dtype != nw.Boolean and (dtype in wide or not dtype.is_numeric()):
+        native = column.to_native()
+        fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
+        value = shown(column[0]) if len(column) else "empty"
+        remedy = "pass columns of numbers"
+        raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
+    elif not gaps.any():
+        values = np.asarray(column.to_numpy())
+        if dtype.is_integer() and (values > LARGEST_WHOLE).any() | (values < -LARGEST_WHOLE).any():
+            refuse_objects(values.astype(object)[:, None], name, [label], j)
+        return values
+    filled = np.full(len(column), np.nan)
+    filled[~gaps] = column.drop_nulls().to_numpy()
+    return filled

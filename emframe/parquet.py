@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.blocks import Blocks
+from emframe.extras import extra
 
 
 def read_parquet(
@@ -27,12 +28,7 @@ def read_parquet(
     ImportError : where pyarrow is missing.
     ValueError : for a column that the file does not have.
     """
-    try:
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise ImportError(
-            "reading Parquet takes pyarrow; install it with: pip install 'emframe[parquet]'"
-        ) from error
+    ParquetFile = extra("pyarrow.parquet", "parquet", "reading Parquet").ParquetFile
     with ParquetFile(path) as file:
         known, n_rows = file.schema_arrow.names, file.metadata.num_rows
     names = tuple(known if columns is None else columns)

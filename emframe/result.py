@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Status
 from emframe.engines import block_rows
+from emframe.frames import aligned
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.optima import Optimum, is_same, optima
@@ -122,12 +123,14 @@ class Fit:
 
     # ---- questions about rows
 
-    def score_samples(self, X: Any) -> Array:
-        """Log density of each row, (n,), nats."""
-        return self.posterior(X)[0]
+    def score_samples(self, X: Any) -> Any:
+        """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        return aligned(X, self.posterior(X)[0], ("log_density",))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
+
+        A frame with the index of X where X is a pandas one.
 
         Raises ValueError for a row that has density zero under every component, and TypeError
         where z is no choice among components.
@@ -144,15 +147,16 @@ class Fit:
                 f"`X` row {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return resp
+        return aligned(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
 
     def latent(self, X: Any) -> Array:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ..."""
         return self.posterior(X)[1]
 
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """The most probable component of each row, (n,)."""
-        return np.asarray(self.predict_proba(X).argmax(axis=1))
+    def predict(self, X: Any) -> Any:
+        """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
+        return aligned(X, labels, ("component",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
         """Sum over rows of log p(x, z | params), nats, for known z.
@@ -190,7 +194,7 @@ class Fit:
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
 
-    # ---- how well the parameters are known
+    # ---- what the data say of the parameters
 
     def information(self, X: Any, weights: Any = None) -> Information:
         """How fast EM converges here, how much information is missing, and about what.
@@ -273,7 +277,7 @@ class Fit:
 
         Raises ImportError without pandas, naming the extra.
         """
-        from emframe.frames import parameter_frame
+        from emframe.parameter_frame import parameter_frame
 
         return parameter_frame(self, errors, level)
 

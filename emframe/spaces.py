@@ -57,8 +57,8 @@ class Space:
     n_event_axes = 0
     discrete = False
     bounded = False
-    lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
     least_range: float = 0.0
+    lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""

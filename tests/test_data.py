@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,35 +15,6 @@ BASE = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
 def gate(X, supports=None, **options):
     return as_rows(X, supports=supports or [Real()], owner="the family 'test'", **options)
-
-
-@pytest.mark.parametrize(
-    "X",
-    [
-        BASE,
-        BASE.tolist(),
-        BASE.astype("f4"),
-        BASE.astype(">f8"),
-        BASE.astype(np.longdouble),
-        BASE.astype(int),
-        BASE.astype("u1"),
-        np.asfortranarray(BASE),
-        np.repeat(BASE, 2, axis=0)[::2],
-        np.ma.MaskedArray(BASE),
-        pd.DataFrame(BASE),
-        pd.DataFrame({"a": [1, 3, 5], "b": [2.0, 4.0, 6.0]}),
-    ],
-    ids=[
-        "float64", "list", "float32", "big-endian", "longdouble", "int", "uint8", "fortran",
-        "strided", "masked array without masks", "frame", "mixed frame",
-    ],
-)  # fmt: skip
-def test_numbers_come_in_as_float64_rows(X):
-    rows = gate(X)
-    assert rows.x.dtype == np.float64
-    assert np.array_equal(rows.x, BASE)
-    assert not rows.x.flags.writeable
-    assert not rows.weights.flags.writeable
 
 
 def test_one_axis_is_one_column_and_names_are_kept():
@@ -62,47 +31,6 @@ def test_the_callers_array_is_neither_changed_nor_shared():
     X[0, 0] = 99
     assert rows.x[0, 0] == 1.0
     assert X.flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("X", "error", "words"),
-    [
-        ([1, np.nan, np.nan], ValueError, r"row 1, column 0 \('x0'\) is nan.*2 such.*remove"),
-        ([[1, 2], [3, np.inf]], ValueError, r"row 1, column 1 \('x1'\) is inf"),
-        (pd.DataFrame({"a": [1.0, None]}), ValueError, r"row 1, column 0 \('a'\) is nan"),
-        (pd.DataFrame({"a": [1.0], "b": ["x"]}), TypeError, "column 'b' of dtype"),
-        (pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}), TypeError, "column 't' of dtype"),
-        (["a", "b"], TypeError, "dtype <U1; pass real numbers"),
-        ([1, None], TypeError, r"`X\[1\]` is None"),
-        ([1j, 2], TypeError, "complex128"),
-        (np.array(["2020-01-01"], dtype="M8[D]"), TypeError, "datetime64"),
-        ([[1, 2], [3]], ValueError, "ragged"),
-        (np.zeros((2, 2, 2)), ValueError, r"3 axes, shape \(2, 2, 2\); pass rows by columns"),
-        ([], ValueError, "no rows"),
-        (np.zeros((3, 0)), ValueError, "no columns"),
-        (5.0, ValueError, "0 axes"),
-        (np.array([2**60 + 1]), ValueError, r"above 2\*\*53"),
-        (np.ma.MaskedArray([1.0, 2.0], [False, True]), TypeError, "masked"),
-    ],
-    ids=range(16),
-)  # fmt: skip
-def test_what_is_refused_and_how(X, error, words):
-    with pytest.raises(error) as caught:
-        gate(X)
-    assert re.search(words, str(caught.value)), caught.value
-
-
-def test_longdouble_beyond_float64_is_refused():
-    big = np.array([1.0, 2.0], dtype=np.longdouble) * np.longdouble(10) ** 400
-    with pytest.raises(ValueError, match="too large for float64"):
-        gate(big)
-
-
-def test_sparse_is_refused_with_the_remedy():
-    from scipy.sparse import csr_array
-
-    with pytest.raises(TypeError, match="toarray"):
-        gate(csr_array(BASE))
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,17 @@ ARROWS = {
     "spaces": set[str](),
     "optima": {"core"},
     "parameters": {"spaces"},
-    "blocks": {"spaces"},
-    "data": {"blocks", "spaces"},
+    "extras": set[str](),
+    "refusals": set[str](),
+    "frames": {"extras", "refusals"},
+    "blocks": {"extras", "frames", "refusals", "spaces"},
+    "data": {"blocks", "frames", "refusals", "spaces"},
     "datasets": {"data", "spaces"},
     "families": {"core", "engines", "parameters", "spaces"},
     "engines": {"core"},
     "host": {"core", "families"},
     "models": {"core", "data", "engines", "families", "host", "parameters", "spaces"},
-    "testing": {"core", "data", "families", "host", "models", "parameters", "spaces"},
+    "testing": {"core", "data", "extras", "families", "host", "models", "parameters", "spaces"},
 }
 # Above the models come the surfaces: they may import any layer, and none of the layers them.
 LAYERS = set(ARROWS)

@@ -65,6 +65,10 @@ class Model(Protocol):
     def prior(self, prior: Any, survey: Any) -> Any:
         """The term that `prior` adds to Q for these data."""
 
+    def under(self, prior: Any) -> Model:
+        """This model, with starts that know of the term of `Model.prior` (None for none)."""
+        return self
+
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""
 

@@ -190,6 +190,10 @@ class LatentModel(ABC):
     def survey(self, rows: Any) -> None:
         """Nothing: no E-step needs to know of all rows."""
 
+    def under(self, prior: None) -> LatentModel:
+        """This model: it has no priors."""
+        return self
+
     def passes(self, params: Any, survey: None) -> Iterator[Pass]:
         """Q of each block, added up."""
         yield Plain(self, params)

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from functools import reduce
+from itertools import chain
 from operator import add
 from typing import Any
 
@@ -65,6 +67,7 @@ class Mixture:
 
     family: Family
     n_components: int
+    pseudo: MixturePrior | None = field(default=None, repr=False, compare=False)  # see `under`
 
     def __init__(
         self,
@@ -192,6 +195,12 @@ class Mixture:
         )
         return MixturePrior(self.family, term)
 
+    def under(self, prior: MixturePrior | None) -> Mixture:
+        """The same mixture, whose starts are M-steps on the prior's pseudo-data as well."""
+        other = copy(self)
+        object.__setattr__(other, "pseudo", prior)
+        return other
+
     def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
         counts = rows.weights @ resp
@@ -206,7 +215,8 @@ class Mixture:
                 yield self.family.accumulate(x, resp[part] * weights[:, None])
                 first = part.stop
 
-        components = self.family.m_step(reduce(add, sums()), None)
+        pseudo = () if self.pseudo is None else (self.pseudo.components.statistics,)
+        components = self.family.m_step(reduce(add, chain(sums(), pseudo)), None)
         params = MixtureParameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
         return frozen(params)

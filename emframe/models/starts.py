@@ -25,6 +25,11 @@ _DISCRETE = ("rows", "random", "spread", "rows", "partition")
 _SAMPLE = 2000  # rows that k-means and random centres look at: enough to find the clusters
 
 
+def kinds(is_real: bool) -> tuple[str, ...]:
+    """The kinds of starts in the rotation for real data, or for discrete ones."""
+    return _REAL if is_real else _DISCRETE
+
+
 def portfolio(
     rows: Rows, k: int, rng: np.random.Generator, is_real: bool
 ) -> Iterator[tuple[str, Array]]:
@@ -54,7 +59,7 @@ def portfolio(
         "partition": lambda: np.eye(k)[rng.integers(k, size=n)],
         "random": lambda: rng.dirichlet(np.ones(k), size=n),
     }
-    for kind in cycle(_REAL if is_real else _DISCRETE):
+    for kind in cycle(kinds(is_real)):
         yield kind, makers[kind]()
 
 

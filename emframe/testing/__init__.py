@@ -9,13 +9,11 @@ maximum and its neighbourhood, draws and densities.  The kit tries these on exam
 declared spaces, and reports the simplest example that breaks one.
 """
 
-try:
-    import hypothesis  # noqa: F401  (its absence is told here, once)
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "emframe.testing needs hypothesis, which is not installed: pip install 'emframe[testing]'"
-    ) from error
+from emframe.extras import extra
 
+extra("hypothesis", "testing", "emframe.testing")
+
+# ruff: noqa: E402 - only once the extra is known to be there
 from emframe.testing.checks import CHECKS, Check
 from emframe.testing.conformance import FamilyConformance, check_family
 from emframe.testing.outcome import CheckResult, Fault

@@ -255,8 +255,9 @@ class Gaussian(Family):
         """``"weak"``: the normal-inverse-Wishart default of Fraley and Raftery (2007, section 3.2).
 
         mean ~ N(data mean, Sigma / 0.01), Sigma ~ inverse-Wishart(d + 2, S / K^(2/d)) with S the
-        covariance of the data; for diag and spherical the inverse gamma density of each variance
-        with the same degrees of freedom and the average variance.  Flat on the weights.
+        covariance of the data, or its diagonal where that is singular; for diag and spherical the
+        inverse gamma density of each variance with the same degrees of freedom and the average
+        variance.  Flat on the weights.
         """
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
@@ -268,7 +269,7 @@ class Gaussian(Family):
             scale: Array = np.full(d, spread.mean() / k ** (2.0 / d))
             variances = 1 if self.covariance == "spherical" else d
         else:
-            scale = spread / k ** (2.0 / d)
+            scale = (np.diag(np.diag(spread)) if _collinear(spread) else spread) / k ** (2.0 / d)
             variances = 0
         return _normal_inverse_wishart(
             k, centre, kappa, nu, scale, variances, shared=self.covariance == "tied"
@@ -299,6 +300,14 @@ class Gaussian(Family):
         return reasons
 
 
+def _collinear(spread: Array) -> bool:
+    """Whether a covariance has spread in every column, and none in some direction between them."""
+    sd = np.sqrt(np.diag(spread))
+    if not (sd > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(spread / np.outer(sd, sd))[0] < SINGULAR)
+
+
 def _normal_inverse_wishart(
     k: int, centre: Array, kappa: float, nu: float, scale: Array, variances: int, shared: bool
 ) -> ConjugatePrior[Scatter]:
@@ -313,7 +322,7 @@ def _normal_inverse_wishart(
         exponent = nu + d + 1.0
         sign, log_det = np.linalg.slogdet(scale)
         if sign <= 0:
-            raise Degenerate("the data have collinear columns, so the weak prior is improper")
+            raise Degenerate("the data have a constant column, so the weak prior is improper")
         wishart = 0.5 * nu * (log_det - d * log(2.0)) - float(multigammaln(0.5 * nu, d))
     else:
         # -(nu / 2 + 1) log variance for each; Scatter gives dof / 2 to each of d log variances.

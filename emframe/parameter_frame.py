@@ -1,0 +1,48 @@
+"""Parameters as a data frame: a row for each number, ready to be joined, filtered and plotted.
+
+pandas is imported here and nowhere else; it is in the extra `dataframe`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emframe.tidy import entries, flat
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from emframe.inference import StandardErrors
+    from emframe.result import Fit
+
+
+def parameter_frame(
+    fit: Fit, errors: StandardErrors | None = None, level: float = 0.95
+) -> DataFrame:
+    """A tidy frame of a fit's parameters; see `Fit.to_frame`."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError("data frames need pandas: pip install 'emframe[dataframe]'.") from error
+    shown = entries(fit.params, fit.columns)
+    places = max((len(entry.place) for entry in shown), default=0)
+    numbers: dict[str, Any] = {"estimate": flat(fit.params)}
+    if errors is not None:
+        ends = errors.confint(level)
+        numbers["standard_error"] = flat(errors.params)
+        numbers["lower"], numbers["upper"] = flat(ends.lower), flat(ends.upper)
+    at = [entry.position for entry in shown]
+    named = {
+        "column" if axis == 0 else f"column_{axis + 1}": [
+            entry.place[axis] if axis < len(entry.place) else None for entry in shown
+        ]
+        for axis in range(places)
+    }
+    return pandas.DataFrame(
+        {
+            "parameter": [entry.parameter for entry in shown],
+            "component": pandas.array([entry.component for entry in shown], dtype="Int64"),
+            **named,
+            **{name: values[at] for name, values in numbers.items()},
+        }
+    )

@@ -1,0 +1,252 @@
+"""The estimator: settings under scikit-learn's names, and `emframe.fit` behind them.
+
+Nothing is computed here.  The whole of what a fit returns, with its status and its trace, is
+`EMMixture.fit_`.
+
+One known case: ``EMMixture(random_state=0)`` reaches the parameters of ``emframe.fit(rng=0)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import pairwise_distances_argmin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+import emframe
+from emframe.data import Table
+from emframe.models import Mixture
+from emframe.sklearn.attributes import attributes
+from emframe.sklearn.kinds import OneKind
+from emframe.spaces import Array
+
+
+class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+    """A mixture of any family, fitted by EM.
+
+    Parameters
+    ----------
+    family : name of a plugin, a `Family`, or a list of them.
+    n_components : number of components.
+    covariance_type : "full", "tied", "diag" or "spherical", for a family with covariances.
+    family_options : further settings of the family, by name.
+    tol : estimated remaining gain at which a start has converged, nats over all rows. Stricter
+        than scikit-learn's, which bounds the last step's gain per row.
+    max_iter : cap on the steps of each start.
+    n_init : number of starts, of several kinds in turn; None for the longer search of
+        `emframe.fit`, which goes on until the best optimum was found many times.
+    init_params : None for starts of several kinds in turn, or one of scikit-learn's: "kmeans",
+        "k-means++", "random_from_data", "random".
+    means_init : (K, d); each row starts in the component whose mean is nearest. One start.
+    prior : None for maximum likelihood, "weak" or a `ConjugatePrior` for its maximum a posteriori.
+        "auto" is maximum likelihood wherever it exists, and where every start is degenerate, as
+        with fewer rows than columns, the weak prior, with a warning.
+    random_state : int, RandomState, Generator or None. numpy's global state is never used.
+    warm_start : whether to start from the last fit's parameters.
+    verbose : whether to show progress.
+
+    Attributes
+    ----------
+    fit_ : the `emframe.Fit`, from which the rest is read.
+    weights_ : (K,) and each parameter of the family under its name with an underscore, such as
+        ``means_`` (K, d), ``rates_``, ``probs_``.
+    covariances_, precisions_, precisions_cholesky_ : of families that have covariances, in the
+        shape that scikit-learn gives to the covariance_type.
+    converged_, n_iter_ : whether the best start converged, and its E-steps.
+    lower_bounds_, lower_bound_ : the objective per row after each of its steps, and at the end.
+    n_features_in_, feature_names_in_ : of the data.
+    """
+
+    def __init__(
+        self,
+        family: Any = "gaussian",
+        n_components: Any = 1,
+        *,
+        covariance_type: str = "full",
+        family_options: Mapping[str, Any] | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 10_000,
+        n_init: int | None = 10,
+        init_params: str | None = None,
+        means_init: Any = None,
+        prior: Any = "auto",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.family = family
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.family_options = family_options
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.means_init = means_init
+        self.prior = prior
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    # ---- fitting
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> EMMixture:
+        """Fit the mixture to X (n, d).
+
+        `sample_weight` (n,) are frequencies: weight 2 equals the row twice, 0 the row removed.
+        `y` is ignored.  Raises ValueError for unusable settings or data, and where the model is
+        degenerate; warns with ConvergenceWarning where it did not converge.
+        """
+        start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
+        x = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(x.shape[1])])
+        table = Table(x, tuple(map(str, names)), None)
+        if start is None and self.means_init is not None:
+            start = pairwise_distances_argmin(x, self._checked_means(x.shape[1]))
+        self._show(self._fitted(table, sample_weight, start))
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.intp]:
+        """Fit, and the most probable component of each row, (n,)."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _fitted(self, table: Table, weights: Any, start: Any) -> emframe.Fit:
+        model, seed = self._model(), _seed(self.random_state)
+        auto = isinstance(self.prior, str) and self.prior == "auto"
+
+        def fitted(prior: Any) -> tuple[emframe.Fit | None, str]:
+            """The fit where there is one, and why it is degenerate where it is."""
+            try:
+                fit = emframe.fit(
+                    model,
+                    table,
+                    weights=weights,
+                    start=start,
+                    n_starts=None if start is not None else self.n_init,
+                    rng=seed,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    prior=prior,
+                    progress=bool(self.verbose),
+                )
+            except emframe.Degenerate as error:
+                return None, str(error)
+            return fit, fit.message if fit.status is emframe.Status.DEGENERATE else ""
+
+        fit, fault = fitted(None if auto else self.prior)
+        if fault and auto and "weak" in model.family.priors:
+            text = f"no maximum of the likelihood: {fault} This fit has prior='weak' instead."
+            warnings.warn(text, stacklevel=3)
+            fit, fault = fitted("weak")
+        if fit is None:
+            raise ValueError(f"the model is degenerate on these data: {fault}")
+        return fit
+
+    def _model(self) -> Mixture:
+        options = dict(self.family_options or {})
+        if _takes_covariance(self.family):
+            options.setdefault("covariance", self.covariance_type)
+        elif self.covariance_type != "full":
+            raise ValueError(
+                f"`covariance_type` is {self.covariance_type!r}, but the family {self.family!r} "
+                "has no such setting; leave it out."
+            )
+        if self.init_params is None:
+            return Mixture(self.family, self.n_components, **options)
+        return OneKind(self.init_params, self.family, self.n_components, **options)
+
+    def _checked_means(self, d: int) -> Array:
+        means = np.asarray(self.means_init, dtype=float)
+        if means.shape != (self.n_components, d):
+            raise ValueError(
+                f"`means_init` has shape {means.shape}; expected ({self.n_components}, {d})."
+            )
+        return means
+
+    def _show(self, fit: emframe.Fit) -> None:
+        """Set what scikit-learn's users look for, and say aloud how the fit ended if badly."""
+        self.fit_ = fit
+        self._n_features_out = len(fit.params.weights)
+        for name, value in attributes(fit).items():
+            setattr(self, name, value)
+        if not fit.converged or fit.spurious:
+            text = f"{fit.message} {fit.spurious}".strip()
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+
+    # ---- questions about rows
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """The most probable component of each row, (n,)."""
+        x = self._rows(X)
+        return np.asarray(self.fit_.predict(x))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Responsibilities p(z | x), (n, K)."""
+        x = self._rows(X)
+        return np.asarray(self.fit_.predict_proba(x))
+
+    def transform(self, X: Any) -> Array:
+        """Responsibilities as features, (n, K)."""
+        return self.predict_proba(X)
+
+    def score_samples(self, X: Any) -> Array:
+        """Log density of each row, (n,), nats."""
+        x = self._rows(X)
+        return np.asarray(self.fit_.score_samples(x))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Average log density of a row, nats; `sample_weight` (n,) are frequencies."""
+        return float(np.average(self.score_samples(X), weights=sample_weight))
+
+    def bic(self, X: Any) -> float:
+        """-2 log-likelihood of X + parameters x log rows."""
+        density = self.score_samples(X)
+        return float(-2.0 * density.sum() + self.fit_.n_parameters * np.log(len(density)))
+
+    def aic(self, X: Any) -> float:
+        """-2 log-likelihood of X + 2 parameters."""
+        return float(-2.0 * self.score_samples(X).sum() + 2.0 * self.fit_.n_parameters)
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.intp]]:
+        """Draw rows (n, d) and the components (n,) that they come from."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"`n_samples` is {n_samples}; pass 1 or above.")
+        return self.fit_.sample(n_samples, rng=_seed(self.random_state), labels=True)
+
+    def _rows(self, X: Any) -> Array:
+        check_is_fitted(self)
+        return np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        minus_one = np.array([[-1.0]])
+        supports = self._model().family.supports
+        tags.input_tags.positive_only = not all(one.contains(minus_one).all() for one in supports)
+        return tags
+
+
+def _takes_covariance(family: Any) -> bool:
+    """Whether `family` names one with a setting ``covariance``."""
+    entry = emframe.families().get(family) if isinstance(family, str) else None
+    return entry is not None and "covariance" in inspect.signature(entry.factory).parameters
+
+
+def _seed(random_state: Any) -> Any:
+    """What `emframe.fit` takes as ``rng``: scikit-learn's RandomState gives a seed of its own."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(np.iinfo(np.int32).max))
+    return random_state

@@ -1,0 +1,239 @@
+"""What may come in as data, and what is refused: where it stands, what it is, how many, the remedy.
+
+One row of a table for each kind of input.  The same gate serves fit, predict, score and weights.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import sys
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+import emframe
+from emframe.data import Table, as_rows
+from emframe.spaces import Real
+
+BASE = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+COLUMNS: dict[str, list[Any]] = {"a": [1, 3, 5], "b": [2.0, 4.0, 6.0]}
+GAPS: dict[str, list[Any]] = {"a": [1, None, None], "b": [2.0, 4.0, 6.0]}
+
+
+def gate(X: Any, **options: Any) -> Any:
+    return as_rows(X, supports=[Real()], owner="the family 'test'", **options)
+
+
+def locked(array: np.ndarray) -> np.ndarray:
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+ACCEPTED = {
+    "float64": BASE,
+    "list": BASE.tolist(),
+    "list of arrays": list(BASE),
+    "tuple": tuple(map(tuple, BASE)),
+    "float16": BASE.astype("f2"),
+    "float32": BASE.astype("f4"),
+    "longdouble": BASE.astype(np.longdouble),
+    "big-endian": BASE.astype(">f8"),
+    "big-endian integers": BASE.astype(">i4"),
+    "int64": BASE.astype(int),
+    "uint8": BASE.astype("u1"),
+    "fortran": np.asfortranarray(BASE),
+    "strided": np.repeat(BASE, 2, axis=0)[::2],
+    "reversed": BASE[::-1, ::-1].copy()[::-1, ::-1],
+    "read-only": locked(BASE),
+    "objects that are numbers": BASE.astype(object),
+    "masked array without masks": np.ma.MaskedArray(BASE),
+    "matrix": np.asarray(BASE).view(type("Sub", (np.ndarray,), {})),
+    "table": Table(BASE, ("a", "b"), None),
+    "pandas": pd.DataFrame(COLUMNS),
+    "pandas, no names": pd.DataFrame(BASE),
+    "pandas, nullable": pd.DataFrame(COLUMNS).convert_dtypes(),
+    "pandas, arrow": pd.DataFrame(COLUMNS).convert_dtypes(dtype_backend="pyarrow"),
+    "pandas, objects": pd.DataFrame(COLUMNS).astype(object),
+    "polars": pl.DataFrame(COLUMNS),
+    "polars, narrow": pl.DataFrame(COLUMNS, schema={"a": pl.Int8, "b": pl.Float32}),
+    "pyarrow": pa.table(COLUMNS),
+    "pyarrow record batch": pa.RecordBatch.from_pydict(COLUMNS),
+}
+
+
+@pytest.mark.parametrize("X", ACCEPTED.values(), ids=ACCEPTED)
+def test_numbers_come_in_as_float64_rows(X: Any) -> None:
+    rows = gate(X)
+    assert rows.x.dtype == np.float64
+    assert rows.x.dtype.isnative
+    assert np.array_equal(rows.x, BASE)
+    assert not rows.x.flags.writeable
+    assert not rows.weights.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("X", "columns"),
+    [
+        (pd.DataFrame(COLUMNS), ("a", "b")),
+        (pd.DataFrame(BASE), ("0", "1")),
+        (pl.DataFrame(COLUMNS), ("a", "b")),
+        (pa.table(COLUMNS), ("a", "b")),
+        (pd.Series([1.0, 2.0], name="waiting"), ("waiting",)),
+        (pd.Series([1.0, 2.0]), ("x0",)),
+        (pl.Series("waiting", [1, 2]), ("waiting",)),
+        (pa.chunked_array([[1, 2], [3]]), ("x0",)),
+        (BASE, ("x0", "x1")),
+    ],
+    ids=["pandas", "numbered", "polars", "pyarrow", "series", "nameless", "pl", "chunks", "array"],
+)
+def test_columns_keep_their_names(X: Any, columns: tuple[str, ...]) -> None:
+    assert gate(X).columns == columns
+
+
+WORDS = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
+DATE = datetime.date(2020, 1, 1)
+LARGE = 2**60 + 1
+
+REFUSED = {
+    # missing and infinite
+    "nan": ([1, np.nan, np.nan], r"row 1, column 0 \('x0'\) is nan.*2 such values\); remove or im"),
+    "inf": ([[1, 2], [3, np.inf]], r"row 1, column 1 \('x1'\) is inf.*1 such value\); remove"),
+    "None": ([1, None], r"row 1, column 0 \('x0'\) is None: not a real number.*pass real"),
+    "masked": (
+        np.ma.MaskedArray([[1.0, 2.0], [3.0, 4.0]], [[0, 0], [0, 1]]),
+        r"row 1, column 1 \('x1'\) is 4.0: masked.*1 such value\); remove the rows",
+    ),
+    "pandas nan": (pd.DataFrame({"a": [1.0, None]}), r"row 1, column 0 \('a'\) is nan.*remove"),
+    "pandas NA": (pd.DataFrame(GAPS).convert_dtypes(), r"row 1, column 0 \('a'\) is nan.*2 such"),
+    "polars null": (pl.DataFrame(GAPS), r"row 1, column 0 \('a'\) is nan.*2 such"),
+    "pyarrow null": (pa.table(GAPS), r"row 1, column 0 \('a'\) is nan.*2 such"),
+    # no real numbers
+    "words": (["1", "b"], r"row 0, column 0 \('x0'\) is '1': not a real number \(2 such"),
+    "a word": ([[1, 2], [3, "b"]], r"row 1, column 1 \('x1'\) is 'b'.*1 such"),
+    "array of words": (np.array(["a", "b"]), r"row 0.* is a: of dtype <U1 \(2 such|is np.str_"),
+    "bytes": ([b"a"], r"row 0.*is b'a': not a real number"),
+    "complex": ([1j, 2], r"row 0.*is 1j: not a real number \(1 such"),
+    "complex array": (np.array([1j, 2]), r"row 0.*is 1j: of dtype complex128 \(2 such"),
+    "datetime": (np.array(["2020-01-01"], dtype="M8[D]"), r"row 0.*datetime64\[D\] \(1 such"),
+    "timedelta": (np.array([1], dtype="m8[s]"), r"row 0.*timedelta64\[s\] \(1 such"),
+    "decimals": ([Decimal("1.5")], r"row 0.*is Decimal\('1.5'\)"),
+    "dictionary": ([{"a": 1}], r"row 0.*is \{'a': 1\}: not a real number"),
+    "structured": (np.array([(1, 2.0)], dtype=[("a", int), ("b", float)]), r"row 0.*\(1, 2"),
+    "pandas words": (WORDS, r"row 0, column 1 \('b'\) is 'x': of dtype .*2 such.*columns of numb"),
+    "pandas a word": (pd.DataFrame({"a": [1, "x"]}), r"row 1, column 0 \('a'\) is 'x'.*1 such"),
+    "pandas dates": (pd.DataFrame({"t": pd.to_datetime([DATE])}), r"column 0 \('t'\).*datetime64"),
+    "pandas category": (pd.DataFrame({"a": pd.Categorical([1])}), r"column 0 \('a'\).*category"),
+    "polars words": (pl.DataFrame({"a": ["x"]}), r"column 0 \('a'\) is 'x': of dtype String"),
+    "polars dates": (pl.DataFrame({"t": [DATE]}), r"column 0 \('t'\).*of dtype Date"),
+    "polars decimals": (pl.DataFrame({"a": [Decimal("1.5")]}), r"column 0 \('a'\).*Decimal"),
+    "polars lists": (pl.DataFrame({"a": [[1, 2]]}), r"column 0 \('a'\).*of dtype List"),
+    "polars lazy": (pl.DataFrame(COLUMNS).lazy(), r"`X` is a lazy frame.*collect"),
+    "pyarrow words": (pa.table({"a": ["x"]}), r"column 0 \('a'\) is 'x': of dtype string"),
+    "sparse matrix": (sparse.csr_matrix(BASE), r"`X` is sparse.*toarray"),
+    "sparse array": (sparse.coo_array(BASE), r"`X` is sparse.*toarray"),
+    # no table
+    "ragged": ([[1, 2], [3]], "ragged; pass rows of equal length"),
+    "three axes": (np.zeros((2, 2, 2)), r"3 axes, shape \(2, 2, 2\); pass rows by columns"),
+    "a number": (5.0, "0 axes"),
+    "nothing": (None, "0 axes"),
+    "no rows": ([], "no rows"),
+    "no columns": (np.zeros((3, 0)), "no columns"),
+    "an empty frame": (pd.DataFrame(index=range(3)), "no columns"),
+    "a column twice": (pd.DataFrame(BASE, columns=["a", "a"]), "two columns called 'a'; rename"),
+    # what float64 does not hold
+    "large": (np.array([1, LARGE]), r"row 1.*above 2\*\*53.*1 such value\); subtract"),
+    "large objects": ([1, 10**400], r"row 1.*above 2\*\*53.*subtract"),
+    "large in a list": ([1.5, LARGE, 2**70], r"row 1.*above 2\*\*53.*2 such"),
+    "large in a mixed frame": (
+        pd.DataFrame({"a": [0.5, 1.5], "b": [1, LARGE]}),
+        rf"row 1, column 1 \('b'\) is {LARGE}: a whole number above 2\*\*53.*1 such",
+    ),
+    "large unsigned": (
+        pl.DataFrame({"a": [2**63]}, schema={"a": pl.UInt64}),
+        r"row 0, column 0 \('a'\) is 9223372036854775808: a whole number above",
+    ),
+    "longdouble": (np.array([1, 2], np.longdouble) * np.longdouble(10) ** 400, "too large for fl"),
+}
+
+
+@pytest.mark.parametrize(("X", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_and_how(X: Any, words: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        gate(X)
+    assert re.search(words, str(caught.value)), caught.value
+    assert "`X`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "weights", [pd.Series([1, 2, 1]), pl.Series([1, 2, 1]), [1, 2, 1], np.float32([1, 2, 1])]
+)
+def test_weights_come_in_as_data_do(weights: Any) -> None:
+    assert gate(BASE, weights=weights).weights.tolist() == [1, 2, 1]
+
+
+def test_refused_weights_are_called_weights() -> None:
+    with pytest.raises(TypeError, match=r"`weights` row 2, column 0 .* is 'x'"):
+        gate(BASE, weights=[1, 2, "x"])
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from(["f4", "f8", ">f8", "i2", "u1", "?"]),
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=5),
+        elements={"allow_nan": False, "allow_infinity": False},
+    )
+)
+def test_every_way_in_gives_the_same_rows(array: np.ndarray) -> None:
+    columns = {f"c{j}": column for j, column in enumerate(array.T)}
+    native = {name: np.array(c.astype(c.dtype.newbyteorder("="))) for name, c in columns.items()}
+    expected = array.astype(float)
+    for X in (array, array.tolist(), pd.DataFrame(columns), pl.DataFrame(native), pa.table(native)):
+        assert np.array_equal(gate(X).x, expected)
+
+
+# ---- out again
+
+FIT = emframe.fit(emframe.Mixture("gaussian", 2), emframe.dataset("faithful"), rng=0, n_starts=2)
+
+
+def test_a_pandas_frame_gives_answers_with_its_index() -> None:
+    data = emframe.dataset("faithful")
+    frame = pd.DataFrame(data.X, columns=data.columns, index=[f"r{i}" for i in range(272)])[::-1]
+    plain = data.X[::-1]
+    labels, resp, density = FIT.predict(frame), FIT.predict_proba(frame), FIT.score_samples(frame)
+    for answer in (labels, resp, density):
+        assert answer.index.equals(frame.index)
+    assert isinstance(labels, pd.Series)
+    assert list(resp.columns) == ["p0", "p1"]
+    assert np.array_equal(labels, FIT.predict(plain))
+    assert np.array_equal(resp, FIT.predict_proba(plain))
+    assert np.array_equal(density, FIT.score_samples(plain))
+
+
+def test_rows_without_an_index_give_arrays() -> None:
+    X = emframe.dataset("faithful").X
+    for given_ in (X, pl.DataFrame(X, schema=["eruptions", "waiting"]), X.tolist()):
+        assert isinstance(FIT.predict(given_), np.ndarray)
+
+
+def test_other_columns_are_refused_by_predict_too() -> None:
+    with pytest.raises(ValueError, match="columns waiting, eruptions; the model was fitted to eru"):
+        FIT.predict(pl.DataFrame({"waiting": [1.0], "eruptions": [2.0]}))
+
+
+def test_without_narwhals_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "narwhals", None)
+    with pytest.raises(ImportError, match=r"data frames needs narwhals: .*emframe\[dataframe\]"):
+        gate(pd.DataFrame(COLUMNS))
+    assert len(gate(BASE)) == 3

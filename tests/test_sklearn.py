@@ -1,0 +1,277 @@
+"""The scikit-learn estimator: its checks, its company, and its own mixture examples beside it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_blobs
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import emframe
+from emframe.sklearn import EMMixture
+
+FAITHFUL = emframe.dataset("faithful").X
+STRUCTURES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.mark.filterwarnings("ignore:no maximum of the likelihood:UserWarning")
+@pytest.mark.parametrize("options", [{}, {"covariance_type": "diag"}], ids=str)
+def test_scikit_learns_own_checks_pass(options: dict[str, Any]) -> None:
+    results = check_estimator(EMMixture(**options), on_fail=None, on_skip=None)
+    failed = [(one["check_name"], one["exception"]) for one in results if one["status"] == "failed"]
+    assert not failed
+    assert sum(one["status"] == "passed" for one in results) > 40
+
+
+def test_it_is_emframes_fit() -> None:
+    estimator = EMMixture(n_components=2, random_state=0).fit(FAITHFUL)
+    fit = emframe.fit(emframe.Mixture("gaussian", 2), FAITHFUL, rng=0, n_starts=10)
+    assert np.array_equal(estimator.means_, fit.params.components.means)
+    assert estimator.fit_.log_likelihood == fit.log_likelihood
+    assert estimator.score(FAITHFUL) * 272 == pytest.approx(fit.log_likelihood, rel=1e-12)
+    assert estimator.bic(FAITHFUL) == pytest.approx(fit.bic, rel=1e-12)
+    assert estimator.aic(FAITHFUL) == pytest.approx(fit.aic, rel=1e-12)
+    assert estimator.converged_
+    assert estimator.lower_bounds_[-1] == estimator.lower_bound_
+    assert estimator.lower_bound_ == pytest.approx(estimator.score(FAITHFUL), rel=1e-12)
+    assert np.array_equal(estimator.transform(FAITHFUL), estimator.predict_proba(FAITHFUL))
+    assert np.array_equal(estimator.predict(FAITHFUL), estimator.fit_.predict(FAITHFUL))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_attributes_are_shaped_as_scikit_learn_shapes_them(structure: str) -> None:
+    options = {"n_components": 2, "covariance_type": structure, "random_state": 0}
+    ours = EMMixture(**options).fit(FAITHFUL)
+    theirs = GaussianMixture(**options, tol=1e-10, max_iter=1000, reg_covar=0).fit(FAITHFUL)
+    order, same = np.argsort(ours.weights_), np.argsort(theirs.weights_)
+    one_for_all = structure == "tied"
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        if not (one_for_all and mine.ndim == 2 and name != "means_"):
+            mine, other = mine[order], other[same]
+        assert mine.shape == other.shape
+        assert mine == pytest.approx(other, rel=1e-4, abs=1e-4), name
+
+
+def test_any_family_by_its_name() -> None:
+    rates = np.repeat([2.0, 15.0], 60)[:, None]
+    X = np.random.default_rng(0).poisson(rates, (120, 2))
+    counts = EMMixture("poisson", n_components=2, random_state=0).fit(X)
+    assert np.sort(counts.rates_[:, 0]) == pytest.approx([2.0, 15.0], abs=1.0)
+    assert not hasattr(counts, "covariances_")
+    assert clone(counts).__sklearn_tags__().input_tags.positive_only
+    assert not EMMixture().__sklearn_tags__().input_tags.positive_only
+    rows, labels = counts.sample(5)
+    assert rows.shape == (5, 2)
+    assert labels.shape == (5,)
+    two = EMMixture(["gaussian", "gaussian"], None, covariance_type="full", random_state=0)
+    assert two.fit(FAITHFUL).fit_.converged
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"family": "gausian"}, "gausian.*Did you mean|gausian.*gaussian"),
+        ({"family": "poisson", "covariance_type": "diag"}, "`covariance_type` is 'diag', but the"),
+        ({"covariance_type": "round"}, "'round'; expected one of full"),
+        ({"init_params": "best"}, "`init_params` is 'best'; expected None or one of kmeans"),
+        ({"means_init": [[0.0]]}, r"`means_init` has shape \(1, 1\); expected \(1, 2\)"),
+        ({"tol": -1.0}, "`tol` is -1.0"),
+        ({"n_components": 0}, "`n_components` is 0"),
+        ({"n_components": 300}, "`n_components` is 300, but the data have 272 rows"),
+        ({"prior": "strong"}, "`prior` is 'strong'; the family 'gaussian' knows: 'weak'"),
+        ({"n_init": 0}, "`n_starts` is 0"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(value),
+)
+def test_misuse_is_told_when_it_is_fitted(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        EMMixture(**options).fit(FAITHFUL)
+
+
+# ---- in company
+
+
+def test_pipeline_and_set_output() -> None:
+    frame = pd.DataFrame(FAITHFUL, columns=["eruptions", "waiting"])
+    line = make_pipeline(StandardScaler(), EMMixture(n_components=2, random_state=0))
+    shown = line.set_output(transform="pandas").fit_transform(frame)
+    assert list(shown.columns) == ["emmixture0", "emmixture1"]
+    assert shown.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert line[-1].fit_.columns == ("eruptions", "waiting")
+    assert (line.predict(frame) == shown.to_numpy().argmax(axis=1)).all()
+
+
+def test_grid_search_clones_and_scores() -> None:
+    grid = {"n_components": [1, 2], "covariance_type": ["full", "tied"]}
+    search = GridSearchCV(EMMixture(random_state=0, n_init=3), grid, cv=3)
+    shuffled = np.random.default_rng(0).permutation(FAITHFUL)
+    assert search.fit(shuffled).best_params_["n_components"] == 2
+
+
+def test_weights_are_frequencies_and_are_routed() -> None:
+    w = np.random.default_rng(0).integers(0, 3, len(FAITHFUL))
+    one = EMMixture(n_components=2, random_state=0).fit(FAITHFUL, sample_weight=w)
+    two = EMMixture(n_components=2, random_state=0).fit(np.repeat(FAITHFUL, w, axis=0))
+    assert one.fit_.log_likelihood == pytest.approx(two.fit_.log_likelihood, rel=1e-9)
+    repeated = two.score(np.repeat(FAITHFUL, w, axis=0))
+    assert one.score(FAITHFUL, sample_weight=w) == pytest.approx(repeated, rel=1e-9)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = EMMixture(n_components=2, random_state=0)
+        routed.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        line = make_pipeline(scaler, routed)
+        fitted = line.fit(FAITHFUL, sample_weight=w)
+        assert fitted[-1].fit_.n_rows == w.sum()
+        cross_validate(routed, FAITHFUL, params={"sample_weight": w}, cv=2, error_score="raise")
+
+
+def test_warm_start_goes_on_from_the_last_fit() -> None:
+    estimator = EMMixture(n_components=3, random_state=0, warm_start=True, max_iter=3, n_init=1)
+    bounds = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(3):
+            bounds.append(estimator.fit(FAITHFUL).lower_bound_)
+    assert bounds == sorted(bounds)
+    assert bounds[0] < bounds[2]
+    assert estimator.lower_bounds_[0] == pytest.approx(bounds[1], rel=1e-12)
+
+
+def test_random_states() -> None:
+    def means(state: Any) -> np.ndarray:
+        return EMMixture(n_components=2, random_state=state, n_init=2).fit(FAITHFUL).means_
+
+    assert np.array_equal(means(3), means(3))
+    first, again = (means(np.random.RandomState(3)) for _ in range(2))
+    assert np.array_equal(first, again)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - that it is left alone
+    means(None)
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_an_unfinished_fit_warns() -> None:
+    with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
+        EMMixture(n_components=3, random_state=0, max_iter=1).fit(FAITHFUL)
+
+
+def test_where_no_maximum_exists_the_prior_is_told() -> None:
+    X = np.random.default_rng(0).normal(size=(10, 20))
+    with pytest.warns(UserWarning, match="no maximum of the likelihood.*prior='weak' instead"):
+        estimator = EMMixture(random_state=0).fit(X)
+    assert estimator.fit_.prior == "weak"
+    assert estimator.converged_
+    with pytest.raises(ValueError, match="degenerate on these data"):
+        EMMixture(prior=None).fit(X)
+
+
+# ---- scikit-learn's mixture examples, with only the class changed
+
+
+def sine() -> np.ndarray:
+    """plot_gmm_sin: 100 points along a noisy sine."""
+    rng = np.random.RandomState(0)
+    x = np.arange(100) * 4.0 * np.pi / 100 - 6.0
+    noise = rng.normal(size=(100, 2)) * [0.1, 0.6]
+    return np.column_stack([x, 3.0 * np.sin(x)]) + noise
+
+
+def ellipsoids(distance: tuple[float, float]) -> np.ndarray:
+    """plot_gmm and plot_gmm_selection: a stretched cloud and a round one."""
+    rng = np.random.RandomState(0)
+    stretched = rng.randn(500, 2) @ np.array([[0.0, -0.1], [1.7, 0.4]])
+    return np.r_[stretched, 0.7 * rng.randn(500, 2) + np.array(distance)]
+
+
+def density() -> np.ndarray:
+    """plot_gmm_pdf: two clouds far apart."""
+    rng = np.random.RandomState(0)
+    shifted = rng.randn(300, 2) + np.array([20, 20])
+    return np.vstack([shifted, rng.randn(300, 2) @ np.array([[0.0, -0.7], [3.5, 0.7]])])
+
+
+def four() -> np.ndarray:
+    """plot_gmm_covariances: four components of different shapes."""
+    rng = np.random.RandomState(4)
+    means = [(0, 0), (-2, 2), (-3, -2), (5, 0)]
+    covariances = [np.eye(2), np.diag([1, 5]), [[3, 1], [1, 3]], np.eye(2)]
+    labels = rng.choice(4, size=100, p=[0.3, 0.3, 0.3, 0.1])
+    drawn = [rng.multivariate_normal(means[k], covariances[k]) for k in labels]
+    return np.array(drawn)
+
+
+def blobs() -> np.ndarray:
+    """plot_gmm_init: four blobs."""
+    return make_blobs(n_samples=4000, centers=4, cluster_std=0.60, random_state=0)[0][:, ::-1]
+
+
+EXAMPLES: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+    "sine": (sine(), {"n_components": 10, "covariance_type": "full", "max_iter": 100}),
+    "ellipsoids": (ellipsoids((-6, 3)), {"n_components": 5, "covariance_type": "full"}),
+    "density": (density(), {"n_components": 2, "covariance_type": "full"}),
+    "blobs": (blobs(), {"n_components": 4, "tol": 1e-9, "max_iter": 2000}),
+    **{
+        f"four {kind}": (four(), {"n_components": 4, "covariance_type": kind, "max_iter": 20})
+        for kind in STRUCTURES
+    },
+    **{
+        f"iris {kind}": (
+            load_iris().data,
+            {"n_components": 3, "covariance_type": kind, "max_iter": 20},
+        )
+        for kind in STRUCTURES
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_their_examples_end_no_lower(name: str) -> None:
+    X, options = EXAMPLES[name]
+    theirs, ours = (
+        kind(**options, random_state=0).fit(X).score(X) * len(X)
+        for kind in (GaussianMixture, EMMixture)
+    )
+    assert ours >= theirs - 1e-6
+
+
+def test_their_example_of_initial_means() -> None:
+    X = blobs()
+    for method in ("kmeans", "random_from_data", "k-means++", "random"):
+        rng = np.random.RandomState(1234)
+        with pytest.warns(ConvergenceWarning):
+            at_start = EMMixture(
+                n_components=4, init_params=method, tol=1e-9, max_iter=0, random_state=rng
+            ).fit(X)
+        estimator = EMMixture(
+            n_components=4,
+            means_init=at_start.means_,
+            tol=1e-9,
+            max_iter=2000,
+            random_state=rng,
+        ).fit(X)
+        assert estimator.n_iter_ >= 1
+        if method != "random":  # from there EM may end elsewhere, theirs and ours
+            assert estimator.score(X) == pytest.approx(-12666.96876 / 4000, abs=1e-6)
+
+
+def test_their_example_of_selection() -> None:
+    X = ellipsoids((-4, 1))
+    grid = {"n_components": [1, 2, 3], "covariance_type": STRUCTURES}
+    search = GridSearchCV(
+        EMMixture(n_init=2, random_state=0), grid, scoring=lambda one, X: -one.bic(X), cv=3
+    )
+    assert search.fit(X).best_params_ == {"covariance_type": "full", "n_components": 2}
+    assert search.best_estimator_.covariances_.shape == (2, 2, 2)
+    assert search.predict(X).shape == (1000,)
