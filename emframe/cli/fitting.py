@@ -15,6 +15,7 @@ import emframe
 from emframe.cli import pictures, screen, sheets
 from emframe.cli.settings import family_options, header, settings, sizes
 from emframe.data import Table
+from emframe.inference import METHODS
 from emframe.parameters import nested, to_mapping
 from emframe.report import selection_cells, summary, verdict
 from emframe.selection import CRITERIA
@@ -49,6 +50,11 @@ from emframe.selection import CRITERIA
 @click.option("--tol", type=float, default=1e-8, show_default=True, help="Gain left, in nats.")
 @click.option("--max-iter", type=click.IntRange(min=0), default=10_000, show_default=True)
 @click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample.")
+@click.option(
+    "--errors",
+    type=click.Choice(METHODS),
+    help="Show standard errors in brackets under the parameters.",
+)
 @click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else.")
 @click.pass_context
@@ -70,6 +76,7 @@ def fit(
     tol: float,
     max_iter: int,
     save: str | None,
+    errors: str | None,
     plot: str | None,
     as_json: bool,
 ) -> None:
@@ -80,6 +87,7 @@ def fit(
 
     \b
     emframe fit faithful --components 1-6 --plot faithful.png
+    emframe fit faithful --components 2 --errors sandwich
     emframe fit iris --covariance tied --columns petal_length,petal_width
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
@@ -117,10 +125,15 @@ def fit(
         )
     except emframe.Interrupted as stop:
         chosen, interrupted = emframe.Selection((stop.fit,), criterion), True
+    told = (
+        chosen.best.standard_errors(table, method=errors, rng=seed)
+        if errors is not None and not interrupted
+        else None
+    )
     if as_json:
-        click.echo(json.dumps(document(chosen, data), indent=1, allow_nan=False))
+        click.echo(json.dumps(document(chosen, data, told), indent=1, allow_nan=False))
     else:
-        _show(chosen, interrupted)
+        _show(chosen, interrupted, told)
     if save is not None:
         chosen.best.save(save)
         if not as_json:
@@ -134,7 +147,9 @@ def fit(
     ctx.exit(0 if chosen.best.status.usable else 1)
 
 
-def document(selection: emframe.Selection, data: str) -> dict[str, Any]:
+def document(
+    selection: emframe.Selection, data: str, errors: emframe.StandardErrors | None = None
+) -> dict[str, Any]:
     """A selection as what JSON can hold; a number that is not finite is null."""
     best = selection.best
     found: dict[str, Any] = _plain(
@@ -165,10 +180,19 @@ def document(selection: emframe.Selection, data: str) -> dict[str, Any]:
                 "n_iter": best.n_iter,
                 "n_starts": len(best.starts),
                 "parameters": nested(to_mapping(best.params)),
+                **({} if errors is None else _errors(errors)),
             },
         }
     )
     return found
+
+
+def _errors(errors: emframe.StandardErrors) -> dict[str, Any]:
+    return {
+        "standard_errors": nested(to_mapping(errors.params)),
+        "standard_errors_method": errors.method,
+        "standard_errors_message": errors.message,
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -183,7 +207,11 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _show(selection: emframe.Selection, interrupted: bool) -> None:
+def _show(
+    selection: emframe.Selection,
+    interrupted: bool,
+    errors: emframe.StandardErrors | None = None,
+) -> None:
     best = selection.best
     if len(selection.fits) > 1:
         screen.say(f"{len(selection.fits)} models; * has the lowest {selection.criterion.upper()}.")
@@ -194,7 +222,7 @@ def _show(selection: emframe.Selection, interrupted: bool) -> None:
     screen.table(("  K", *header), body, text_columns=(0, len(header)), styles=styles)
     screen.say()
     ending = verdict(best)
-    screen.say(summary(best).removesuffix(ending).rstrip())
+    screen.say(summary(best, errors).removesuffix(ending).rstrip())
     screen.say()
     sound = best.converged and not best.spurious
     screen.say(ending, style="green" if sound else "bold red")
