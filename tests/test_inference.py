@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,42 @@ def test_one_component_by_the_textbook_in_any_unit(family, scale):
         assert getattr(errors.params.components, name)[0] == pytest.approx(expected, rel=1e-5)
     assert errors.params.weights == [0.0]  # the only weight there is, known for certain
     assert found.confint(X, weights=weights).lower.weights == [1.0]
+
+
+@dataclass(frozen=True)
+class Rates:
+    rates: emframe.Array = emframe.parameter(emframe.Positive())  # (K,)
+
+
+class Exponential(emframe.ExponentialFamily):
+    """Waiting times: a family of one's own that knows nothing of gradients or errors."""
+
+    name, parameters, support = "exponential", Rates, emframe.Positive()
+
+    def statistics(self, x):
+        return x
+
+    def natural(self, params):
+        return -params.rates
+
+    def log_partition(self, params):
+        return -np.log(params.rates)
+
+    def from_mean(self, mean):
+        return Rates(1 / mean)
+
+    def sample(self, params, labels, rng):
+        return rng.exponential(1 / params.rates[labels])
+
+
+@pytest.mark.parametrize("method", ["observed", "sandwich"])
+def test_a_family_of_ones_own_has_them_for_nothing(method):
+    X = np.random.default_rng(1).exponential(2.0, 300)
+    found = emframe.fit(emframe.Mixture(Exponential()), X, n_starts=1)
+    errors = found.standard_errors(X, method=method)
+    rate = found.params.components.rates
+    wrong = {"observed": 1.0, "sandwich": X.std() / X.mean()}[method]  # 1 were the model true
+    assert errors.params.components.rates == pytest.approx(rate / np.sqrt(300) * wrong, rel=1e-5)
 
 
 @pytest.mark.parametrize("method", CURVATURE)
