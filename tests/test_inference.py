@@ -187,6 +187,12 @@ def test_runs_of_rows_are_what_is_independent():
         found.standard_errors(X, method="sandwich")
     with pytest.raises(ValueError, match="there is one"):
         found.standard_errors(X, method="bootstrap")
+    runs = [found.sample(30, rng=seed)[0] for seed in range(20)]
+    several = emframe.fit(model, runs, start=found.params)
+    curved = several.standard_errors(runs).params.components.rates
+    for method in ("sandwich", "bootstrap", "parametric"):
+        errors = several.standard_errors(runs, method=method, n_replicates=30, rng=0)
+        assert errors.params.components.rates == pytest.approx(curved, rel=0.5)
 
 
 def test_a_point_below_the_maximum_is_told():
