@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from itertools import islice
 from math import log
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import entr, xlogy
 
 import emframe
+from emframe.data import Table
 
 BLUE, ORANGE, INK, PALE = "#0072b2", "#d55e00", "#333333", "#8a8a8a"
 
@@ -158,11 +161,55 @@ def bound(path: Path) -> None:
         right.set_title("The ledger: both columns, step by step")
 
 
+def fitted(data: str, family: str, k: int, **options: Any) -> tuple[emframe.Dataset, emframe.Fit]:
+    """A shipped data set and a mixture fitted to it."""
+    rows = emframe.dataset(data)
+    return rows, emframe.fit(emframe.Mixture(family, n_components=k), rows, rng=0, **options)
+
+
+def density(ax: Axes) -> None:
+    waiting = emframe.dataset("faithful").X[:, 1]
+    emframe.fit(emframe.Mixture("gaussian", n_components=2), waiting, rng=0).plot(waiting, ax=ax)
+    ax.set_xlabel("waiting time, minutes")
+
+
+def plane(ax: Axes) -> None:
+    rows, fit = fitted("faithful", "gaussian", 2)
+    fit.plot(rows, ax=ax)
+
+
+def pairs(ax: Axes) -> None:
+    rows = emframe.dataset("iris")
+    some = Table(rows.X[:, :3], rows.columns[:3], None)  # fewer panels, a smaller file
+    emframe.fit(emframe.Mixture("gaussian", n_components=3), some, rng=0).plot(some, ax=ax)
+
+
+def profile(ax: Axes) -> None:
+    rows, fit = fitted("carcinoma", "bernoulli", 3)
+    fit.plot(rows, ax=ax, errors=fit.standard_errors(rows))
+
+
+def trace(ax: Axes) -> None:
+    _, fit = fitted("iris", "gaussian", 3, n_starts=12)
+    fit.plot(kind="trace", ax=ax)
+
+
+def choice(ax: Axes) -> None:
+    rows = emframe.dataset("faithful")
+    emframe.select(("gaussian", range(1, 6)), rows, rng=0, n_starts=8).plot(ax=ax)
+
+
+FITS = {one.__name__: one for one in (density, plane, pairs, profile, trace, choice)}
+
+
 def main(folder: Path) -> None:
     """Draw all pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     middle_man(folder / "middle_man.svg")
     bound(folder / "bound.svg")
+    for name, draw in FITS.items():
+        with picture(folder / f"{name}.svg", (7, 6.5) if name == "pairs" else (7, 4)) as figure:
+            draw(figure.subplots())
 
 
 if __name__ == "__main__":

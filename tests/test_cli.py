@@ -634,3 +634,38 @@ def test_a_table_of_a_sheet_goes_into_the_api() -> None:
     fit = emframe.fit(emframe.Mixture("poisson"), table)
     assert fit.columns == ("b",)
     assert fit.params.components.rates.tolist() == [[3.0]]
+
+
+# ---- pictures and standard errors
+
+
+@pytest.mark.parametrize(("ending", "components"), [("png", "1-2"), ("svg", "2"), ("pdf", "2")])
+def test_a_picture_is_drawn(emf: Run, ending: str, components: str) -> None:
+    args = ("faithful", "--components", components, "--starts", "2", "--plot", f"it.{ending}")
+    result = emf("fit", *args)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.rstrip().endswith(f"Drawn in it.{ending}.")
+    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    assert Path(f"it.{ending}").read_bytes().startswith(starts[ending])
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("it.xyz", "the ending has to be one of"), ("no/it.png", "does not exist")]
+)
+def test_a_picture_that_cannot_be_written_is_refused_before_the_work(
+    emf: Run, path: str, said: str
+) -> None:
+    refused(emf("fit", "faithful", "--components", "2", "--plot", path), said)
+
+
+def test_standard_errors_are_the_apis(emf: Run) -> None:
+    args = ("fit", "death_notices", "--components", "2", "--starts", "2", "--errors", "observed")
+    best = json.loads(emf(*args, "--json").stdout)["best"]
+    data = emframe.dataset("death_notices")
+    model = emframe.Mixture("poisson", 2)
+    fit = emframe.fit(model, data, start=best["parameters"])
+    expected = fit.standard_errors(data).params
+    assert best["standard_errors"]["weights"] == pytest.approx(expected.weights, rel=1e-3)
+    rates = np.array(best["standard_errors"]["components"]["rates"])
+    assert rates == pytest.approx(expected.components.rates, rel=1e-3)
+    assert "(0.195)" in emf(*args).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,42 @@ def test_one_component_by_the_textbook_in_any_unit(family, scale):
     assert found.confint(X, weights=weights).lower.weights == [1.0]
 
 
+@dataclass(frozen=True)
+class Rates:
+    rates: emframe.Array = emframe.parameter(emframe.Positive())  # (K,)
+
+
+class Exponential(emframe.ExponentialFamily):
+    """Waiting times: a family of one's own that knows nothing of gradients or errors."""
+
+    name, parameters, support = "exponential", Rates, emframe.Positive()
+
+    def statistics(self, x):
+        return x
+
+    def natural(self, params):
+        return -params.rates
+
+    def log_partition(self, params):
+        return -np.log(params.rates)
+
+    def from_mean(self, mean):
+        return Rates(1 / mean)
+
+    def sample(self, params, labels, rng):
+        return rng.exponential(1 / params.rates[labels])
+
+
+@pytest.mark.parametrize("method", ["observed", "sandwich"])
+def test_a_family_of_ones_own_has_them_for_nothing(method):
+    X = np.random.default_rng(1).exponential(2.0, 300)
+    found = emframe.fit(emframe.Mixture(Exponential()), X, n_starts=1)
+    errors = found.standard_errors(X, method=method)
+    rate = found.params.components.rates
+    wrong = {"observed": 1.0, "sandwich": X.std() / X.mean()}[method]  # 1 were the model true
+    assert errors.params.components.rates == pytest.approx(rate / np.sqrt(300) * wrong, rel=1e-5)
+
+
 @pytest.mark.parametrize("method", CURVATURE)
 def test_a_weight_of_two_is_a_row_twice(method):
     X, weights = rows("poisson"), np.arange(80) % 3
@@ -150,6 +187,12 @@ def test_runs_of_rows_are_what_is_independent():
         found.standard_errors(X, method="sandwich")
     with pytest.raises(ValueError, match="there is one"):
         found.standard_errors(X, method="bootstrap")
+    runs = [found.sample(30, rng=seed)[0] for seed in range(20)]
+    several = emframe.fit(model, runs, start=found.params)
+    curved = several.standard_errors(runs).params.components.rates
+    for method in ("sandwich", "bootstrap", "parametric"):
+        errors = several.standard_errors(runs, method=method, n_replicates=30, rng=0)
+        assert errors.params.components.rates == pytest.approx(curved, rel=0.5)
 
 
 def test_a_point_below_the_maximum_is_told():

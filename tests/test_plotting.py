@@ -167,6 +167,37 @@ def test_a_selection_shows_its_criterion_and_rings_the_best():
     assert ax.get_ylabel() == "BIC"
 
 
+def test_models_of_several_kinds_are_lines_and_those_without_a_number_points():
+    X = emframe.dataset("faithful")
+    kinds = [("gaussian", {"covariance": kind}) for kind in ("full", "tied")]
+    models = [emframe.Mixture(name, k, **options) for name, options in kinds for k in (2, 1)]
+    ax = emframe.select(models, X, rng=0, n_starts=2).plot(ax=axes())
+    told = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert told == ["gaussian mixture, covariance=full", "gaussian mixture, covariance=tied"]
+    assert [list(line.get_xdata()) for line in labelled(ax, "gaussian")] == [[1, 2], [1, 2]]
+    factors = [emframe.model("factor-analysis", n_factors=q) for q in (1, 2)]
+    few = emframe.select(factors, np.random.default_rng(0).normal(size=(60, 5)), n_starts=1, rng=0)
+    ax = few.plot(ax=axes())
+    assert [text.get_text() for text in ax.get_xticklabels()] == [m.title() for m in factors]
+
+
+def test_runs_and_continuous_z_are_drawn_as_well():
+    counts = emframe.dataset("earthquakes").X
+    hidden = emframe.fit(
+        emframe.model("hidden-markov", family="poisson", n_states=2), counts, rng=0, n_starts=1
+    )
+    ax = hidden.plot(counts, ax=axes())
+    parts = [line.get_ydata() for line in labelled(ax, "component")]
+    assert np.sum(parts) == pytest.approx(1.0, abs=0.02)
+    shares = np.linalg.matrix_power(hidden.params.transitions, 200)[0]  # where the chain settles
+    assert [part.sum() for part in parts] == pytest.approx(shares, abs=0.04)
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    factors = emframe.fit(emframe.model("factor-analysis", n_factors=1), X, rng=0, n_starts=1)
+    assert len(factors.plot(X, ax=axes()).child_axes) == 9
+    with pytest.raises(ValueError, match="no labels to be sure of"):
+        factors.plot(X, "uncertainty", ax=axes())
+
+
 @pytest.mark.parametrize(("paper", "palette"), [("white", LIGHT), ("#111111", DARK)])
 def test_hues_stand_out_from_the_paper(paper, palette):
     """Contrast of 3 or more with the paper, as for graphics in WCAG 2.1, 1.4.11."""

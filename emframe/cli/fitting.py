@@ -59,6 +59,7 @@ def fit(
     weights: str | None,
     has_header: bool | None,
     save: str | None,
+    errors: str | None,
     plot: str | None,
     as_json: bool,
     **run: Any,
@@ -70,6 +71,7 @@ def fit(
 
     \b
     emframe fit faithful --components 1-6 --plot faithful.png
+    emframe fit faithful --components 2 --errors sandwich
     emframe fit iris --covariance tied --columns petal_length,petal_width
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
@@ -81,7 +83,7 @@ def fit(
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
     far.
     """
-    outputs = Outputs(save, plot, as_json)
+    outputs = Outputs(save, plot, as_json, errors)
     outputs.require()
     sheet = sheets.read(data, has_header)
     name = family or sheet.family
@@ -101,6 +103,7 @@ class Outputs:
     save: str | None
     plot: str | None
     as_json: bool
+    errors: str | None = None
 
     def require(self) -> None:
         """Refuse what cannot be written before the work rather than after."""
@@ -134,10 +137,13 @@ def choose(
         chosen, interrupted = emframe.Selection((stop.fit,), criterion), True
     if several_kinds:
         chosen = ranked(chosen)
+    errors = None
+    if outputs.errors is not None and not interrupted:
+        errors = chosen.best.standard_errors(data, method=outputs.errors, rng=run["rng"])
     if outputs.as_json:
-        click.echo(json.dumps(document(chosen, origin), indent=1, allow_nan=False))
+        click.echo(json.dumps(document(chosen, origin, errors), indent=1, allow_nan=False))
     else:
-        _show(chosen, interrupted, several_kinds)
+        _show(chosen, interrupted, several_kinds, errors)
     if outputs.save is not None:
         chosen.best.save(outputs.save)
     if outputs.plot is not None:
@@ -166,7 +172,9 @@ def ranked(selection: emframe.Selection) -> emframe.Selection:
     )
 
 
-def document(selection: emframe.Selection, data: str) -> dict[str, Any]:
+def document(
+    selection: emframe.Selection, data: str, errors: emframe.StandardErrors | None = None
+) -> dict[str, Any]:
     """A selection as what JSON can hold; a number that is not finite is null."""
     best = selection.best
     found: dict[str, Any] = _plain(
@@ -197,10 +205,19 @@ def document(selection: emframe.Selection, data: str) -> dict[str, Any]:
                 "n_iter": best.n_iter,
                 "n_starts": len(best.starts),
                 "parameters": nested(to_mapping(best.params)),
+                **({} if errors is None else _errors(errors)),
             },
         }
     )
     return found
+
+
+def _errors(errors: emframe.StandardErrors) -> dict[str, Any]:
+    return {
+        "standard_errors": nested(to_mapping(errors.params)),
+        "standard_errors_method": errors.method,
+        "standard_errors_message": errors.message,
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -215,7 +232,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _show(selection: emframe.Selection, interrupted: bool, several_kinds: bool) -> None:
+def _show(
+    selection: emframe.Selection,
+    interrupted: bool,
+    several_kinds: bool,
+    errors: emframe.StandardErrors | None = None,
+) -> None:
     best = selection.best
     if len(selection.fits) > 1:
         screen.say(f"{len(selection.fits)} models; * has the lowest {selection.criterion.upper()}.")
@@ -232,7 +254,7 @@ def _show(selection: emframe.Selection, interrupted: bool, several_kinds: bool) 
     screen.table((head, *header), body, text_columns=(0, len(header)), styles=styles)
     screen.say()
     ending = verdict(best)
-    screen.say(summary(best).removesuffix(ending).rstrip())
+    screen.say(summary(best, errors).removesuffix(ending).rstrip())
     screen.say()
     sound = best.converged and not best.spurious
     screen.say(ending, style="green" if sound else "bold red")

@@ -63,6 +63,7 @@ def select(
     weights: str | None,
     has_header: bool | None,
     save: str | None,
+    errors: str | None,
     plot: str | None,
     as_json: bool,
     **run: Any,
@@ -80,7 +81,7 @@ def select(
 
     The exit status is that of fit.
     """
-    outputs = Outputs(save, plot, as_json)
+    outputs = Outputs(save, plot, as_json, errors)
     outputs.require()
     sheet = sheets.read(data, has_header)
     names = families or ((sheet.family,) if sheet.family is not None else ())

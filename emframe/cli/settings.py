@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from emframe.inference import METHODS
 from emframe.selection import CRITERIA
 
 header = click.option(
@@ -77,6 +78,11 @@ run_options = together(
 # Where the result goes.
 output_options = together(
     click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample."),
+    click.option(
+        "--errors",
+        type=click.Choice(METHODS),
+        help="Show standard errors in brackets under the parameters.",
+    ),
     click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf."),
     click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else."),
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from emframe.plotting.style import MUTED, axes, dash, hues, ink, marker, tidy
 
 if TYPE_CHECKING:
@@ -20,28 +18,26 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
     ax = axes(ax, size=(7.0, 4.5))
     groups: dict[str, list[tuple[Fit, float]]] = {}
     for one, value in zip(selection.fits, selection.values, strict=True):
-        title = one.model.title()
-        groups.setdefault(title.rpartition(", K = ")[0] or title, []).append((one, value))
-    numbered = all(hasattr(one.model, "n_components") for one in selection.fits)
+        groups.setdefault(_kind(one), []).append((one, value))
+    sizes = [one.model.choices() for one in selection.fits]
+    numbered = None not in sizes
     for i, (name, members) in enumerate(groups.items()):
-        colour = hues(ax, i + 1)[i]
-        at = [getattr(one.model, "n_components", 0) if numbered else i for one, _ in members]
-        order = np.argsort(at, kind="stable")
-        where, values = np.array(at)[order], np.array([value for _, value in members])[order]
-        ax.plot(where, values, color=colour, ls=dash(i), marker=marker(i), ms=6, label=name)
-        odd = np.array([bool(one.spurious) or not one.status.usable for one, _ in members])[order]
-        ax.plot(where[odd], values[odd], "x", color=ink(ax), ms=11, mew=1.2)
-        best = [one is selection.best for one, _ in members]
-        if any(best):
-            chosen = int(np.argmax(np.array(best)[order]))
-            ax.plot(where[chosen], values[chosen], "o", mfc="none", color=ink(ax), ms=14, mew=1.6)
-            ax.annotate(
-                "lowest", (where[chosen], values[chosen]), (0, -18), textcoords="offset points",
-                ha="center", va="top", fontsize="small",
-            )  # fmt: skip
+        members.sort(key=lambda pair: pair[0].model.choices() or 0)
+        at = [(one.model.choices() or 0) if numbered else i for one, _ in members]
+        values = [value for _, value in members]
+        ax.plot(at, values, color=hues(ax, i + 1)[i], ls=dash(i), marker=marker(i), label=name)
+        for (one, value), where in zip(members, at, strict=True):
+            if one.spurious or not one.status.usable:
+                ax.plot(where, value, "x", color=ink(ax), ms=11, mew=1.2)
+            if one is selection.best:
+                ax.plot(where, value, "o", mfc="none", color=ink(ax), ms=14, mew=1.6)
+                ax.annotate(
+                    "lowest", (where, value), (0, -18), textcoords="offset points", ha="center",
+                    va="top", fontsize="small",
+                )  # fmt: skip
     if numbered:
         ax.set_xlabel("number of components")
-        ax.set_xticks(sorted({one.model.n_components for one in selection.fits}))  # type: ignore[attr-defined]
+        ax.set_xticks(sorted({size for size in sizes if size is not None}))
     else:
         ax.set_xticks(range(len(groups)), list(groups))
     ax.set_ylabel(selection.label)
@@ -51,3 +47,10 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
         ax.legend(frameon=False, fontsize="small")
     tidy(ax)
     return ax
+
+
+def _kind(fit: Fit) -> str:
+    """The title without what says how many components there are."""
+    parts = fit.model.title().split(", ")
+    size = f"={fit.model.choices()}"
+    return ", ".join(part for part in parts if not part.replace(" ", "").endswith(size))
