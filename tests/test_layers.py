@@ -47,6 +47,7 @@ ARROWS = {
     "testing": {
         "core",
         "data",
+        "engines",
         "extras",
         "families",
         "host",
