@@ -481,6 +481,46 @@ def test_no_command_is_help(emf: Run) -> None:
     assert emf().stdout == emf("--help").stdout
 
 
+# ---- products
+
+
+PEOPLE = "age,visits,id\n" + "".join(
+    f"{20 + 30 * (i % 2) + (i * 7) % 5},{1 + 6 * (i % 2) + i % 3},p{i}\n" for i in range(40)
+)
+
+
+def test_columns_may_have_families_of_their_own(emf: Run, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    args = ("--components", "2", "--starts", "3", "--columns", "age,visits")
+    spelt = ("--family", "age=gaussian, visits=poisson", "--covariance", "tied")
+    result = emf("fit", "people.csv", *spelt, *args, "--json", "--save", "people.fit")
+    best = json.loads(result.stdout)["best"]
+    parts = {"age": emframe.family("gaussian", covariance="tied"), "visits": "poisson"}
+    sheet = sheets.read("people.csv")
+    X = Table(sheet.numbers([0, 1]), ("age", "visits"), None)
+    model = emframe.Mixture(emframe.Product(parts), 2)
+    fit = emframe.select([model], X, rng=0, n_starts=3).best
+    assert best["log_likelihood"] == fit.log_likelihood
+    result = emf("predict", "people.fit", "people.csv")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "age,visits,id,label,p0,p1"
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("age=gaussian,poisson", "expected COLUMN=NAME for each column"),
+        ("age=gaussian,age=poisson", "expected COLUMN=NAME for each column"),
+        ("age+=gaussian", "FIRST+SECOND=NAME"),
+        ("age=gausian", "gausian"),
+        ("age=poisson", "has a setting 'covariance'"),
+    ],
+)
+def test_products_are_refused(emf: Run, family: str, said: str) -> None:
+    args = ("--family", family, "--covariance", "tied")
+    refused(emf("fit", "-", *args, stdin="age\n1\n2\n"), said)
+
+
 # ---- select
 
 

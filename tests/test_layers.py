@@ -48,6 +48,7 @@ ARROWS = {
         "engines",
         "core",
         "data",
+        "engines",
         "extras",
         "families",
         "host",
@@ -60,7 +61,10 @@ ARROWS = {
 }
 # Above the models come the surfaces: they may import any layer, and none of the layers them.
 LAYERS = set(ARROWS)
-EXTRAS = {"pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "sklearn"}
+EXTRAS = {
+    "pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "polars",
+    "narwhals", "sklearn", "IPython",
+}  # fmt: skip
 
 TOP_LEVEL = {
     "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "emframe", "plugins", "tests", "docs",

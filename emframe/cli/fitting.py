@@ -17,10 +17,10 @@ import emframe
 from emframe.cli import pictures, screen, sheets
 from emframe.cli.settings import (
     data_options,
+    family_of,
     family_options,
     output_options,
     run_options,
-    settings,
     sizes,
 )
 from emframe.data import Table
@@ -31,7 +31,12 @@ from emframe.report import selection_cells, summary, verdict
 
 @click.command()
 @click.argument("data")
-@click.option("--family", metavar="NAME", help="See: emframe plugins.  [default: the data set's]")
+@click.option(
+    "--family",
+    metavar="NAME",
+    help="See: emframe plugins. COLUMN=NAME,COLUMN=NAME gives columns families of their own.  "
+    "[default: the data set's]",
+)
 @click.option(
     "--components",
     callback=sizes,
@@ -75,6 +80,7 @@ def fit(
     emframe fit iris --covariance tied --columns petal_length,petal_width
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
+    emframe fit people.csv --family age=gaussian,visits=poisson --components 1-3
     emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
     emframe fit large.parquet --family gaussian --components 8 --starts 4 --threads 2
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
@@ -91,7 +97,7 @@ def fit(
         known = ", ".join(sorted(emframe.families()))
         raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
     pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
-    made = emframe.family(name, **settings(pairs))
+    made = family_of(name, pairs)
     models = [emframe.Mixture(made, n_components=k) for k in components]
     choose(ctx, models, sheet.origin, table(sheet, columns, weights), run, outputs)
 

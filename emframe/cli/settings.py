@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from emframe.inference import METHODS
+import emframe
+from emframe.families import Family
 from emframe.selection import CRITERIA
 
 header = click.option(
@@ -126,3 +128,31 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[key.strip()] = value.strip()
     return found
+
+
+def family_of(text: str, pairs: Iterable[str]) -> Family:
+    """The family of that name, or the product that ``column=name,other+another=name`` spells.
+
+    The settings `pairs` go to each part of a product that has them.  Raises ValueError for a text
+    of another form, and for a setting that no part has.
+    """
+    options = settings(pairs)
+    if "=" not in text:
+        return emframe.family(text, **options)
+    parts: dict[str | tuple[str, ...], Family] = {}
+    known: set[str] = set()
+    for part in text.split(","):
+        columns, equals, name = (piece.strip() for piece in part.partition("="))
+        group = tuple(column.strip() for column in columns.split("+"))
+        key = group if len(group) > 1 else columns
+        if not equals or not all(group) or key in parts:
+            raise ValueError(
+                f"--family {text!r}; expected COLUMN=NAME for each column, such as "
+                "'age=gaussian,visits=poisson', or FIRST+SECOND=NAME for a group."
+            )
+        entry = emframe.families().get(name)
+        own = {k: v for k, v in options.items() if entry is not None and entry.takes(k)}
+        parts[key], known = emframe.family(name, **own), known | set(own)
+    if set(options) - known:
+        raise ValueError(f"no family of {text!r} has a setting {min(set(options) - known)!r}.")
+    return emframe.Product(parts)
