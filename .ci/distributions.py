@@ -37,7 +37,12 @@ def check_wheel(path: Path) -> None:
     headers = message_from_string(metadata)
     assert headers["Requires-Python"] == ">=3.11", headers["Requires-Python"]
     always = [need for need in headers.get_all("Requires-Dist", []) if "extra ==" not in need]
-    assert sorted(need.split(">")[0] for need in always) == ["numpy", "pluggy", "scipy"], always
+    assert sorted(need.split(">")[0] for need in always) == [
+        "numpy",
+        "pluggy",
+        "scipy",
+        "threadpoolctl",
+    ], always
     assert any(name.startswith(f"{info}/licenses/") for name in names), "the license is missing"
 
 

@@ -10,11 +10,19 @@ print(fit)
 import importlib
 from typing import Any
 
-from emframe import stopping
+from emframe import stopping, variants
 from emframe.blocks import Blocks
+from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.datasets import dataset, datasets
-from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
+from emframe.families import (
+    ConjugatePrior,
+    ExponentialFamily,
+    Family,
+    FamilyError,
+    from_logpdf,
+    from_scipy,
+)
 from emframe.fitting import Interrupted, fit
 from emframe.host import (
     AccelerationEntry,
@@ -41,6 +49,8 @@ from emframe.selection import Selection, select
 from emframe.spaces import (
     Array,
     Binary,
+    Integers,
+    Interval,
     NonNegative,
     NonNegativeInteger,
     Positive,
@@ -68,7 +78,9 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Information",
+    "Integers",
     "Interrupted",
+    "Interval",
     "Intervals",
     "LatentModel",
     "LikelihoodRatioTest",
@@ -80,6 +92,7 @@ __all__ = [
     "PluginWarning",
     "Positive",
     "PositiveDefinite",
+    "Product",
     "Real",
     "Regularity",
     "Selection",
@@ -100,6 +113,9 @@ __all__ = [
     "families",
     "family",
     "fit",
+    "fixed",
+    "from_logpdf",
+    "from_scipy",
     "hookimpl",
     "iterate",
     "load",
@@ -109,6 +125,8 @@ __all__ = [
     "read_parquet",
     "select",
     "stopping",
+    "tied",
+    "variants",
 ]
 
 

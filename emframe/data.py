@@ -130,6 +130,7 @@ def as_rows(
     takes_columns: bool = True,
     n_columns: int | None = None,
     columns: Sequence[str] | None = None,
+    width: int | None = None,
 ) -> Rows:
     """Validate data for a model.
 
@@ -142,6 +143,7 @@ def as_rows(
     takes_columns : whether more than one column is possible.
     n_columns : the number expected, where it is known.
     columns : names expected, where they are known; checked where X has names.
+    width : the number of columns that the family takes, where that is settled.
 
     Raises
     ------
@@ -159,6 +161,8 @@ def as_rows(
         raise ValueError(
             f"`X` has {d} columns, but {owner} is a density of one column; pass one column."
         )
+    if width is not None and d != width:
+        raise ValueError(f"`X` has {d} columns; {owner} takes {width}.")
     if n_columns is not None and d != n_columns:
         raise ValueError(f"`X` has {d} columns; the model was fitted to {n_columns}.")
     if columns is not None and names is not None and tuple(columns) != names:
@@ -174,6 +178,26 @@ def as_rows(
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=_read_only(np.array(rows.x, order="C")))
     return rows
+
+
+def chosen(X: Any, names: tuple[str, ...]) -> Any:
+    """The columns of these names, in this order; X as it is where its columns have no names.
+
+    Raises ValueError naming one that is missing.
+    """
+    if is_frame(X):
+        values, known = from_frame(X, "X")
+        X = values if known is None else Table(values, known, None)
+    have = X.columns if isinstance(X, (Blocks, Table)) else None
+    if have is None or have == names:
+        return X
+    missing = [name for name in names if name not in have]
+    if missing or isinstance(X, Blocks):
+        raise ValueError(
+            f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}"
+            + (f", and {missing[0]!r} is not there." if missing else ", in this order.")
+        )
+    return Table(X.X[:, [have.index(name) for name in names]], names, X.weights)
 
 
 def frequencies(X: Any, weights: Any) -> Any:

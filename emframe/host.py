@@ -386,9 +386,4 @@ def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
 
 def name_of(family: Any) -> dict[str, Any]:
     """``{"name": ..., "options": ...}`` from which `family` makes an equal one."""
-    options = (
-        {field.name: getattr(family, field.name) for field in dataclasses.fields(family)}
-        if dataclasses.is_dataclass(family)
-        else {}
-    )
-    return {"name": family.name or type(family).__name__, "options": options}
+    return {"name": family.name or type(family).__name__, "options": family.ingredients()}

@@ -97,15 +97,16 @@ class Information:
 
         They are named by their path and index, such as ``components.means[0, 1]``; the movement
         is in units of the standard error that each would have if z and the rest were known, the
-        largest being 1.
+        first being 1.
         """
         moves: dict[str, float] = {}
         for name, move in zip(labels(self.at), self.slowest, strict=True):
             if abs(move) >= abs(moves.get(name, 0.0)):
                 moves[name] = float(move)
         largest = max(map(abs, moves.values()), default=0.0) or 1.0
-        ranked = sorted(moves.items(), key=lambda item: -abs(item[1]))[:most]
-        return {name: move / largest for name, move in ranked}
+        # Moves that differ by rounding alone stay in their own order.
+        ranked = sorted(moves.items(), key=lambda item: -round(abs(item[1]) / largest, 6))[:most]
+        return {name: move / ranked[0][1] for name, move in ranked if move}
 
     def __str__(self) -> str:
         """The rate, and the parameters that the data determine worst."""

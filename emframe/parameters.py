@@ -23,7 +23,7 @@ import numpy as np
 
 from emframe.spaces import Array, Shape, Space
 
-_KEY = "emframe"
+KEY = "emframe"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Declared:
     shape: tuple[str | int, ...] = ()
     shared: bool = False  # one value for all components, repeated along K
     per_component: bool = True  # whether the axis K leads
+    fixed: bool = False  # held at its value: it has no coordinates and is not counted
 
     def axes(self) -> tuple[str | int, ...]:
         """The names of all axes, K included."""
@@ -50,13 +51,14 @@ class Leaf(NamedTuple):
     @property
     def free_value(self) -> Array:
         """The part of the array that is free to vary: one component's, where all share it."""
+        if self.declared.fixed:
+            return self.value[:0]
         return self.value[:1] if self.declared.shared else self.value
 
     @property
     def free_shape(self) -> Shape:
         """Shape of `free_value`."""
-        shape = self.value.shape
-        return (1, *shape[1:]) if self.declared.shared else shape
+        return self.free_value.shape
 
 
 def parameter(
@@ -76,7 +78,7 @@ def parameter(
     per_component : False for an array without the axis K.
     """
     axes = (shape,) if isinstance(shape, (str, int)) else tuple(shape)
-    return dataclasses.field(metadata={_KEY: Declared(space, axes, shared, per_component)})
+    return dataclasses.field(metadata={KEY: Declared(space, axes, shared, per_component)})
 
 
 @cache
@@ -87,9 +89,9 @@ def declarations(kind: Any) -> dict[str, Declared]:
             f"{kind.__name__} has to be a frozen dataclass with fields made by emframe.parameter"
         )
     return {
-        field.name: field.metadata[_KEY]
+        field.name: field.metadata[KEY]
         for field in dataclasses.fields(kind)
-        if _KEY in field.metadata
+        if KEY in field.metadata
     }
 
 
@@ -170,7 +172,8 @@ def n_free(params: Any) -> int:
 
 def to_vector(params: Any) -> Array:
     """Coordinates of all arrays, end to end."""
-    parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in leaves(params)]
+    free = [leaf for leaf in leaves(params) if not leaf.declared.fixed]
+    parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in free]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -180,6 +183,8 @@ def from_vector(like: Any, vector: Array) -> Any:
 
     def take(leaf: Leaf) -> Array:
         nonlocal used
+        if leaf.declared.fixed:
+            return leaf.value
         space, shape = leaf.declared.space, leaf.free_shape
         size = space.n_coordinates(shape)
         values = space.point(vector[used : used + size], shape)
@@ -196,6 +201,8 @@ def pullback(params: Any, gradient: Any) -> Array:
     """A gradient as parameters of the same form, turned into one in coordinates."""
     parts = []
     for leaf, slope in zip(leaves(params), leaves(gradient), strict=True):
+        if leaf.declared.fixed:
+            continue
         along = slope.value.sum(axis=0, keepdims=True) if leaf.declared.shared else slope.value
         parts.append(leaf.declared.space.pullback(leaf.free_value, along))
     return np.concatenate(parts) if parts else np.zeros(0)

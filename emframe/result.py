@@ -194,7 +194,7 @@ class Fit:
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return density, resp
 
-    # ---- what the data say of the parameters
+    # ---- how well the parameters are known
 
     def information(self, X: Any, weights: Any = None) -> Information:
         """How fast EM converges here, how much information is missing, and about what.

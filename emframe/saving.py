@@ -20,11 +20,10 @@ import numpy as np
 
 from emframe.core import Status
 from emframe.families import Family
-from emframe.host import families, name_of
-from emframe.host import family as named_family
 from emframe.host import model as named_model
 from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping
+from emframe.recipes import restore
 from emframe.result import Fit, Start
 from emframe.spaces import Array
 
@@ -168,22 +167,14 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
 def _model(description: dict[str, Any], family: Family | None) -> Model:
     if description["model"] != "mixture":
         options = dict(description.get("options", {}))
-        if family is not None and options.get("family") == family.name:
-            settings = name_of(family)["options"]  # the object has them already
+        if isinstance(options.get("family"), dict):
+            options["family"] = restore(options["family"], family)
+        elif family is not None and options.get("family") == family.name:
+            settings = family.ingredients()  # the object has them already
             options = {key: value for key, value in options.items() if key not in settings}
             options["family"] = family
         return named_model(description["model"], **options)
-    parts: list[Family] = []
-    for part in description["families"]:
-        if family is not None and name_of(family) == part:
-            parts.append(family)
-        elif part["name"] in families():
-            parts.append(named_family(part["name"], **part["options"]))
-        else:
-            raise ValueError(
-                f"the family {part['name']!r} is no installed plugin; pass the object: "
-                "emframe.load(path, family=...)"
-            )
+    parts: list[Family] = [restore(part, family) for part in description["families"]]
     sizes = [int(size) for size in description["n_components"]]
     return Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
 

@@ -103,8 +103,8 @@ class Thorough:
             assert best.run is not None
             tried = best
             for kind, params in self.model.moves(best.run.step.params, self.rows, self.rng):
-                if spent(attempts) >= most:
-                    return
+                if spent(attempts) * (1 + 1 / len(attempts)) > most:
+                    return  # one more of the usual length would exceed the budget
                 yield Begin(kind, params, best.start.index)
                 best = _best(attempts)
                 if best is not tried:
@@ -165,6 +165,8 @@ class Search:
             return attempts, True
         except Exception as error:
             error.add_note(f"while fitting a {self.model.title()}, start {len(attempts)}")
+            if "read-only" in str(error):
+                error.add_note("a family may not write into its arguments; copy the array first")
             raise
         return attempts, False
 

@@ -98,6 +98,12 @@ class Space:
         """Which entries to show: not those that repeat another or are fixed by the structure."""
         return np.ones(shape, dtype=bool)
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(vars(self).items())))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -170,7 +176,8 @@ class Positive(_Elementwise):
         return np.log(values)
 
     def backward(self, reals: Array) -> Array:
-        return np.exp(reals)
+        with np.errstate(over="ignore"):  # inf is no member, and is treated as that
+            return np.exp(reals)
 
     def slope(self, values: Array) -> Array:
         return values
@@ -253,6 +260,95 @@ class Binary(_Elementwise):
 
     def backward(self, reals: Array) -> Array:
         return (reals > 0).astype(float)
+
+
+@dataclass(frozen=True)
+class Interval(_Elementwise):
+    """The open interval between two ends, of which one may be infinite.
+
+    By the logarithm of the distance from the end, or the log odds of the distances from both.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"`low` is {self.low} and `high` {self.high}; pass low < high.")
+        if np.isinf(self.low) and np.isinf(self.high):
+            raise ValueError("an interval without an end is emframe.Real().")
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        if np.isinf(self.high):
+            return f"finite numbers above {self.low:g}"
+        if np.isinf(self.low):
+            return f"finite numbers below {self.high:g}"
+        return f"numbers between {self.low:g} and {self.high:g}, the ends left out"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values > self.low) & (values < self.high)
+
+    def forward(self, values: Array) -> Array:
+        above = np.log(values - self.low) if np.isfinite(self.low) else 0.0
+        below = np.log(self.high - values) if np.isfinite(self.high) else 0.0
+        return np.asarray(above - below)
+
+    def backward(self, reals: Array) -> Array:
+        with np.errstate(over="ignore"):  # a value at an end is no member, and is treated as that
+            if np.isinf(self.high):
+                return self.low + np.exp(reals)
+            if np.isinf(self.low):
+                return self.high - np.exp(-reals)
+            # From the nearer end, so that no digit of the distance is lost there.
+            near = (self.high - self.low) / (1.0 + np.exp(np.abs(reals)))
+            return np.where(reals < 0, self.low + near, self.high - near)
+
+    def slope(self, values: Array) -> Array:
+        above, below = values - self.low, self.high - values
+        if np.isinf(self.high):
+            return above
+        return below if np.isinf(self.low) else above * below / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Integers(_Elementwise):
+    """Whole numbers from `low` to `high`, both included; a space of data."""
+
+    low: float = -np.inf
+    high: float = np.inf
+
+    discrete = True
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        ends = [f"from {self.low:g}"] if np.isfinite(self.low) else []
+        ends += [f"to {self.high:g}"] if np.isfinite(self.high) else []
+        return " ".join(["whole numbers", *ends])
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        whole = np.isfinite(values) & (values == np.floor(values))
+        return np.asarray(whole & (values >= self.low) & (values <= self.high))
+
+    def forward(self, values: Array) -> Array:
+        if np.isfinite(self.low):
+            return np.sqrt(values - self.low)
+        return np.sqrt(self.high - values) if np.isfinite(self.high) else values
+
+    def backward(self, reals: Array) -> Array:
+        if np.isfinite(self.low):
+            values = self.low + np.rint(np.square(reals))
+        else:
+            values = self.high - np.rint(np.square(reals)) if np.isfinite(self.high) else reals
+        return np.clip(np.rint(values), self.low, self.high)
 
 
 class Simplex(Space):

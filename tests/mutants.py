@@ -716,6 +716,113 @@ class LosesSettings(Normal):
         object.__setattr__(self, "power", 1.0)
 
 
+# ---- what follows from density and M-step together
+
+
+class GradientOfTheAverage(Normal):
+    """`gradient` is per row, where a sum over rows belongs."""
+
+    def gradient(self, statistics: Sums, params: Any) -> Array:
+        return super().gradient(statistics, params) / (1.0 + float(statistics.counts.sum()))
+
+
+class GradientUnconstrained(Normal):
+    """`gradient` is with respect to the variances, not to their coordinates."""
+
+    def gradient(self, statistics: Sums, params: Any) -> Array:
+        along = super().gradient(statistics, params)
+        half = len(along) // 2
+        return np.concatenate([along[:half], along[half:] / params.variances.ravel()])
+
+
+@dataclass(frozen=True)
+class WithOffsets:
+    means: Array = parameter(emframe.Real(), shape="d")
+    variances: Array = parameter(emframe.Positive(), shape="d")
+    offsets: Array = parameter(emframe.Real(), shape="d")
+
+
+class CountsTwice(Normal):
+    """A mean in two parts, of which only the sum matters."""
+
+    parameters = WithOffsets
+
+    def _plain(self, params: Any) -> NormalParameters:
+        return NormalParameters(params.means + params.offsets, params.variances)
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return super().log_density(self._plain(params), x)
+
+    def expected(self, statistics: Sums, params: Any) -> float:
+        return super().expected(statistics, self._plain(params))
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        old = None if previous is None else self._plain(previous)
+        new = super().m_step(statistics, old)
+        return WithOffsets(new.means, new.variances, np.zeros_like(new.means))
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        return super().sample(self._plain(params), labels, rng)
+
+
+class NeverMovesTheVariance(Normal):
+    """Keeps its promise not to lower Q, and never reaches a maximum."""
+
+    contract = emframe.Contract.GENERALISED
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        new = super().m_step(statistics, previous)
+        if previous is None:
+            return changed(new, variances=np.ones_like)
+        return replace(new, variances=previous.variances)
+
+
+class FloorsTheVariance(Normal):
+    """Generalised in name, and a floor in the units of one data set keeps it from rising."""
+
+    contract = emframe.Contract.GENERALISED
+    equivariant = ("scale", "shift")
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        return changed(
+            super().m_step(statistics, previous), variances=lambda v: np.maximum(v, 1e-5)
+        )
+
+
+class CollapsesQuietly(Normal):
+    """Divides whatever there is: a variance of 0, or a hair below."""
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        counts = np.maximum(statistics.counts, 1e-300)
+        mean = statistics.first / counts
+        return NormalParameters(mean, statistics.second / counts - mean**2)
+
+
+class RaisesOnOneRow(Normal):
+    """An exception of its own where there is no answer."""
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        try:
+            return super().m_step(statistics, previous)
+        except emframe.Degenerate as error:
+            raise ZeroDivisionError("variance") from error
+
+
+class BuildsInOrder(Normal):
+    """Sorts the components of parameters that are given to it."""
+
+    def build(self, values: Any) -> Any:
+        order = np.argsort(np.asarray(values["means"])[:, 0])
+        return super().build({name: np.asarray(value)[order] for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class KeepsASet(Normal):
+    """A setting that no file holds."""
+
+    columns_seen: frozenset[str] = frozenset({"a"})
+
+
 MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     WithoutConstant: ("normalised",),
     ConstantOfOneColumn: ("normalised",),
@@ -785,4 +892,13 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     Jitters: ("stateless",),
     HoldsLambda: ("pickle",),
     LosesSettings: ("pickle",),
+    GradientOfTheAverage: ("fisher",),
+    GradientUnconstrained: ("fisher",),
+    CountsTwice: ("information",),
+    NeverMovesTheVariance: ("recovery",),
+    FloorsTheVariance: ("units",),
+    CollapsesQuietly: ("degenerate",),
+    RaisesOnOneRow: ("degenerate",),
+    BuildsInOrder: ("saves",),
+    KeepsASet: ("saves",),
 }

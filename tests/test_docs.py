@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import runpy
 from pathlib import Path
 
+import numpy as np
 import pictures
+import pytest
+from mutants import MUTANTS
 
 import emframe
 from emframe.host import Hooks
-from emframe.testing import CHECKS
+from emframe.testing import CHECKS, MODEL_CHECKS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -33,6 +38,31 @@ def test_the_table_of_hooks_is_the_hosts() -> None:
 
 def test_the_table_of_checks_is_the_kits() -> None:
     assert rows("plugins.md", "check") == [[f"`{c.name}`", c.summary] for c in CHECKS]
+
+
+def test_the_hooks_are_told_as_they_are_specified() -> None:
+    for name, told in rows("plugins.md", "hook"):
+        summary = inspect.cleandoc(getattr(Hooks, name.strip("`")).__doc__).rstrip(".")
+        words = set(re.findall(r"\w+", summary.removeprefix("Return ").lower()))
+        missing = words - set(re.findall(r"\w+", told.lower())) - {"this", "plugin", "brings"}
+        assert not missing - {"it"}, f"{name}: the page leaves out {missing}"
+
+
+def test_the_table_of_mutants_is_that_of_the_tests() -> None:
+    told = {
+        name.strip("`"): set(re.findall(r"`(\w+)`", who))
+        for name, who in rows("plugins.md", "rejected by")
+    }
+    wanted = {check.name: set[str]() for check in CHECKS}
+    for mutant, names in MUTANTS.items():
+        for name in names:
+            wanted[name].add(mutant.__name__)
+    assert told == wanted
+
+
+def test_the_table_of_checks_of_models_is_the_kits() -> None:
+    wanted = [[f"`{c.__name__}`", (c.__doc__ or "").splitlines()[0]] for c in MODEL_CHECKS]
+    assert rows("plugins.md", "of a model") == wanted
 
 
 def test_the_reference_has_every_public_name() -> None:
@@ -64,3 +94,14 @@ def test_the_pictures_are_drawn_by_their_script(tmp_path: Path) -> None:
     assert drawn == {path.name for path in (DOCS / "_static").iterdir()} - told
     for path in tmp_path.iterdir():
         assert path.read_text(encoding="utf-8").lstrip().startswith("<?xml")
+
+
+def test_the_table_of_passes_is_of_the_bed() -> None:
+    """The figures come from the benchmark; its problems and methods are those of the page."""
+    bed = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "convergence.py"))
+    table = rows("convergence.md", "problem")
+    assert [row[0] for row in table[:-1]] == [*bed["BED"], *bed["EASY"]]
+    means = [float(cell) for cell in table[-1][2:5]]
+    medians = np.array([[float(cell) for cell in row[2:5]] for row in table[: len(bed["BED"])]])
+    assert means == pytest.approx(np.exp(np.log(medians).mean(axis=0)), rel=0.02)
+    assert means[2] < means[0] / 8

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emframe
-from emframe import Start, Status
+from emframe import Start, Status, search
 from emframe.models.moves import PAIRS, SPLITS, split_and_merge
 from emframe.optima import is_higher, is_same, optima
 
@@ -75,7 +75,7 @@ def test_what_is_higher_is_relative_to_the_objective(size):
     assert not is_higher(-size - 1e-3 * (1 + size), -size)
 
 
-def test_a_move_leads_out_of_a_poor_optimum():
+def test_a_move_leads_out_of_a_poor_optimum(tmp_path):
     model = Stuck("gaussian", n_components=3, covariance="tied")
     poor = emframe.fit(model, X, start=POOR)
     best = emframe.fit(model, X, start=BEST)
@@ -90,6 +90,17 @@ def test_a_move_leads_out_of_a_poor_optimum():
     assert fit.optima[1].times == 32
     assert "found by a move only; it is not replicated" in str(fit)
     assert "32 starts and " in str(fit)
+    fit.save(tmp_path / "moved.fit")
+    assert emframe.load(tmp_path / "moved.fit").optima == fit.optima
+
+
+def test_moves_keep_to_the_budget(monkeypatch):
+    model = Stuck("gaussian", n_components=3, covariance="tied")
+    monkeypatch.setattr(search, "MOST_STEPS", 60)
+    fit = emframe.fit(model, X, rng=0)
+    assert fit.n_iter <= 60 + max(start.n_iter for start in fit.starts)
+    monkeypatch.setattr(search, "MOST_STEPS", 1)
+    assert len(emframe.fit(model, X, rng=0).starts) == 1
 
 
 def test_with_a_number_of_starts_there_are_no_moves():

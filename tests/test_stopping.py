@@ -55,6 +55,23 @@ def test_rules_together_stop_when_the_last_of_them_would():
     assert both.status is Status.CONVERGED
 
 
+SLOW = {
+    "death notices": (emframe.Mixture("poisson", 2), emframe.dataset("death_notices")),
+    "three of Old Faithful": (MODEL, emframe.dataset("faithful")),
+    "carcinoma": (emframe.Mixture("bernoulli", 3), emframe.dataset("carcinoma")),
+}
+
+
+@pytest.mark.parametrize("accelerate", [False, "squarem", True])
+@pytest.mark.parametrize(("model", "data"), SLOW.values(), ids=SLOW)
+def test_converged_means_that_fifty_more_steps_gain_less_than_tol(model, data, accelerate):
+    for seed, tol in ((0, 1e-8), (1, 1e-4)):
+        fit = emframe.fit(model, data, rng=seed, n_starts=1, tol=tol, accelerate=accelerate)
+        assert fit.converged
+        more = emframe.fit(model, data, start=fit.params, accelerate=False, tol=0, max_iter=50)
+        assert more.log_likelihood - fit.log_likelihood < tol
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -16,6 +16,7 @@ import click
 import emframe
 from emframe.cli.fitting import fit
 from emframe.cli.installed import check, datasets, plugins
+from emframe.cli.new import new_plugin
 from emframe.cli.using import predict, sample
 
 
@@ -113,5 +114,5 @@ def app(ctx: click.Context, traceback: bool) -> None:  # noqa: ARG001 - read in 
         click.echo(ctx.get_help())
 
 
-for command in (fit, predict, sample, datasets, plugins, check):
+for command in (fit, predict, sample, datasets, plugins, check, new_plugin):
     app.add_command(command)

@@ -16,7 +16,7 @@ from emframe.core.coordinates import Coordinates
 from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Run, Stopped, iterate, run
-from emframe.core.methods import EM, Method, Move
+from emframe.core.methods import EM, Method, Move, aitken
 from emframe.core.montecarlo import MonteCarloEM, MonteCarloExpectation, Sampler, by_draws
 from emframe.core.squarem import Squarem
 from emframe.core.status import Status
@@ -59,6 +59,7 @@ __all__ = [
     "Step",
     "Stopped",
     "Together",
+    "aitken",
     "by_draws",
     "iterate",
     "log_prior",

@@ -69,13 +69,14 @@ class Outlook(NamedTuple):
 
     @property
     def remaining(self) -> float:
-        """About what all further steps can gain, nats.
+        """About what all further steps can gain, nats, and no less than fifty EM steps do.
 
-        Without a memory nothing is known of EM's rate; then it is taken to be as slow as 1 - 1e-6.
+        Near a maximum each EM step gains less than the one before it.  Without a memory nothing
+        is known of EM's rate; then it is taken to be as slow as 1 - 1e-6.
         """
         if not self.memory:
             return max(self.em_gain, 0.0) * 1e6
-        return max(self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
+        return max(50.0 * self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,9 @@ def run(
         if not steps:
             raise
         return end(Status.INTERRUPTED)
+    except Exception as error:
+        error.add_note("at the start" if not steps else f"after step {steps[-1].index}")
+        raise
     raise AssertionError("the loop of EM has no end of its own")
 
 

@@ -28,8 +28,9 @@ from emframe.core.tolerance import NOISE, within
 # and shrinks when it fails: those of the authors' package.
 _LONGEST, _GROWTH = 1.0, 4.0
 # Where EM does not slow down, nothing is known of its rate; it is taken for 1 - 1e-6.  Nor is it
-# ever taken to be faster than 1 / 2.
-_SLOWEST, _FASTEST = 1e6, 2.0
+# ever taken to be faster than 1 - 1 / 101, at which all that is ahead is fifty times the last gain:
+# near a maximum no fifty EM steps gain more.
+_SLOWEST, _FASTEST = 1e6, 101.0
 
 
 class Cycle(NamedTuple):

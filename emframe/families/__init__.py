@@ -1,6 +1,8 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
 from emframe.families.base import ConjugatePrior, Family
+from emframe.families.density import FromLogpdf, from_logpdf
+from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.exponential import ExponentialFamily, Moments
 from emframe.families.kernel import (
     LOG_ZERO,
@@ -22,10 +24,14 @@ __all__ = [
     "ExponentialFamily",
     "Family",
     "FamilyError",
+    "FromLogpdf",
+    "FromScipy",
     "Kernel",
     "Moments",
     "RowProducts",
     "Stack",
     "Survey",
     "TiledProducts",
+    "from_logpdf",
+    "from_scipy",
 ]

@@ -13,6 +13,7 @@ A family holds settings, never a fit.  Parameters go in and come out.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,14 @@ import numpy as np
 
 from emframe.core import Contract
 from emframe.families.kernel import Densities, Kernel, Survey
-from emframe.parameters import build, from_vector, n_columns_free, problem, to_vector
+from emframe.parameters import (
+    build,
+    from_vector,
+    n_columns_free,
+    problem,
+    template,
+    to_vector,
+)
 from emframe.spaces import Array, Real, Space, slopes
 
 S = TypeVar("S")
@@ -48,6 +56,10 @@ class Family(ABC):
     support: ClassVar[Space] = Real()
     contract: ClassVar[Contract] = Contract.EXACT
     priors: ClassVar[tuple[str, ...]] = ()  # the names that conjugate_prior knows
+    equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
+    columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
+    width: ClassVar[int | None] = None  # how many columns, where that is settled
+    maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
     @abstractmethod
@@ -125,9 +137,20 @@ class Family(ABC):
         """What is wrong with parameters for these dimensions, or None."""
         return problem(params, dims, prefix)
 
+    def ingredients(self) -> dict[str, Any]:
+        """What it was made from, by keyword: its settings, where it is a dataclass of them."""
+        settings: Any = self
+        if not dataclasses.is_dataclass(settings):
+            return {}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(settings)}
+
     def build(self, values: Any) -> Any:
         """Parameters from a mapping of array-likes by field name."""
         return build(self.parameters, values)
+
+    def template(self, dims: Mapping[str, int]) -> Any:
+        """Parameters of the right shapes for ``{"K": ..., "d": ...}``, somewhere in the middle."""
+        return template(self.parameters, dims)
 
     @property
     def supports(self) -> tuple[Space, ...]:

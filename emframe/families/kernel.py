@@ -92,9 +92,9 @@ class Densities:
         joint = np.add(density.T, self.log_weights[:, None], out=work("joint", *density.T.shape))
 
         def collect(resp: Array) -> _Counted:
-            view = resp.T
-            view.flags.writeable = False
-            return _Counted(self.family.accumulate(x, view), resp.sum(axis=1))
+            own = np.ascontiguousarray(resp.T)  # a family may keep it; the workspace moves on
+            own.flags.writeable = False
+            return _Counted(self.family.accumulate(x, own), resp.sum(axis=1))
 
         return joint, collect
 

@@ -8,7 +8,7 @@ One known case: a stack of a family with itself is that family with more compone
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,11 @@ class Sums:
         return Sums(tuple(part * factor for part in self.parts))
 
 
+def weakest(families: Iterable[Family]) -> Contract:
+    """The contract that several families keep together."""
+    return max((family.contract for family in families), key=list(Contract).index)
+
+
 @dataclass(frozen=True)
 class Stack(Family):
     """Components 0 .. sizes[0]-1 are of families[0], the next sizes[1] of families[1], ..."""
@@ -49,8 +54,7 @@ class Stack(Family):
     @property
     def contract(self) -> Contract:  # type: ignore[override]
         """The weakest of the contracts."""
-        order = list(Contract)
-        return max((family.contract for family in self.families), key=order.index)
+        return weakest(self.families)
 
     @property
     def supports(self) -> tuple[Space, ...]:
@@ -59,6 +63,14 @@ class Stack(Family):
     @property
     def takes_columns(self) -> bool:
         return all(family.takes_columns for family in self.families)
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        return next((one.columns for one in self.families if one.columns is not None), None)
+
+    @property
+    def width(self) -> int | None:  # type: ignore[override]
+        return next((one.width for one in self.families if one.width is not None), None)
 
     def _slices(self) -> Iterator[tuple[Family, slice]]:
         start = 0

@@ -17,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import chain
 from operator import add
@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 
+from emframe.composing import Nested
 from emframe.core import Contract, Degenerate, Expectation
-from emframe.data import Rows, as_rows
+from emframe.data import Rows, as_rows, chosen
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Stack, Survey
 from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
-from emframe.host import name_of
 from emframe.models import starts
 from emframe.models.mixture_expectation import (
     MixtureExpectation,
@@ -43,6 +43,7 @@ from emframe.models.mixture_expectation import (
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge
 from emframe.parameters import frozen
+from emframe.recipes import describe
 from emframe.spaces import Array
 
 # Rows that a start looks at, drawn from the data where they are more.
@@ -55,8 +56,8 @@ class Mixture:
 
     Parameters
     ----------
-    family : name of a plugin, a `Family`, or a list of them: one for each component, or one for
-        each group of components.
+    family : name of a plugin, a `Family`, a `Mixture` (each component is then itself one), or a
+        list of them: one for each component, or one for each group of components.
     n_components : K; for a list of families a list of group sizes (default: one each).
     **options : settings of the family, when it is given by name, such as ``covariance="tied"``.
 
@@ -71,7 +72,7 @@ class Mixture:
 
     def __init__(
         self,
-        family: str | Family | Sequence[str | Family],
+        family: str | Family | Mixture | Sequence[str | Family | Mixture],
         n_components: int | Sequence[int] | None = None,
         **options: Any,
     ) -> None:
@@ -109,15 +110,18 @@ class Mixture:
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
         """Validate data; see `emframe.data.as_rows`."""
-        return as_rows(
-            X,
+        names, width = self.family.columns, self.family.width
+        found = as_rows(
+            X if names is None else chosen(X, names),
             supports=self.family.supports,
             owner=f"the family {self.family.name!r}",
             weights=weights,
             takes_columns=self.family.takes_columns,
             n_columns=None if columns is None else len(columns),
             columns=columns,
+            width=width,
         )
+        return found if names is None else replace(found, columns=names)
 
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
@@ -144,7 +148,11 @@ class Mixture:
     def survey(self, rows: Rows) -> Survey:
         """The family's statistics of all rows as one component."""
         blocks = rows.blocks(block_rows(self.work(rows)))
-        whole = reduce(add, (self.family.whole(x, w) for x, w in blocks))
+        try:
+            whole = reduce(add, (self.family.whole(x, w) for x, w in blocks))
+        except Exception as error:
+            error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
+            raise
         return Survey(whole, len(rows))
 
     # ---- E
@@ -339,7 +347,7 @@ class Mixture:
         )
         return {
             "model": "mixture",
-            "families": [name_of(family) for family in families],
+            "families": [describe(family) for family in families],
             "n_components": list(sizes),
         }
 
@@ -348,15 +356,19 @@ class Mixture:
         if isinstance(self.family, Stack):
             names = "+".join(family.name for family in self.family.families)
             return f"{names} mixture, K = {self.n_components}"
-        settings = "".join(
-            f", {key}={value}" for key, value in name_of(self.family)["options"].items()
-        )
+        # What a family was put together from is too much for a title.
+        options = {} if self.family.maker else self.family.ingredients()
+        settings = "".join(f", {key}={value}" for key, value in options.items())
         return f"{self.family.name} mixture{settings}, K = {self.n_components}"
 
 
-def _resolve(family: str | Family, options: Mapping[str, Any]) -> Family:
+def _resolve(family: str | Family | Mixture, options: Mapping[str, Any]) -> Family:
     if isinstance(family, str):
         return named_family(family, **options)
+    if isinstance(family, Mixture):
+        one, k = family.family, family.n_components
+        each = zip(one.families, one.sizes, strict=True) if isinstance(one, Stack) else [(one, k)]
+        return Nested(tuple(part for part, size in each for _ in range(size)))
     if not isinstance(family, Family):
         raise TypeError(
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."

@@ -78,7 +78,7 @@ class MixtureExpectation:
         """Shares of responsibility as weights, and the family's M-step."""
         components = self.family.m_step(self._with_prior, self.at.components)
         params = MixtureParameters(self.counts / self.counts.sum(), components)
-        if not valid(params, self.at):
+        if not isinstance(components, self.family.parameters) or not valid(params, self.at):
             check_m_step(self.family, params)
         return frozen(params)
 
@@ -147,6 +147,9 @@ def mixture_problem(
 
 def check_m_step(family: Family, params: MixtureParameters) -> None:
     """Raise FamilyError where an M-step answered with parameters outside their spaces."""
+    if not isinstance(params.components, family.parameters):
+        given, wanted = type(params.components).__name__, family.parameters.__name__
+        raise FamilyError(f"{family.name}.m_step returned a {given}; expected {wanted}")
     wrong = mixture_problem(family, params, {"K": len(params.weights)})
     if wrong:
         raise FamilyError(f"{family.name}.m_step: {wrong}")

@@ -16,6 +16,16 @@ extra("hypothesis", "testing", "emframe.testing")
 # ruff: noqa: E402 - only once the extra is known to be there
 from emframe.testing.checks import CHECKS, Check
 from emframe.testing.conformance import FamilyConformance, check_family
+from emframe.testing.models import MODEL_CHECKS, check_model
 from emframe.testing.outcome import CheckResult, Fault
 
-__all__ = ["CHECKS", "Check", "CheckResult", "FamilyConformance", "Fault", "check_family"]
+__all__ = [
+    "CHECKS",
+    "MODEL_CHECKS",
+    "Check",
+    "CheckResult",
+    "FamilyConformance",
+    "Fault",
+    "check_family",
+    "check_model",
+]

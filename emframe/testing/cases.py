@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from emframe.families import Family
-from emframe.parameters import from_vector, leaves, template, to_vector
+from emframe.parameters import from_vector, leaves, to_vector
 from emframe.spaces import Array
 
 # Added to every coordinate: closed spaces have their boundary at round coordinates, and a
@@ -89,7 +89,7 @@ def cases(family: Family, columns: Sequence[int], plan: Plan) -> st.SearchStrate
         n = pick(st.integers(*plan.rows))
         reach = plan.reach * (pick(st.sampled_from([1, 1, 4])) if plan.wide else 1)
         seed = pick(st.integers(0, 2**16))
-        like = template(family.parameters, {"K": k, "d": d})
+        like = family.template({"K": k, "d": d})
         size = len(to_vector(like))
         reals = st.floats(-reach, reach, allow_subnormal=False)
         coordinates = pick(st.lists(reals, min_size=size, max_size=size))

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emframe.testing import bookkeeping, densities, hygiene, maximising, sampling
+from emframe.testing import (
+    bookkeeping,
+    densities,
+    extremes,
+    hygiene,
+    inference,
+    maximising,
+    sampling,
+)
 from emframe.testing.cases import Case, Plan
 from emframe.testing.subject import Subject
 
@@ -58,4 +66,15 @@ CHECKS: tuple[Check, ...] = (
     Check("stateless", hygiene.stateless, Plan(rows=MANY), share=0.4),
     Check("pickle", hygiene.pickles, Plan(rows=MANY), share=0.2),
     Check("empty", maximising.empty, Plan(components=(2, 4), rows=MANY)),
+    Check("degenerate", extremes.degenerate, Plan(components=(1, 3), rows=(2, 12)), share=0.2),
+    Check("units", extremes.units, Plan(components=(1, 3), columns=(1, 3), rows=MANY), share=0.4),
+    Check("fisher", inference.fisher, Plan(components=(1, 3), columns=(1, 3), rows=(4, 20)), 0.4),
+    Check("information", inference.information, Plan(components=(1, 1), rows=MANY), share=0.4),
+    Check(
+        "recovery",
+        inference.recovery,
+        Plan(components=(1, 1), columns=(1, 3), rows=(1, 1), reach=1.0),
+        share=0.2,
+    ),
+    Check("saves", extremes.saves, Plan(rows=(1, 5)), share=0.2),
 )

@@ -42,7 +42,7 @@ def check_family(
     columns = columns_of(family, n_columns)
     excused = _known(expected_failures or {})
     return [
-        _excuse(examine(check, family, columns, max_examples, seed), excused.get(check.name))
+        excuse(examine(check, family, columns, max_examples, seed), excused.get(check.name))
         for check in CHECKS
     ]
 
@@ -56,6 +56,8 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
         if n_columns < 1:
             raise ValueError(f"`n_columns` is {n_columns}; pass 1 or more, or None.")
         return (n_columns,)
+    if family.width is not None:
+        return (family.width,)
     if not family.takes_columns:
         return (1,)
     return (2, 3, 4) if family.support.n_event_axes else (1, 2, 3, 4)
@@ -71,7 +73,8 @@ def _known(expected_failures: Mapping[str, str]) -> Mapping[str, str]:
     return expected_failures
 
 
-def _excuse(result: CheckResult, reason: str | None) -> CheckResult:
+def excuse(result: CheckResult, reason: str | None) -> CheckResult:
+    """The verdict where a failure was expected, with the reason, or None where it was not."""
     if reason is None or result.status == "skipped":
         return result
     if result.status == "failed":
@@ -103,9 +106,9 @@ def _as_test(check: Check) -> Callable[[FamilyConformance], None]:
 
         family: Any = getattr(self, "family", None)
         columns = columns_of(family, self.n_columns)
-        excuse = _known(self.expected_failures).get(check.name)
+        reason = _known(self.expected_failures).get(check.name)
         found = examine(check, family, columns, self.max_examples, self.seed)
-        result = _excuse(found, excuse)
+        result = excuse(found, reason)
         if result.status == "skipped":
             (pytest.xfail if found.status == "failed" else pytest.skip)(result.reason)
         if result.status == "failed":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import assume
 
+from emframe.quadrature import grid, plane
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import STATISTICS, terms, total
 from emframe.testing.cases import Case, coordinate_rows, inside, off_the_ends
 from emframe.testing.outcome import Fault, Inapplicable, same
 from emframe.testing.subject import Subject
-from emframe.testing.support import grid, plane
 
 OVERFLOW = -1e100  # a log density beyond this may become -inf at the next step outwards
 EDGE = -200.0  # where a genuine edge of the support lies, some component is not yet below this

@@ -12,7 +12,7 @@ import numpy as np
 
 from emframe.core import Contract, Degenerate
 from emframe.families import Family
-from emframe.parameters import declarations, frozen, leaves, problem
+from emframe.parameters import declarations, frozen, leaves
 from emframe.spaces import Array, Space
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, any_params, coordinate_rows, inside, responsibilities
@@ -29,20 +29,28 @@ def declared(family: Any) -> str | None:
     for space in family.supports:
         if not isinstance(space, Space):
             return f"`support` is {space!r}; expected a space, such as emframe.Real()"
-    kind = family.parameters
+    return _parameters_declared(family.parameters)
+
+
+def _parameters_declared(kind: Any) -> str | None:
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return f"`parameters` is {kind!r}; expected a frozen dataclass of emframe.parameter fields"
     if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return f"`parameters` is {kind.__name__}, which is not frozen"
     fields = declarations(kind)
     for field in dataclasses.fields(kind):
+        if field.name not in fields and dataclasses.is_dataclass(field.type):
+            wrong = _parameters_declared(field.type)
+            if wrong:
+                return wrong
+            continue
         if field.name not in fields:
             return f"`{kind.__name__}.{field.name}` declares no space; make it an emframe.parameter"
         for axis in fields[field.name].shape:
             if axis not in ("K", "d") and not isinstance(axis, int):
                 where = f"{kind.__name__}.{field.name}"
                 return f'`{where}` has an axis {axis!r}; expected "d" or a size'
-    if not fields:
+    if not dataclasses.fields(kind):
         return f"`{kind.__name__}` declares no field"
     return None
 
@@ -50,7 +58,7 @@ def declared(family: Any) -> str | None:
 def declaration(subject: Subject, case: Case) -> None:
     """Shapes and spaces are those declared: log_density, expected, and the answers of m_step."""
     family = case.family
-    wrong = problem(case.params, case.dims)
+    wrong = family.problem(case.params, case.dims)
     if wrong:
         raise Fault("spaces whose points they contain", wrong, "the spaces of the parameters")
     if not inside(family, coordinate_rows(family, 8, case.d, case.rng())).all():
@@ -64,7 +72,7 @@ def declaration(subject: Subject, case: Case) -> None:
             raise Fault(
                 f"m_step to return {family.parameters.__name__}", type(new).__name__, "m_step"
             )
-        wrong = problem(new, case.dims)
+        wrong = family.problem(new, case.dims)
         if wrong:
             raise Fault(
                 "m_step to return parameters within their declared spaces",
@@ -154,8 +162,9 @@ def stateless(subject: Subject, case: Case) -> None:
 def _fresh(family: Family) -> Family:
     """The same family made anew from its settings, or copied where it is no dataclass."""
     settings: Any = family
-    made = dataclasses.replace if dataclasses.is_dataclass(settings) else copy.deepcopy
-    return cast(Family, made(settings))
+    how = getattr(family, "__dataclass_params__", None)
+    remake = dataclasses.replace if how is not None and how.init else copy.deepcopy
+    return cast(Family, remake(settings))
 
 
 def pickles(subject: Subject, case: Case) -> None:

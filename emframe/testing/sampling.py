@@ -22,11 +22,11 @@ from scipy.special import expit, ndtri
 from scipy.stats import chi2
 
 from emframe.parameters import Leaf, from_vector, leaves, rebuild, to_vector
+from emframe.quadrature import Grid, Line, grid, line
 from emframe.spaces import Array
 from emframe.testing.cases import Case, inside, off_the_ends
 from emframe.testing.outcome import Fault
 from emframe.testing.subject import Subject
-from emframe.testing.support import Grid, Line, grid, line
 
 DRAWS = 20_000  # for each of four components; twice that for one column, where they are cheap
 Z = 6.5  # standard errors

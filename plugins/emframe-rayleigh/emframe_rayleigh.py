@@ -32,6 +32,7 @@ class Rayleigh(ExponentialFamily):
     name = "rayleigh"
     parameters = RayleighParameters
     support = Positive()
+    equivariant = ("scale",)
 
     def statistics(self, x: Array) -> Array:
         return np.square(x)

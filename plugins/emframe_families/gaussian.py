@@ -107,6 +107,7 @@ class Gaussian(Family):
     name = "gaussian"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     priors = ("weak",)
+    equivariant = ("scale", "shift")
 
     def __post_init__(self) -> None:
         if self.covariance not in _PARAMETERS:

@@ -29,6 +29,7 @@ from emframe.host import name_of
 from emframe.models import Posterior, starts
 from emframe.models.sequences import Sequences, as_sequences
 from emframe.parameters import frozen, problem
+from emframe.recipes import describe
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
 
 _ROWS = 1 << 13  # that the family is shown at a time
@@ -317,12 +318,16 @@ class HiddenMarkov(LatentModel):
     @property
     def options(self) -> dict[str, Any]:
         family = name_of(self.family)
-        return {
-            "family": family["name"],
-            "n_states": self.n_states,
-            "initial": self.initial,
-            **family["options"],
-        }
+        # What a family was put together from is its recipe's to tell, in `describe`.
+        settings = {} if self.family.maker else family["options"]
+        own = {"n_states": self.n_states, "initial": self.initial}
+        return {"family": family["name"], **own, **settings}
+
+    def describe(self) -> dict[str, Any]:
+        told = super().describe()
+        if self.family.maker:
+            told["options"]["family"] = describe(self.family)
+        return told
 
 
 def _parts(x: Sequences) -> Iterator[slice]:

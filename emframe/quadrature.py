@@ -111,12 +111,15 @@ class Grid:
 Density = Callable[[Array], Array]  # rows (m, d) -> log density (m, K)
 
 
-def grid(space: Space, log_density: Density) -> Grid | None:
+def grid(space: Space, log_density: Density, settled: float = SETTLED) -> Grid | None:
     """A grid fine and wide enough for a density of one column; None where there is none.
 
     A density so narrow or so heavy in its tails that no grid holds it has no answer here.
+    `settled` is how far the totals of a grid and a coarser one may lie apart.
     """
-    return _listed_grid(space, log_density) if space.discrete else _real_grid(space, log_density)
+    if space.discrete:
+        return _listed_grid(space, log_density)
+    return _real_grid(space, log_density, settled)
 
 
 def _listed_grid(space: Space, log_density: Density) -> Grid | None:
@@ -129,7 +132,7 @@ def _listed_grid(space: Space, log_density: Density) -> Grid | None:
     return None
 
 
-def _real_grid(space: Space, log_density: Density) -> Grid | None:
+def _real_grid(space: Space, log_density: Density, settled: float) -> Grid | None:
     column = line(space)
     for width in (25.0, 80.0, 200.0):
         for size in (2**13, 2**15, 2**17):
@@ -144,7 +147,7 @@ def _real_grid(space: Space, log_density: Density) -> Grid | None:
             totals = np.stack([step * mass[::step].sum(axis=0) for step in (1, 2, 4)])
             narrow = mass.max(axis=0) > 0.1 * totals[0]
             # Two halvings have to agree: at a kink, one may do so by chance.
-            if not narrow.any() and (np.ptp(totals, axis=0) <= SETTLED * (1 + totals[0])).all():
+            if not narrow.any() and (np.ptp(totals, axis=0) <= settled * (1 + totals[0])).all():
                 return Grid(t, x, mass)
     return None
 

@@ -1,0 +1,350 @@
+"""Parameters that are held at a value, or shared by all components.
+
+    emframe.fixed("gaussian", means=0.0)
+    emframe.tied("gaussian", "covariances")
+
+The constraint is a declaration: a held parameter has no coordinates and a shared one a single set,
+so the acceleration, the count of free parameters and standard errors keep to it by themselves.
+The M-step starts from the family's own, puts it on the constraint, and climbs Q there: exact where
+the other parameters do not depend on those held, and never a fall.
+
+One known case: a Gaussian with tied covariances is ``covariance="tied"``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from emframe.core import Contract, Degenerate
+from emframe.families import ConjugatePrior, Family, newton
+from emframe.host import family as named_family
+from emframe.parameters import (
+    Declared,
+    Leaf,
+    declarations,
+    from_vector,
+    leaves,
+    rebuild,
+    to_vector,
+    valid,
+)
+from emframe.recipes import MAKERS
+from emframe.records import record
+from emframe.spaces import Array, Space
+
+CLOSE = 1e-14  # of Q; a climb ends where about this share could still be gained
+
+
+@dataclass(frozen=True)
+class Constrained(Family):
+    """A family with parameters held or shared; made by `fixed` and `tied`."""
+
+    family: Family
+    held: tuple[tuple[str, Any], ...] = ()  # field -> values as nested tuples
+    shared: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.family.name
+
+    @property
+    def maker(self) -> str:  # type: ignore[override]
+        return "constrained"
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        mine = self.family.contract
+        return Contract.GENERALISED if mine is Contract.EXACT else mine
+
+    @property
+    def parameters(self) -> type:
+        """The family's, with the constraints declared."""
+        held = dict(self.held)
+
+        def change(path: str, declared: Declared) -> Declared:
+            return dataclasses.replace(
+                declared,
+                fixed=declared.fixed or path in held,
+                shared=declared.shared or path in self.shared,
+            )
+
+        return _declared_as(self.family.parameters, change)
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return self.family.support
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        return self.family.supports
+
+    @property
+    def takes_columns(self) -> bool:
+        return self.family.takes_columns
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        return self.family.columns
+
+    @property
+    def width(self) -> int | None:  # type: ignore[override]
+        return self.family.width
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.family.priors
+
+    # ---- the five functions
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return self.family.log_density(self._free(params), x)
+
+    def accumulate(self, x: Array, resp: Array) -> Any:
+        return self.family.accumulate(x, resp)
+
+    def whole(self, x: Array, weights: Array) -> Any:
+        return self.family.whole(x, weights)
+
+    def expected(self, statistics: Any, params: Any) -> float:
+        return self.family.expected(statistics, self._free(params))
+
+    def m_step(self, statistics: Any, previous: Any) -> Any:
+        own = self.family.m_step(statistics, None if previous is None else self._free(previous))
+        start = self.constrain(own)
+        if previous is not None:
+            before = self._value(statistics, previous)
+            if not self._value(statistics, start) > before:
+                start = previous
+        return self._climbed(statistics, start)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        return self.family.sample(self._free(params), labels, rng)
+
+    # ---- the rest
+
+    def gradient(self, statistics: Any, params: Any) -> Array:
+        """The family's, less what is held, and summed over the components that share."""
+        slope, used = self.family.gradient(statistics, self._free(params)), 0
+        parts = []
+        for mine, theirs in zip(leaves(params), leaves(self._free(params)), strict=True):
+            size = theirs.declared.space.n_coordinates(theirs.free_shape)
+            own = slope[used : used + size]
+            used += size
+            if mine.declared.fixed:
+                continue
+            if mine.declared.shared and not theirs.declared.shared:
+                own = own.reshape(len(theirs.value), -1).sum(axis=0)
+            parts.append(own)
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
+        return self.family.conjugate_prior(prior, whole, k)
+
+    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
+        return self.family.irregularities(self._free(params), statistics)
+
+    def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
+        found = self.family.problem(self._free(params), dims, prefix)
+        if found:
+            return found
+        for leaf, wanted in zip(leaves(params), leaves(self.constrain(params)), strict=True):
+            where, declared = f"`{prefix}{leaf.path}`", leaf.declared
+            if declared.fixed and not np.array_equal(leaf.value, wanted.value):
+                return f"{where} is {leaf.value}; it is held at {wanted.value[0]}"
+            if declared.shared and not (leaf.value == leaf.value[:1]).all():
+                return f"{where} differs between components; it is one value shared by all"
+        return None
+
+    def build(self, values: Any) -> Any:
+        """Held parameters may be left out."""
+        if isinstance(values, Mapping):
+            k = next((len(np.atleast_1d(value)) for value in values.values()), 1)
+            declared = declarations(self.family.parameters)
+            values = dict(values)
+            for path, held in self.held:
+                if path in declared and path not in values:
+                    values[path] = _repeated(held, k, len(declared[path].shape))
+        return self._recast(self.parameters, self.family.build(values))
+
+    def template(self, dims: Mapping[str, int]) -> Any:
+        return self.constrain(self.family.template(dims))
+
+    def ingredients(self) -> dict[str, Any]:
+        return {"family": self.family, "held": dict(self.held), "shared": list(self.shared)}
+
+    # ---- the constraint
+
+    def constrain(self, params: Any) -> Any:
+        """The nearest parameters that keep to it: held values put in, shared ones averaged.
+
+        The average is one of coordinates, so that it lies in the space.
+        """
+        held = dict(self.held)
+
+        def change(leaf: Leaf) -> Array:
+            if leaf.path in held:
+                wanted = np.array(held[leaf.path], dtype=float)
+                return np.broadcast_to(wanted, np.shape(leaf.value)).copy()
+            if leaf.path in self.shared:
+                space, shape = leaf.declared.space, np.shape(leaf.value)
+                at = space.coordinates(leaf.value).reshape(shape[0], -1).mean(axis=0)
+                return np.broadcast_to(space.point(at, (1, *shape[1:])), shape).copy()
+            return leaf.value
+
+        return self._recast(self.parameters, rebuild(params, change))
+
+    def _free(self, params: Any) -> Any:
+        return self._recast(self.family.parameters, params)
+
+    def _recast(self, kind: Any, params: Any) -> Any:
+        """The same values under another declaration of the same fields."""
+        if isinstance(params, tuple):
+            return params
+        fields = dataclasses.fields(kind)
+        declared = declarations(kind)
+        values = {one.name: getattr(params, one.name) for one in fields}
+        for one in fields:
+            if one.name not in declared:
+                values[one.name] = self._recast(one.type, values[one.name])
+        return kind(**values)
+
+    def _value(self, statistics: Any, params: Any) -> float:
+        if not valid(params):
+            return -np.inf
+        try:
+            with np.errstate(all="ignore"):
+                found = self.expected(statistics, params)
+        except (Degenerate, np.linalg.LinAlgError):
+            return -np.inf
+        return found if np.isfinite(found) else -np.inf
+
+    def _climbed(self, statistics: Any, start: Any) -> Any:
+        """The end of a quasi-Newton climb of Q along the constraint, no lower than its start."""
+        centre = to_vector(start)
+        before = self._value(statistics, start)
+        if not len(centre) or not np.isfinite(before):
+            return start
+
+        def heights(points: Array) -> Array:
+            each = [self._value(statistics, from_vector(start, one)) for one in points[:, 0]]
+            return np.array(each)[:, None]
+
+        # Coordinates in units of what bends Q, so that the columns' units do not matter.
+        weight = max(abs(before), 1.0)
+        size = np.ones(len(centre))
+        unit = newton.spans(heights, centre[None], np.array([weight]), size)[0]
+        unit = unit / np.sqrt(newton.BEND)
+
+        def fall(step: Array) -> tuple[float, Array]:
+            params = from_vector(start, centre + unit * step)
+            value = self._value(statistics, params)
+            if not np.isfinite(value):
+                return np.inf, np.zeros(len(step))
+            slope = self.gradient(statistics, params) * unit
+            return (before - value) / weight, -slope / weight
+
+        with np.errstate(all="ignore"):
+            end = minimize(
+                fall,
+                np.zeros(len(centre)),
+                jac=True,
+                method="BFGS",
+                options={"gtol": np.sqrt(CLOSE)},
+            )
+        return from_vector(start, centre + unit * end.x) if end.fun < 0 else start
+
+
+def fixed(family: str | Family, /, **values: Any) -> Constrained:
+    """A family with some parameters held at given values.
+
+    Parameters
+    ----------
+    family : a family, or the name of a plugin.
+    **values : by field; one value for all components, or an array with the axis K. A field of a
+        part of a product is written with a dot, ``**{"height.means": 0.0}``.
+
+    Raises TypeError for an unknown field, ValueError for a value outside its space.
+    """
+    inner = _resolved(family)
+    held = {path: _frozen(value) for path, value in values.items()}
+    return _checked(Constrained(inner, tuple(held.items())), list(values))
+
+
+def tied(family: str | Family, /, *names: str) -> Constrained:
+    """A family with some parameters shared by all components, and counted once.
+
+    Raises TypeError for an unknown field.
+    """
+    return _checked(Constrained(_resolved(family), (), tuple(names)), list(names))
+
+
+def _checked(family: Constrained, names: list[str]) -> Constrained:
+    found = _fields(family.family.parameters)
+    unknown = [name for name in names if name not in found]
+    if unknown or not names:
+        raise TypeError(
+            f"the family {family.name!r} has the parameters {', '.join(found)}; got "
+            f"{', '.join(unknown) or 'none'}."
+        )
+    for path, value in family.held:
+        space = found[path].space
+        array = np.atleast_1d(np.array(value, dtype=float))
+        if array.ndim >= space.n_event_axes and not space.contains(array).all():
+            raise ValueError(f"`{path}` is held at {value}; expected {space.words}.")
+    return family
+
+
+def _resolved(family: str | Family) -> Family:
+    found = named_family(family) if isinstance(family, str) else family
+    if not isinstance(found, Family):
+        raise TypeError(f"`family` is {family!r}; pass a plugin's name or a Family object.")
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    """An array as nested tuples, which compare and are saved."""
+    array = np.asarray(value, dtype=float)
+    return float(array) if array.ndim == 0 else tuple(_frozen(one) for one in array)
+
+
+def _repeated(value: Any, k: int, axes: int) -> Array:
+    array = np.array(value, dtype=float)
+    return array if array.ndim > axes else np.broadcast_to(array, (k, *array.shape)).copy()
+
+
+def _fields(kind: Any, prefix: str = "") -> dict[str, Declared]:
+    """The declared fields of a parameter class and of those nested in it, by path."""
+    declared = declarations(kind)
+    found: dict[str, Declared] = {}
+    for one in dataclasses.fields(kind):
+        if one.name in declared:
+            found[prefix + one.name] = declared[one.name]
+        else:
+            found |= _fields(one.type, f"{prefix}{one.name}.")
+    return found
+
+
+def _declared_as(kind: Any, change: Callable[[str, Declared], Declared], prefix: str = "") -> type:
+    """A parameter class with other declarations for the same fields."""
+    declared = declarations(kind)
+    fields = {
+        one.name: change(prefix + one.name, declared[one.name])
+        if one.name in declared
+        else _declared_as(one.type, change, f"{prefix}{one.name}.")
+        for one in dataclasses.fields(kind)
+    }
+    return record(kind.__name__, fields)
+
+
+def _again(family: Family, held: dict[str, Any], shared: list[str]) -> Constrained:
+    values = {path: _frozen(value) for path, value in held.items()}
+    return Constrained(family, tuple(values.items()), tuple(shared))
+
+
+MAKERS["constrained"] = _again

@@ -1,0 +1,295 @@
+"""Columns of different kinds: a family whose density is the product of those of its parts.
+
+    emframe.Product({"height": "gaussian", "visits": "poisson", "smoker": "bernoulli"})
+
+Given the component, the groups of columns are independent, so log densities, statistics and Q are
+sums over the parts, and the M-step is theirs side by side.
+
+One known case: a product of Poisson columns is the Poisson family on all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.core import Contract
+from emframe.families import ConjugatePrior, Family
+from emframe.families.stack import Sums, weakest
+from emframe.host import family as named_family
+from emframe.recipes import MAKERS
+from emframe.records import record
+from emframe.spaces import Array, Shape, Space
+
+Key = str | int | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A group of columns and its family."""
+
+    label: str  # of its parameters
+    family: Family
+    places: tuple[int, ...]  # where its columns stand in a row
+
+    def of(self, x: Array) -> Array:
+        """Its columns of rows x (n, d)."""
+        return x[:, self.places]
+
+
+@dataclass(frozen=True, init=False)
+class Product(Family):
+    """Independent groups of columns, each of a family of its own.
+
+    Parameters
+    ----------
+    parts : families, or names of plugins, by column: a name, an index, or a tuple of either for
+        a group. Named columns are found by name in a data frame, which may have others too;
+        rows without names have them in the order given. Indices have to name every column.
+
+    Raises
+    ------
+    TypeError, ValueError : for keys that are no columns, or name one twice; for a family of one
+        column that is given a group.
+    """
+
+    parts: tuple[Part, ...]
+    columns: tuple[str, ...] | None  # type: ignore[misc]
+
+    name = "product"
+    maker = "product"
+
+    def __init__(self, parts: Mapping[Any, str | Family]) -> None:
+        if not isinstance(parts, Mapping) or not parts:
+            raise TypeError(
+                f'`parts` is {parts!r}; pass a mapping of columns to families, {{"x": "poisson"}}.'
+            )
+        groups = [key if isinstance(key, tuple) else (key,) for key in parts]
+        keys = [column for group in groups for column in group]
+        named = all(isinstance(key, str) for key in keys)
+        if not named and not all(isinstance(key, (int, np.integer)) for key in keys):
+            raise TypeError(f"columns are all names or all indices; got {keys}.")
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"a column belongs to one part; got {keys}.")
+        if not named and sorted(keys) != list(range(len(keys))):
+            raise ValueError(
+                f"indices name every column, 0 to {len(keys) - 1} each once; got {sorted(keys)}."
+            )
+        made, first = [], 0
+        for group, given in zip(groups, parts.values(), strict=True):
+            places = tuple(range(first, first + len(group))) if named else tuple(map(int, group))
+            made.append(Part(_label(group), _resolved(given, group), places))
+            first += len(group)
+        labels = [part.label for part in made]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"parts have to be told apart by their names; got {labels}.")
+        object.__setattr__(self, "parts", tuple(made))
+        object.__setattr__(self, "columns", tuple(keys) if named else None)
+
+    def ingredients(self) -> dict[str, Any]:
+        names: tuple[Any, ...] = self.columns or tuple(range(self.width))
+        return {"parts": [[[names[j] for j in p.places], p.family] for p in self.parts]}
+
+    # ---- declarations
+
+    @property
+    def parameters(self) -> type:
+        """One field for each part, named for its columns, that holds the part's parameters."""
+        return record("ProductParameters", {p.label: p.family.parameters for p in self.parts})
+
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        return sum(len(part.places) for part in self.parts)
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        return weakest(part.family for part in self.parts)
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        """Whole rows."""
+        return RowsOf(self.parts)
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        return tuple(
+            AtColumns(space, part.places) for part in self.parts for space in part.family.supports
+        )
+
+    @property
+    def takes_columns(self) -> bool:
+        return self.width > 1
+
+    # ---- the five functions
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return np.asarray(sum(p.family.log_density(own, p.of(x)) for p, own in self._with(params)))
+
+    def accumulate(self, x: Array, resp: Array) -> Sums:
+        return Sums(tuple(part.family.accumulate(part.of(x), resp) for part in self.parts))
+
+    def whole(self, x: Array, weights: Array) -> Sums:
+        return Sums(tuple(part.family.whole(part.of(x), weights) for part in self.parts))
+
+    def expected(self, statistics: Sums, params: Any) -> float:
+        pairs = zip(self._with(params), statistics.parts, strict=True)
+        return sum(part.family.expected(sums, own) for (part, own), sums in pairs)
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        pairs = zip(self._with(previous), statistics.parts, strict=True)
+        return self._joined(part.family.m_step(sums, own) for (part, own), sums in pairs)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        rows = np.zeros((len(labels), self.width))
+        for part, own in self._with(params):
+            drawn = np.asarray(part.family.sample(own, labels, rng), dtype=float)
+            rows[:, part.places] = drawn[:, None] if drawn.ndim == 1 else drawn
+        return rows
+
+    # ---- the rest, part by part
+
+    def gradient(self, statistics: Sums, params: Any) -> Array:
+        pairs = zip(self._with(params), statistics.parts, strict=True)
+        return np.concatenate([part.family.gradient(sums, own) for (part, own), sums in pairs])
+
+    def conjugate_prior(self, prior: Any, whole: Sums, k: int) -> ConjugatePrior[Sums]:
+        found = [
+            part.family.conjugate_prior(prior, own, k)
+            for part, own in zip(self.parts, whole.parts, strict=True)
+        ]
+        return ConjugatePrior(
+            Sums(tuple(one.statistics for one in found)), sum(one.log_constant for one in found)
+        )
+
+    def irregularities(self, params: Any, statistics: Sums) -> Mapping[int, str]:
+        found: dict[int, str] = {}
+        for (part, own), sums in zip(self._with(params), statistics.parts, strict=True):
+            for k, why in part.family.irregularities(own, sums).items():
+                found[k] = "; ".join(filter(None, [found.get(k), f"{part.label}: {why}"]))
+        return found
+
+    def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
+        for part, own in self._with(params):
+            within = {**dims, "d": len(part.places)}
+            found = part.family.problem(own, within, f"{prefix}{part.label}.")
+            if found:
+                return found
+        return None
+
+    def build(self, values: Any) -> Any:
+        labels = [part.label for part in self.parts]
+        if set(values) != set(labels):
+            raise TypeError(f"a product takes {', '.join(labels)}; got {', '.join(values)}.")
+        return self._joined(part.family.build(values[part.label]) for part in self.parts)
+
+    def template(self, dims: Mapping[str, int]) -> Any:
+        return self._joined(
+            part.family.template({**dims, "d": len(part.places)}) for part in self.parts
+        )
+
+    def _with(self, params: Any) -> Iterator[tuple[Part, Any]]:
+        for part in self.parts:
+            yield part, None if params is None else getattr(params, part.label)
+
+    def _joined(self, each: Iterator[Any]) -> Any:
+        return self.parameters(**dict(zip((p.label for p in self.parts), each, strict=True)))
+
+
+@dataclass(frozen=True, repr=False)
+class AtColumns(Space):
+    """A space that some columns have to lie in, and the others need not."""
+
+    space: Space
+    places: tuple[int, ...]
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return self.space.words
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return self.space.discrete
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held = np.ones(values.shape, dtype=bool)
+        own = np.asarray(self.space.contains(values[:, self.places]))
+        held[:, self.places] = own if own.ndim == 2 else own[:, None]
+        return held
+
+    def __repr__(self) -> str:
+        return f"AtColumns({self.space!r}, {self.places})"
+
+
+@dataclass(frozen=True, repr=False)
+class RowsOf(Space):
+    """Whole rows, each group of columns in the space of its family."""
+
+    parts: tuple[Part, ...]
+
+    n_event_axes = 1
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return "; ".join(f"{part.label}: {part.family.support.words}" for part in self.parts)
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return all(part.family.support.discrete for part in self.parts)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held = [np.asarray(part.family.support.contains(part.of(values))) for part in self.parts]
+        return np.asarray(
+            np.logical_and.reduce([one.reshape(len(values), -1).all(axis=1) for one in held])
+        )
+
+    def coordinates(self, values: Array) -> Array:
+        own = [part.family.support.coordinates(part.of(values)) for part in self.parts]
+        return np.concatenate(own)
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        values, used = np.zeros(shape), 0
+        for part in self.parts:
+            own = (*shape[:-1], len(part.places))
+            size = part.family.support.n_coordinates(own)
+            values[..., part.places] = part.family.support.point(vector[used : used + size], own)
+            used += size
+        return values
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return sum(
+            part.family.support.n_coordinates((*shape[:-1], len(part.places)))
+            for part in self.parts
+        )
+
+    def __repr__(self) -> str:
+        return f"RowsOf({self.words})"
+
+
+def _label(group: tuple[Any, ...]) -> str:
+    """A field name: columns without a name are x0, x1, ..."""
+    words = [re.sub(r"\W", "_", str(one)) if isinstance(one, str) else f"x{one}" for one in group]
+    label = "_".join(words)
+    return label if label.isidentifier() and not label.startswith("_") else f"c_{label}"
+
+
+def _resolved(given: str | Family, group: tuple[Any, ...]) -> Family:
+    family = named_family(given) if isinstance(given, str) else given
+    if not isinstance(family, Family):
+        raise TypeError(f"{group}: {given!r} is no family; pass a plugin's name or a Family.")
+    if len(group) > 1 and not family.takes_columns:
+        raise TypeError(f"the family {family.name!r} takes one column; got the group {group}.")
+    if family.width not in (None, len(group)):
+        raise TypeError(f"{family.name!r} takes {family.width} columns; got the group {group}.")
+    return family
+
+
+def _again(parts: list[Any]) -> Product:
+    return Product({tuple(group): family for group, family in parts})
+
+
+MAKERS["product"] = _again

@@ -1,0 +1,212 @@
+"""The first lane: a log density is a family.
+
+    def logpdf(x, rate):
+        return np.log(rate) - rate * x
+
+    family = emframe.from_logpdf(logpdf, params={"rate": Positive()}, support=Positive())
+
+The rows come with an axis of length one for the components and each parameter with its axis K, so
+an ordinary formula broadcasts to (n, K).  The M-step, starts and draws follow from its values (see
+`emframe.families.numeric`); any of them may be handed over where one knows better.
+
+One known case: for the density above the M-step reaches one over the weighted mean.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Contract
+from emframe.families.kernel import FamilyError
+from emframe.families.numeric import Kept, NumericFamily
+from emframe.parameters import Declared, pullback
+from emframe.records import as_declared, record
+from emframe.spaces import Array, Real, Space
+
+OneRow = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class FromLogpdf(NumericFamily):
+    """A family made by `from_logpdf`."""
+
+    logpdf: OneRow
+    fields: tuple[tuple[str, Declared], ...]
+    support: Space = Real()  # type: ignore[misc]
+    fit: OneRow | None = None
+    sampler: OneRow | None = None
+    grad: OneRow | None = None
+    name: str = "logpdf"  # type: ignore[misc]
+
+    maker = "from_logpdf"
+
+    def ingredients(self) -> dict[str, Any]:
+        return {
+            "logpdf": self.logpdf,
+            "params": dict(self.fields),
+            "support": self.support,
+            "fit": self.fit,
+            "sample": self.sampler,
+            "grad": self.grad,
+            "name": self.name,
+        }
+
+    @property
+    def parameters(self) -> type:
+        return record("Parameters", dict(self.fields))
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        """Exact where `fit` is given: it is said to maximise."""
+        return Contract.GENERALISED if self.fit is None else Contract.EXACT
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return self._called("logpdf", self.logpdf, x, params)
+
+    def m_step(self, statistics: Kept, previous: Any) -> Any:
+        if self.fit is None:
+            return super().m_step(statistics, previous)
+        previous = self.guess(statistics) if previous is None else previous
+        found: dict[str, list[Any]] = {name: [] for name, _ in self.fields}
+        for k, count in enumerate(statistics.counts):
+            own = {name: getattr(previous, name)[k] for name in found}
+            new = self._fitted(statistics, k, own) if count > 0 else own
+            for name, values in found.items():
+                values.append(np.asarray(new[name], dtype=float))
+        return self.parameters(**{name: np.array(values) for name, values in found.items()})
+
+    def _fitted(self, statistics: Kept, k: int, own: dict[str, Any]) -> Mapping[str, Any]:
+        assert self.fit is not None
+        x, weights = statistics.of(k)
+        new = self.fit(x if self.takes_columns else x[:, 0], weights, own)
+        if not isinstance(new, Mapping) or set(new) != set(own):
+            raise FamilyError(
+                f"{self.name}: `fit` returned {new!r}; expected a mapping with the keys "
+                f"{', '.join(own)}"
+            )
+        return new
+
+    def gradient(self, statistics: Kept, params: Any) -> Array:
+        if self.grad is None:
+            return super().gradient(statistics, params)
+        totals: dict[str, Any] = dict.fromkeys((name for name, _ in self.fields), 0.0)
+        for x, resp in statistics.blocks:
+            slopes = _apply(self.grad, tuple(totals), _rows(x, self.takes_columns), params)
+            for name, total in totals.items():
+                one = np.asarray(slopes[name])
+                weight = np.reshape(resp, (*resp.shape, *[1] * (one.ndim - 2)))
+                totals[name] = total + np.where(weight > 0, weight * one, 0.0).sum(axis=0)
+        return pullback(params, type(params)(**totals))
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        if self.sampler is None:
+            return super().sample(params, labels, rng)
+        own = {name: getattr(params, name)[labels] for name, _ in self.fields}
+        drawn = np.asarray(self.sampler(rng, **own), dtype=float)
+        return drawn[:, None] if drawn.ndim == 1 else drawn
+
+    def _called(self, what: str, function: OneRow, x: Array, params: Any) -> Array:
+        names = tuple(name for name, _ in self.fields)
+        values = np.asarray(_apply(function, names, _rows(x, self.takes_columns), params))
+        wanted = (len(x), len(getattr(params, names[0])))
+        try:
+            return np.broadcast_to(values, wanted)
+        except ValueError:
+            raise FamilyError(
+                f"{self.name}: `{what}` gave shape {values.shape} for rows of shape "
+                f"{_rows(x, self.takes_columns).shape} and {wanted[1]} components; expected "
+                f"(n, K) = {wanted}. It has to broadcast."
+            ) from None
+
+
+def from_logpdf(
+    logpdf: OneRow,
+    params: Mapping[str, Any],
+    support: Space | None = None,
+    *,
+    fit: OneRow | None = None,
+    sample: OneRow | None = None,
+    grad: OneRow | None = None,
+    name: str | None = None,
+) -> FromLogpdf:
+    """A family from its log density.
+
+    Parameters
+    ----------
+    logpdf : ``logpdf(x, rate)``, nats, all constants kept. It broadcasts: x is (n, 1) and each
+        parameter (K,), for an answer of (n, K). With a parameter of a shape, such as
+        ``emframe.parameter(Real(), shape="d")``, the family takes any number of columns: x is
+        (n, 1, d), that parameter (K, d), and the density sums over the last axis.
+    params : the parameters by name, each with its space.
+    support : where the rows live; the real line by default.
+    fit : ``fit(x, weights, previous) -> {"rate": ...}``, one component's weighted maximum
+        likelihood from its rows (n,) and their weights (n,); `previous` holds its parameters by
+        name. Without it the M-step is numeric and only promises not to lower Q.
+    sample : ``sample(rng, rate=...) -> (n,)``, one row for each entry of the parameters, which
+        come with one value for each row. Without it draws invert the distribution function.
+    grad : ``grad(x, rate) -> {"rate": ...}``, derivatives of logpdf by each parameter; it
+        broadcasts as `logpdf` does. Without it they are difference quotients.
+    name : for messages and reports; by default that of the function.
+
+    Raises
+    ------
+    TypeError : where something cannot be called, or a parameter has no space.
+    """
+    for what, function in (("logpdf", logpdf), ("fit", fit), ("sample", sample), ("grad", grad)):
+        if not callable(function) and (what == "logpdf" or function is not None):
+            raise TypeError(f"`{what}` is {function!r}; pass a function.")
+    if not isinstance(params, Mapping) or not params:
+        raise TypeError(
+            f'`params` is {params!r}; pass a mapping of names to spaces, {{"rate": Positive()}}.'
+        )
+    where = Real() if support is None else support
+    if not isinstance(where, Space):
+        raise TypeError(f"`support` is {where!r}; pass a space, such as emframe.Positive().")
+    fields = tuple((key, as_declared(key, value)) for key, value in params.items())
+    _check_arguments(logpdf, tuple(params))
+    own = getattr(logpdf, "__name__", type(logpdf).__name__)
+    label = name or ("logpdf" if own == "<lambda>" else own)
+    return FromLogpdf(logpdf, fields, where, fit, sample, grad, label)
+
+
+def _rows(x: Array, wide: bool) -> Array:
+    """Rows with an axis for the components: (n, 1), or (n, 1, d) in any number of columns."""
+    return x[:, None, :] if wide else x
+
+
+def _apply(function: OneRow, names: tuple[str, ...], x: Array, params: Any) -> Any:
+    """The function at rows and parameters: by name where it knows the names, else in order."""
+    values = {name: getattr(params, name) for name in names}
+    if _takes_names(function, names):
+        return function(x, **values)
+    return function(x, *values.values())
+
+
+def _takes_names(function: OneRow, names: tuple[str, ...]) -> bool:
+    try:
+        inspect.signature(function).bind(None, **dict.fromkeys(names))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _check_arguments(function: OneRow, names: tuple[str, ...]) -> None:
+    """Raise TypeError where the function can take the parameters neither by name nor in order."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions written in C have none to read
+        return
+    if _takes_names(function, names):
+        return
+    try:
+        signature.bind(None, *names)
+    except TypeError:
+        raise TypeError(
+            f"`logpdf` takes {signature}; with these `params` it is called as logpdf(x, "
+            f"{', '.join(names)})."
+        ) from None

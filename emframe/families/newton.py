@@ -1,0 +1,217 @@
+"""The numeric M-step: Newton's method on Q, from values of the density alone.
+
+Components do not meet in Q, so each has a Newton step of its own, while a difference quotient for
+all of them is one call of the density with more components.  A step is halved until that
+component's part of Q rises and is not taken otherwise: generalised EM (Dempster, Laird and Rubin
+1977, eq. 2.19).  Where Q has a kink or an edge, and so no Newton step, a simplex search goes on
+(Nelder and Mead 1965, Computer Journal 7, 308).
+
+Steps are measured by what they change in Q, never in the units of a coordinate.
+
+One known case: for the mean of a normal density Q is a parabola, and one step is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from emframe.core import Degenerate
+from emframe.spaces import Array
+
+Value = Callable[[Array], Array]
+"""Q of each component at its coordinates, nats: (m, K, p) -> (m, K), -inf where it has none."""
+
+# A difference quotient spans the change of coordinate that bends Q by this share of its weight:
+# there truncation (h^4) and rounding (eps / h) both leave eight digits of the slope and more.
+BEND = 1e-8
+BEND_WITHIN = (1e-11, 1e-5)
+# Where this share of its weight is gained on the way, a slope has its digits.
+RISE = 1e-7
+# A predicted gain below this, per row, is lost in the rounding of Q.
+SETTLED = 1e-14
+STEPS = 60
+SHORTER = 0.25 ** np.arange(1, 12)
+LATELY = 8  # steps over which a climb without an end is looked for
+RUNAWAY = 10.0  # nats per row: what it gains over them, and a Newton climb near its end does not
+
+
+class Shape(NamedTuple):
+    """Q around a point, each component by itself."""
+
+    value: Array  # (K,)
+    slope: Array  # (K, p)
+    bend: Array  # (K, p, p)
+
+
+def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
+    """Coordinates (K, p) at which no component's part of Q is lower than at `start`.
+
+    Parameters
+    ----------
+    value : Q by component.
+    start : (K, p), where Q is finite.
+    weights : (K,) sums of responsibilities; a component of weight 0 stays where it is.
+    unit : (p,) the natural scale of each coordinate, for a first guess.
+
+    Raises `Degenerate` where Q goes on rising without an end.
+    """
+    at = start.copy()
+    reached = value(at[None])[0]
+    trace = [reached]
+    open_ = (weights > 0) & np.isfinite(reached)
+    rough = np.zeros(len(at), dtype=bool)
+    span = spans(value, at, weights, unit)
+    for _ in range(STEPS):
+        shape = look(value, at, span)
+        direction, gain = newton(shape)
+        smooth = np.isfinite(gain) & np.isfinite(direction).all(axis=1)
+        rough |= open_ & ~smooth
+        open_ &= smooth & (gain > SETTLED * weights)
+        if not open_.any():
+            break
+        moved, new = _best(value, at, reached, direction, open_)
+        rough |= open_ & ~moved.any(axis=1) & (gain > 1e6 * SETTLED * weights)
+        open_ &= moved.any(axis=1)
+        at, reached = at + moved, new
+        span = _again(span, shape, weights)
+        trace.append(reached)
+        runaway = open_ & (reached - trace[-LATELY:][0] > RUNAWAY * weights)
+        if len(trace) > 2 * LATELY and runaway.any():
+            k = int(runaway.argmax())
+            raise Degenerate(f"the density of component {k} grows without bound on its rows", k)
+    for one in np.flatnonzero(rough | open_):
+        at[one] = _simplex(value, at, int(one), span[one])
+    return at
+
+
+def slopes(value: Value, at: Array, weights: Array, unit: Array) -> Array:
+    """Gradient of each component's part of Q, (K, p); 0 along an edge where it has none."""
+    span = spans(value, at, weights, unit, RISE)
+    steps = _along(span)
+    up, down = value(at + steps), value(at - steps)
+    with np.errstate(invalid="ignore"):
+        found = (up - down).T / (2.0 * span)
+    return np.where(np.isfinite(found) & (weights > 0)[:, None], found, 0.0)
+
+
+def spans(value: Value, at: Array, weights: Array, unit: Array, rise: float = np.inf) -> Array:
+    """How far to step for a difference quotient, (K, p): far enough to bend Q by `BEND`.
+
+    Or, where only slopes are wanted, to raise it by `rise`: a straight piece never bends.
+    """
+    h = np.broadcast_to(np.sqrt(BEND) * unit, at.shape).copy()
+    here = value(at[None])[0]
+    scale = np.where(weights > 0, weights, 1.0)
+    settled = np.broadcast_to((weights <= 0)[:, None], at.shape).copy()
+    for _ in range(12):
+        steps = _along(h)
+        with np.errstate(invalid="ignore"):
+            up, down = value(at + steps), value(at - steps)
+            bend = np.abs(up - 2.0 * here + down).T / scale[:, None]
+            enough = (bend >= BEND_WITHIN[0]) | (np.abs(up - down).T / scale[:, None] >= rise)
+        settled |= enough & (bend <= BEND_WITHIN[1])
+        if settled.all():
+            break
+        with np.errstate(divide="ignore"):
+            factor = np.where(np.isfinite(bend), np.sqrt(BEND / bend), 0.0)
+        # Below 1e-13 what bends is rounding.
+        factor = np.where(bend < 1e-13, 100.0, np.clip(factor, 1e-2, 1e3))
+        h = np.where(settled, h, h * factor)
+    return h
+
+
+def look(value: Value, at: Array, h: Array) -> Shape:
+    """Value, slope and second derivatives by central differences, in one call."""
+    k, p = at.shape
+    single = _along(h)
+    first, second = np.triu_indices(p, 1)
+    double = single[first] + single[second]
+    zero = np.zeros((1, k, p))
+    f = value(at + np.concatenate([zero, single, -single, double, -double]))
+    pairs = len(first)
+    here, up, down = f[0], f[1 : 1 + p], f[1 + p : 1 + 2 * p]
+    both = f[1 + 2 * p : 1 + 2 * p + pairs] + f[1 + 2 * p + pairs :]
+    with np.errstate(invalid="ignore"):
+        slope = (up - down).T / (2.0 * h)
+        bend = np.zeros((k, p, p))
+        bend[:, range(p), range(p)] = (up - 2.0 * here + down).T / h**2
+        sides = (up + down)[first] + (up + down)[second]
+        cross = (both - sides + 2.0 * here).T / (2.0 * h[:, first] * h[:, second])
+        bend[:, first, second] = bend[:, second, first] = cross
+    return Shape(here, slope, bend)
+
+
+def newton(shape: Shape) -> tuple[Array, Array]:
+    """Directions (K, p) and the gains (K,) that they promise; nan where there is no such step.
+
+    Curvatures enter by their size, so that a saddle is left and not sought, in coordinates
+    scaled to unit curvature.
+    """
+    k, p = shape.slope.shape
+    direction, gain = np.full((k, p), np.nan), np.full(k, np.nan)
+    curved = np.abs(np.diagonal(shape.bend, axis1=1, axis2=2))
+    fine = np.isfinite(shape.bend).all(axis=(1, 2)) & np.isfinite(shape.slope).all(axis=1)
+    fine &= (curved > 0).all(axis=1)
+    if fine.any():
+        unit = 1.0 / np.sqrt(curved[fine])
+        values, vectors = np.linalg.eigh(shape.bend[fine] * unit[:, :, None] * unit[:, None, :])
+        sizes = np.maximum(np.abs(values), 1e-6)
+        slope = np.einsum("kji,kj->ki", vectors, shape.slope[fine] * unit)
+        direction[fine] = np.einsum("kij,kj->ki", vectors, slope / sizes) * unit
+        gain[fine] = 0.5 * (slope**2 / sizes).sum(axis=1)
+    return direction, gain
+
+
+def _best(
+    value: Value, at: Array, reached: Array, direction: Array, which: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """The move of each component, whole or shortened, that raises its Q; 0 where none does."""
+    moved, best = np.zeros_like(at), reached.copy()
+    for lengths in (np.ones(1), SHORTER):
+        left = which & ~moved.any(axis=1)
+        if not left.any():
+            break
+        moves = lengths[:, None, None] * np.where(left[:, None], direction, 0.0)
+        found = value(at + moves)
+        chosen = found.argmax(axis=0)
+        top = found[chosen, np.arange(len(at))]
+        rise = left & (top > reached)
+        moved[rise] = moves[chosen[rise], rise]
+        best[rise] = top[rise]
+    return moved, best
+
+
+def _again(h: Array, shape: Shape, weights: Array) -> Array:
+    """The spans for the next point, by the curvature at this one, within a factor of 30."""
+    curved = np.abs(np.diagonal(shape.bend, axis1=1, axis2=2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.sqrt(BEND * weights[:, None] / curved)
+    return np.where(np.isfinite(wanted), np.clip(wanted, h / 30.0, 30.0 * h), h)
+
+
+def _simplex(value: Value, at: Array, k: int, span: Array) -> Array:
+    """The end of a simplex search for one component, or where it was."""
+    unit = span / np.sqrt(BEND)
+    p = at.shape[1]
+
+    def fall(step: Array) -> float:
+        moved = at.copy()
+        moved[k] = at[k] + unit * step
+        found = float(value(moved[None])[0, k])
+        return -found if np.isfinite(found) else np.inf
+
+    corners = np.concatenate([np.zeros((1, p)), 0.1 * np.eye(p)])
+    before = fall(corners[0])
+    options = {"initial_simplex": corners, "xatol": 1e-9, "fatol": 1e-12 * (1.0 + abs(before))}
+    end = minimize(fall, corners[0], method="Nelder-Mead", options={**options, "maxfev": 60 * p})
+    return at[k] + unit * end.x if end.fun < before else at[k]
+
+
+def _along(h: Array) -> Array:
+    """Steps along each coordinate in turn, (p, K, p)."""
+    return np.asarray(np.eye(h.shape[1])[:, None, :] * h)

@@ -1,0 +1,308 @@
+"""A family known by its density alone: E keeps the rows, M climbs Q by values of the density.
+
+There is no statistic smaller than the data, so S holds the rows and their responsibilities, and
+adding two of them is putting one behind the other.  The M-step works in unconstrained coordinates
+(see `emframe.families.newton`) and never lowers Q, which makes it generalised EM.
+
+A start has no previous parameters to climb from.  It tries a table of values that the weighted
+rows suggest (their mean, spread, quantiles, and plain numbers for shapes), takes the best, and
+climbs from there.
+
+One known case: for a normal density the parameters reached are the weighted mean and deviation.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.core import Contract, Degenerate
+from emframe.families import newton
+from emframe.families.base import Family
+from emframe.families.inversion import inverted
+from emframe.parameters import Leaf, declarations, keep, leaves, to_vector
+from emframe.spaces import EPS, Array, PositiveDefinite, Simplex, Space
+
+TRIED = 1000  # about how many combinations of values a start tries
+LOOKED_AT = 200  # on so many of the rows
+POINT = 16.0  # a density this many times the spacing of numbers wide is one number
+FEW = 20.0  # rows for each parameter, under which a component may be an artefact
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows and responsibilities, block by block; they add by lying side by side."""
+
+    blocks: tuple[tuple[Array, Array], ...]  # x (n, d) and resp (n, K) of each
+
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(self.blocks + other.blocks)
+
+    def __mul__(self, factor: float) -> Kept:
+        return Kept(tuple((x, resp * factor) for x, resp in self.blocks))
+
+    @property
+    def counts(self) -> Array:
+        """Sum of responsibilities, (K,)."""
+        return np.asarray(sum(resp.sum(axis=0) for _, resp in self.blocks))
+
+    def of(self, k: int) -> tuple[Array, Array]:
+        """The rows that component k has a share in, (m, d), and the shares, (m,)."""
+        parts = [(x[resp[:, k] > 0], resp[resp[:, k] > 0, k]) for x, resp in self.blocks]
+        return np.concatenate([x for x, _ in parts]), np.concatenate([w for _, w in parts])
+
+
+class NumericFamily(Family):
+    """Base of families that state `log_density`, for any number of components, and no M-step."""
+
+    contract = Contract.GENERALISED
+
+    @abstractmethod
+    def log_density(self, params: Any, x: Array) -> Array:
+        """Log density of each row under each component, (n, K), nats, all constants kept."""
+
+    def accumulate(self, x: Array, resp: Array) -> Kept:
+        # The caller writes the next block's responsibilities where these are.
+        return Kept(((x, np.array(resp)),))
+
+    def expected(self, statistics: Kept, params: Any) -> float:
+        return float(self._by_component(statistics, params).sum())
+
+    def m_step(self, statistics: Kept, previous: Any) -> Any:
+        weights = statistics.counts
+        if previous is None:
+            previous = self.guess(statistics)
+        start = coordinates(previous)
+
+        def value(points: Array) -> Array:
+            return self._values(statistics, points)
+
+        reached = newton.ascend(value, start, weights, self._unit(statistics))
+        stayed = (reached == start).all(axis=1)
+        params = keep(stayed, previous, from_coordinates(previous, reached))
+        self._refuse_points(statistics, params)
+        return params
+
+    def _refuse_points(self, statistics: Kept, params: Any) -> None:
+        """Raise `Degenerate` where a density is narrower than the last bits of a row."""
+        if any(space.discrete for space in self.supports):
+            return
+        for x, resp in statistics.blocks:
+            room = np.maximum(np.abs(x), np.finfo(float).tiny)
+            highest = -np.log(POINT * EPS * room).sum(axis=1)[:, None]
+            narrow = (resp > 0) & (self._raw(params, x) > highest)
+            if narrow.any():
+                row, k = np.argwhere(narrow)[0]
+                raise Degenerate(f"component {k} has shrunk to a point, {x[row]}", int(k))
+
+    def gradient(self, statistics: Kept, params: Any) -> Array:
+        slopes = newton.slopes(
+            lambda points: self._values(statistics, points),
+            coordinates(params),
+            statistics.counts,
+            self._unit(statistics),
+        )
+        parts, used = [], 0
+        for leaf in leaves(params):
+            size = _size(leaf)
+            parts.append(slopes[:, used : used + size].ravel())
+            used += size
+        return np.concatenate(parts)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        """By inverting the distribution function on a grid; for densities of one column."""
+        return inverted(self, params, np.asarray(labels), rng)
+
+    def irregularities(self, params: Any, statistics: Kept) -> Mapping[int, str]:
+        """Components on so few rows that the maximum may be one of an unbounded likelihood."""
+        counts = statistics.counts
+        if len(counts) == 1 or any(space.discrete for space in self.supports):
+            return {}
+        per_component = len(to_vector(params)) // len(counts)
+        if per_component < 2:  # one parameter cannot both find a point and shrink to it
+            return {}
+        fewest = min(0.03 * counts.sum(), FEW * per_component)
+        return {
+            k: f"it holds {count:.3g} rows of {counts.sum():.6g}"
+            for k, count in enumerate(counts)
+            if count < fewest
+        }
+
+    def _raw(self, params: Any, x: Array) -> Array:
+        """`log_density` at a trial point, where nan and inf are no news."""
+        return np.asarray(self.log_density(params, x))
+
+    # ---- Q by component
+
+    def _by_component(self, statistics: Kept, params: Any) -> Array:
+        """Sum of resp times log density, (K,); 0 times -inf counts as 0."""
+        total: Any = 0.0
+        for x, resp in statistics.blocks:
+            total = total + _weighted(resp, self.log_density(params, x))
+        return np.asarray(total)
+
+    def _values(self, statistics: Kept, points: Array) -> Array:
+        """The same at many coordinates at once, (m, K, p) -> (m, K); -inf where there is none."""
+        m, k, p = points.shape
+        total = np.zeros((m, k))
+        with np.errstate(all="ignore"):  # a trial point may lie anywhere
+            params = at_coordinates(self.parameters, points.reshape(m * k, p), self._d(statistics))
+            for x, resp in statistics.blocks:
+                density = self._raw(params, x).reshape(len(x), m, k)
+                total += _weighted(resp[:, None], density)
+        inside = _inside(params).reshape(m, k)  # rounding may put a point on an open end
+        return np.where(inside & np.isfinite(total), total, -np.inf)
+
+    def _d(self, statistics: Kept) -> int:
+        return int(statistics.blocks[0][0].shape[1])
+
+    def _unit(self, statistics: Kept) -> Array:
+        """The scale of each coordinate: the rows' own spread on the real line, 1 elsewhere."""
+        x = statistics.blocks[0][0]
+        spread = x.std(axis=0)
+        units = []
+        for leaf in leaves(_origin(self.parameters, self._d(statistics))):
+            plain = type(leaf.declared.space).__name__ in {"Real", "NonNegative"}
+            like = np.ones(_size(leaf))
+            if plain:
+                own = spread if len(like) == len(spread) else np.full(len(like), spread.mean())
+                like = np.where(own > 0, own, 1.0)
+            units.append(like)
+        return np.concatenate(units)
+
+    # ---- starts
+
+    def guess(self, statistics: Kept) -> Any:
+        """Parameters to climb from, (K,): for each component the best of a table of values.
+
+        Raises `Degenerate` for a component without rows, or one that no value tried allows.
+        """
+        found = []
+        for k, count in enumerate(statistics.counts):
+            if not count > 0:
+                raise Degenerate(f"component {k} starts without a row", k)
+            found.append(self._best_of_table(*statistics.of(k), k))
+        return at_coordinates(self.parameters, np.array(found), self._d(statistics))
+
+    def _best_of_table(self, x: Array, weights: Array, k: int) -> Array:
+        stride = max(1, len(x) // LOOKED_AT)
+        x, weights = x[::stride], weights[::stride]
+        fields = declarations(self.parameters).items()
+        each = round(TRIED ** (1.0 / len(fields)))
+        lists = []
+        for _, declared in fields:
+            lists.append(_suggestions(declared.space, declared.shape, x, weights)[: max(each, 3)])
+        table = np.array([np.concatenate(row) for row in product(*lists)])
+        with np.errstate(all="ignore"):
+            params = at_coordinates(self.parameters, table, x.shape[1])
+            density = np.asarray(self._raw(params, x))
+        total = weights @ np.where(np.isfinite(density), density, -np.inf)
+        if not np.isfinite(total).any():
+            raise Degenerate(
+                f"component {k} has rows that {self.name} gives no density under any parameters "
+                "tried; pass start= to emframe.fit",
+                k,
+            )
+        return np.asarray(table[np.where(np.isnan(total), -np.inf, total).argmax()])
+
+
+def _suggestions(space: Space, shape: Any, x: Array, weights: Array) -> list[Array]:
+    """Coordinates of values of one field that weighted rows suggest, the likeliest first."""
+    d = x.shape[1]
+    size = tuple(d if axis == "d" else axis for axis in shape)
+    mean = np.average(x, axis=0, weights=weights)
+    centred = x - mean
+    variance = np.average(centred**2, axis=0, weights=weights)
+    sd = np.sqrt(variance)
+    low, middle, high = np.quantile(x, [0.1, 0.5, 0.9], axis=0)
+    one = np.ones(d)
+    if isinstance(space, PositiveDefinite):
+        spread = np.diag(variance) if space.structure != "full" else (weights * centred.T) @ centred
+        values = [spread / (weights.sum() if space.structure == "full" else 1.0), np.eye(d)]
+    elif isinstance(space, Simplex):
+        values = [np.full(size, 1.0 / size[-1])]
+    else:
+        with np.errstate(all="ignore"):
+            ratio = mean / variance
+            values = [mean, sd, one, middle, 1.0 / mean, 3.0 * one, 0.3 * one, variance]
+            values += [mean * ratio, ratio, 0.0 * one, 0.1 * one, 10.0 * one, 1.0 / (1.0 + mean)]
+            values += [low, high, -one, 0.5 * one, 0.9 * one, 1.0 / sd, np.log(np.abs(mean))]
+            values += [-mean, 30.0 * one, 100.0 * one, -0.3 * one]
+    shaped = []
+    for value in values:
+        full = value if np.shape(value) == size else np.broadcast_to(np.mean(value), size)
+        with np.errstate(all="ignore"):
+            inside = np.isfinite(full).all() and space.contains(np.asarray(full)[None]).all()
+            at = space.coordinates(np.asarray(full)[None]) if inside else None
+        if at is not None and np.isfinite(at).all():
+            shaped.append(at)
+    n = space.n_coordinates(size)
+    # Steps through the coordinates themselves, so that no space is left without a value.
+    return shaped + [np.full(n, at) for at in (0.0, -1.0, 1.0, -2.5, 2.5)]
+
+
+def _inside(params: Any) -> NDArray[np.bool_]:
+    """Which components have all their values in the declared spaces, (K,)."""
+    held = [
+        leaf.declared.space.contains(leaf.value).reshape(len(leaf.value), -1).all(axis=1)
+        for leaf in leaves(params)
+    ]
+    return np.asarray(np.logical_and.reduce(held))
+
+
+def _weighted(resp: Array, density: Array) -> Array:
+    """Sum over rows of resp times density, where 0 times anything is 0."""
+    held = resp > 0
+    return np.asarray((resp * np.where(held, density, 0.0)).sum(axis=0))
+
+
+# ---- coordinates, component by component
+
+
+def _size(leaf: Leaf) -> int:
+    """Coordinates of one component's value."""
+    return leaf.declared.space.n_coordinates((1, *np.shape(leaf.value)[1:]))
+
+
+def coordinates(params: Any) -> Array:
+    """Coordinates of each component, (K, p)."""
+    parts = []
+    for leaf in leaves(params):
+        k = len(leaf.value)
+        parts.append(leaf.declared.space.coordinates(leaf.value).reshape(k, -1))
+    return np.concatenate(parts, axis=1)
+
+
+def from_coordinates(like: Any, points: Array) -> Any:
+    """Parameters of the class of `like` at coordinates (K, p)."""
+    d = next((leaf.value.shape[1] for leaf in leaves(like) if leaf.declared.shape), 1)
+    return at_coordinates(type(like), points, d)
+
+
+def at_coordinates(kind: type, points: Array, d: int) -> Any:
+    """Parameters of a class at coordinates (K, p), for data of d columns."""
+    values, used = {}, 0
+    for name, declared in declarations(kind).items():
+        shape = (len(points), *(d if axis == "d" else int(axis) for axis in declared.shape))
+        size = declared.space.n_coordinates((1, *shape[1:]))
+        vector = np.ascontiguousarray(points[:, used : used + size]).ravel()
+        values[name] = declared.space.point(vector, shape)
+        used += size
+    return kind(**values)
+
+
+def _origin(kind: type, d: int) -> Any:
+    """One component at the origin of the coordinates."""
+    shapes: list[Callable[[], int]] = [
+        lambda one=one: one.space.n_coordinates(  # type: ignore[misc]
+            (1, *(d if axis == "d" else axis for axis in one.shape))
+        )
+        for one in declarations(kind).values()
+    ]
+    return at_coordinates(kind, np.zeros((1, sum(size() for size in shapes))), d)

@@ -1,0 +1,63 @@
+"""Parameter dataclasses made from a table of fields, for families put together at run time.
+
+    Rates = record("Rates", {"rate": Declared(Positive())})
+
+The same table always gives the same class, and what is pickled is the table with the values, so
+parameters travel to other processes although no module has the class.
+
+One known case: ``record("Rates", {"rate": Declared(Positive())})`` is the class that one would
+write with ``rate: Array = parameter(Positive())``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from emframe.parameters import KEY, Declared
+from emframe.spaces import Space
+
+Fields = tuple[tuple[str, Any], ...]
+
+
+def record(name: str, fields: Mapping[str, Any]) -> type:
+    """The frozen dataclass with these fields: each a `Declared`, or a parameter class to nest."""
+    return _made(name, tuple(fields.items()))
+
+
+def as_declared(name: str, given: Any) -> Declared:
+    """What a field declares, from a space or from ``emframe.parameter(...)``.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(given, Space):
+        return Declared(given)
+    if isinstance(given, dataclasses.Field) and KEY in given.metadata:
+        declared: Declared = given.metadata[KEY]
+        return declared
+    raise TypeError(
+        f"`params[{name!r}]` is {given!r}; pass a space, such as emframe.Positive(), or "
+        "emframe.parameter(space, shape)."
+    )
+
+
+@cache
+def _made(name: str, fields: Fields) -> type:
+    def reduce(self: Any) -> Any:
+        return _again, (name, fields, tuple(getattr(self, key) for key, _ in fields))
+
+    columns: list[Any] = [
+        (key, Any, dataclasses.field(metadata={KEY: what}))
+        if isinstance(what, Declared)
+        else (key, what)
+        for key, what in fields
+    ]
+    made = dataclasses.make_dataclass(name, columns, frozen=True, namespace={"__reduce__": reduce})
+    made.__module__ = __name__
+    return made
+
+
+def _again(name: str, fields: Fields, values: tuple[Any, ...]) -> Any:
+    return _made(name, fields)(*values)

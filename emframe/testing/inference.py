@@ -1,0 +1,166 @@
+"""Checks of what follows from a density and its M-step together: scores, counts and estimates.
+
+- Fisher's identity: at the point where Q was taken its gradient is that of the observed
+  log-likelihood (Dempster, Laird and Rubin 1977, eq. 2.14), so the two are compared by differences
+  of each, and with the gradient that the family hands to the acceleration.
+- The scores of the rows span as many directions as there are free parameters; fewer, and AIC and
+  BIC count what the density does not have.
+- The estimate from a family's own draws is at least as likely as the truth, and by no more than
+  chance: twice the gain is about chi-square (Wilks 1938, Ann. Math. Stat. 9, 60).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+
+from emframe.core import Degenerate
+from emframe.models import Mixture, MixtureParameters
+from emframe.parameters import from_vector, n_free, to_vector
+from emframe.spaces import Array, slopes
+from emframe.testing.cases import Case, inside, off_the_ends
+from emframe.testing.outcome import Fault, Inapplicable
+from emframe.testing.subject import Subject
+
+# Difference quotients of two functions that are equal agree to about this.
+SLOPES = 1e-5
+DRAWS = 1500
+CHANCE = 1e-10  # that an honest estimate gains more than allowed
+CLIMBS = 200  # M-steps that a generalised family has for an estimate
+INDEPENDENT = 1e-7  # singular values of scaled scores below this are rounding
+
+
+def fisher(subject: Subject, case: Case) -> None:
+    """Where Q was taken its gradient is that of the log-likelihood, and `gradient` is both."""
+    model = Mixture(subject.family, n_components=case.k)
+    weights = case.rng().dirichlet(np.full(case.k, 3.0))
+    at = MixtureParameters(weights, case.params)
+    row_weights = case.resp.sum(axis=1)
+
+    def q(params: Any) -> Any:
+        return model.expect(params, case.x.copy(), row_weights)
+
+    here, centre = q(at), to_vector(at)
+    observed = quotients(lambda v: _finite(q(from_vector(at, v)).loglik), centre)
+    complete = quotients(lambda v: _finite(here.value(from_vector(at, v))), centre)
+    same_slopes(
+        complete,
+        observed,
+        "the gradient of Q to be that of the observed log-likelihood (Fisher's identity)",
+        "expected or accumulate (E), or log_density",
+    )
+    same_slopes(
+        Slopes(here.gradient(), np.zeros(len(centre))),
+        complete,
+        "`gradient` to be the slope of expected in the coordinates of the spaces",
+        "gradient",
+    )
+
+
+class Slopes(NamedTuple):
+    """A gradient by differences, and how far it is to be trusted."""
+
+    value: Array  # (m,)
+    error: Array  # (m,)
+
+
+def quotients(function: Callable[[Array], float], at: Array) -> Slopes:
+    """Central differences over a step and half of it; what they disagree by is their error."""
+    wide = slopes(function, at)
+    narrow = slopes(lambda v: function(at + 0.5 * (v - at)), at) * 2.0
+    return Slopes(narrow, np.abs(wide - narrow))
+
+
+def _finite(value: float) -> float:
+    if not np.isfinite(value):
+        raise Inapplicable("a row that is impossible under a component leaves Q without a slope")
+    return float(value)
+
+
+def same_slopes(found: Slopes, wanted: Slopes, expected: str, culprit: str) -> None:
+    """Raise `Fault` unless two gradients agree."""
+    slack = SLOPES * (1.0 + np.abs(wanted.value).max(initial=0.0))
+    far = ~(np.abs(found.value - wanted.value) <= slack + 4.0 * (found.error + wanted.error))
+    if far.any():
+        j = int(far.argmax())
+        gap = f"{found.value[j]:.8g} and {wanted.value[j]:.8g} along coordinate {j}"
+        raise Fault(expected, gap, culprit)
+
+
+def information(subject: Subject, case: Case) -> None:
+    """The density has as many free parameters as are declared and counted in AIC and BIC."""
+    wanted = n_free(case.params)
+    # Where parts of the parameters coincide a rank may fall; at a general point it does not.
+    points = (case.params, *case.others())
+    rank = max(_rank(subject, case, params) for params in points)
+    if rank != wanted:
+        raise Fault(
+            f"{wanted} free parameters, as declared",
+            f"that the density varies in {rank} directions at most, at {len(points)} points",
+            "the declaration: a parameter that the density does not use, or two that do the "
+            "same, or one that is shared or held and not declared so",
+        )
+
+
+def _rank(subject: Subject, case: Case, params: Any) -> int:
+    """How many directions the scores of rows span."""
+    x = _usable(case, np.concatenate([case.x, _drawn(subject, case, 300, params)]))
+    at = to_vector(params)
+    scores = np.empty((len(x), len(at)))
+    for j in range(len(at)):
+        step = np.zeros(len(at))
+        step[j] = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
+        up, down = (from_vector(params, at + side * step) for side in (1.0, -1.0))
+        rise = subject.log_density(up, x)[:, 0] - subject.log_density(down, x)[:, 0]
+        scores[:, j] = rise / (2.0 * step[j])
+    scores = scores[np.isfinite(scores).all(axis=1)]
+    sizes = np.sqrt((scores**2).sum(axis=0))
+    scaled = scores / np.where(sizes > 0, sizes, 1.0)
+    return int((np.linalg.svd(scaled, compute_uv=False) > INDEPENDENT).sum())
+
+
+def recovery(subject: Subject, case: Case) -> None:
+    """From a family's own draws the M-step finds parameters as likely as the true ones."""
+    x = _usable(case, _drawn(subject, case, DRAWS, case.params))
+    statistics = subject.accumulate(x, np.ones((len(x), 1)))
+    truth = subject.expected(statistics, case.params)
+    found = subject.m_step(statistics, None)
+    reached = subject.expected(statistics, found)
+    for _ in range(CLIMBS):
+        if reached >= truth:
+            break
+        found = subject.m_step(statistics, found)
+        before, reached = reached, subject.expected(statistics, found)
+        if not reached > before:
+            break
+    gain, most = reached - truth, 0.5 * float(chi2.isf(CHANCE, max(n_free(case.params), 1)))
+    if gain < -1e-6 * (1.0 + abs(truth)):
+        raise Fault(
+            f"m_step to end at a point as likely as the parameters behind {len(x)} draws",
+            f"{-gain:.6g} nats less at {found}",
+            "m_step: it may leave a parameter where it starts, or stop short of a maximum",
+        )
+    if gain > most:
+        raise Fault(
+            f"the estimate from {len(x)} draws to gain no more than chance on the truth",
+            f"{gain:.4g} nats, where {most:.4g} happen once in {1 / CHANCE:.0e} times; "
+            f"it is {found}",
+            "sample, or log_density: the draws are not from the density that is fitted",
+        )
+
+
+def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Array:
+    labels = np.zeros(n, dtype=np.intp)
+    drawn = subject.sample(params, labels, np.random.default_rng(case.seed))
+    return np.asarray(drawn, dtype=float).reshape(n, case.d)
+
+
+def _usable(case: Case, x: Array) -> Array:
+    """Rows inside the support, off its closed ends; those elsewhere are told by other checks."""
+    x = off_the_ends(case.family, x[inside(case.family, x)])
+    if len(x) < 2:
+        raise Degenerate("the sampler gives no rows of the support")
+    return x

@@ -1,0 +1,49 @@
+"""Data and a start, checked as `emframe.fit` does: what every driver begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emframe.core import Degenerate, Status, Stopped
+from emframe.data import Rows, frequencies
+from emframe.fitting import Rng
+from emframe.models import Model
+
+# Starts that are tried for one that has an M-step.
+_MOST_STARTS = 100
+
+
+class Problem(NamedTuple):
+    """A model, its data, where to start, and where randomness comes from."""
+
+    model: Model
+    rows: Rows
+    params: Any
+    rng: np.random.Generator
+
+
+def pose(model: Model, X: Any, weights: Any, start: Any, rng: Rng) -> Problem:
+    """The problem that these arguments of `emframe.fit` pose.
+
+    Raises as it does for unusable ones, and `Stopped` where no start could be used.
+    """
+    generator = np.random.default_rng(rng)
+    given = model.rows(X, frequencies(X, weights))
+    model.require(given)
+    rows = model.condense(given)
+    if start is not None:
+        return Problem(model, rows, model.start(start, given, generator), generator)
+    return Problem(model, rows, _first_sound(model.starts(rows, generator)), generator)
+
+
+def _first_sound(starts: Iterator[tuple[str, Any]]) -> Any:
+    why = ""
+    for _, params in islice(starts, _MOST_STARTS):
+        if not isinstance(params, Degenerate):
+            return params
+        why = str(params)
+    raise Stopped(Status.DEGENERATE, why)

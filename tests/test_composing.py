@@ -1,0 +1,227 @@
+"""Families made of families, each against the family or the formula that it has to equal."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import emframe
+from emframe import Positive
+from emframe.composing import Nested
+from emframe.parameters import from_vector, n_free, to_vector
+from emframe.spaces import Array, slopes
+from emframe.testing import check_family
+
+FAITHFUL = np.asarray(emframe.dataset("faithful").X)
+MIXED = {"height": "gaussian", "visits": "poisson", "smoker": "bernoulli"}
+
+
+def people(n: int = 400) -> tuple[pd.DataFrame, Array]:
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=n)
+    columns = {
+        "smoker": (rng.random(n) < np.array([0.2, 0.8])[z]).astype(int),
+        "noise": rng.normal(size=n),
+        "height": rng.normal(np.array([160.0, 185.0])[z], 5.0),
+        "visits": rng.poisson(np.array([1.0, 7.0])[z]),
+    }
+    return pd.DataFrame(columns), z
+
+
+def kept(fit: Any, X: Any, tmp_path: Path) -> None:
+    """A fit survives a file and a pickle."""
+    fit.save(tmp_path / "a.fit")
+    for again in (emframe.load(tmp_path / "a.fit"), pickle.loads(pickle.dumps(fit))):
+        assert again.model == fit.model
+        np.testing.assert_array_equal(again.score_samples(X), fit.score_samples(X))
+
+
+FAMILIES = {
+    "mixed": emframe.Product(MIXED),
+    "groups": emframe.Product({(0, 2): "gaussian", 1: "poisson"}),
+    "tied": emframe.tied("poisson", "rates"),
+    "fixed": emframe.fixed("gaussian", means=0.0),
+    "fixed and tied": emframe.tied(emframe.fixed("gaussian", means=0.0), "covariances"),
+    "fixed in a product": emframe.fixed(
+        emframe.Product({0: "poisson", 1: "poisson"}), **{"x0.rates": 2.0}
+    ),
+    "nested": Nested((emframe.family("poisson"), emframe.family("poisson"))),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_families_made_of_families_pass_the_kit(family: Any) -> None:
+    results = check_family(family, max_examples=3)
+    assert not [str(result) for result in results if result.status == "failed"]
+
+
+# ---- products
+
+
+def test_a_product_of_poissons_is_the_poisson_family() -> None:
+    x = np.random.default_rng(0).poisson([[2.0, 7.0]], size=(80, 2)).astype(float)
+    one = emframe.fit(emframe.Mixture("poisson", 2), x, rng=0, n_starts=2)
+    parts = emframe.Product({0: "poisson", 1: "poisson"})
+    two = emframe.fit(emframe.Mixture(parts, 2), x, rng=0, n_starts=2)
+    assert two.log_likelihood == pytest.approx(one.log_likelihood, rel=1e-9)
+    assert two.n_parameters == one.n_parameters
+
+
+def test_mixed_columns_are_found_by_name(tmp_path: Path) -> None:
+    frame, z = people()
+    fit = emframe.fit(emframe.Mixture(emframe.Product(MIXED), 2), frame, rng=0, n_starts=3)
+    assert fit.columns == ("height", "visits", "smoker")
+    assert fit.n_parameters == 1 + 2 * (2 + 1 + 1)
+    assert np.sort(fit.params.components.height.means[:, 0]) == pytest.approx([160, 185], abs=2)
+    agreement = (fit.predict(frame) == z).mean()
+    assert max(agreement, 1 - agreement) > 0.95
+    # The same, whatever the order of the frame's columns, and without names in the model's order.
+    np.testing.assert_array_equal(fit.predict(frame[frame.columns[::-1]]), fit.predict(frame))
+    plain = frame[["height", "visits", "smoker"]].to_numpy()
+    np.testing.assert_array_equal(fit.predict(plain), fit.predict(frame))
+    assert fit.sample(5, rng=0)[0].shape == (5, 3)
+    kept(fit, frame, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x.drop(columns="smoker"), "'smoker' is not there"),
+        (lambda x: x.assign(visits=x.visits + 0.5), r"column 1 \('visits'\).*whole numbers"),
+        (lambda x: x[["height", "visits"]].to_numpy(), "2 columns; .* takes 3"),
+    ],
+)
+def test_data_that_do_not_fit_the_parts_are_refused(change: Any, message: str) -> None:
+    model = emframe.Mixture(emframe.Product(MIXED), 2)
+    with pytest.raises(ValueError, match=message):
+        emframe.fit(model, change(people()[0]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "message"),
+    [
+        ({}, TypeError, "mapping of columns"),
+        ({"a": "poisson", 1: "poisson"}, TypeError, "all names or all indices"),
+        ({0: "poisson", 2: "poisson"}, ValueError, "0 to 1 each once"),
+        ({"a": "poisson", ("a", "b"): "poisson"}, ValueError, "one part"),
+        ({"a": 3}, TypeError, "is no family"),
+        ({("a", "b"): emframe.from_scipy("norm")}, TypeError, "takes one column"),
+    ],
+)
+def test_products_that_make_no_sense_are_refused(
+    parts: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        emframe.Product(parts)
+
+
+# ---- held and shared parameters
+
+
+def test_tied_covariances_are_the_tied_gaussian(tmp_path: Path) -> None:
+    ours = emframe.Mixture(emframe.tied("gaussian", "covariances"), 2)
+    theirs = emframe.Mixture("gaussian", 2, covariance="tied")
+    one = emframe.fit(ours, FAITHFUL, rng=0, n_starts=2)
+    two = emframe.fit(theirs, FAITHFUL, rng=0, n_starts=2)
+    assert one.n_parameters == two.n_parameters == 1 + 4 + 3
+    assert one.log_likelihood == pytest.approx(two.log_likelihood, abs=1e-6)
+    kept(one, FAITHFUL, tmp_path)
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_held_means_hold(accelerate: bool, unit: float, tmp_path: Path) -> None:
+    means = unit * np.array([[2.0, 54.0], [4.3, 80.0]])
+    model = emframe.Mixture(emframe.fixed("gaussian", means=means), 2)
+    x = unit * FAITHFUL
+    fit = emframe.fit(model, x, rng=0, n_starts=1, accelerate=accelerate)
+    assert fit.converged
+    assert fit.n_parameters == 1 + 2 * 3
+    np.testing.assert_array_equal(fit.params.components.means, means)
+    # A covariance about a known mean is the weighted mean of squares, at the fixed point.
+    resp = fit.predict_proba(x)
+    for k in range(2):
+        centred = x - means[k]
+        wanted = (resp[:, k] * centred.T) @ centred / resp[:, k].sum()
+        found = fit.params.components.covariances[k]
+        np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    kept(fit, x, tmp_path)
+
+
+def test_the_gradient_keeps_to_the_constraint() -> None:
+    family = emframe.tied(
+        emframe.fixed("gaussian", means=[[2.0, 54.0], [4.3, 80.0]]), "covariances"
+    )
+    resp = np.random.default_rng(0).dirichlet([1.0, 1.0], size=len(FAITHFUL))
+    statistics = family.accumulate(FAITHFUL, resp)
+    params = family.m_step(statistics, None)
+    assert n_free(params) == len(to_vector(params)) == 3
+    params = from_vector(params, to_vector(params) + 0.1)
+    wanted = slopes(
+        lambda v: family.expected(statistics, from_vector(params, v)), to_vector(params)
+    )
+    np.testing.assert_allclose(family.gradient(statistics, params), wanted, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: emframe.fixed("gaussian", mean=0.0), TypeError, "means, covariances; got mean"),
+        (lambda: emframe.tied("gaussian"), TypeError, "got none"),
+        (lambda: emframe.fixed("poisson", rates=-1.0), ValueError, "held at -1.0; expected finite"),
+        (lambda: emframe.tied(3, "a"), TypeError, "pass a plugin's name"),
+    ],
+)
+def test_constraints_that_make_no_sense_are_refused(
+    make: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_start_off_the_constraint_is_refused_and_one_may_leave_it_out() -> None:
+    model = emframe.Mixture(emframe.fixed(emframe.from_scipy("gamma"), a=2.0), 2)
+    x = FAITHFUL[:, 0]
+    with pytest.raises(ValueError, match=r"`components.a` .*it is held at 2.0"):
+        emframe.fit(model, x, start={"weights": [0.5, 0.5], "a": [1.0, 2.0], "scale": [1.0, 2.0]})
+    fit = emframe.fit(model, x, start={"weights": [0.5, 0.5], "scale": [1.0, 2.0]})
+    np.testing.assert_array_equal(fit.params.components.a, 2.0)
+
+
+# ---- mixtures of mixtures
+
+
+def test_a_mixture_of_mixtures_is_the_mixture_of_all(tmp_path: Path) -> None:
+    inner = emframe.Mixture("gaussian", 2)
+    nested = emframe.Mixture([inner, "gaussian"])
+    fit = emframe.fit(nested, FAITHFUL, rng=0, n_starts=2)
+    assert fit.converged
+    assert fit.n_parameters == 3 * 5 + 2
+    outer, (pair, single) = fit.params.weights, fit.params.components
+    flat = {
+        "weights": [outer[0] * pair.shares[0, 0], outer[0] * pair.shares[0, 1], outer[1]],
+        "means": np.concatenate([pair.inner0.means, pair.inner1.means, single.means]),
+        "covariances": np.concatenate(
+            [pair.inner0.covariances, pair.inner1.covariances, single.covariances]
+        ),
+    }
+    same = emframe.fit(emframe.Mixture("gaussian", 3), FAITHFUL, start=flat)
+    assert same.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-6)
+    kept(fit, FAITHFUL, tmp_path)
+
+
+def test_nested_mixtures_take_any_lane() -> None:
+    def density(x: Array, rate: Array) -> Array:
+        return np.asarray(np.log(rate) - rate * x)
+
+    lane = emframe.from_logpdf(density, {"rate": Positive()}, Positive())
+    model = emframe.Mixture([emframe.Mixture(lane, 2), emframe.from_scipy(stats.gamma)])
+    fit = emframe.fit(model, FAITHFUL[:, 1], rng=0, n_starts=1)
+    assert fit.status.usable
+    assert (np.diff(fit.trace) >= 0).all()

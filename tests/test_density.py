@@ -1,0 +1,337 @@
+"""The first lane: families from a log density, and from the distributions of scipy.
+
+Each is compared with something known: a closed form, a built-in family, or the truth behind a
+sample.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import emframe
+from emframe import Array, Contract, Interval, Positive, Real
+from emframe.families.newton import ascend
+from emframe.parameters import from_vector, to_vector
+from emframe.spaces import slopes
+from emframe.testing import check_family
+
+FAITHFUL = emframe.dataset("faithful").X[:, 1]
+
+
+def exponential(x: Array, rate: Array) -> Array:
+    return np.log(rate) - rate * x
+
+
+def its_mle(x: Array, weights: Array, previous: dict[str, Any]) -> dict[str, Any]:
+    assert set(previous) == {"rate"}
+    assert x.shape == weights.shape == (len(x),)
+    return {"rate": weights.sum() / (weights @ x)}
+
+
+def wrong_mle(x: Array, weights: Array, previous: dict[str, Any]) -> dict[str, Any]:
+    return {"rate": 1.01 * weights.sum() / (weights @ x)}
+
+
+def its_sampler(rng: np.random.Generator, rate: Array) -> Array:
+    return rng.exponential(1 / rate)
+
+
+def its_gradient(x: Array, rate: Array) -> dict[str, Array]:
+    return {"rate": 1 / rate - x}
+
+
+def normal(x: Array, mean: Array, sd: Array) -> Array:
+    return -0.5 * ((x - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+
+
+def laplace(x: Array, middle: Array, scale: Array) -> Array:
+    return -np.abs(x - middle) / scale - np.log(2 * scale)
+
+
+def isotropic(x: Array, mean: Array, sd: Array) -> Array:
+    square = ((x - mean) ** 2).sum(axis=-1) / sd**2
+    return -0.5 * square - x.shape[-1] * np.log(sd * np.sqrt(2 * np.pi))
+
+
+def isotropic_draws(rng: np.random.Generator, mean: Array, sd: Array) -> Array:
+    return rng.normal(mean, sd[:, None])
+
+
+EXPONENTIAL = emframe.from_logpdf(exponential, {"rate": Positive()}, Positive())
+WITH_FIT = emframe.from_logpdf(
+    exponential, {"rate": Positive()}, Positive(), fit=its_mle, sample=its_sampler
+)
+NORMAL = emframe.from_logpdf(normal, {"mean": Real(), "sd": Positive()})
+LAPLACE = emframe.from_logpdf(laplace, {"middle": Real(), "scale": Positive()})
+ISOTROPIC = emframe.from_logpdf(
+    isotropic,
+    {"mean": emframe.parameter(Real(), shape="d"), "sd": Positive()},
+    sample=isotropic_draws,
+)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [EXPONENTIAL, WITH_FIT, NORMAL, LAPLACE, ISOTROPIC],
+    ids=["exponential", "fit", "normal", "laplace", "isotropic"],
+)
+def test_densities_pass_the_kit(family: Any) -> None:
+    results = check_family(family, max_examples=3)
+    assert not [str(result) for result in results if result.status != "passed"]
+
+
+def test_a_density_is_fitted_in_two_lines() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.exponential(1.0, 600), rng.exponential(12.0, 400)])
+    fit = emframe.fit(emframe.Mixture(EXPONENTIAL, 2), x, rng=0, n_starts=3)
+    exact = emframe.fit(emframe.Mixture(WITH_FIT, 2), x, rng=0, n_starts=3)
+    assert fit.converged
+    assert fit.n_parameters == 3
+    assert fit.model.contract is Contract.GENERALISED
+    assert exact.model.contract is Contract.EXACT
+    assert fit.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-7)
+    assert np.sort(1 / fit.params.components.rate) == pytest.approx([1.0, 12.0], rel=0.15)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_units_of_the_rows_do_not_matter(unit: float) -> None:
+    x = unit * FAITHFUL
+    ours = emframe.fit(emframe.Mixture(NORMAL, 2), x, rng=0, n_starts=2)
+    built_in = emframe.fit(emframe.Mixture("gaussian", 2), x, rng=0, n_starts=2)
+    assert ours.converged
+    assert ours.log_likelihood == pytest.approx(built_in.log_likelihood, abs=1e-7)
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_weights_count_rows(accelerate: bool) -> None:
+    x, counts = np.unique(FAITHFUL, return_counts=True)
+    model = emframe.Mixture(NORMAL, 2)
+    how: dict[str, Any] = {"rng": 0, "n_starts": 2, "accelerate": accelerate}
+    once = emframe.fit(model, FAITHFUL, **how)
+    weighted = emframe.fit(model, x, weights=counts, **how)
+    assert once.log_likelihood == pytest.approx(weighted.log_likelihood, rel=1e-9)
+
+
+def test_a_kink_is_climbed_to() -> None:
+    x = np.array([1.0, 2.0, 3.0, 5.0, 11.0])
+    fit = emframe.fit(emframe.Mixture(LAPLACE), x, rng=0)
+    assert fit.params.components.middle == pytest.approx([3.0], abs=1e-4)
+    assert fit.params.components.scale == pytest.approx([2.6], rel=1e-4)
+
+
+def test_a_component_that_shrinks_to_a_point_is_degenerate() -> None:
+    x = np.concatenate([np.zeros(5) + 7.0, np.random.default_rng(0).normal(size=40)])
+    labels = (np.arange(45) >= 5).astype(int)
+    fit = emframe.fit(emframe.Mixture(NORMAL, 2), x, start=labels, rng=0)
+    assert fit.status is emframe.Status.DEGENERATE
+    assert "component 0" in fit.message
+
+
+@given(st.integers(0, 2**16), st.floats(-4, 4), st.floats(-6, 6))
+def test_an_m_step_reaches_the_weighted_moments(seed: int, decade: float, shift: float) -> None:
+    rng = np.random.default_rng(seed)
+    x = 10.0**decade * (rng.normal(size=(40, 1)) + shift)
+    resp = rng.dirichlet([1.0, 1.0], size=40)
+    params = NORMAL.m_step(NORMAL.accumulate(x, resp), None)
+    mean = resp.T @ x[:, 0] / resp.sum(axis=0)
+    sd = np.sqrt((resp * (x - mean) ** 2).sum(axis=0) / resp.sum(axis=0))
+    np.testing.assert_allclose(params.mean, mean, atol=1e-6 * sd.max())
+    np.testing.assert_allclose(params.sd, sd, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [NORMAL, ISOTROPIC, emframe.from_logpdf(exponential, {"rate": Positive()}, grad=its_gradient)],
+    ids=["normal", "isotropic", "given"],
+)
+def test_gradients_are_those_of_expected(family: Any) -> None:
+    rng = np.random.default_rng(3)
+    x, resp = rng.gamma(2.0, size=(30, 1)), rng.dirichlet([1.0, 2.0], size=30)
+    statistics = family.accumulate(x, resp)
+    guess = family.guess(statistics)
+    params = from_vector(guess, to_vector(guess) + 0.3)
+    found = family.gradient(statistics, params)
+    wanted = slopes(
+        lambda v: family.expected(statistics, from_vector(params, v)), to_vector(params)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_newton_leaves_a_saddle_and_holds_what_has_no_rows() -> None:
+    def value(points: Array) -> Array:  # two components; maxima at +-1
+        return -((points[..., 0] ** 2 - 1.0) ** 2)
+
+    start = np.array([[1e-3], [0.2]])
+    end = ascend(value, start, np.array([1.0, 0.0]), np.ones(1))
+    assert abs(end[0, 0]) == pytest.approx(1.0, abs=1e-6)
+    assert end[1, 0] == 0.2
+
+
+# ---- what the first lane refuses, and how
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: emframe.from_logpdf(3, {"a": Real()}), TypeError, "`logpdf` is 3"),  # type: ignore[arg-type]
+        (lambda: emframe.from_logpdf(normal, {}), TypeError, "mapping of names to spaces"),
+        (lambda: emframe.from_logpdf(normal, {"mean": Real()}), TypeError, r"logpdf\(x, mean\)"),
+        (lambda: emframe.from_logpdf(exponential, {"rate": 3}), TypeError, "pass a space"),
+        (
+            lambda: emframe.from_logpdf(exponential, {"rate": Positive()}, 3),  # type: ignore[arg-type]
+            TypeError,
+            "`support` is 3",
+        ),
+        (lambda: emframe.from_scipy(3), TypeError, "univariate distribution"),
+        (lambda: emframe.from_scipy(stats.gamma, fixed={"b": 1}), TypeError, "a, loc, scale"),
+        (lambda: emframe.from_scipy(stats.binom), ValueError, r'whole number.*\{"n": \.\.\.\}'),
+        (lambda: emframe.from_scipy(stats.genpareto), ValueError, r'moves with c.*\{"c": \.\.\.\}'),
+        (lambda: emframe.from_scipy(stats.norminvgauss), ValueError, r"bound each other.*hold"),
+        (lambda: emframe.from_scipy(stats.uniform), ValueError, "no parameter of uniform is left"),
+        (lambda: emframe.from_scipy(stats.vonmises), ValueError, "vonmises_line"),
+    ],
+)
+def test_misuse_is_refused(make: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_density_that_does_not_broadcast_is_named() -> None:
+    family = emframe.from_logpdf(lambda x, m: np.zeros(3), {"m": Real()}, name="odd")
+    with pytest.raises(emframe.FamilyError, match=r"odd: `logpdf` gave shape \(3,\).*broadcast"):
+        emframe.fit(emframe.Mixture(family), FAITHFUL, start={"weights": [1.0], "m": [0.0]})
+
+
+def test_a_fit_that_lowers_the_likelihood_is_told() -> None:
+    family = emframe.from_logpdf(exponential, {"rate": Positive()}, Positive(), fit=wrong_mle)
+    failed = {one.name for one in check_family(family, max_examples=6) if one.status == "failed"}
+    assert "m_step" in failed
+
+
+# ---- saving
+
+
+@pytest.mark.parametrize(
+    "family", [EXPONENTIAL, WITH_FIT, emframe.from_scipy(stats.gamma), emframe.from_scipy("expon")]
+)
+def test_fits_are_saved_by_import_path(family: Any, tmp_path: Path) -> None:
+    fit = emframe.fit(emframe.Mixture(family, 2), FAITHFUL, rng=0, n_starts=1)
+    fit.save(tmp_path / "a.fit")
+    again = emframe.load(tmp_path / "a.fit")
+    assert again.model == fit.model
+    np.testing.assert_array_equal(again.score_samples(FAITHFUL), fit.score_samples(FAITHFUL))
+    assert pickle.loads(pickle.dumps(fit)).log_likelihood == fit.log_likelihood
+
+
+def test_a_lambda_is_refused_by_name(tmp_path: Path) -> None:
+    family = emframe.from_logpdf(lambda x, r: np.log(r) - r * x, {"r": Positive()}, Positive())
+    fit = emframe.fit(emframe.Mixture(family), FAITHFUL, rng=0)
+    with pytest.raises(ValueError, match=r"a lambda has no import path.*with def at the top"):
+        fit.save(tmp_path / "a.fit")
+
+
+def test_loading_imports_nothing_and_says_what_to_import(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nprint('imported')\ndef density(x, r): return np.log(r) - r * x\n"
+    )
+    head = "import sys, emframe; from emframe import Positive; "
+    save = "import mine; emframe.fit(emframe.Mixture(emframe.from_logpdf(mine.density, "
+    save += "{'r': Positive()}, Positive())), [1., 2.]).save('a.fit')"
+
+    def python(code: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", head + code]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert python(save).returncode == 0
+    alone = python("emframe.load('a.fit')")
+    assert "imported" not in alone.stdout
+    assert "import mine first" in alone.stderr
+    assert python("import mine; print(emframe.load('a.fit').model.family.name)").stdout.endswith(
+        "density\n"
+    )
+
+
+# ---- scipy
+
+FITTED = {
+    "beta": {"a": [2.0, 9.0], "b": [6.0, 3.0]},
+    "expon": {"scale": [1.0, 9.0]},
+    "gamma": {"a": [2.0, 9.0], "scale": [1.0, 3.0]},
+    "geom": {"p": [0.1, 0.7]},
+    "gumbel_r": {"loc": [0.0, 9.0], "scale": [1.0, 2.0]},
+    "invgauss": {"mu": [0.2, 0.1], "scale": [1.0, 99.0]},
+    "logistic": {"loc": [0.0, 9.0], "scale": [1.0, 1.0]},
+    "lognorm": {"s": [0.3, 0.5], "scale": [1.0, 9.0]},
+    "nbinom": {"n": [3.0, 20.0], "p": [0.5, 0.4]},
+    "norm": {"loc": [0.0, 5.0], "scale": [1.0, 2.0]},
+    "pareto": {"b": [1.0, 20.0]},
+    "poisson": {"mu": [1.0, 12.0]},
+    "skellam": {"mu1": [2.0, 20.0], "mu2": [2.0, 3.0]},
+    "t": {"df": [4.0, 9.0], "loc": [0.0, 12.0], "scale": [1.0, 1.0]},
+    "weibull_max": {"c": [1.5, 4.0], "scale": [1.0, 9.0]},
+    "weibull_min": {"c": [1.5, 4.0], "scale": [1.0, 9.0]},
+    "zipf": {"a": [1.8, 4.0]},
+}
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_a_distribution_of_scipy_is_fitted_beyond_the_truth(name: str) -> None:
+    family = emframe.from_scipy(getattr(stats, name))
+    model = emframe.Mixture(family, 2)
+    truth = model.build({"weights": [0.5, 0.5], **FITTED[name]})
+    rng = np.random.default_rng(1)
+    x, _ = model.sample(truth, 300, rng)
+    at_truth = model.expect(truth, x, np.ones(300)).loglik
+    fit = emframe.fit(model, x, rng=0, n_starts=3)
+    assert fit.converged
+    assert at_truth < fit.log_likelihood < at_truth + 10.0
+
+
+SINGLE = {
+    "norm": stats.norm.fit,
+    "expon": lambda x: stats.expon.fit(x, floc=0)[1:],
+    "rayleigh": lambda x: stats.rayleigh.fit(x, floc=0)[1:],
+    "laplace": stats.laplace.fit,
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_one_component_is_scipys_own_estimate(name: str) -> None:
+    fit = emframe.fit(emframe.Mixture(emframe.from_scipy(name)), FAITHFUL, rng=0)
+    found = [float(np.ravel(leaf)[0]) for leaf in vars(fit.params.components).values()]
+    assert found == pytest.approx(list(SINGLE[name](FAITHFUL)), rel=1e-4)
+
+
+def test_what_is_held_is_held() -> None:
+    for family in (
+        emframe.from_scipy(stats.t, fixed={"df": 4}),
+        emframe.from_scipy(stats.t, fdf=4),
+        emframe.from_scipy(stats.t(df=4)),
+    ):
+        assert dict(family.held) == {"df": 4.0}
+        assert [name for name, _ in family.fields] == ["loc", "scale"]
+    assert dict(emframe.from_scipy(stats.gamma).held) == {"loc": 0.0}
+    assert dict(emframe.from_scipy(stats.pareto).held) == {"loc": 0.0, "scale": 1.0}
+    shifted = emframe.from_scipy(stats.gamma, floc=2.0)
+    assert shifted.support == Interval(2.0, np.inf)
+    assert emframe.from_scipy(stats.binom, fixed={"n": 5}).support.contains(
+        np.array([5.0, 6.0])
+    ).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("name", ["gamma", "nbinom"])
+def test_distributions_of_scipy_pass_the_kit(name: str) -> None:
+    family = emframe.from_scipy(name)
+    results = check_family(family, max_examples=3)
+    assert not [str(result) for result in results if result.status == "failed"]
