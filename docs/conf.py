@@ -35,7 +35,7 @@ html_show_sphinx = False
 
 # The sections of a docstring whose entries read "name : what it is".
 ENTRIES = re.compile(r"^(\s*)([*\w]+(?:, \w+)*) : (.*)$")
-SECTIONS = {"Parameters", "Raises"}
+SECTIONS = {"Parameters", "Attributes", "Raises"}
 
 
 def entries_without_types(*event):

@@ -48,6 +48,10 @@ class FamilyEntry:
     reference: str = ""
     api: int = API
 
+    def takes(self, option: str) -> bool:
+        """Whether the factory has a setting of this name."""
+        return option in inspect.signature(self.factory).parameters
+
 
 @dataclass(frozen=True)
 class ModelEntry:

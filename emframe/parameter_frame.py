@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emframe.extras import extra
 from emframe.tidy import entries, flat
 
 if TYPE_CHECKING:
@@ -20,10 +21,7 @@ def parameter_frame(
     fit: Fit, errors: StandardErrors | None = None, level: float = 0.95
 ) -> DataFrame:
     """A tidy frame of a fit's parameters; see `Fit.to_frame`."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("data frames need pandas: pip install 'emframe[dataframe]'.") from error
+    pandas = extra("pandas", "dataframe", "making data frames")
     shown = entries(fit.params, fit.columns)
     places = max((len(entry.place) for entry in shown), default=0)
     numbers: dict[str, Any] = {"estimate": flat(fit.params)}

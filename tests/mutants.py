@@ -17,6 +17,7 @@ from scipy import special
 
 import emframe
 from emframe import Array, parameter
+from emframe.families import Densities
 from emframe.parameters import keep
 
 
@@ -823,6 +824,47 @@ class KeepsASet(Normal):
     columns_seen: frozenset[str] = frozenset({"a"})
 
 
+# ---- the kernels
+
+
+@dataclass(frozen=True)
+class WithoutRowTerms(Densities):
+    """Leaves a term of the rows out of the blocks, and never puts it back."""
+
+    form = "shortened"
+
+    def meet(self, x: Array, work: Any) -> Any:
+        joint, collect = super().meet(x, work)
+        joint -= (x**2).sum(axis=1)
+        return joint, collect
+
+
+@dataclass(frozen=True)
+class WithoutWeights(Densities):
+    """Forgets the prior weights of the components."""
+
+    form = "weightless"
+
+    def meet(self, x: Array, work: Any) -> Any:
+        joint, collect = super().meet(x, work)
+        joint -= self.log_weights[:, None]
+        return joint, collect
+
+
+class LosesRowTerms(Normal):
+    def kernels(self, params: Any, log_weights: Array, survey: Any) -> Any:
+        yield WithoutRowTerms(self, params, log_weights)
+
+
+class FastAndWrong(Normal):
+    """Wrong only where rows are many."""
+
+    def kernels(self, params: Any, log_weights: Array, survey: Any) -> Any:
+        if survey.n_rows > 1000:
+            yield WithoutWeights(self, params, log_weights)
+        yield from super().kernels(params, log_weights, survey)
+
+
 MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     WithoutConstant: ("normalised",),
     ConstantOfOneColumn: ("normalised",),
@@ -901,4 +943,6 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     RaisesOnOneRow: ("degenerate",),
     BuildsInOrder: ("saves",),
     KeepsASet: ("saves",),
+    LosesRowTerms: ("passes",),
+    FastAndWrong: ("passes",),
 }

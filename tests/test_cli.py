@@ -481,6 +481,103 @@ def test_no_command_is_help(emf: Run) -> None:
     assert emf().stdout == emf("--help").stdout
 
 
+# ---- select
+
+
+def test_select_compares_structures_the_best_first(emf: Run) -> None:
+    args = ("--covariance", "full,tied", "--components", "2,3", "--starts", "3")
+    result = emf("select", "faithful", *args)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "4 models; * has the lowest BIC."
+    names = [line[:24].rstrip() for line in lines[2:6]]
+    assert names[0] == "* gaussian tied, K = 3"
+    assert sorted(names[1:]) == [
+        "  gaussian full, K = 2", "  gaussian full, K = 3", "  gaussian tied, K = 2",
+    ]  # fmt: skip
+    bics = [float(line.split()[-3]) for line in lines[2:6]]
+    assert bics == sorted(bics)
+    found = json.loads(emf("select", "faithful", *args, "--json").stdout)
+    assert [one["bic"] for one in found["models"]] == sorted(one["bic"] for one in found["models"])
+    assert found["best"]["families"][0]["options"] == {"covariance": "tied"}
+
+
+def test_select_takes_all_structures_where_there_are_any(emf: Run) -> None:
+    args = ("--components", "1", "--starts", "1", "--json")
+    assert len(json.loads(emf("select", "iris", *args).stdout)["models"]) == 4
+    assert len(json.loads(emf("select", "earthquakes", *args).stdout)["models"]) == 1
+    one = json.loads(emf("select", "iris", *args, "--option", "covariance=diag").stdout)
+    assert len(one["models"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("faithful", "--family", "gaussian,poisson"), "no common scale"),
+        (("faithful", "--family", "gausian"), "gausian"),
+        (("faithful", "--family", "gaussian,,"), "empty part"),
+        (("faithful", "--covariance", "round"), "'round'; expected one of full"),
+        (("-",), "--family is needed"),
+    ],
+    ids=["kinds", "unknown", "empty", "structure", "none"],
+)
+def test_select_refuses(emf: Run, args: tuple[str, ...], said: str) -> None:
+    refused(emf("select", *args, stdin="x\n1\n2\n"), said)
+
+
+# ---- Parquet
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> str:
+    """Old Faithful with a column of words and one with a gap."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    X = emframe.dataset("faithful").X
+    day = [f"d{i}" for i in range(len(X))]
+    gap = [1] * (len(X) - 1) + [None]
+    table = {"eruptions": X[:, 0], "waiting": X[:, 1].astype(int), "day": day, "gap": gap}
+    pq.write_table(pa.table(table), tmp_path / "f.parquet")
+    return "f.parquet"
+
+
+def test_a_parquet_file_is_what_its_array_is(emf: Run, geyser: emframe.Fit, parquet: str) -> None:
+    args = ("--columns", "eruptions,waiting", "--components", "2", "--starts", "2", "--json")
+    best = json.loads(emf("fit", parquet, "--family", "gaussian", *args).stdout)["best"]
+    fit = emframe.select(("gaussian", [2]), emframe.dataset("faithful").X, rng=0, n_starts=2).best
+    assert best["log_likelihood"] == fit.log_likelihood
+    result = emf("predict", "geyser.fit", parquet)
+    header, *rows = list(csv.reader(io.StringIO(result.stdout)))
+    assert header == ["eruptions", "waiting", "day", "gap", "label", "p0", "p1"]
+    assert rows[0][:4] == ["3.6", "79", "d0", "1"]
+    assert rows[-1][3] == ""
+    labels = [int(row[4]) for row in rows]
+    assert labels == geyser.predict(emframe.dataset("faithful").X).tolist()
+
+
+def test_a_parquet_file_is_refused_by_row_and_column(emf: Run, parquet: str) -> None:
+    args = ("fit", parquet, "--family", "gaussian")
+    refused(emf(*args, "--columns", "day"), "row 0, column 'day': 'd0' is not a number")
+    refused(emf(*args, "--columns", "gap"), "row 271, column 0 ('gap') is nan", "remove")
+    whole = Path(parquet).read_bytes()
+    Path(parquet).write_bytes(whole[:500])
+    refused(emf(*args), "f.parquet is a damaged Parquet file")
+
+
+def test_without_pyarrow_the_extra_is_named(
+    emf: Run, parquet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused(emf("fit", parquet, "--family", "gaussian"), "pip install 'emframe[parquet]'")
+
+
+def test_threads_and_progress_change_nothing_that_is_printed(emf: Run) -> None:
+    args = ("fit", "earthquakes", "--components", "2", "--starts", "2")
+    plain = emf(*args)
+    assert emf(*args, "--threads", "2", "--no-progress").stdout == plain.stdout
+    assert plain.stderr == ""
+    assert emf(*args, "--threads", "0").exit_code == 2
+
+
 # ---- the program
 
 

@@ -45,6 +45,7 @@ ARROWS = {
         "spaces",
     },
     "testing": {
+        "engines",
         "core",
         "data",
         "extras",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib.util
+import sys
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -274,15 +273,7 @@ def test_what_cannot_be_drawn_is_told(case, kind, message):
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     fit, X, _ = fitted("faithful", 1)
-    whole = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError("no matplotlib")
-        return whole(name, *rest, **more)
-
-    assert importlib.util.find_spec("matplotlib")
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"emframe\[plot\]"):
         fit.plot(X)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -104,13 +104,6 @@ def test_html_escapes_the_names_of_columns():
 
 def test_without_pandas_the_extra_is_named(monkeypatch):
     fit, _ = fitted()
-    whole = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name.split(".")[0] == "pandas":
-            raise ImportError("no pandas")
-        return whole(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"emframe\[dataframe\]"):
         fit.to_frame()

@@ -17,6 +17,7 @@ import emframe
 from emframe.cli.fitting import fit
 from emframe.cli.installed import check, datasets, plugins
 from emframe.cli.new import new_plugin
+from emframe.cli.selecting import select
 from emframe.cli.using import predict, sample
 
 
@@ -104,6 +105,7 @@ def app(ctx: click.Context, traceback: bool) -> None:  # noqa: ARG001 - read in 
     \b
     emframe datasets                                     data sets to try
     emframe fit faithful --components 1-6                choose the number of components
+    emframe select iris --components 1-5                 and the covariance structure
     emframe fit my.csv --family poisson --components 2 --save my.fit
     emframe predict my.fit new.csv > labelled.csv
     emframe sample my.fit -n 1000 --seed 1 > drawn.csv
@@ -114,5 +116,5 @@ def app(ctx: click.Context, traceback: bool) -> None:  # noqa: ARG001 - read in 
         click.echo(ctx.get_help())
 
 
-for command in (fit, predict, sample, datasets, plugins, check, new_plugin):
+for command in (fit, select, predict, sample, datasets, plugins, check, new_plugin):
     app.add_command(command)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,18 @@ import numpy as np
 
 import emframe
 from emframe.cli import pictures, screen, sheets
-from emframe.cli.settings import family_options, header, settings, sizes
+from emframe.cli.settings import (
+    data_options,
+    family_options,
+    output_options,
+    run_options,
+    settings,
+    sizes,
+)
 from emframe.data import Table
-from emframe.inference import METHODS
+from emframe.models import Model
 from emframe.parameters import nested, to_mapping
 from emframe.report import selection_cells, summary, verdict
-from emframe.selection import CRITERIA
 
 
 @click.command()
@@ -34,32 +42,13 @@ from emframe.selection import CRITERIA
 )
 @click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
 @family_options
-@click.option("--columns", metavar="A,B", help="Names, or numbers from 0.  [default: all]")
-@click.option("--weights", metavar="COLUMN", help="Frequencies: how often each row counts.")
-@header
-@click.option(
-    "--criterion",
-    type=click.Choice(CRITERIA),
-    default="bic",
-    show_default=True,
-    help="What to choose by; the lowest wins.",
-)
-@click.option("--prior", metavar="NAME", help="'weak' for the family's weak prior.")
-@click.option("--starts", type=click.IntRange(min=1), help="Starts of each model.  [default: auto]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--tol", type=float, default=1e-8, show_default=True, help="Gain left, in nats.")
-@click.option("--max-iter", type=click.IntRange(min=0), default=10_000, show_default=True)
-@click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample.")
-@click.option(
-    "--errors",
-    type=click.Choice(METHODS),
-    help="Show standard errors in brackets under the parameters.",
-)
-@click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else.")
+@data_options
+@run_options
+@output_options
 @click.pass_context
 def fit(
     ctx: click.Context,
+    /,
     data: str,
     *,
     family: str | None,
@@ -69,21 +58,16 @@ def fit(
     columns: str | None,
     weights: str | None,
     has_header: bool | None,
-    criterion: str,
-    prior: str | None,
-    starts: int | None,
-    seed: int,
-    tol: float,
-    max_iter: int,
     save: str | None,
     errors: str | None,
     plot: str | None,
     as_json: bool,
+    **run: Any,
 ) -> None:
     """Fit mixtures to DATA, choose among them, and show the choice.
 
-    DATA is the name of a shipped data set (see: emframe datasets), a CSV file, or - for standard
-    input. A shipped data set brings its family and its weights along.
+    DATA is the name of a shipped data set (see: emframe datasets), a CSV or Parquet file, or - for
+    standard input. A shipped data set brings its family and its weights along.
 
     \b
     emframe fit faithful --components 1-6 --plot faithful.png
@@ -92,16 +76,15 @@ def fit(
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
     emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
+    emframe fit large.parquet --family gaussian --components 8 --starts 4 --threads 2
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
 
     The exit status is 0 also where a fit did not converge (read the last line), 1 where the
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
     far.
     """
-    _writable("--save", save)
-    _writable("--plot", plot)
-    if plot is not None:
-        pictures.require(plot)
+    outputs = Outputs(save, plot, as_json, errors)
+    outputs.require()
     sheet = sheets.read(data, has_header)
     name = family or sheet.family
     if name is None:
@@ -110,41 +93,83 @@ def fit(
     pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
     made = emframe.family(name, **settings(pairs))
     models = [emframe.Mixture(made, n_components=k) for k in components]
-    table = _table(sheet, columns, weights)
+    choose(ctx, models, sheet.origin, table(sheet, columns, weights), run, outputs)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the result goes."""
+
+    save: str | None
+    plot: str | None
+    as_json: bool
+    errors: str | None = None
+
+    def require(self) -> None:
+        """Refuse what cannot be written before the work rather than after."""
+        _writable("--save", self.save)
+        _writable("--plot", self.plot)
+        if self.plot is not None:
+            pictures.require(self.plot)
+
+
+def choose(
+    ctx: click.Context,
+    models: Sequence[Model],
+    origin: str,
+    data: Table,
+    run: dict[str, Any],
+    outputs: Outputs,
+    *,
+    several_kinds: bool = False,
+) -> None:
+    """Fit the models, show the choice among them, and end with the status of the best.
+
+    `run` are arguments of `emframe.select`. Models of several kinds are told by their titles, the
+    best first; those of one kind by K, in its order.
+    """
+    criterion, wish = run.pop("criterion"), run.pop("progress")
+    progress = "auto" if wish is None else wish
     interrupted = False
     try:
-        chosen = emframe.select(
-            models,
-            table,
-            criterion=criterion,
-            rng=seed,
-            n_starts=starts,
-            tol=tol,
-            max_iter=max_iter,
-            prior=prior,
-        )
+        chosen = emframe.select(models, data, criterion=criterion, progress=progress, **run)
     except emframe.Interrupted as stop:
         chosen, interrupted = emframe.Selection((stop.fit,), criterion), True
-    told = (
-        chosen.best.standard_errors(table, method=errors, rng=seed)
-        if errors is not None and not interrupted
-        else None
-    )
-    if as_json:
-        click.echo(json.dumps(document(chosen, data, told), indent=1, allow_nan=False))
+    if several_kinds:
+        chosen = ranked(chosen)
+    errors = None
+    if outputs.errors is not None and not interrupted:
+        errors = chosen.best.standard_errors(data, method=outputs.errors, rng=run["rng"])
+    if outputs.as_json:
+        click.echo(json.dumps(document(chosen, origin, errors), indent=1, allow_nan=False))
     else:
-        _show(chosen, interrupted, told)
-    if save is not None:
-        chosen.best.save(save)
-        if not as_json:
-            screen.say(f"Saved as {save}.")
-    if plot is not None:
-        pictures.draw(chosen, table, plot)
-        if not as_json:
-            screen.say(f"Drawn in {plot}.")
+        _show(chosen, interrupted, several_kinds, errors)
+    if outputs.save is not None:
+        chosen.best.save(outputs.save)
+    if outputs.plot is not None:
+        pictures.draw(chosen, data, outputs.plot)
+    if not outputs.as_json:
+        for done, path in (("Saved as", outputs.save), ("Drawn in", outputs.plot)):
+            if path is not None:
+                screen.say(f"{done} {path}.")
     if interrupted:
         ctx.exit(130)
     ctx.exit(0 if chosen.best.status.usable else 1)
+
+
+def ranked(selection: emframe.Selection) -> emframe.Selection:
+    """The same selection, the best first and then by the criterion."""
+    best = selection.best
+
+    def place(i: int) -> tuple[bool, float]:
+        return selection.fits[i] is not best, selection.values[i]
+
+    order = sorted(range(len(selection.fits)), key=place)
+    return replace(
+        selection,
+        fits=tuple(selection.fits[i] for i in order),
+        held_out=tuple(selection.held_out[i] for i in order if i < len(selection.held_out)),
+    )
 
 
 def document(
@@ -210,16 +235,23 @@ def _plain(value: Any) -> Any:
 def _show(
     selection: emframe.Selection,
     interrupted: bool,
+    several_kinds: bool,
     errors: emframe.StandardErrors | None = None,
 ) -> None:
     best = selection.best
     if len(selection.fits) > 1:
         screen.say(f"{len(selection.fits)} models; * has the lowest {selection.criterion.upper()}.")
     (_, *header), body = selection_cells(selection)
-    # All are of one kind and differ by K, so K says which; whole titles would not fit a terminal.
-    body = [(row[0][:2] + row[0].rpartition(" = ")[2], *row[1:]) for row in body]
+
+    # Whole titles would not fit a terminal; of models of one kind, K says which.
+    def told(title: str) -> str:
+        short = title.replace(" mixture, covariance=", " ").replace(" mixture", "")
+        return short if several_kinds else title[:2] + title.rpartition(" = ")[2]
+
+    head = "  model" if several_kinds else "  K"
+    body = [(told(row[0]), *row[1:]) for row in body]
     styles = {i: "bold green" for i, row in enumerate(selection.table) if row["best"]}
-    screen.table(("  K", *header), body, text_columns=(0, len(header)), styles=styles)
+    screen.table((head, *header), body, text_columns=(0, len(header)), styles=styles)
     screen.say()
     ending = verdict(best)
     screen.say(summary(best, errors).removesuffix(ending).rstrip())
@@ -230,7 +262,8 @@ def _show(
         screen.say("Interrupted: this is the best fit so far.", style="bold red")
 
 
-def _table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Table:
+def table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Table:
+    """The columns of a sheet that are data, with those that are weights as weights."""
     weighing = sheet.find(weights) if weights is not None else []
     if len(weighing) > 1:
         raise ValueError(f"--weights {weights!r} names several columns; pass one.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import emframe
 from emframe.data import Table
+from emframe.extras import extra
 
 
 def require(path: str) -> None:
@@ -13,11 +14,8 @@ def require(path: str) -> None:
 
     Raises ImportError without matplotlib, ValueError for an ending that it does not know.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-    except ImportError as error:
-        raise ImportError("--plot needs matplotlib: pip install 'emframe[plot]'.") from error
-    known = FigureCanvasAgg.get_supported_filetypes()
+    agg = extra("matplotlib.backends.backend_agg", "plot", "--plot")
+    known = agg.FigureCanvasAgg.get_supported_filetypes()
     if Path(path).suffix.removeprefix(".").lower() not in known:
         raise ValueError(f"--plot {path}: the ending has to be one of {', '.join(sorted(known))}.")
 

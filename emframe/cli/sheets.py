@@ -1,4 +1,4 @@
-"""Data for the commands: a data set that is shipped, or a CSV file, as a sheet of cells.
+"""Data for the commands: a data set that is shipped, or a CSV or Parquet file, as a sheet of cells.
 
 Cells stay text until a column is asked for by name or number, so that a file may hold columns
 that are no numbers, and predictions can be appended to the rows as they came.
@@ -15,14 +15,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 import emframe
 from emframe.datasets import Dataset
+from emframe.extras import extra
 from emframe.spaces import Array
 
+_PARQUET = b"PAR1"  # how a Parquet file begins
 _MISSING = {"", "na", "nan", "null"}
 
 
@@ -37,6 +40,7 @@ class Sheet:
     lines: Sequence[int]
     weights: Array | None = None  # a shipped data set's own
     family: str | None = None  # that a shipped data set illustrates
+    unit: str = "line"  # what `lines` count
 
     def find(self, columns: str) -> list[int]:
         """Column numbers from ``a,b``: names, or numbers from 0.
@@ -78,14 +82,12 @@ class Sheet:
         hint = "leave the column out with --columns, or correct the cell"
         if _is_number(cell.replace(",", ".", 1)):
             hint = "write decimals with a point"
-        return (
-            f"{self.origin}, line {self.lines[i]}, column {self.names[column]!r}: {cell!r} is not "
-            f"a number; {hint}."
-        )
+        place = f"{self.origin}, {self.unit} {self.lines[i]}, column {self.names[column]!r}"
+        return f"{place}: {cell!r} is not a number; {hint}."
 
 
 def read(data: str, has_header: bool | None = None) -> Sheet:
-    """The sheet of a shipped data set, of a CSV file, or of standard input (``-``).
+    """The sheet of a shipped data set, of a CSV or Parquet file, or of standard input (``-``).
 
     Raises ValueError for what is neither, or is no table.
     """
@@ -99,6 +101,8 @@ def read(data: str, has_header: bool | None = None) -> Sheet:
     with click.open_file(data, "rb") as file:
         content = file.read()
     origin = "standard input" if data == "-" else data
+    if content.startswith(_PARQUET):
+        return _parquet(content, origin)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -185,6 +189,26 @@ def _is_number(cell: str) -> bool:
         return not math.isnan(_number(cell))
     except ValueError:
         return False
+
+
+def _parquet(content: bytes, origin: str) -> Sheet:
+    """The sheet of a Parquet file; rows count from 0."""
+    pq = extra("pyarrow.parquet", "parquet", "reading Parquet")
+    try:
+        read = pq.read_table(io.BytesIO(content))
+    except (OSError, ValueError) as error:  # pyarrow's own are of these kinds
+        raise ValueError(f"{origin} is a damaged Parquet file: {error}.") from error
+    columns = [[_cell(value) for value in column.to_pylist()] for column in read.columns]
+    cells = list(zip(*columns, strict=True))
+    names = tuple(read.column_names)
+    return Sheet(origin, names, True, cells, range(len(cells)), unit="row")
+
+
+def _cell(value: Any) -> str:
+    """A value of a typed column as the text that a sheet has for it."""
+    if value is None:
+        return ""
+    return exact(value) if isinstance(value, (bool, float)) else str(value)
 
 
 def _shipped(data: Dataset) -> Sheet:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emframe.extras import extra
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -38,10 +39,7 @@ def axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """
     if ax is not None:
         return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'emframe[plot]'.") from error
+    pyplot = extra("matplotlib.pyplot", "plot", "drawing")
     made: Axes = pyplot.subplots(figsize=size, layout="constrained")[1]
     return made
 

@@ -8,7 +8,6 @@ One known case: ``EMMixture(random_state=0)`` reaches the parameters of ``emfram
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -242,7 +241,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 def _takes_covariance(family: Any) -> bool:
     """Whether `family` names one with a setting ``covariance``."""
     entry = emframe.families().get(family) if isinstance(family, str) else None
-    return entry is not None and "covariance" in inspect.signature(entry.factory).parameters
+    return entry is not None and entry.takes("covariance")
 
 
 def _seed(random_state: Any) -> Any:

@@ -12,6 +12,7 @@ from emframe.testing import (
     hygiene,
     inference,
     maximising,
+    passing,
     sampling,
 )
 from emframe.testing.cases import Case, Plan
@@ -76,5 +77,6 @@ CHECKS: tuple[Check, ...] = (
         Plan(components=(1, 1), columns=(1, 3), rows=(1, 1), reach=1.0),
         share=0.2,
     ),
-    Check("saves", extremes.saves, Plan(rows=(1, 5)), share=0.2),
+    Check("saves", extremes.saves, Plan(components=(2, 4), rows=(1, 5)), share=0.5),
+    Check("passes", passing.passes, Plan(components=(1, 3), rows=(2, 30)), share=0.6),
 )

@@ -1,0 +1,110 @@
+"""``emframe select``: families, structures and sizes beside each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import emframe
+from emframe.cli import sheets
+from emframe.cli.fitting import Outputs, choose, table
+from emframe.cli.settings import (
+    data_options,
+    family_options,
+    output_options,
+    run_options,
+    settings,
+    sizes,
+    words,
+)
+from emframe.families import Family
+
+
+@click.command()
+@click.argument("data")
+@click.option(
+    "--family",
+    "families",
+    callback=words,
+    metavar="A,B",
+    help="One or several; see: emframe plugins.  [default: the data set's]",
+)
+@click.option(
+    "--covariance",
+    "structures",
+    callback=words,
+    metavar="A,B",
+    help="Structures, for families with covariances.  [default: full,diag,spherical,tied]",
+)
+@click.option(
+    "--components",
+    callback=sizes,
+    default="1-6",
+    show_default=True,
+    metavar="K",
+    help="Sizes: 1-6, 1,2,5.",
+)
+@family_options
+@data_options
+@run_options
+@output_options
+@click.pass_context
+def select(
+    ctx: click.Context,
+    /,
+    data: str,
+    *,
+    families: tuple[str, ...],
+    structures: tuple[str, ...],
+    components: tuple[int, ...],
+    options: tuple[str, ...],
+    columns: str | None,
+    weights: str | None,
+    has_header: bool | None,
+    save: str | None,
+    errors: str | None,
+    plot: str | None,
+    as_json: bool,
+    **run: Any,
+) -> None:
+    """Compare families, covariance structures and sizes on DATA, and show the best.
+
+    DATA is what it is to fit. Every combination is fitted, and the table lists them all, the best
+    first.
+
+    \b
+    emframe select faithful --components 1-4
+    emframe select iris --covariance full,tied --components 1-5 --criterion icl
+    emframe select counts.csv --family poisson --components 1-9 --save best.fit
+    emframe select faithful --components 1-3 --json | jq .best.title
+
+    The exit status is that of fit.
+    """
+    outputs = Outputs(save, plot, as_json, errors)
+    outputs.require()
+    sheet = sheets.read(data, has_header)
+    names = families or ((sheet.family,) if sheet.family is not None else ())
+    if not names:
+        known = ", ".join(sorted(emframe.families()))
+        raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
+    made = [one for name in names for one in _variants(name, structures, settings(options))]
+    kinds = {space.discrete for family in made for space in family.supports}
+    if len(kinds) > 1:
+        raise click.UsageError(
+            f"{', '.join(names)}: the probabilities of counts and the densities of real numbers "
+            "have no common scale; compare families of one kind.",
+            ctx,
+        )
+    models = [emframe.Mixture(family, n_components=k) for family in made for k in components]
+    rows = table(sheet, columns, weights)
+    choose(ctx, models, sheet.origin, rows, run, outputs, several_kinds=True)
+
+
+def _variants(name: str, structures: tuple[str, ...], options: dict[str, Any]) -> list[Family]:
+    """The family once, or where it has covariances once with each structure."""
+    entry = emframe.families().get(name)
+    if entry is None or not entry.takes("covariance") or "covariance" in options:
+        return [emframe.family(name, **options)]
+    kinds = structures or ("full", "diag", "spherical", "tied")
+    return [emframe.family(name, covariance=kind, **options) for kind in kinds]
