@@ -293,7 +293,7 @@ def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErr
     distance = np.minimum(estimates - lower, upper - estimates)
     # What cannot move to both sides has no direction in the sweep, and so an error of 0.
     on_limit = (distance <= AT_LIMIT * errors) | (errors == 0.0)
-    shown = entries(fit.params, fit.columns)
+    shown = [one for one in entries(fit.params, fit.columns) if not one.fixed]
     fixed = [one for one in shown if on_limit[one.position]]
     loose = [one for one in shown if np.isnan(errors[one.position])]
     at = [one.position for one in fixed]

@@ -147,7 +147,7 @@ def errors_table(errors: StandardErrors, intervals: Intervals | None = None) -> 
         percent = f"{100 * intervals.level:g} %"
         header += [f"{percent} from", "to"]
     rows = errors.table if intervals is None else intervals.table
-    digits = {"estimate": 6, "standard_error": 4, "lower": 5, "upper": 5}  # that mean something
+    digits = {"estimate": 5, "standard_error": 4, "lower": 5, "upper": 5}  # that mean something
     body = [
         [row["parameter"], *(f"{row[name]:.{n}g}" for name, n in digits.items() if name in row)]
         for row in rows

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     component: int | None  # None where it belongs to no single component
     place: tuple[str, ...]  # columns by their names, other axes by their index
     position: int  # in `flat(params)`
+    fixed: bool  # held at its value
 
     @property
     def label(self) -> str:
@@ -41,16 +42,22 @@ def entries(params: Any, columns: tuple[str, ...] = ()) -> list[Entry]:
         value = np.asarray(leaf.value)
         axes = leaf.declared.axes()
         leads = int(axes[:1] == ("K",))  # how many axes are the component's
-        shown = np.broadcast_to(leaf.declared.space.distinct(leaf.free_shape), leaf.free_shape)
-        for index in np.ndindex(*leaf.free_shape):
+        shape = (1, *value.shape[1:]) if leaf.declared.shared else value.shape
+        shown = np.broadcast_to(leaf.declared.space.distinct(shape), shape)
+        for index in np.ndindex(*shape):
             if shown[index]:
-                names = (_name(axis, i, columns) for axis, i in zip(axes, index, strict=True))
+                # The columns of a part of the data have no names here, only their number.
+                names = (
+                    columns[i] if axis == "d" and n == len(columns) else str(i)
+                    for axis, i, n in zip(axes, index, shape, strict=True)
+                )
                 found.append(
                     Entry(
                         leaf.path.removeprefix("components."),
                         index[0] if leads and not leaf.declared.shared else None,
                         tuple(names)[leads:],
                         first + int(np.ravel_multi_index(index, value.shape)) if index else first,
+                        leaf.declared.fixed,
                     )
                 )
         first += value.size
@@ -82,7 +89,3 @@ def like(params: Any, numbers: Array) -> Any:
         return values
 
     return rebuild(params, take)
-
-
-def _name(axis: str | int, index: int, columns: tuple[str, ...]) -> str:
-    return columns[index] if axis == "d" and index < len(columns) else str(index)

@@ -48,7 +48,6 @@ ARROWS = {
         "engines",
         "core",
         "data",
-        "engines",
         "extras",
         "families",
         "host",

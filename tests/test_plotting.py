@@ -198,6 +198,17 @@ def test_runs_and_continuous_z_are_drawn_as_well():
         factors.plot(X, "uncertainty", ax=axes())
 
 
+@pytest.mark.parametrize(
+    ("kinds", "panels"), [(("gaussian", "poisson", "bernoulli"), 9), (("poisson", "bernoulli"), 0)]
+)
+def test_columns_of_different_kinds_are_drawn_in_pairs_or_a_plane(kinds, panels):
+    rng = np.random.default_rng(0)
+    X = rng.binomial(1, 0.5, (60, len(kinds))).astype(float)
+    model = emframe.Mixture(emframe.Product(dict(enumerate(kinds))), 2)
+    ax = emframe.fit(model, X, rng=0, n_starts=1, max_iter=5).plot(X, ax=axes())
+    assert len(ax.child_axes) == panels
+
+
 @pytest.mark.parametrize(("paper", "palette"), [("white", LIGHT), ("#111111", DARK)])
 def test_hues_stand_out_from_the_paper(paper, palette):
     """Contrast of 3 or more with the paper, as for graphics in WCAG 2.1, 1.4.11."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from emframe.inference import METHODS
 import emframe
 from emframe.families import Family
+from emframe.inference import METHODS
 from emframe.selection import CRITERIA
 
 header = click.option(

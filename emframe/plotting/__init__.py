@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from emframe.plotting.density import density
 from emframe.plotting.pairs import MOST_COLUMNS, pairs
 from emframe.plotting.plane import plane
-from emframe.plotting.profiles import profile
+from emframe.plotting.profiles import profile, profiled
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
 from emframe.plotting.traces import trace
@@ -62,6 +62,6 @@ def suited(shown: Scene) -> str:
     d = len(shown.fit.columns)
     if d == 1:
         return "density"
-    if shown.discrete or d > MOST_COLUMNS:
+    if (shown.discrete or d > MOST_COLUMNS) and profiled(shown) is not None:
         return "profile"
     return "plane" if d == 2 else "pairs"

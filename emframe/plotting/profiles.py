@@ -23,13 +23,12 @@ def profile(scene: Scene, ax: Axes) -> None:
 
     Raises ValueError where no parameter has a value for each column.
     """
-    found = [leaf for leaf in leaves(scene.fit.params) if leaf.declared.axes() == ("K", "d")]
-    if not found:
+    leaf = profiled(scene)
+    if leaf is None:
         raise ValueError(
             f"no parameter of a {scene.fit.model.title()} has a value for each column; use "
             "kind='density', 'plane' or 'pairs'."
         )
-    leaf = found[0]
     name = leaf.path.rpartition(".")[2]
     values, ends = np.asarray(leaf.value), _ends(scene, leaf)
     if isinstance(leaf.declared.space, Real):
@@ -58,6 +57,17 @@ def profile(scene: Scene, ax: Axes) -> None:
     ax.set_ylabel(name)
     above(ax, k)
     tidy(ax)
+
+
+def profiled(scene: Scene) -> Leaf | None:
+    """The first parameter that has a value for each column in each component."""
+    d = len(scene.fit.columns)
+    found = (
+        leaf
+        for leaf in leaves(scene.fit.params)
+        if leaf.declared.axes() == ("K", "d") and np.shape(leaf.value)[1] == d
+    )
+    return next(found, None)
 
 
 def _ends(scene: Scene, leaf: Leaf) -> list[Array]:
