@@ -113,6 +113,12 @@ class _Counted:
         return _Counted(self.statistics + other.statistics, self.counts + other.counts)
 
 
+# Multiplications in one product of matrices, up to which BLAS may skip repacking its operands
+# (OpenBLAS does, and is twice as fast then on the shapes met here).
+SMALL_PRODUCT = 1_000_000
+SHORTEST = 2048  # rows of a block, below which the calls cost more than the packing
+
+
 @dataclass(frozen=True)
 class RowProducts:
     """The kernel of an exponential family: E and M are one matrix product each.
@@ -130,7 +136,7 @@ class RowProducts:
 
     def rows(self, d: int) -> int:
         k, p = self.natural.shape
-        return block_rows(p + 2 * k)
+        return min(block_rows(p + 2 * k), max(SHORTEST, SMALL_PRODUCT // (k * p)))
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
         t = self.statistics(x)
@@ -143,9 +149,6 @@ class RowProducts:
         return self.conclude(sums[:, :-1], sums[:, -1])
 
 
-# Multiplications in one product of matrices, up to which BLAS may skip repacking its operands
-# (OpenBLAS does, and is twice as fast then on the shapes met here).
-SMALL_PRODUCT = 1_000_000
 NARROWEST = 128  # columns of a tile, below which the calls cost more than the packing
 MANY_STATISTICS = 64  # from here on it pays to turn the responsibilities round before the product
 
