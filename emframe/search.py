@@ -26,7 +26,7 @@ FEWEST_STARTS = 32
 MOST_STARTS = 120
 # The most E-steps that the default spends on all starts, and on data of any size the most
 # numbers of work space (rows x components x columns) that these may pass through.
-MOST_STEPS = 6000
+MOST_STEPS = 3500
 MOST_NUMBERS = 5e8
 # The share of them that starts may take; the rest is for moves.
 SHARE_OF_STARTS = 0.8

@@ -190,16 +190,10 @@ def _direction(g: Vector, f: Vector, memory: Memory) -> Vector:
     if not memory:
         return f
     s, y, h = memory
-    triangle = s @ y.T
-    a = solve_upper(triangle, s @ g)
+    upper = np.triu(s @ y.T)
+    a = np.linalg.solve(upper, s @ g)
     r = f - h.T @ a
-    return r + s.T @ solve_upper(triangle, triangle.diagonal() * a - y @ r, transposed=True)
-
-
-def solve_upper(matrix: Vector, b: Vector, transposed: bool = False) -> Vector:
-    """Solve with the upper triangle of `matrix`, or with its transpose."""
-    upper = np.triu(matrix)
-    return np.asarray(np.linalg.solve(upper.T if transposed else upper, b))
+    return r + s.T @ np.linalg.solve(upper.T, upper.diagonal() * a - y @ r)
 
 
 def _interpolate(slope: float, rise: float) -> float:

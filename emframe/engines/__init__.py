@@ -31,9 +31,9 @@ __all__ = [
 B = TypeVar("B")
 Q = TypeVar("Q")
 
-# Numbers in the working set of a block, 4 MB of float64: small enough for the caches, and large
-# enough that threads seldom meet at the interpreter's lock.
-WORKING_SET = 1 << 19
+# Numbers in the working set of a block, 8 MB of float64: small enough for the last cache, and
+# large enough that threads seldom meet at the interpreter's lock.
+WORKING_SET = 1 << 20
 # A block has at least this many rows, or the products of matrices lose their speed, and at most
 # this many, or there are too few blocks to share.
 FEWEST_ROWS, MOST_ROWS = 256, 1 << 15
