@@ -30,6 +30,8 @@ MOST_STEPS = 3500
 MOST_NUMBERS = 5e8
 # The share of them that starts may take; the rest is for moves.
 SHARE_OF_STARTS = 0.8
+# While no regular optimum was found the budget is so many times as large.
+WITHOUT_ONE = 4.0
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,10 @@ class Thorough:
         most = min(MOST_STEPS, MOST_NUMBERS / max(len(self.rows) * self.model.work(self.rows), 1))
         for begin in self.model.starts(self.rows, self.rng):
             yield Begin(*begin)
-            if spent(attempts) >= SHARE_OF_STARTS * most or _is_enough(attempts):
+            share = 1.0 if _best(attempts) is not None else WITHOUT_ONE
+            if spent(attempts) >= share * SHARE_OF_STARTS * most or _is_enough(attempts):
                 break
-        yield from self._moves(attempts, most)
+        yield from self._moves(attempts, max(most, spent(attempts) / SHARE_OF_STARTS))
 
     def _moves(self, attempts: Sequence[Attempt], most: float) -> Iterator[Begin]:
         """Moves away from the best regular optimum, and from each better one they lead to."""
