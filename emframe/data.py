@@ -346,15 +346,16 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         )
         for space in supports
     ]
+    least = max((space.least_range for space in supports), default=0.0)
     low, high = np.full(len(rows.columns), np.inf), np.full(len(rows.columns), -np.inf)
     for given in _cut(rows.source, MOST_AT_ONCE):
         x = _as_floats(given)
         for demand in demands:
             if not demand.met(given, x).all():
                 raise ValueError(_refusal(rows, demand))
-        low = np.minimum(low, x.min(axis=0))
-        high = np.maximum(high, x.max(axis=0))
-    least = max((space.least_range for space in supports), default=0.0)
+        if least > 0.0:
+            low = np.minimum(low, _over_rows(np.minimum, x))
+            high = np.maximum(high, _over_rows(np.maximum, x))
     narrow = (high > low) & (high / 2 - low / 2 < least / 2)
     if narrow.any():
         j = int(narrow.argmax())
@@ -363,6 +364,17 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
             f"close together for {owner}, whose squares of differences underflow; rescale the "
             "column."
         )
+
+
+def _over_rows(best: np.ufunc, x: Array) -> Array:
+    """``best.reduce(x, axis=0)``; numpy is slow at that where columns are few."""
+    chunk = 64
+    whole = len(x) - len(x) % chunk
+    if whole == 0:
+        return np.asarray(best.reduce(x, axis=0))
+    wide = best.reduce(x[:whole].reshape(-1, chunk * x.shape[1]), axis=0)
+    rest = [x[whole:]] if whole < len(x) else []
+    return np.asarray(best.reduce(np.concatenate([wide.reshape(chunk, -1), *rest]), axis=0))
 
 
 def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:

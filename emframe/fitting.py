@@ -27,14 +27,13 @@ from emframe.core import (
     Step,
 )
 from emframe.data import Rows, frequencies
-from emframe.engines import Engine, Serial, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.engines import Engine, Serial, engine_for, one_blas_thread
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
 from emframe.progress import watching
 from emframe.result import Fit
 from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
-from emframe.spaces import Array
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
 
@@ -142,7 +141,7 @@ def fit(
         else:
             plan = Thorough(beginner, rows, generator)
         attempts, interrupted = search(plan)
-        result = _weighed(_assemble(model, rows, prior, attempts, runner), unit)
+        result = _weighed(_assemble(model, rows, prior, attempts, survey, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
@@ -171,7 +170,12 @@ def expectation(
 
 
 def _assemble(
-    model: Model, rows: Rows, prior: Any, attempts: Sequence[Attempt], engine: Engine
+    model: Model,
+    rows: Rows,
+    prior: Any,
+    attempts: Sequence[Attempt],
+    survey: Any,
+    engine: Engine,
 ) -> Fit:
     """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
     with_point = [one for one in attempts if one.run is not None]
@@ -189,9 +193,7 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    def uncertainty(block: tuple[Any, Array], _: Workspace) -> float:
-        return model.uncertainty(params, *block)
-
+    e_step = next(model.passes(params, survey))
     return Fit(
         model=model,
         params=params,
@@ -201,7 +203,7 @@ def _assemble(
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,
         classification_uncertainty=engine.sum(
-            uncertainty, rows.blocks(block_rows(model.work(rows)))
+            e_step.uncertainty, rows.blocks(e_step.rows(len(rows.columns)))
         ),
         form=getattr(done.step.expectation, "form", ""),
         trace=np.array(done.trace),

@@ -100,6 +100,9 @@ def from_scipy(
 ) -> FromScipy:
     """A family from a univariate distribution of scipy.stats, continuous or discrete.
 
+    loc is held at 0 where the support has an end and scale at 1 where that end is not at 0,
+    unless they are given; those of a discrete distribution always.
+
     Parameters
     ----------
     dist : such as ``scipy.stats.gamma``, or its name there. A frozen one holds what it was given,
@@ -107,9 +110,6 @@ def from_scipy(
     fixed : parameters to hold, by scipy's names.
     name : for messages and reports; scipy's own by default.
     **held : the same in scipy's spelling, ``floc=0``.
-
-    loc is held at 0 where the support has an end and scale at 1 where that end is not at 0,
-    unless they are given; those of a discrete distribution always.
 
     Raises
     ------

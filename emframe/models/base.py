@@ -33,6 +33,9 @@ class Pass(Protocol):
     def finish(self, total: Any) -> Expectation[Any] | None:
         """Q, from the sum over all blocks; None where too many digits were lost."""
 
+    def uncertainty(self, rows: Block, work: Workspace) -> float:
+        """-log of the posterior probability of the likeliest z; nan where z is continuous."""
+
 
 class Model(Protocol):
     """A latent-variable model over independent rows."""
@@ -88,9 +91,6 @@ class Model(Protocol):
         """Log density of each row (n,), and the mean of z given x, which is p(z | x) (n, K)
         where z is one-hot."""
 
-    def uncertainty(self, params: Any, x: Array, weights: Array) -> float:
-        """-log of the posterior probability of the likeliest z; nan where z is continuous."""
-
     def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
 
@@ -117,9 +117,9 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Plain:
-    """The pass of any model: Q of each block, added up."""
+    """The pass of a model that has nothing to prepare: Q of each block, added up."""
 
-    model: Model
+    model: Any  # a `LatentModel`
     params: Any
 
     def rows(self, d: int) -> int:
@@ -130,3 +130,6 @@ class Plain:
 
     def finish(self, total: Expectation[Any]) -> Expectation[Any]:
         return total
+
+    def uncertainty(self, rows: Block, work: Workspace) -> float:
+        return self.model.uncertainty(self.params, *rows)

@@ -311,11 +311,6 @@ class Mixture:
     def choices(self) -> int:
         return self.n_components
 
-    def uncertainty(self, params: MixtureParameters, x: Array, weights: Array) -> float:
-        """-sum of log max_k p(z_k | x), nats."""
-        _, resp = self.posterior(params, x)
-        return -float(np.log(resp.max(axis=1)) @ weights)
-
     def complete_log_likelihood(
         self, params: MixtureParameters, x: Array, z: np.ndarray[Any, Any]
     ) -> float:

@@ -85,6 +85,12 @@ class MixturePass:
             form=self.kernel.form,
         )
 
+    def uncertainty(self, rows: tuple[Array, Array], work: Workspace) -> float:
+        """-sum of log max_k p(z_k | x) over a block of rows, nats, row weights included."""
+        x, weights = rows
+        highest = self.posterior(x, weights, work).resp.max(axis=-2).ravel()[: len(x)]
+        return -float(np.log(highest / weights) @ weights)
+
     def posterior(self, x: Array, weights: Array, work: Workspace) -> Posterior:
         """Responsibilities of a block, in the workspace."""
         joint, collect = self.kernel.meet(x, work)
