@@ -1,6 +1,6 @@
 """E-steps to the limit: plain EM, SQUAREM and the default, on a bed of problems.
 
-    python tests/benchmarks/convergence.py [--starts 15] [NAME ...]
+    python tests/benchmarks/convergence.py [--starts 60] [NAME ...]
 
 Counts the passes over the data until the log-likelihood is within 1e-8 of its limit, from the
 same random starts for each method, and prints the medians as the table in docs/convergence.md.
@@ -152,7 +152,7 @@ def same(table: list[dict[str, Count]]) -> list[dict[str, Count]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--starts", type=int, default=15, help="random starts of each problem")
+    parser.add_argument("--starts", type=int, default=60, help="random starts of each problem")
     parser.add_argument("names", nargs="*", help="parts of the names of problems; all by default")
     options = parser.parse_args()
     head = f"| problem | starts | {' | '.join(METHODS)} | ended lower, higher than EM |"
