@@ -345,7 +345,9 @@ class Resumable(Search):
             step,
             index=int(told["index"]),
             n_expectations=int(told["n_expectations"]),
-            **{name: float(told[name]) for name in _STEP[1:]},
+            gain_q=float(told["gain_q"]),
+            gain_entropy=float(told["gain_entropy"]),
+            remaining=float(told["remaining"]),
         )
 
 
