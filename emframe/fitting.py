@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emframe.checkpoints import Noting, Resumable, checkpoint_for, earlier, generator_for, settings
 from emframe.core import (
     Callback,
     Coordinates,
@@ -33,7 +35,7 @@ from emframe.methods import method_for
 from emframe.models import Model
 from emframe.progress import watching
 from emframe.result import Fit
-from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough
+from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough, rank
 
 Rng = int | np.random.Generator | np.random.SeedSequence | None
 
@@ -63,6 +65,7 @@ def fit(
     progress: bool | str = False,
     stopping: Sequence[Rule] = (),
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
+    checkpoint: str | Path | None = None,
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
 
@@ -96,6 +99,10 @@ def fit(
         second (extra ``progress``); True also where stderr is a file, as a line now and then.
     stopping : further rules, each of which may stop a start; see `emframe.stopping`.
     callbacks : each is shown every `Step`; one that returns True stops that start.
+    checkpoint : a file to write now and then. Where it is there already, the fit goes on from it
+        and ends at the same bits as if it had never been stopped; with ``rng=None`` also by the
+        same random numbers. It is refused where data or settings are others; callbacks may be. A
+        disk that is full is warned of and does not end the fit.
 
     Returns
     -------
@@ -103,7 +110,8 @@ def fit(
 
     Raises
     ------
-    TypeError, ValueError : for unusable arguments or data, naming the place and the remedy.
+    TypeError, ValueError : for unusable arguments or data, naming the place and the remedy, and
+        for a checkpoint that is damaged or of another fit.
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
@@ -112,10 +120,12 @@ def fit(
     for rule in stopping:
         if not callable(rule):
             raise TypeError(f"`stopping` holds {rule!r}; pass rules as emframe.stopping makes.")
-    generator = np.random.default_rng(rng)
+    path = None if checkpoint is None else Path(checkpoint)
+    before = None if path is None else earlier(path)
+    generator = generator_for(rng, before)
     rules: list[Rule] = [Callback(callback) for callback in callbacks]
     rules += [RemainingGain(tol), MaxIterations(max_iter), *stopping]
-    rules += [] if max_seconds is None else [MaxSeconds(max_seconds)]
+    deadline = [] if max_seconds is None else [MaxSeconds(max_seconds)]
     many = n_starts if start is None else 1
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         rules[:0] = map(Callback, watchers)
@@ -132,15 +142,35 @@ def fit(
         runner = engine_for(engine, len(rows) * model.work(rows))
         term = model.prior(prior, survey)
         expect = expectation(model, rows, term, survey, runner)
-        search = Search(model, expect, rules, method_for(accelerate, model.contract))
+        method = method_for(accelerate, model.contract)
+        fresh = generator.bit_generator.state
         beginner = model.under(term)
+        begin = None if start is None else beginner.start(start, given, generator)
         if start is not None:
-            plan: Plan = Given(beginner.start(start, given, generator))
+            plan: Plan = Given(begin)
         elif n_starts is not None:
             plan = Starts(beginner, rows, generator, n_starts)
         else:
             plan = Thorough(beginner, rows, generator)
-        attempts, interrupted = search(plan)
+        if path is None:
+            attempts, interrupted = Search(model, expect, [*rules, *deadline], method)(plan)
+        else:
+            told = settings(
+                model,
+                rows,
+                fresh,
+                start=begin,
+                n_starts=n_starts,
+                tol=tol,
+                max_iter=max_iter,
+                prior=prior,
+                accelerate=method,
+                stopping=stopping,
+            )
+            with checkpoint_for(path, told, before) as kept:
+                noting = Noting(method, kept)
+                search = Resumable(model, expect, [*rules, kept, *deadline], noting, kept)
+                attempts, interrupted = search(plan)
         result = _weighed(_assemble(model, rows, prior, attempts, survey, runner), unit)
     if interrupted:
         raise Interrupted(result)
@@ -184,9 +214,6 @@ def _assemble(
         raise Degenerate(
             f"none of {len(attempts)} starts could be used: {last.message}. {last.status.message}"
         )
-
-    def rank(one: Attempt) -> tuple[bool, bool, float]:
-        return one.start.status.usable, not one.start.spurious, one.start.objective
 
     best = max(with_point, key=rank)
     done = best.run

@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,42 +50,20 @@ def save(fit: Fit, path: str | Path) -> None:
         "model": fit.model.describe(),
         "status": fit.status.value,
         "message": fit.message,
-        "numbers": {name: _out(getattr(fit, name)) for name in _NUMBERS},
+        "numbers": {name: number_out(getattr(fit, name)) for name in _NUMBERS},
         "n_iter": fit.n_iter,
         "columns": list(fit.columns),
         "prior": fit.prior,
         "best": fit.best,
         "form": fit.form,
-        "starts": [
-            {
-                **dataclasses.asdict(start),
-                "status": start.status.value,
-                "objective": _out(start.objective),
-                "log_likelihood": _out(start.log_likelihood),
-                "trace": [_out(value) for value in start.trace],
-            }
-            for start in fit.starts
-        ],
+        "starts": [start_told(start) for start in fit.starts],
     }
-    try:
-        text = json.dumps(document, indent=1, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"this fit cannot be saved without code: {error}") from error
     arrays = {f"params/{name}": array for name, array in to_mapping(fit.params).items()}
     arrays |= {"trace": fit.trace, "gains": fit.gains}
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent or ".", prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            archive.writestr(_DOCUMENT, text)
-            for name, array in arrays.items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-                archive.writestr(f"{name}.npy", buffer.getvalue())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        write_archive(path, _DOCUMENT, document, arrays)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"this fit cannot be saved without code: {error}") from error
 
 
 def load(path: str | Path, *, family: Family | None = None) -> Fit:
@@ -100,23 +79,7 @@ def load(path: str | Path, *, family: Family | None = None) -> Fit:
     FileNotFoundError : where there is no such file.
     ValueError : for a file that is no saved fit, is damaged, or is of a later format.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            document = json.loads(archive.read(_DOCUMENT))
-            arrays = {
-                name.removesuffix(".npy"): _read(archive, name)
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-    except FileNotFoundError:
-        raise
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a saved fit, or is damaged: {error}") from error
-    found = document.get("emframe") if isinstance(document, dict) else None
-    if found != FORMAT:
-        raise ValueError(
-            f"{path} has format {found!r}; this emframe reads format {FORMAT}. Update emframe."
-        )
+    document, arrays = read_archive(path, _DOCUMENT, "a saved fit")
     try:
         return _rebuild(document, arrays, family)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -135,18 +98,7 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
     wrong = model.problem(params, len(document["columns"]))
     if wrong:
         raise ValueError(f"the saved parameters are not valid: {wrong}")
-    starts = tuple(
-        Start(
-            **{
-                **start,
-                "status": Status(start["status"]),
-                "objective": _in(start["objective"]),
-                "log_likelihood": _in(start["log_likelihood"]),
-                "trace": tuple(_in(value) for value in start.get("trace", ())),
-            }
-        )
-        for start in document["starts"]
-    )
+    starts = tuple(start_from(start) for start in document["starts"])
     return Fit(
         model=model,
         params=params,
@@ -160,7 +112,7 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
         best=int(document["best"]),
         starts=starts,
         form=str(document.get("form", "")),
-        **{name: _in(document["numbers"][name]) for name in _NUMBERS},
+        **{name: float(document["numbers"][name]) for name in _NUMBERS},
     )
 
 
@@ -179,6 +131,86 @@ def _model(description: dict[str, Any], family: Family | None) -> Model:
     return Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
 
 
+# ---- what checkpoints are made of as well
+
+
+def write_archive(
+    path: str | Path, name: str, document: dict[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    """Write a JSON document and arrays as one file, which appears whole or not at all.
+
+    Raises TypeError or ValueError for what is no JSON, OSError where the disk is full.
+    """
+    text = json.dumps(document, indent=1, allow_nan=False)
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent or ".", prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr(name, text)
+                for key, array in arrays.items():
+                    buffer = io.BytesIO()
+                    whole = np.ascontiguousarray(array)
+                    np.lib.format.write_array(buffer, whole, allow_pickle=False)
+                    archive.writestr(f"{key}.npy", buffer.getvalue())
+            file.flush()
+            os.fsync(file.fileno())  # before the name is given, the contents are there
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_archive(path: str | Path, name: str, what: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The document and the arrays of a file by `write_archive`.  Executes no code from it.
+
+    Raises FileNotFoundError, and ValueError for a file that is damaged, not `what`, or of a later
+    format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(archive.read(name))
+            arrays = {
+                key.removesuffix(".npy"): _read(archive, key)
+                for key in archive.namelist()
+                if key.endswith(".npy")
+            }
+    except FileNotFoundError:
+        raise
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not {what}, or is damaged: {error}") from error
+    found = document.get("emframe") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise ValueError(
+            f"{path} has format {found!r}; this emframe reads format {FORMAT}. Update emframe."
+        )
+    return document, arrays
+
+
+def start_told(start: Start) -> dict[str, Any]:
+    """A line of the table of starts, as JSON."""
+    return {
+        **dataclasses.asdict(start),
+        "status": start.status.value,
+        "objective": number_out(start.objective),
+        "log_likelihood": number_out(start.log_likelihood),
+        "trace": [number_out(value) for value in start.trace],
+    }
+
+
+def start_from(told: dict[str, Any]) -> Start:
+    """The start that `start_told` told."""
+    return Start(
+        **{
+            **told,
+            "status": Status(told["status"]),
+            "objective": float(told["objective"]),
+            "log_likelihood": float(told["log_likelihood"]),
+            "trace": tuple(float(value) for value in told.get("trace", ())),
+        }
+    )
+
+
 def _read(archive: zipfile.ZipFile, name: str) -> Array:
     with archive.open(name) as file:
         array = np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
@@ -187,10 +219,6 @@ def _read(archive: zipfile.ZipFile, name: str) -> Array:
     return np.asarray(array)
 
 
-def _out(number: float) -> float | str:
+def number_out(number: float) -> float | str:
     """JSON has no nan and no inf; they are written as words."""
     return float(number) if math.isfinite(number) else repr(float(number))
-
-
-def _in(number: float | str) -> float:
-    return float(number)

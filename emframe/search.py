@@ -15,7 +15,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.core import Degenerate, Expectation, Method, Rule, Run, Status, Stopped, run
+from emframe.core import (
+    Degenerate,
+    Expectation,
+    Method,
+    Midway,
+    Rule,
+    Run,
+    Status,
+    Stopped,
+    run,
+)
 from emframe.data import Rows
 from emframe.models import Model
 from emframe.optima import is_higher, optima
@@ -139,6 +149,19 @@ def _best(attempts: Sequence[Attempt]) -> Attempt | None:
     return best
 
 
+def rank(one: Attempt) -> tuple[bool, bool, float]:
+    """What makes one end better than another: sound, then regular, then high."""
+    return one.start.status.usable, not one.start.spurious, one.start.objective
+
+
+def leads(attempts: Sequence[Attempt]) -> bool:
+    """Whether the newest attempt is now the best: no other's run is ever needed again."""
+    newest, reached = attempts[-1], [one for one in attempts if one.run is not None]
+    if newest.run is None:
+        return False
+    return newest is _best(attempts) or newest is max(reached, key=rank)
+
+
 @dataclass(frozen=True)
 class Search:
     """Runs a model from one start after another."""
@@ -173,8 +196,8 @@ class Search:
             raise
         return attempts, False
 
-    def attempt(self, index: int, begin: Begin) -> Attempt:
-        """One start, run to its end."""
+    def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
+        """One start, run to its end; from `midway` on, where it got so far before."""
         kind, params, parent = begin
         if isinstance(params, Degenerate):
             return Attempt(
@@ -187,6 +210,7 @@ class Search:
                 rules=self.rules,
                 method=self.method,
                 contract=self.model.contract,
+                midway=midway,
             )
         except Stopped as stopped:
             return Attempt(

@@ -15,7 +15,7 @@ from emframe.core.acceleration import QuasiNewton
 from emframe.core.coordinates import Coordinates
 from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
-from emframe.core.loop import Run, Stopped, iterate, run
+from emframe.core.loop import Midway, Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move, aitken
 from emframe.core.montecarlo import MonteCarloEM, MonteCarloExpectation, Sampler, by_draws
 from emframe.core.squarem import Squarem
@@ -45,6 +45,7 @@ __all__ = [
     "MaxIterations",
     "MaxSeconds",
     "Method",
+    "Midway",
     "MonteCarloEM",
     "MonteCarloExpectation",
     "Move",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from emframe.core.expectation import Contract, Degenerate
 from emframe.core.ledger import Step, enter, open_ledger
@@ -28,6 +28,7 @@ def iterate(
     *,
     method: Method | None = None,
     contract: Contract = Contract.EXACT,
+    after: tuple[Step[P], Any] | None = None,
 ) -> Iterator[Step[P]]:
     """Yield the start and then every step of EM from it, for as long as the caller asks.
 
@@ -37,18 +38,32 @@ def iterate(
     params : where to start.
     method : how to move; plain `EM` if None.
     contract : what the model promises of its M-step.
+    after : a step and the method's state there, to go on after them in the place of a start.
 
     A step that breaks the contract is yielded with its ``breach`` and is the last one.
     `Degenerate`, raised by the model, passes through.
     """
     method = EM() if method is None else method
-    step = open_ledger(expect(params))
-    yield step
-    state = method.start(step.expectation)
+    if after is None:
+        step = open_ledger(expect(params))
+        yield step
+        state = method.start(step.expectation)
+    else:
+        step, state = after
     while step.breach is None:
         move, state = method.advance(expect, step.expectation, state)
         step = enter(step, move, contract)
         yield step
+
+
+@dataclass(frozen=True)
+class Midway(Generic[P]):
+    """A run that is not over, and all that it takes to go on with it to the same bits."""
+
+    steps: tuple[Step[P], ...]  # the last two accepted, newest last
+    state: Any  # of the method, after the last of them
+    trace: tuple[float, ...]
+    gains: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,11 @@ def run(
     rules: Sequence[Rule],
     method: Method | None = None,
     contract: Contract = Contract.EXACT,
+    midway: Midway[P] | None = None,
 ) -> Run[P]:
     """Iterate until a rule, a breach, a degenerate component or the keyboard ends it.
+
+    With `midway` a run goes on from there, and `params` is only where it once began.
 
     Returns a `Run`, whatever the end; its point is the last accepted one.  Raises `Stopped`
     where the start itself has no finite objective, and KeyboardInterrupt where there is no
@@ -88,7 +106,10 @@ def run(
     steps: list[Step[P]] = []  # the last two accepted
     trace: list[float] = []
     gains: list[tuple[float, float]] = []
-    spent = 0
+    spent, after = 0, None
+    if midway is not None:
+        steps, trace, gains = list(midway.steps), list(midway.trace), list(midway.gains)
+        spent, after = steps[-1].n_expectations, (steps[-1], midway.state)
 
     def end(status: Status, message: str = "") -> Run[P]:
         text = (
@@ -97,7 +118,7 @@ def run(
         return Run(status, text, steps[-1], tuple(trace), tuple(gains), spent)
 
     try:
-        for step in iterate(expect, params, method=method, contract=contract):
+        for step in iterate(expect, params, method=method, contract=contract, after=after):
             spent = step.n_expectations
             if step.breach is not None:
                 where = f"at step {step.index}, {step.breach.message}"

@@ -45,14 +45,15 @@ class Threads:
                 shared.work_off(of_block, work)
 
         others = [threading.Thread(target=work_off, daemon=True) for _ in range(self.n - 1)]
-        for thread in others:
-            thread.start()
         try:
+            for thread in others:
+                thread.start()
             work_off()
         except BaseException as error:
             shared.stop(error)
         for thread in others:
-            thread.join()
+            if thread.ident is not None:  # Ctrl-C may come before all have begun
+                thread.join()
         return shared.result()
 
 
