@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.checkpoints import Noting, Resumable, checkpoint_for, earlier, generator_for, settings
+from emframe.checkpoints import Noting, Resumable, checkpoint_for, earlier, generator_for
 from emframe.core import (
     Callback,
     Coordinates,
@@ -30,6 +30,7 @@ from emframe.core import (
 )
 from emframe.data import Rows, frequencies
 from emframe.engines import Engine, Serial, engine_for, one_blas_thread
+from emframe.fingerprints import settings
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model

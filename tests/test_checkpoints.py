@@ -20,8 +20,9 @@ from mutants import Normal
 
 import emframe
 from emframe import Status, checkpoints
-from emframe.checkpoints import filled, fingerprint, flat
+from emframe.checkpoints import filled, flat
 from emframe.core import EM
+from emframe.fingerprints import fingerprint
 from emframe.parameters import leaves
 
 RNG = np.random.default_rng(7)
