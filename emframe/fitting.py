@@ -121,7 +121,8 @@ def fit(
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         rules[:0] = map(Callback, watchers)
         given = model.rows(X, frequencies(X, weights))
-        model.require(given)
+        if prior is None:  # its pseudo-data stand in for rows that the data lack
+            model.require(given)
         unit = getattr(given, "unit", 1.0)
         if prior is not None and unit != 1.0:
             raise ValueError(
@@ -133,10 +134,17 @@ def fit(
         runner = engine_for(engine, len(rows) * model.work(rows))
         term = model.prior(prior, survey)
         expect = expectation(model, rows, term, survey, runner)
-        search = Search(model, expect, rules, method_for(accelerate, model.contract))
+
+        def tell(error: Degenerate) -> str:
+            return error.told(given.columns)
+
+        search = Search(model, expect, rules, method_for(accelerate, model.contract), tell)
         beginner = model.under(term)
         if start is not None:
-            plan: Plan = Given(beginner.start(start, given, generator))
+            try:
+                plan: Plan = Given(beginner.start(start, given, generator))
+            except Degenerate as error:
+                raise Degenerate(f"`start`: {tell(error)}", error.component) from error
         elif n_starts is not None:
             plan = Starts(beginner, rows, generator, n_starts)
         else:
