@@ -131,7 +131,8 @@ def fit(
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         rules[:0] = map(Callback, watchers)
         given = model.rows(X, frequencies(X, weights))
-        model.require(given)
+        if prior is None:  # its pseudo-data stand in for rows that the data lack
+            model.require(given)
         unit = getattr(given, "unit", 1.0)
         if prior is not None and unit != 1.0:
             raise ValueError(
@@ -145,22 +146,19 @@ def fit(
         expect = expectation(model, rows, term, survey, runner)
         method = method_for(accelerate, model.contract)
         fresh = generator.bit_generator.state
-        beginner = model.under(term)
-        begin = None if start is None else beginner.start(start, given, generator)
-        if start is not None:
-            plan: Plan = Given(begin)
-        elif n_starts is not None:
-            plan = Starts(beginner, rows, generator, n_starts)
-        else:
-            plan = Thorough(beginner, rows, generator)
+
+        def tell(error: Degenerate) -> str:
+            return error.told(given.columns)
+
+        plan = _plan(model.under(term), rows, given, generator, start, n_starts, tell)
         if path is None:
-            attempts, interrupted = Search(model, expect, [*rules, *deadline], method)(plan)
+            attempts, interrupted = Search(model, expect, [*rules, *deadline], method, tell)(plan)
         else:
             told = settings(
                 model,
                 rows,
                 fresh,
-                start=begin,
+                start=plan.params if isinstance(plan, Given) else None,
                 n_starts=n_starts,
                 tol=tol,
                 max_iter=max_iter,
@@ -170,12 +168,30 @@ def fit(
             )
             with checkpoint_for(path, told, before) as kept:
                 noting = Noting(method, kept)
-                search = Resumable(model, expect, [*rules, kept, *deadline], noting, kept)
+                search = Resumable(model, expect, [*rules, kept, *deadline], noting, tell, kept)
                 attempts, interrupted = search(plan)
         result = _weighed(_assemble(model, rows, prior, attempts, survey, runner), unit)
     if interrupted:
         raise Interrupted(result)
     return result
+
+
+def _plan(
+    model: Model,
+    rows: Rows,
+    given: Rows,
+    rng: np.random.Generator,
+    start: Any,
+    n_starts: int | None,
+    tell: Callable[[Degenerate], str],
+) -> Plan:
+    """Where to start: where the user says, so many times, or until the best was found often."""
+    if start is not None:
+        try:
+            return Given(model.start(start, given, rng))
+        except Degenerate as error:
+            raise Degenerate(f"`start`: {tell(error)}", error.component) from error
+    return Thorough(model, rows, rng) if n_starts is None else Starts(model, rows, rng, n_starts)
 
 
 def expectation(

@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ from emframe.spaces import Array
 
 FORMAT = 1
 _DOCUMENT = "fit.json"
+# What zipfile, json and numpy raise on bytes that no fit was saved as.  A RuntimeError is a secret
+# or a compression that is not known, or brackets too deep; a MemoryError an array too long.
+_UNREADABLE = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    ValueError,
+)
 _NUMBERS = (
     "log_likelihood",
     "objective",
@@ -82,12 +95,19 @@ def load(path: str | Path, *, family: Family | None = None) -> Fit:
     document, arrays = read_archive(path, _DOCUMENT, "a saved fit")
     try:
         return _rebuild(document, arrays, family)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family | None) -> Fit:
     model = _model(document["model"], family)
+    columns, best = tuple(document["columns"]), int(document["best"])
+    if not all(isinstance(name, str) for name in columns):
+        raise TypeError(f"columns are {columns}, not names")
+    if not 0 <= best < len(document["starts"]):
+        raise IndexError(f"the best start is number {best} of {len(document['starts'])}")
     prefix = "params/"
     flat = {
         name.removeprefix(prefix): value
@@ -95,7 +115,7 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
         if name.startswith(prefix)
     }
     params = model.build(nested(flat))
-    wrong = model.problem(params, len(document["columns"]))
+    wrong = model.problem(params, len(columns))
     if wrong:
         raise ValueError(f"the saved parameters are not valid: {wrong}")
     starts = tuple(start_from(start) for start in document["starts"])
@@ -107,9 +127,9 @@ def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family 
         trace=arrays["trace"],
         gains=arrays["gains"],
         n_iter=int(document["n_iter"]),
-        columns=tuple(document["columns"]),
+        columns=columns,
         prior=document["prior"],
-        best=int(document["best"]),
+        best=best,
         starts=starts,
         form=str(document.get("form", "")),
         **{name: float(document["numbers"][name]) for name in _NUMBERS},
@@ -177,7 +197,7 @@ def read_archive(path: str | Path, name: str, what: str) -> tuple[dict[str, Any]
             }
     except FileNotFoundError:
         raise
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{path} is not {what}, or is damaged: {error}") from error
     found = document.get("emframe") if isinstance(document, dict) else None
     if found != FORMAT:

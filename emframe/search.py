@@ -170,6 +170,7 @@ class Search:
     expect: Callable[[Any], Expectation[Any]]
     rules: Sequence[Rule]
     method: Method
+    tell: Callable[[Degenerate], str]  # what a degenerate component is said to be
 
     def __call__(self, plan: Plan) -> tuple[list[Attempt], bool]:
         """The attempts made, and whether the keyboard cut them short.
@@ -201,7 +202,7 @@ class Search:
         kind, params, parent = begin
         if isinstance(params, Degenerate):
             return Attempt(
-                Start(index, kind, Status.DEGENERATE, nan, nan, 0, str(params), "", parent)
+                Start(index, kind, Status.DEGENERATE, nan, nan, 0, self.tell(params), "", parent)
             )
         try:
             done = run(
@@ -211,6 +212,7 @@ class Search:
                 method=self.method,
                 contract=self.model.contract,
                 midway=midway,
+                tell=self.tell,
             )
         except Stopped as stopped:
             return Attempt(

@@ -127,7 +127,7 @@ def select(
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
     # What cannot be fitted is said before any work; the largest model usually comes last.
-    for model in reversed(candidates):
+    for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
     generator = np.random.default_rng(rng)
     streams = generator.spawn(len(candidates))

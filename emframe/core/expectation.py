@@ -12,6 +12,7 @@ ordinary log-likelihood and ``maximize`` returns the sample mean and variance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -65,13 +66,22 @@ class Degenerate(ArithmeticError):
 
     Parameters
     ----------
-    reason : what happened and what to do, for people.
+    reason : what happened and what to do, for people; ``{columns}`` in it stands for `columns`.
     component : index of the component concerned, where there is one.
+    columns : indices of the columns concerned.
     """
 
-    def __init__(self, reason: str, component: int | None = None) -> None:
-        super().__init__(reason)
-        self.component = component
+    def __init__(
+        self, reason: str, component: int | None = None, columns: Sequence[int] = ()
+    ) -> None:
+        self.reason, self.component, self.columns = reason, component, tuple(columns)
+        super().__init__(self.told())
+
+    def told(self, names: Sequence[str] = ()) -> str:
+        """The reason; ``{columns}`` as ``column 2``, or ``column 2 ('width')`` by these names."""
+        each = [f"{j} ({names[j]!r})" if j < len(names) else str(j) for j in self.columns]
+        listed = ("column " if len(each) == 1 else "columns ") + ", ".join(each)
+        return self.reason.replace("{columns}", listed)
 
 
 def log_prior(q: Expectation[Any]) -> float:

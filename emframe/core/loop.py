@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -94,10 +94,12 @@ def run(
     method: Method | None = None,
     contract: Contract = Contract.EXACT,
     midway: Midway[P] | None = None,
+    tell: Callable[[Degenerate], str] = str,
 ) -> Run[P]:
     """Iterate until a rule, a breach, a degenerate component or the keyboard ends it.
 
-    With `midway` a run goes on from there, and `params` is only where it once began.
+    With `midway` a run goes on from there, and `params` is only where it once began.  `tell` puts
+    a degenerate component into words.
 
     Returns a `Run`, whatever the end; its point is the last accepted one.  Raises `Stopped`
     where the start itself has no finite objective, and KeyboardInterrupt where there is no
@@ -136,8 +138,8 @@ def run(
                     return end(status)
     except Degenerate as error:
         if not steps:
-            raise Stopped(Status.DEGENERATE, str(error)) from error
-        return end(Status.DEGENERATE, f"after step {steps[-1].index}, {error}")
+            raise Stopped(Status.DEGENERATE, tell(error)) from error
+        return end(Status.DEGENERATE, f"after step {steps[-1].index}, {tell(error)}")
     except KeyboardInterrupt:
         if not steps:
             raise

@@ -62,7 +62,8 @@ _MESSAGES = {
     ),
     Status.DEGENERATE: (
         "A component degenerated, where the likelihood has no finite maximum. Use fewer "
-        "components, a more restricted structure, or a prior."
+        "components, a more restricted structure, or a prior; leave out columns that are constant "
+        "or follow from others."
     ),
     Status.E_STEP_BREACH: (
         "The E-step contradicts itself: the posterior, the log-likelihood and Q do not belong "

@@ -108,7 +108,8 @@ def _sample(scaled: Array, weights: Array, rng: np.random.Generator) -> Array:
 
 
 def _kmeans_centres(sample: Array, k: int, rng: np.random.Generator) -> Array:
-    for _ in range(10):
+    tries = 10 if len(np.unique(sample, axis=0)) >= k else 0
+    for _ in range(tries):
         try:
             centres, _labels = kmeans2(sample, k, minit="++", missing="raise", rng=rng)
         except ClusterError:
@@ -118,7 +119,7 @@ def _kmeans_centres(sample: Array, k: int, rng: np.random.Generator) -> Array:
 
 
 def _distinct_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
-    """K rows, distinct where the sample has that many."""
+    """K rows, distinct where the sample has that many; under a prior it may have fewer than K."""
     order = rng.permutation(len(sample))
     chosen: list[int] = []
     for index in order:
@@ -127,7 +128,7 @@ def _distinct_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
         if len(chosen) == k:
             break
     spare = [int(index) for index in order if int(index) not in chosen]
-    return sample[[*chosen, *spare][:k]]
+    return sample[np.resize([*chosen, *spare], k)]
 
 
 def _spread_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:

@@ -32,6 +32,8 @@ EPS = float(np.finfo(float).eps)
 # Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
 # proportion to its inverse; below this it would hold fewer than six.
 SINGULAR = 1e-10
+# A standard deviation below this share of the mean is the rounding of the rows and their sum.
+FLAT = 16 * EPS
 
 # Up to here squares of numbers and sums of many of them are in range, and so they are of
 # differences from here on.
@@ -201,12 +203,14 @@ class Gaussian(Family):
         tied = self.covariance == "tied"
         sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))[used]
         reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
-        flat = ~(sd > 16 * EPS * reach)
+        flat = ~(sd > FLAT * reach)
         if flat.any():
             row, column = np.unravel_index(int(flat.argmax()), flat.shape)
             k = int(used[row])
             raise Degenerate(
-                f"{self._owner(k)} has no spread in column {column}: it sits on a point", k
+                f"{self._owner(k)} has no spread in {{columns}}: it sits on a point",
+                k,
+                [int(column)],
             )
         if not self._diagonal:
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
@@ -214,12 +218,13 @@ class Gaussian(Family):
             if singular.any():
                 first = int(singular.argmax())
                 _, directions = np.linalg.eigh(correlation[first])
-                among = ", ".join(map(str, np.flatnonzero(np.abs(directions[:, 0]) > 0.1)))
+                among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
                 k = int(used[first])
                 raise Degenerate(
-                    f"{self._owner(k)} is singular: its rows lie in a plane, with columns {among} "
+                    f"{self._owner(k)} is singular: its rows lie in a plane, with {{columns}} "
                     "collinear, or are too few",
                     k,
+                    among.tolist(),
                 )
 
     def _owner(self, k: int) -> str:
@@ -256,9 +261,14 @@ class Gaussian(Family):
         """``"weak"``: the normal-inverse-Wishart default of Fraley and Raftery (2007, section 3.2).
 
         mean ~ N(data mean, Sigma / 0.01), Sigma ~ inverse-Wishart(d + 2, S / K^(2/d)) with S the
-        covariance of the data, or its diagonal where that is singular; for diag and spherical the
-        inverse gamma density of each variance with the same degrees of freedom and the average
-        variance.  Flat on the weights.
+        covariance of the data, or its diagonal where that is nearly singular; for diag and
+        spherical the inverse gamma density of each variance with the same degrees of freedom and
+        the average variance.  Flat on the weights.
+
+        Data without spread in a column say nothing of its variance.  The only length they give is
+        that of the value itself, so its square stands for the variance, in the column's own units;
+        zeros have no unit, and with what squares to zero get 1.  A spherical variance asks for it
+        only where no column has any spread.
         """
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
@@ -266,12 +276,17 @@ class Gaussian(Family):
         d = len(centre)
         kappa, nu = 0.01, d + 2.0
         spread = whole.scatter[0] / (total - 1.0 if total > 1.0 else total)
-        if self._diagonal:
-            scale: Array = np.full(d, spread.mean() / k ** (2.0 / d))
-            variances = 1 if self.covariance == "spherical" else d
+        own = spread if self._diagonal else np.diag(spread)
+        flat = ~(np.sqrt(own) > FLAT * np.abs(centre))
+        magnitude = np.where(np.abs(centre) > LEAST_RANGE, centre**2, 1.0)
+        if self.covariance == "spherical":
+            scale: Array = np.full(d, magnitude.mean() if flat.all() else own.mean())
+            variances = 1
+        elif self.covariance == "diag":
+            scale, variances = np.where(flat, magnitude, own.mean()), d
         else:
-            scale = (np.diag(np.diag(spread)) if _collinear(spread) else spread) / k ** (2.0 / d)
-            variances = 0
+            scale, variances = _without_singularity(spread, flat, magnitude), 0
+        scale = scale / k ** (2.0 / d)
         return _normal_inverse_wishart(
             k, centre, kappa, nu, scale, variances, shared=self.covariance == "tied"
         )
@@ -301,12 +316,17 @@ class Gaussian(Family):
         return reasons
 
 
-def _collinear(spread: Array) -> bool:
-    """Whether a covariance has spread in every column, and none in some direction between them."""
-    sd = np.sqrt(np.diag(spread))
-    if not (sd > 0).all():
-        return False
-    return bool(np.linalg.eigvalsh(spread / np.outer(sd, sd))[0] < SINGULAR)
+def _without_singularity(spread: Array, flat: NDArray[np.bool_], magnitude: Array) -> Array:
+    """A covariance (d, d) with other variances where it is flat; its diagonal if nearly singular.
+
+    A component under the prior may be thinner than the data, so there has to be room to spare.
+    """
+    variances = np.where(flat, magnitude, np.diag(spread))
+    between = np.where(flat | flat[:, None], 0.0, spread)
+    np.fill_diagonal(between, variances)
+    sd = np.sqrt(variances)
+    least = np.linalg.eigvalsh(between / sd / sd[:, None])[0]
+    return between if least > 100 * SINGULAR else np.diag(variances)
 
 
 def _normal_inverse_wishart(
@@ -321,15 +341,12 @@ def _normal_inverse_wishart(
     normal = 0.5 * d * log(kappa / (2 * pi))  # the mean's constant
     if variances == 0:
         exponent = nu + d + 1.0
-        sign, log_det = np.linalg.slogdet(scale)
-        if sign <= 0:
-            raise Degenerate("the data have a constant column, so the weak prior is improper")
+        sd = np.sqrt(np.diag(scale))
+        log_det = float(np.linalg.slogdet(scale / sd / sd[:, None])[1] + 2.0 * np.log(sd).sum())
         wishart = 0.5 * nu * (log_det - d * log(2.0)) - float(multigammaln(0.5 * nu, d))
     else:
         # -(nu / 2 + 1) log variance for each; Scatter gives dof / 2 to each of d log variances.
         exponent = (nu + 2.0) * variances / d
-        if not (scale > 0).all():
-            raise Degenerate("the data have a constant column, so the weak prior is improper")
         half = 0.5 * nu
         each = half * np.log(0.5 * scale[:variances]) - float(multigammaln(half, 1))
         wishart = float(each.sum())
