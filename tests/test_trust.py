@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -429,3 +430,10 @@ def test_the_global_random_state_is_neither_read_nor_touched(name: str) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
         found.append(fit)
     assert same_bits(*found)
+
+
+def test_a_fit_that_the_first_version_saved_is_loaded():
+    found = emframe.load(Path(__file__).parent / "fixtures" / "format-1.fit")
+    assert found.log_likelihood == pytest.approx(-1130.263960184741, abs=1e-9)
+    data = emframe.dataset("faithful").X
+    assert float(np.sum(found.score_samples(data))) == pytest.approx(found.log_likelihood, rel=1e-9)
