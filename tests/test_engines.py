@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_info
 
 import emframe
 from emframe.core import Status
-from emframe.engines import Serial, Threads, block_rows, engine_for, one_blas_thread
+from emframe.engines import Serial, Threads, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.families import Densities
 from emframe.fitting import expectation
 from emframe.parameters import leaves
 
@@ -227,3 +228,22 @@ def test_the_form_changes_where_an_expansion_would_lose_digits():
     assert far.form == "direct"
     assert far.status is Status.CONVERGED
     assert far.params.components.means == pytest.approx(np.array([[0, 0], [1e5, 1e5]]), abs=0.05)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_family_may_keep_the_responsibilities_it_is_shown(k):
+    """Those of the workspace are written over by the next block."""
+    kept = []
+    poisson = emframe.family("poisson")
+
+    class Keeps(type(poisson)):
+        def accumulate(self, x, resp):
+            kept.append(resp)
+            return super().accumulate(x, resp)
+
+    params = poisson.build({"rates": np.ones((k, 1))})
+    _, collect = Densities(Keeps(), params, np.zeros(k)).meet(np.ones((3, 1)), Workspace())
+    resp = np.full((k, 3), 0.5)
+    collect(resp)
+    resp[:] = 9.0
+    assert (kept[0] == 0.5).all()

@@ -92,7 +92,7 @@ class Densities:
         joint = np.add(density.T, self.log_weights[:, None], out=work("joint", *density.T.shape))
 
         def collect(resp: Array) -> _Counted:
-            own = np.ascontiguousarray(resp.T)  # a family may keep it; the workspace moves on
+            own = resp.T.copy()  # a family may keep it; the workspace moves on
             own.flags.writeable = False
             return _Counted(self.family.accumulate(x, own), resp.sum(axis=1))
 
