@@ -40,9 +40,12 @@ MOST_EXPANSION = 1e3
 MOST_AFTER = 1e8
 # Standard deviations between this and its inverse have squares, and squares of squares, in range.
 SMALL_UNIT = 1e-30
-# The cost model: nanoseconds for a floating-point operation in a large and in a batch of small
-# matrix products, and for a number moved through the cache; only their ratios matter.
-PRODUCT, BATCHED, MOVE = 0.035, 0.025, 0.25
+# The cost model: nanoseconds for a floating-point operation in a product of matrices, and in a
+# batch of triangular ones; and for all the ways of one number through the caches.  Only their
+# ratios matter.  tests/benchmarks/forms.py prints the times that they are read off.
+PRODUCT, BATCHED, NUMBER = 0.027, 0.038, 2.3
+# What a component costs in the direct form beyond its columns, in columns.
+BESIDE = 4
 # Nanoseconds that the expanded forms take longer to prepare and to finish.
 PREPARE = 1e5
 
@@ -56,31 +59,22 @@ def kernels(covariance: str, params: Any, log_weights: Array, survey: Survey) ->
     (k, d), n = params.means.shape, survey.n_rows
     whiten, log_det = params.whitening
     constant = np.maximum(log_weights, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
-    expanded, cost = _EXPANDED[covariance]
-    if PREPARE + n * cost(k, d) < n * _direct_cost(k, d, diagonal):
+    expanded, count = EXPANDED[covariance]
+    if PREPARE + n * product_cost(k, count(d)) < n * direct_cost(k, d, diagonal):
         frame = Frame.of(survey.statistics)
         if digits_at_risk(params.means - frame.centre, whiten) <= MOST_EXPANSION:
             yield expanded(params.means, whiten, constant, frame, survey.statistics)
     yield Direct(params.means, whiten, constant)
 
 
-def _quadratic_cost(k: int, d: int) -> float:
-    """Nanoseconds per row, the softmax aside."""
-    p = d * (d + 3) // 2 + 1
-    return 4 * k * p * PRODUCT + p * MOVE
+def product_cost(k: int, p: int) -> float:
+    """Nanoseconds per row, the softmax aside, with p statistics and two products."""
+    return p * (NUMBER + 4 * k * PRODUCT)
 
 
-def _quadratic_cost_diagonal(k: int, d: int) -> float:
-    p = 2 * d + 1
-    return 4 * k * p * PRODUCT + p * MOVE
-
-
-def _linear_cost(k: int, d: int) -> float:
-    return 4 * k * (d + 1) * PRODUCT + d * MOVE
-
-
-def _direct_cost(k: int, d: int, diagonal: bool) -> float:
-    return k * d * 6 * MOVE + (0.0 if diagonal else 2.25 * k * d * d * BATCHED)
+def direct_cost(k: int, d: int, diagonal: bool) -> float:
+    """Nanoseconds per row, the softmax aside, of the direct form."""
+    return k * (NUMBER * (d + BESIDE) + (0.0 if diagonal else 2.25 * d * d * BATCHED))
 
 
 @dataclass(frozen=True)
@@ -310,9 +304,10 @@ def _triangular_product(lower: Array, x: Array, out: Array) -> None:
         np.matmul(lower[:, first:last, :last], x[:, :last], out=out[:, first:last])
 
 
-_EXPANDED = {
-    "full": (quadratic, _quadratic_cost),
-    "diag": (quadratic, _quadratic_cost_diagonal),
-    "spherical": (quadratic, _quadratic_cost_diagonal),
-    "tied": (linear, _linear_cost),
+# The expanded form of each structure, and how many statistics it has for d columns.
+EXPANDED: dict[str, tuple[Callable[..., TiledProducts], Callable[[int], int]]] = {
+    "full": (quadratic, lambda d: d * (d + 3) // 2 + 1),
+    "diag": (quadratic, lambda d: 2 * d + 1),
+    "spherical": (quadratic, lambda d: 2 * d + 1),
+    "tied": (linear, lambda d: d + 1),
 }

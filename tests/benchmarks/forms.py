@@ -1,0 +1,86 @@
+"""The three forms of a Gaussian pass against one another: what the cost model is read off.
+
+    python tests/benchmarks/forms.py [--structure full] [--columns 2 8 32] [--components 2 8]
+
+Prints nanoseconds a row of one pass, serial, by the expanded form and by the direct one, and the
+ratio of the two beside the one that `emframe_families.gaussian_kernels` believes in.  The model
+leaves the softmax out, which both need and which pulls the measured ratio towards 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from cases import Case
+from emframe_families import gaussian_kernels
+from emframe_families.gaussian_kernels import Direct, direct_cost, product_cost
+
+import emframe
+from emframe.engines import Serial, one_blas_thread
+from emframe.models.mixture_pass import MixturePass
+
+# Numbers that a pass of the direct form works out: a tenth of a second or so.
+NUMBERS = 2e8
+
+
+def forms(case: Case) -> dict[str, Callable[[], object]]:
+    """One pass over the rows of a case by each form."""
+    model = emframe.Mixture(case.family, n_components=case.k, covariance=case.structure)
+    rows = model.rows(case.x)
+    params = model.start(case.start, rows, np.random.default_rng(0))
+    family, survey = model.family, model.survey(rows)
+    whiten, _ = params.components.whitening
+    constant = np.zeros(case.k)
+    expanded, _ = gaussian_kernels.EXPANDED[case.structure]
+    frame = gaussian_kernels.Frame.of(survey.statistics)
+    means = params.components.means
+    kernels = {
+        "expanded": expanded(means, whiten, constant, frame, survey.statistics),
+        "direct": Direct(means, whiten, constant),
+    }
+    engine = Serial()
+
+    def one(kernel: object) -> Callable[[], object]:
+        way = MixturePass(family, params, kernel)  # type: ignore[arg-type]
+        return lambda: engine.sum(way.block, rows.blocks(way.rows(case.d)))
+
+    return {name: one(kernel) for name, kernel in kernels.items()}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Print the table, a line as soon as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--structure", default="full", choices=sorted(gaussian_kernels.EXPANDED))
+    parser.add_argument("--columns", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64, 128])
+    parser.add_argument("--components", type=int, nargs="+", default=[2, 5, 10, 20, 40])
+    parser.add_argument("--turns", type=int, default=4)
+    options = parser.parse_args()
+    _, count = gaussian_kernels.EXPANDED[options.structure]
+    diagonal = options.structure in {"diag", "spherical"}
+    print("| columns | K | expanded, ns | direct, ns | direct / expanded | the model's |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for d in options.columns:
+        for k in options.components:
+            n = int(np.clip(NUMBERS / (k * d * (50 + d)), 4_000, 100_000))
+            case = Case("gaussian", options.structure, n, d, k, "scikit-learn")
+            with one_blas_thread():
+                ways = forms(case)
+                turns = [{name: seconds(way) for name, way in ways.items()}
+                         for _ in range(options.turns)]  # fmt: skip
+            there, here = (1e9 * min(turn[name] for turn in turns) / n for name in ways)
+            model = direct_cost(k, d, diagonal) / product_cost(k, count(d))
+            print(f"| {d} | {k} | {there:.0f} | {here:.0f} | {here / there:.2f} | {model:.2f} |",
+                  flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
