@@ -213,12 +213,11 @@ def valid(params: Any, like: Any = None) -> bool:
 
     The quick form of `problem`, for every step of a fit.
     """
-    reference = leaves(params if like is None else like)
-    return all(
-        np.shape(leaf.value) == np.shape(old.value)
-        and leaf.declared.space.contains(leaf.free_value).all()
-        for leaf, old in zip(leaves(params), reference, strict=True)
-    )
+    if like is not None:
+        shapes = [leaf.value.shape for leaf in leaves(like)]
+        if [np.shape(leaf.value) for leaf in leaves(params)] != shapes:
+            return False
+    return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in leaves(params))
 
 
 def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

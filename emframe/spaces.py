@@ -32,6 +32,16 @@ def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.tril_indices(d)
 
 
+def _factors(matrices: Array) -> bool:
+    """Whether all are symmetric to the last bit and have a Cholesky factor: the usual case."""
+    if not (matrices == np.swapaxes(matrices, -1, -2)).all():
+        return False
+    try:
+        return bool(np.isfinite(np.linalg.cholesky(matrices)).all())
+    except np.linalg.LinAlgError:
+        return False
+
+
 def slopes(function: Callable[[Array], float], at: Array) -> Array:
     """Gradient of a function of a vector by central differences, (m,).
 
@@ -363,9 +373,9 @@ class Simplex(Space):
     lower, upper = 0.0, 1.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        total = values.sum(axis=-1)
+        off = np.abs(values.sum(axis=-1) - 1)
         ulps = 8 * EPS * values.shape[-1]  # rounding of the division and the sum
-        return np.asarray((values >= 0).all(axis=-1) & (np.abs(total - 1) <= ulps))
+        return np.asarray((values.min(axis=-1) >= 0) & (off <= ulps))
 
     def coordinates(self, values: Array) -> Array:
         return np.sqrt(values).ravel()
@@ -404,6 +414,8 @@ class PositiveDefinite(Space):
         return f"{kind}symmetric positive definite matrices"
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        if self.structure == "full" and _factors(values):
+            return np.ones(values.shape[:-2], dtype=bool)
         variances = np.diagonal(values, axis1=-2, axis2=-1)
         if not (np.isfinite(values).all() and (variances > 0).all()):
             # Judge the others alone, so that one bad matrix spoils no factorisation.
