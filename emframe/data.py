@@ -19,6 +19,7 @@ from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal
 from emframe.spaces import Array, Space
 
 MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many
+STRIP = 64  # so many rows, and any number of these, divide well into tiles
 _SMALL = 1 << 20  # numbers of which a copy is no burden
 
 
@@ -252,8 +253,21 @@ def _as_floats(array: NDArray[Any]) -> Array:
 def _cut(source: NDArray[Any] | Blocks, size: int) -> Iterator[NDArray[Any]]:
     """The rows of a source in arrays of at most `size`, as they were given."""
     for block in source if isinstance(source, Blocks) else (source,):
-        for first in range(0, len(block), size):
-            yield block[first : first + size]
+        step = _even(len(block), size)
+        for first in range(0, len(block), step):
+            yield block[first : first + step]
+
+
+def _even(n: int, size: int) -> int:
+    """Rows of each part, `size` at most, when n rows are shared out evenly.
+
+    In parts of four, so that two or four threads end together, and whole numbers of strips.
+    """
+    parts = -(-n // size)
+    if parts == 1:
+        return size
+    parts += -parts % 4
+    return min(size, -(-n // (parts * STRIP)) * STRIP)
 
 
 def _without_zeros(rows: Rows) -> Rows:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
@@ -16,6 +16,7 @@ import emframe
 from emframe.core import Status
 from emframe.engines import Serial, Threads, Workspace, block_rows, engine_for, one_blas_thread
 from emframe.families import Densities
+from emframe.families.kernel import tiled
 from emframe.fitting import expectation
 from emframe.parameters import leaves
 
@@ -96,6 +97,35 @@ def test_an_unknown_engine_is_refused(wrong):
 
 def test_blocks_are_cut_by_the_shapes_alone():
     assert block_rows(1) > block_rows(100) > block_rows(10_000) >= 256
+
+
+@given(n=st.integers(1, 5000), size=st.integers(1, 1000))
+@example(n=1025, size=69)
+def test_blocks_are_all_rows_in_order_and_share_them_out(n, size):
+    model = emframe.Mixture("gaussian")
+    blocks = [x[:, 0] for x, _ in model.rows(np.arange(1.0 * n)).blocks(size)]
+    assert np.array_equal(np.concatenate(blocks), np.arange(n))
+    first, last = len(blocks[0]), len(blocks[-1])
+    assert {len(block) for block in blocks[:-1]} <= {first}
+    assert 0 < last <= first <= size
+
+
+def test_two_or_four_threads_end_together():
+    rows = emframe.Mixture("gaussian").rows(np.zeros(100_000))
+    assert [len(x) for x, _ in rows.blocks(32_768)] == [25_024] * 3 + [24_928]
+
+
+@given(b=st.integers(1, 3000), most=st.integers(1, 800))
+def test_tiles_hold_the_rows_and_repeat_the_last_to_fill_up(b, most):
+    rows = np.arange(2.0 * b).reshape(b, 2)
+    tiles = tiled(rows, most)
+    assert tiles.shape[1] <= most
+    flat = tiles.reshape(-1, 2)
+    assert np.array_equal(flat[:b], rows)
+    assert (flat[b:] == rows[-1]).all()
+    assert len(flat) - b < len(tiles)
+    if b % 64 == 0 and b <= 64 * most:
+        assert np.shares_memory(tiles, rows)
 
 
 def test_blas_has_one_thread_inside_and_its_own_afterwards():

@@ -116,7 +116,28 @@ class _Counted:
 # Multiplications in one product of matrices, up to which BLAS may skip repacking its operands
 # (OpenBLAS does, and is twice as fast then on the shapes met here).
 SMALL_PRODUCT = 1_000_000
-SHORTEST = 2048  # rows of a block, below which the calls cost more than the packing
+NARROWEST = 128  # rows of a tile, below which the calls cost more than the packing
+
+
+def tile_rows(natural: Array) -> int:
+    """Rows of a tile: so many that its product with `natural` (K, P) is a small one."""
+    rows = SMALL_PRODUCT // natural.size
+    return MOST_ROWS if rows < NARROWEST else min(rows, MOST_ROWS)
+
+
+def tiled(rows: Array, most: int) -> Array:
+    """Rows (b, d) in tiles (tiles, w, d) of w <= `most` rows: a view where b divides well.
+
+    Elsewhere the last row is repeated until the last tile is full.
+    """
+    b, d = rows.shape
+    fewest = -(-b // most)
+    even = next((tiles for tiles in range(fewest, 2 * fewest) if b % tiles == 0), None)
+    if even is None:
+        width = -(-b // fewest)
+        rest = np.broadcast_to(rows[-1], (fewest * width - b, d))
+        return np.concatenate([rows, rest]).reshape(fewest, width, d)
+    return rows.reshape(even, b // even, d)
 
 
 @dataclass(frozen=True)
@@ -125,7 +146,8 @@ class RowProducts:
 
         joint = eta T' + constant,      sums = resp T
 
-    with the statistics T (b, P) as the family states them, one row for each row.
+    with the statistics T (b, P) as the family states them, one row for each row.  The products
+    are made in tiles of rows.
     """
 
     natural: Array  # (K, P); -inf where any statistic but 0 is impossible
@@ -136,20 +158,25 @@ class RowProducts:
 
     def rows(self, d: int) -> int:
         k, p = self.natural.shape
-        return min(block_rows(p + 2 * k), max(SHORTEST, SMALL_PRODUCT // (k * p)))
+        return block_rows(p + 2 * k)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        t = self.statistics(x)
+        t = tiled(self.statistics(x), tile_rows(self.natural))
+        tiles, width, _ = t.shape
         natural = np.maximum(self.natural, LOG_ZERO)
-        joint = np.matmul(natural, t.T, out=work("joint", len(natural), len(x)))
+        joint = work("joint", tiles, len(natural), width)
+        np.matmul(natural, t.transpose(0, 2, 1), out=joint)
         joint += np.maximum(self.constant, LOG_ZERO)[:, None]
-        return joint, lambda resp: np.column_stack([resp @ t, resp.sum(axis=1)])
+
+        def collect(resp: Array) -> Array:
+            return np.column_stack([np.matmul(resp, t).sum(axis=0), resp.sum(axis=(0, 2))])
+
+        return joint, collect
 
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums[:, :-1], sums[:, -1])
 
 
-NARROWEST = 128  # columns of a tile, below which the calls cost more than the packing
 MANY_STATISTICS = 64  # from here on it pays to turn the responsibilities round before the product
 
 
@@ -170,25 +197,16 @@ class TiledProducts:
     # P, written into (tiles, P - 1, w)
     conclude: Callable[[Array], Concluded | None]  # `finish`, from the sums (K, P)
 
-    @property
-    def _tile(self) -> int:
-        """Columns of a tile."""
-        width = SMALL_PRODUCT // self.natural.size
-        return MOST_ROWS if width < NARROWEST else min(width, MOST_ROWS)
-
     def rows(self, d: int) -> int:
         k, p = self.natural.shape
-        rows = block_rows(p + d + 3 * k)
-        return rows if rows < self._tile else rows - rows % self._tile
+        return block_rows(p + d + 3 * k)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        (k, p), (b, d) = self.natural.shape, x.shape
-        tiles = -(-b // self._tile)
-        width = -(-b // tiles)
-        if tiles * width > b:
-            x = np.concatenate([x, np.broadcast_to(x[-1], (tiles * width - b, d))])
+        k, p = self.natural.shape
+        x = tiled(x, tile_rows(self.natural))
+        tiles, width, _ = x.shape
         t = work("statistics", tiles, p, width)
-        self.write(x.reshape(tiles, width, d).transpose(0, 2, 1), t[:, :-1])
+        self.write(x.transpose(0, 2, 1), t[:, :-1])
         t[:, -1] = 1.0
         joint = np.matmul(self.natural, t, out=work("joint", tiles, k, width))
 
