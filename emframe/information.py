@@ -26,8 +26,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import scipy
+from numpy.typing import NDArray
 
 from emframe.core import Expectation
 from emframe.data import frequencies

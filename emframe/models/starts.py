@@ -63,8 +63,8 @@ def portfolio(
         "k-means++": lambda x, sample: _nearest(x, _kmeans_centres(sample, k, rng)),
         "rows": lambda x, sample: _clouds(x, _distinct_rows(sample, k, rng)),
         "spread": lambda x, sample: _clouds(x, _spread_rows(sample, k, rng)),
-        "partition": lambda x, _: np.eye(k)[rng.integers(k, size=n)],
-        "random": lambda x, _: rng.dirichlet(np.ones(k), size=n),
+        "partition": lambda *_: np.eye(k)[rng.integers(k, size=n)],
+        "random": lambda *_: rng.dirichlet(np.ones(k), size=n),
     }
     samples = [frame[chosen] for frame in frames]
     for kind, whitened in cycle(zip(kinds(is_real), _WHITENED, strict=False)):
