@@ -23,8 +23,11 @@ from scipy.spatial.distance import cdist
 from emframe.data import Rows
 from emframe.spaces import Array
 
-_REAL = ("k-means++", "rows", "spread", "partition", "rows", "spread", "k-means++", "random")
-_WHITENED = (False, False, True, False, True, False, True, False)  # the frame of each, where d > 1
+_REAL = (
+    "k-means++", "rows", "spread", "partition", "rows", "spread",
+    "k-means++", "rows", "spread", "random", "rows", "spread",
+)  # fmt: skip
+_WHITENED = (0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0)  # the frame of each, where there are two
 _DISCRETE = ("rows", "random", "spread", "rows", "partition")
 _SAMPLE = 2000  # rows that k-means and random centres look at: enough to find the clusters
 
@@ -68,7 +71,7 @@ def portfolio(
     }
     samples = [frame[chosen] for frame in frames]
     for kind, whitened in cycle(zip(kinds(is_real), _WHITENED, strict=False)):
-        frame = -1 if whitened else 0  # the only one there is, for discrete data
+        frame = min(whitened, len(frames) - 1)
         yield kind, makers[kind](frames[frame], samples[frame])
 
 
