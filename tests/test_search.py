@@ -134,7 +134,7 @@ def test_moves_are_responsibilities(family, k):
     params = next(p for _, p in model.starts(rows, np.random.default_rng(0)))
     old = parts(params, model, rows)
     moves = list(split_and_merge(*old, np.random.default_rng(0)))
-    assert len(moves) == min(PAIRS, k * (k - 1) // 2) * min(SPLITS, k - 2)
+    assert len(moves) == 2 * min(PAIRS, k * (k - 1) // 2) * min(SPLITS, k - 2)
     for resp in moves:
         assert resp.sum(axis=1) == pytest.approx(np.ones(len(rows)))
         assert resp.min() >= 0

@@ -103,7 +103,7 @@ class QuasiNewton:
     coordinates: Coordinates
     memory: int = 20
     patience: float = 0.005
-    most_em: int = 25
+    most_em: int = 12
     quick: float = 0.02
 
     def start(self, q: Expectation[Any]) -> Outlook:
