@@ -46,6 +46,20 @@ def test_other_systems_agree(reference):
     assert inside == (not np.isnan(flat(errors.params)).any())
 
 
+def test_other_systems_agree_where_the_model_is_another():
+    """Newcomb's light with free degrees of freedom, and linkage; observed information in R."""
+    X = column("newcomb", ["time"])
+    found = emframe.fit(emframe.Mixture(emframe.from_scipy("t")), X, rng=0)
+    errors = found.standard_errors(X).params.components
+    theirs = [0.608904903537553, 0.618935884297462, 0.662309389289382]
+    assert [errors.loc[0], errors.scale[0], errors.df[0]] == pytest.approx(theirs, rel=2e-4)
+    table, counts = column("linkage", ["count"])[:, 0], np.arange(4)
+    model = emframe.model("gene-counting", table="linkage")
+    found = emframe.fit(model, counts, weights=table, rng=0)
+    errors = found.standard_errors(counts, weights=table)
+    assert errors.params.frequencies[0] == pytest.approx(0.0514673492008887, rel=2e-4)
+
+
 def closed_form(family, X, weights):
     """Standard errors by the textbook's formulas, one component."""
     n = weights.sum()

@@ -94,6 +94,13 @@ def test_nothing_optional_is_imported_with_emframe() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_what_most_fits_do_not_need_is_not_imported_with_emframe() -> None:
+    """These two take longer to import than all the rest."""
+    code = "import sys, emframe; print(*({'scipy.stats', 'scipy.optimize'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_types_are_shipped() -> None:
     assert (ROOT / "emframe" / "py.typed").is_file()
     assert "Typing :: Typed" in PROJECT["classifiers"]

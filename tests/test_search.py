@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from math import nan
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 import emframe
 from emframe import Start, Status, search
-from emframe.models.moves import PAIRS, SPLITS, split_and_merge
+from emframe.models import starts
+from emframe.models.moves import PAIRS, SPLITS, _core, split_and_merge
 from emframe.optima import is_higher, is_same, optima
 
 RNG = np.random.default_rng(5)
@@ -134,7 +136,7 @@ def test_moves_are_responsibilities(family, k):
     params = next(p for _, p in model.starts(rows, np.random.default_rng(0)))
     old = parts(params, model, rows)
     moves = list(split_and_merge(*old, np.random.default_rng(0)))
-    assert len(moves) == min(PAIRS, k * (k - 1) // 2) * min(SPLITS, k - 2)
+    assert len(moves) == 2 * min(PAIRS, k * (k - 1) // 2) * min(SPLITS, k - 2)
     for resp in moves:
         assert resp.sum(axis=1) == pytest.approx(np.ones(len(rows)))
         assert resp.min() >= 0
@@ -158,3 +160,37 @@ def test_equal_components_are_merged_first_and_the_worst_is_split():
     old = parts(poor, model, rows)[0]
     assert resp[:, 0] == pytest.approx(old[:, 0] + old[:, 1])
     assert resp[:, 1] + resp[:, 2] == pytest.approx(old[:, 2])
+
+
+def test_clusters_side_by_side_show_in_the_whitened_frame():
+    """Two sheets along a direction that both columns share, as sizes are shared by measures."""
+    rng = np.random.default_rng(1)
+    side = np.repeat([-1.0, 1.0], 60)
+    size = rng.normal(0.0, 20.0, 120)
+    sheets = np.column_stack([size + side, size - side]) + rng.normal(0.0, 0.1, (120, 2))
+    rows = emframe.Mixture("gaussian").rows(sheets)
+    supply = starts.portfolio(rows, 2, np.random.default_rng(0), is_real=True)
+    found = [resp for kind, resp in islice(supply, 12) if kind == "k-means++"]
+    shares = [((resp[:, 0] > 0.5) == (side > 0)).mean() for resp in found]
+    agree = [max(share, 1.0 - share) for share in shares]
+    assert agree[0] < 0.8  # in units of standard deviations only their size is seen
+    assert agree[1] == 1.0
+    other = emframe.Mixture("gaussian").rows(sheets * [1e-6, 1e3])  # other units, the same starts
+    both = (starts.portfolio(one, 2, np.random.default_rng(0), True) for one in (rows, other))
+    for (kind, resp), (_, again) in islice(zip(*both, strict=False), 12):
+        assert resp == pytest.approx(again, abs=1e-6), kind
+
+
+def test_a_core_is_cut_out_of_a_component_that_covers_it():
+    """Whichever row the core is drawn around, near rows are more in it than far ones."""
+    rng = np.random.default_rng(2)
+    rows = np.concatenate([rng.normal(0.0, 10.0, (80, 2)), rng.normal(3.0, 0.1, (20, 2))])
+    drawn = [_core(np.ones(100), rows, np.random.default_rng(seed)) for seed in range(20)]
+    for side in drawn:
+        centre = rows[side.argmax()]
+        order = np.argsort(np.square((rows - centre) / rows.std(axis=0)).sum(axis=1))
+        assert side.max() == 1.0
+        assert (np.diff(side[order]) <= 1e-12).all()
+        assert 0.05 < side.mean() < 0.8
+    assert any(side[80:].min() > 0.9 and side[:80].mean() < 0.5 for side in drawn)
+    assert (_core(np.ones(3), np.zeros((3, 1)), rng) == 1.0).all()  # rows all alike

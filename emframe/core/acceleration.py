@@ -27,7 +27,7 @@ import numpy as np
 
 from emframe.core.coordinates import Coordinates, Vector
 from emframe.core.expectation import Expectation, objective
-from emframe.core.methods import Expect, Move
+from emframe.core.methods import Expect, Move, aitken
 from emframe.core.tolerance import NOISE, within
 
 
@@ -61,22 +61,27 @@ class Outlook(NamedTuple):
     moves: int
     accelerating: bool
     stretch: float  # of the EM step, where the objective curves upwards
+    before: float  # em_gain where the last move began, if that was the EM step; else nan
 
     @property
     def em_gain(self) -> float:
-        """About what an EM step gains from here, nats."""
+        """What an EM step gains from here, nats: at least this, and at most twice as much."""
         return 0.5 * float(self.g @ self.f)
 
     @property
     def remaining(self) -> float:
         """About what all further steps can gain, nats, and no less than fifty EM steps do.
 
-        Near a maximum each EM step gains less than the one before it.  Without a memory nothing
-        is known of EM's rate; then it is taken to be as slow as 1 - 1e-6.
+        Near a maximum each EM step gains less than the one before it.  What lies beyond fifty is
+        the model's to say, or where there is none the ratio by which EM's gains shrank; where that
+        is not known either, EM is taken to be as slow as 1 - 1e-6.
         """
-        if not self.memory:
-            return max(self.em_gain, 0.0) * 1e6
-        return max(50.0 * self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
+        if self.memory:
+            ahead = 0.5 * float(self.g @ self.direction)
+        else:
+            ahead = 2.0 * (self.em_gain + aitken(self.before, self.em_gain))
+            ahead = min(ahead, 1e6 * self.em_gain)
+        return max(100.0 * self.em_gain, ahead, 0.0)
 
 
 @dataclass(frozen=True)
@@ -91,12 +96,15 @@ class QuasiNewton:
         while EM makes large strides it is the better judge of the basin.
     most_em : it goes on for no more moves than this, for near a saddle its strides are small and
         growing, and it would crawl there for thousands.
+    quick : where an EM step leaves no more than this share of what it had to gain, the next move
+        is an EM step again; no model of it is worth a trial.
     """
 
     coordinates: Coordinates
     memory: int = 20
     patience: float = 0.005
-    most_em: int = 25
+    most_em: int = 12
+    quick: float = 0.02
 
     def start(self, q: Expectation[Any]) -> Outlook:
         return self._look(q, gained=0.0, moves=0, accelerating=False)
@@ -121,23 +129,28 @@ class QuasiNewton:
         self, q: Expectation[Any], new: Expectation[Any], old: Outlook, cost: int, *, is_em: bool
     ) -> tuple[Move[Any], Outlook]:
         """The move from `q` to `new`, and the outlook from there with the pair it taught."""
+        gain = objective(new) - objective(q)
         here = self._look(
-            new,
-            gained=old.gained + objective(new) - objective(q),
-            moves=old.moves + 1,
-            accelerating=old.accelerating,
+            new, gained=old.gained + gain, moves=old.moves + 1, accelerating=old.accelerating
         )
-        if here.accelerating:
-            here = self._learn(old, here)
+        if is_em:
+            here = here._replace(before=old.em_gain)
+        is_quick = is_em and here.em_gain <= self.quick * old.em_gain
+        if here.accelerating and not is_quick:
+            here = self._learn(old, here, math.inf if is_em else gain)
         gain_is_noise = here.em_gain <= within(NOISE, objective(new)) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
         return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
 
-    def _learn(self, old: Outlook, here: Outlook) -> Outlook:
+    def _learn(self, old: Outlook, here: Outlook, gain: float) -> Outlook:
         """The outlook with the direction that the moves so far suggest.
 
+        gain : of the last move; inf where that was EM's own.
+
         Where the objective curves upwards along the last move, as it does on leaving a saddle,
-        that is no model of a maximum; then the EM step is stretched, twice as far each time.
+        that is no model of a maximum; then the EM step is stretched, twice as far each time.  And
+        where EM is fast, a model whose move gained less than EM was sure to is a model of
+        somewhere else: it is forgotten.
         """
         s, y, h = here.x - old.x, old.g - here.g, old.f - here.f
         along = float(s @ y)
@@ -145,6 +158,9 @@ class QuasiNewton:
         if along < -tiny:
             stretch = 2.0 * old.stretch
             return here._replace(stretch=stretch, direction=stretch * here.f)
+        # y . h / s . y is the share of the way along s that one EM step goes.
+        if along > tiny and gain < min(float(y @ h) / along, 1.0) * old.em_gain:
+            return here
         safe = along > tiny and float(y @ h) > 0.0
         memory = old.memory.with_move(s, y, h, self.memory) if safe else old.memory
         direction = _direction(here.g, here.f, memory)
@@ -171,6 +187,7 @@ class QuasiNewton:
             moves=moves,
             accelerating=accelerating or (moves > 0 and settled),
             stretch=1.0,
+            before=math.nan,
         )
 
 

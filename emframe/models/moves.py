@@ -9,7 +9,9 @@ Computation 12, 2109):
     split  k      by how badly it describes its own rows, the divergence of the rows that it is
                   responsible for from its density (section 3.2)
 
-The moves are tried from the most promising on.  Which way a component is cut is drawn at random.
+The moves are tried from the most promising on, in two rounds.  In the first a component is cut
+across a direction, in the second a core is cut out of it, a tight cluster that a broad component
+covers; which direction and which core is drawn at random.
 
 One known case: two components that are equal overlap entirely, and are merged first.
 """
@@ -17,7 +19,7 @@ One known case: two components that are equal overlap entirely, and are merged f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from scipy.special import expit, xlogy
@@ -49,10 +51,11 @@ def split_and_merge(
         for rank, (i, j) in enumerate(pairs[:PAIRS])
         for order, one in enumerate([one for one in worst if one not in (i, j)][:SPLITS])
     ]
-    for _, i, j, one in sorted(plan, key=lambda move: move[0]):
+    plan.sort(key=lambda move: move[0])
+    for cut, (_, i, j, one) in product((_across, _core), plan):
         new = resp.copy()
         new[:, i] += resp[:, j]
-        side = _cut(resp[:, one] * weights, x, rng)
+        side = cut(resp[:, one] * weights, x, rng)
         new[:, j] = resp[:, one] * side
         new[:, one] = resp[:, one] * (1.0 - side)
         yield new
@@ -76,7 +79,7 @@ def _misfit(resp: Array, log_density: Array, weights: Array) -> Array:
     return np.asarray((xlogy(share, share) - share * finite).sum(axis=0))
 
 
-def _cut(share: Array, x: Array, rng: np.random.Generator) -> Array:
+def _across(share: Array, x: Array, rng: np.random.Generator) -> Array:
     """How much of each row goes to one half of a component, (n,): from 0 to 1 along a direction.
 
     The direction is drawn so that one in which the rows spread more is cut more often.  Halves
@@ -87,3 +90,19 @@ def _cut(share: Array, x: Array, rng: np.random.Generator) -> Array:
     along = centred @ (rng.standard_normal(len(x)) * np.sqrt(share / total) @ centred)
     spread = np.sqrt(share @ along**2 / total)
     return np.asarray(expit(along / spread)) if spread > 0 else np.full(len(x), 0.5)
+
+
+def _core(share: Array, x: Array, rng: np.random.Generator) -> Array:
+    """How much of each row belongs to a core of the component, (n,): 1 at a row drawn from it.
+
+    Its width is drawn as well: it reaches to the row that a tenth to a half of the component are
+    nearer than.  Columns count by how much the component spreads in them.
+    """
+    total = share.sum()
+    spread = np.sqrt(share @ (x - share @ x / total) ** 2 / total)
+    centre = x[rng.choice(len(x), p=share / total)]
+    away = np.square((x - centre) / np.where(spread > 0, spread, 1.0)).sum(axis=1)
+    order = np.argsort(away)
+    reached = np.searchsorted(np.cumsum(share[order]), rng.uniform(0.1, 0.5) * total)
+    width = away[order[min(reached, len(x) - 1)]]
+    return np.asarray(np.exp(-away / width)) if width > 0 else (away <= 0).astype(float)

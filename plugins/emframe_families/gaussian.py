@@ -175,6 +175,7 @@ class Gaussian(Family):
         dof = np.where(empty, 1.0, statistics.dof)[:, None]
         if self.covariance == "tied":
             shared = statistics.scatter.sum(axis=0) / statistics.dof.sum()
+            shared = 0.5 * (shared + shared.T)
             covariances = np.broadcast_to(shared, statistics.scatter.shape)
             used = np.array([0])
         elif self.covariance == "full":

@@ -66,6 +66,19 @@ def classes() -> Problem:
     return Problem(emframe.Mixture("bernoulli", n_components=5), X)
 
 
+def clear_classes() -> Problem:
+    rng = np.random.default_rng(3)
+    probs = rng.choice([0.04, 0.96], size=(3, 20))
+    X = (rng.random((800, 20)) < probs[rng.integers(3, size=800)]).astype(float)
+    return Problem(emframe.Mixture("bernoulli", n_components=3), X)
+
+
+def clear_counts() -> Problem:
+    rng = np.random.default_rng(4)
+    X = rng.poisson(np.array([5.0, 40.0, 120.0])[rng.integers(3, size=600)])
+    return Problem(emframe.Mixture("poisson", n_components=3), X)
+
+
 def named(family: str, data: str, k: int, **options: Any) -> Problem:
     return Problem(emframe.Mixture(family, n_components=k, **options), emframe.dataset(data))
 
@@ -86,6 +99,10 @@ BED: dict[str, Callable[[], Problem]] = {
 EASY: dict[str, Callable[[], Problem]] = {
     "well apart, 2 columns, K 3": lambda: gaussian(3, clouds(600, 2, 3, 12.0)),
     "well apart, 8 columns, K 4": lambda: gaussian(4, clouds(800, 8, 4, 6.0)),
+    "well apart, tied, K 3": lambda: gaussian(3, clouds(500, 3, 3, 6.0), covariance="tied"),
+    "well apart, diagonal, K 3": lambda: gaussian(3, clouds(1000, 5, 3, 6.0), covariance="diag"),
+    "well apart, 20 items, K 3": clear_classes,
+    "well apart, Poisson, K 3": clear_counts,
 }
 
 
