@@ -26,8 +26,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from emframe.core import Expectation
 from emframe.data import frequencies
@@ -201,7 +201,7 @@ def free_directions(params: Any) -> Array:
 
 def _blocks(linked: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     """Indices of the blocks of a matrix that is diagonal by blocks."""
-    n, member = connected_components(linked, directed=False)
+    n, member = scipy.sparse.csgraph.connected_components(linked, directed=False)
     return [np.flatnonzero(member == block) for block in range(n)]
 
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from emframe.core import Degenerate
 from emframe.data import frequencies
@@ -121,7 +121,7 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
         )
     group = _groups(params, len(shared))
     shared[group[:, None] != group] = -1.0
-    return permuted(params, linear_sum_assignment(shared, maximize=True)[1])
+    return permuted(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
 
 
 def permuted(params: Any, order: NDArray[np.intp]) -> Any:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from emframe.core import Contract, Degenerate
 from emframe.families import ConjugatePrior, Family, newton
@@ -250,7 +250,7 @@ class Constrained(Family):
             return (before - value) / weight, -slope / weight
 
         with np.errstate(all="ignore"):
-            end = minimize(
+            end = scipy.optimize.minimize(
                 fall,
                 np.zeros(len(centre)),
                 jac=True,

@@ -23,7 +23,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from emframe.core import Degenerate
 from emframe.families.numeric import NumericFamily
@@ -61,7 +61,7 @@ class FromScipy(NumericFamily):
 
     def ingredients(self) -> dict[str, Any]:
         name = str(getattr(self.dist, "name", ""))
-        if type(getattr(stats, name, None)) is not type(self.dist):
+        if type(getattr(scipy.stats, name, None)) is not type(self.dist):
             raise ValueError(f"{name} is no distribution of scipy.stats, to be found by name.")
         return {"dist": name, "fixed": dict(self.held), "name": self.name}
 
@@ -117,7 +117,7 @@ def from_scipy(
     ValueError : for a shape that has to be held, naming it and how; where nothing is left to fit.
     """
     dist, given = _thawed(dist)
-    discrete = isinstance(dist, stats.rv_discrete)
+    discrete = isinstance(dist, scipy.stats.rv_discrete)
     shapes = _shapes(dist)
     names = [*shapes, "loc"] if discrete else [*shapes, "loc", "scale"]
     given |= _asked(dist, names, fixed or {}, held)
@@ -159,11 +159,11 @@ def from_scipy(
 
 def _thawed(dist: Any) -> tuple[Any, dict[str, float]]:
     """The distribution, and what a frozen one holds."""
-    dist = getattr(stats, dist, dist) if isinstance(dist, str) else dist
-    if isinstance(dist, (stats.rv_continuous, stats.rv_discrete)):
+    dist = getattr(scipy.stats, dist, dist) if isinstance(dist, str) else dist
+    if isinstance(dist, (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
         return dist, {}
     base = getattr(dist, "dist", None)
-    if not isinstance(base, (stats.rv_continuous, stats.rv_discrete)):
+    if not isinstance(base, (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
         raise TypeError(
             f"`dist` is {dist!r}; pass a univariate distribution, such as scipy.stats.gamma."
         )
@@ -314,7 +314,7 @@ def _finite_at_end(
     dist: Any, spaces: Mapping[str, Space], given: Mapping[str, float], end: float
 ) -> bool:
     """Whether the density is positive and finite at the lower end, whatever the shapes."""
-    if isinstance(dist, stats.rv_discrete):
+    if isinstance(dist, scipy.stats.rv_discrete):
         return True
     with np.errstate(all="ignore"):
         values = [

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from emframe.core import Degenerate
 from emframe.spaces import Array
@@ -208,7 +208,9 @@ def _simplex(value: Value, at: Array, k: int, span: Array) -> Array:
     corners = np.concatenate([np.zeros((1, p)), 0.1 * np.eye(p)])
     before = fall(corners[0])
     options = {"initial_simplex": corners, "xatol": 1e-9, "fatol": 1e-12 * (1.0 + abs(before))}
-    end = minimize(fall, corners[0], method="Nelder-Mead", options={**options, "maxfev": 60 * p})
+    end = scipy.optimize.minimize(
+        fall, corners[0], method="Nelder-Mead", options={**options, "maxfev": 60 * p}
+    )
     return at[k] + unit * end.x if end.fun < before else at[k]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from emframe.core import Contract, Expectation, MaxIterations, RemainingGain, Rule, Run, run
 from emframe.core.variants import Incremental, PartialStep
@@ -107,7 +107,7 @@ def _over(name: str) -> PartialStep:
             return -reached if math.isfinite(reached) else math.inf
 
         options = {"ftol": 1e-14, "gtol": 1e-9}
-        found = minimize(
+        found = scipy.optimize.minimize(
             fall, x[free], jac=lambda part: slopes(fall, part), method="L-BFGS-B", options=options
         )
         if not -found.fun > q.value(params):
