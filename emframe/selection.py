@@ -93,6 +93,11 @@ class Selection:
 
         return selection_table(self)
 
+    def _repr_html_(self) -> str:
+        from emframe.notebook import selection_html
+
+        return selection_html(self)
+
 
 def select(
     models: Sequence[Model] | tuple[str, Iterable[int]],
