@@ -110,6 +110,9 @@ def select(
 ) -> Selection:
     """Fit each model and rank them by a criterion (lower is better).
 
+    Models are fitted one after another, each on all the threads that its work is worth (see
+    `engine` of `emframe.fit`); the random numbers of a model do not depend on those before it.
+
     Parameters
     ----------
     models : models, or a family's name with the numbers of components:
