@@ -44,9 +44,11 @@ STYLE = {
 
 
 @contextmanager
-def picture(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
+def picture(
+    path: Path, size: tuple[float, float], theme: dict[str, Any] | None = None
+) -> Iterator[Figure]:
     """A figure that is saved to `path` at the end, the same bytes each time."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context({**STYLE, **(theme or {})}):
         figure = Figure(figsize=size, layout="constrained")
         yield figure
         figure.savefig(path, metadata={"Date": None})
@@ -199,7 +201,28 @@ def choice(ax: Axes) -> None:
     emframe.select(("gaussian", range(1, 6)), rows, rng=0, n_starts=8).plot(ax=ax)
 
 
-FITS = {one.__name__: one for one in (density, plane, pairs, profile, trace, choice)}
+def counts(ax: Axes) -> None:
+    rows, fit = fitted("earthquakes", "poisson", 3)
+    fit.plot(rows, ax=ax)
+
+
+def uncertainty(ax: Axes) -> None:
+    rows, fit = fitted("iris", "gaussian", 3, n_starts=8)
+    fit.plot(rows, "uncertainty", ax=ax)
+
+
+def night(ax: Axes) -> None:
+    """The plane on a dark page."""
+    plane(ax)
+
+
+KINDS = (density, counts, plane, pairs, profile, uncertainty, trace, choice, night)
+FITS = {one.__name__: one for one in KINDS}
+NIGHT = {
+    "figure.facecolor": "#131416",
+    "axes.facecolor": "#131416",
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), "#dddddd"),
+}
 
 
 def main(folder: Path) -> None:
@@ -208,7 +231,8 @@ def main(folder: Path) -> None:
     middle_man(folder / "middle_man.svg")
     bound(folder / "bound.svg")
     for name, draw in FITS.items():
-        with picture(folder / f"{name}.svg", (7, 6.5) if name == "pairs" else (7, 4)) as figure:
+        size = (7, 6.5) if name == "pairs" else (7, 4)
+        with picture(folder / f"{name}.svg", size, NIGHT if name == "night" else None) as figure:
             draw(figure.subplots())
 
 

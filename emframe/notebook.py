@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emframe.parameters import leaves
-from emframe.report import verdict
+from emframe.report import selection_cells, verdict
 
 if TYPE_CHECKING:
     from emframe.result import Fit
+    from emframe.selection import Selection
 
 
 def html(fit: Fit) -> str:
@@ -53,6 +54,12 @@ def html(fit: Fit) -> str:
     weight = "" if fit.converged and not fit.spurious else ' style="font-weight: bold"'
     parts.append(f"<p{weight}>{escape(verdict(fit))}</p>")
     return "<div>" + "".join(parts) + "</div>"
+
+
+def selection_html(selection: Selection) -> str:
+    """The table of a selection as HTML; the chosen model is starred."""
+    header, body = selection_cells(selection)
+    return _table(list(header), [list(row) for row in body])
 
 
 def _cells(values: Iterable[float]) -> list[str]:

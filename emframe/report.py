@@ -170,8 +170,9 @@ def aligned(
 
 
 def _brackets(values: Array, width: int) -> str:
-    """Numbers in brackets, their last digits under those of `_numbers`."""
-    return " ".join(f"({value:.3g})".rjust(width + 1) for value in np.atleast_1d(values))
+    """Numbers in brackets, their last digits under those of `_numbers`; a dash where none is."""
+    told = ["(-)" if np.isnan(value) else f"({value:.3g})" for value in np.atleast_1d(values)]
+    return " ".join(one.rjust(width + 1) for one in told)
 
 
 def _numbers(values: Array, width: int) -> str:

@@ -93,6 +93,11 @@ class Selection:
 
         return selection_table(self)
 
+    def _repr_html_(self) -> str:
+        from emframe.notebook import selection_html
+
+        return selection_html(self)
+
 
 def select(
     models: Sequence[Model] | tuple[str, Iterable[int]],
@@ -104,6 +109,9 @@ def select(
     **options: Any,
 ) -> Selection:
     """Fit each model and rank them by a criterion (lower is better).
+
+    Models are fitted one after another, each on all the threads that its work is worth (see
+    `engine` of `emframe.fit`); the random numbers of a model do not depend on those before it.
 
     Parameters
     ----------

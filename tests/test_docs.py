@@ -96,6 +96,35 @@ def test_the_pictures_are_drawn_by_their_script(tmp_path: Path) -> None:
         assert path.read_text(encoding="utf-8").lstrip().startswith("<?xml")
 
 
+def test_links_lead_somewhere() -> None:
+    """Those inside the tree to files and headings; others are not followed, only their form."""
+    for page in (DOCS.parent / "README.md", *DOCS.glob("*.md")):
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if "://" in link or link.startswith("mailto:"):
+                assert re.fullmatch(r"https://[\w.-]+\.\w+(/\S*)?", link), f"{page.name}: {link}"
+                continue
+            name, _, heading = link.partition("#")
+            target = page.parent / name if name else page
+            made = target.suffix == ".html" and target.with_suffix(".md")
+            found = made if made else target
+            assert found.exists(), f"{page.name}: {link}"
+            if heading:
+                heads = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.M)
+                slugs = {
+                    re.sub(r"[^\w\s-]", "", one).strip().lower().replace(" ", "-") for one in heads
+                }
+                assert heading in slugs, f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    contents = (DOCS / "index.md").read_text(encoding="utf-8").rpartition(":hidden:")[2].split()
+    pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    assert pages == set(contents) - {"```"}
+    for page in DOCS.glob("*.md"):
+        assert page.read_text(encoding="utf-8").startswith("# "), f"{page.name} has no title"
+
+
 def test_the_table_of_passes_is_of_the_bed() -> None:
     """The figures come from the benchmark; its problems and methods are those of the page."""
     bed = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "convergence.py"))

@@ -66,7 +66,8 @@ EXTRAS = {
 }  # fmt: skip
 
 TOP_LEVEL = {
-    "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "emframe", "plugins", "tests", "docs",
+    "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "emframe", "plugins",
+    "tests", "docs",
 }  # fmt: skip
 MADE_BY_TOOLS = {"build", "dist"}  # as in .gitignore
 

@@ -110,3 +110,11 @@ def test_the_citation_names_this_version() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (cited,) = re.findall(r"version = \{([^}]+)\}", readme)
     assert cited == emframe.__version__
+
+
+def test_importing_is_light() -> None:
+    """What a plain fit does without is not loaded by the import."""
+    heavy = ("scipy.stats", "scipy.optimize", "matplotlib", "rich", "pandas", "sklearn", "click")
+    code = f"import sys, emframe; print([one for one in {heavy!r} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -91,7 +91,24 @@ def test_any_family_by_its_name() -> None:
         ({"n_components": 0}, "`n_components` is 0"),
         ({"n_components": 300}, "`n_components` is 300, but the data have 272 rows"),
         ({"prior": "strong"}, "`prior` is 'strong'; the family 'gaussian' knows: 'weak'"),
-        ({"n_init": 0}, "`n_starts` is 0"),
+        ({"n_init": 0}, "`n_init` is 0"),
+        ({"reg_covar": 1e-6}, "`reg_covar` is 1e-06, .*prior='weak'"),
+        ({"weights_init": [1.0]}, "`weights_init` needs `means_init`"),
+        ({"precisions_init": [[1.0]]}, "`precisions_init` needs `means_init`"),
+        (
+            {"means_init": [[3.0, 70.0]], "weights_init": [0.5, 0.5]},
+            r"`weights_init` has shape \(2,\)",
+        ),
+        ({"means_init": [[3.0, 70.0]], "weights_init": [0.5]}, "`start`: .*weights"),
+        ({"means_init": [[3.0, 70.0]], "precisions_init": [1.0]}, r"expected \(1, 2, 2\)"),
+        (
+            {"means_init": [[3.0, 70.0]], "precisions_init": np.zeros((1, 2, 2))},
+            "without an inverse",
+        ),
+        (
+            {"family": "poisson", "means_init": [[3.0, 70.0]], "precisions_init": np.eye(2)[None]},
+            "has no covariances|whole numbers",
+        ),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )
@@ -147,6 +164,33 @@ def test_warm_start_goes_on_from_the_last_fit() -> None:
     assert bounds == sorted(bounds)
     assert bounds[0] < bounds[2]
     assert estimator.lower_bounds_[0] == pytest.approx(bounds[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_start_is_taken_as_given(structure: str) -> None:
+    """Both sides are shown after one step from it, and their bound is that of the start."""
+    precisions = {
+        "full": np.linalg.inv([[[0.2, 0.5], [0.5, 30.0]], [[0.1, 0.1], [0.1, 40.0]]]),
+        "tied": np.linalg.inv([[0.2, 0.5], [0.5, 30.0]]),
+        "diag": np.array([[5.0, 0.03], [10.0, 0.02]]),
+        "spherical": np.array([0.03, 0.05]),
+    }[structure]
+    options: dict[str, Any] = {
+        "n_components": 2,
+        "covariance_type": structure,
+        "weights_init": [0.3, 0.7],
+        "means_init": [[2.0, 55.0], [4.3, 80.0]],
+        "precisions_init": precisions,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs = GaussianMixture(**options, max_iter=1).fit(FAITHFUL)
+        ours = EMMixture(**options, max_iter=0).fit(FAITHFUL)
+        some = EMMixture(**{**options, "precisions_init": None}, max_iter=0).fit(FAITHFUL)
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-10)
+    assert some.weights_ == pytest.approx([0.3, 0.7])
+    assert np.array_equal(some.means_, options["means_init"])
+    assert len(some.fit_.starts) == 1
 
 
 def test_random_states() -> None:

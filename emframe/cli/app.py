@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 import emframe
+from emframe.cli.benchmarking import bench
 from emframe.cli.fitting import fit
 from emframe.cli.installed import check, datasets, plugins
 from emframe.cli.new import new_plugin
@@ -116,5 +117,5 @@ def app(ctx: click.Context, traceback: bool) -> None:  # noqa: ARG001 - read in 
         click.echo(ctx.get_help())
 
 
-for command in (fit, select, predict, sample, datasets, plugins, check, new_plugin):
+for command in (fit, select, predict, sample, datasets, plugins, check, new_plugin, bench):
     app.add_command(command)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,15 +14,8 @@ import numpy as np
 
 import emframe
 from emframe.cli import pictures, screen, sheets
-from emframe.cli.settings import (
-    data_options,
-    family_of,
-    family_options,
-    output_options,
-    run_options,
-    sizes,
-)
-from emframe.data import Table
+from emframe.cli.job import Job, family_names, job
+from emframe.cli.settings import family_of, sizes
 from emframe.models import Model
 from emframe.parameters import nested, to_mapping
 from emframe.report import selection_cells, summary, verdict
@@ -46,10 +38,7 @@ from emframe.report import selection_cells, summary, verdict
     help="One size or several, to choose from: 3, 1-6, 1,2,5.",
 )
 @click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
-@family_options
-@data_options
-@run_options
-@output_options
+@job
 @click.pass_context
 def fit(
     ctx: click.Context,
@@ -59,15 +48,7 @@ def fit(
     family: str | None,
     components: tuple[int, ...],
     covariance: str | None,
-    options: tuple[str, ...],
-    columns: str | None,
-    weights: str | None,
-    has_header: bool | None,
-    save: str | None,
-    errors: str | None,
-    plot: str | None,
-    as_json: bool,
-    **run: Any,
+    job: Job,
 ) -> None:
     """Fit mixtures to DATA, choose among them, and show the choice.
 
@@ -89,73 +70,50 @@ def fit(
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
     far.
     """
-    outputs = Outputs(save, plot, as_json, errors)
-    outputs.require()
-    sheet = sheets.read(data, has_header)
-    name = family or sheet.family
-    if name is None:
-        known = ", ".join(sorted(emframe.families()))
-        raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
-    pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
+    sheet = job.read(data)
+    (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
+    pairs = [*job.options, *([f"covariance={covariance}"] if covariance is not None else [])]
     made = family_of(name, pairs)
     models = [emframe.Mixture(made, n_components=k) for k in components]
-    choose(ctx, models, sheet.origin, table(sheet, columns, weights), run, outputs)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the result goes."""
-
-    save: str | None
-    plot: str | None
-    as_json: bool
-    errors: str | None = None
-
-    def require(self) -> None:
-        """Refuse what cannot be written before the work rather than after."""
-        _writable("--save", self.save)
-        _writable("--plot", self.plot)
-        if self.plot is not None:
-            pictures.require(self.plot)
+    choose(ctx, models, sheet, job)
 
 
 def choose(
     ctx: click.Context,
     models: Sequence[Model],
-    origin: str,
-    data: Table,
-    run: dict[str, Any],
-    outputs: Outputs,
+    sheet: sheets.Sheet,
+    job: Job,
     *,
     several_kinds: bool = False,
 ) -> None:
     """Fit the models, show the choice among them, and end with the status of the best.
 
-    `run` are arguments of `emframe.select`. Models of several kinds are told by their titles, the
-    best first; those of one kind by K, in its order.
+    Models of several kinds are told by their titles, the best first; those of one kind by K, in
+    its order.
     """
-    criterion, wish = run.pop("criterion"), run.pop("progress")
-    progress = "auto" if wish is None else wish
+    run = {**job.run, "progress": "auto" if job.run["progress"] is None else job.run["progress"]}
     interrupted = False
+    data = job.table(sheet)
     try:
-        chosen = emframe.select(models, data, criterion=criterion, progress=progress, **run)
+        with sheet.telling_lines():
+            chosen = emframe.select(models, data, **run)
     except emframe.Interrupted as stop:
-        chosen, interrupted = emframe.Selection((stop.fit,), criterion), True
+        chosen, interrupted = emframe.Selection((stop.fit,), run["criterion"]), True
     if several_kinds:
         chosen = ranked(chosen)
     errors = None
-    if outputs.errors is not None and not interrupted:
-        errors = chosen.best.standard_errors(data, method=outputs.errors, rng=run["rng"])
-    if outputs.as_json:
-        click.echo(json.dumps(document(chosen, origin, errors), indent=1, allow_nan=False))
+    if job.errors is not None and not interrupted:
+        errors = chosen.best.standard_errors(data, method=job.errors, rng=run["rng"])
+    if job.as_json:
+        click.echo(json.dumps(document(chosen, sheet.origin, errors), indent=1, allow_nan=False))
     else:
         _show(chosen, interrupted, several_kinds, errors)
-    if outputs.save is not None:
-        chosen.best.save(outputs.save)
-    if outputs.plot is not None:
-        pictures.draw(chosen, data, outputs.plot)
-    if not outputs.as_json:
-        for done, path in (("Saved as", outputs.save), ("Drawn in", outputs.plot)):
+    if job.save is not None:
+        chosen.best.save(job.save)
+    if job.plot is not None:
+        pictures.draw(chosen, data, job.plot)
+    if not job.as_json:
+        for done, path in (("Saved as", job.save), ("Drawn in", job.plot)):
             if path is not None:
                 screen.say(f"{done} {path}.")
     if interrupted:
@@ -266,26 +224,3 @@ def _show(
     screen.say(ending, style="green" if sound else "bold red")
     if interrupted:
         screen.say("Interrupted: this is the best fit so far.", style="bold red")
-
-
-def table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Table:
-    """The columns of a sheet that are data, with those that are weights as weights."""
-    weighing = sheet.find(weights) if weights is not None else []
-    if len(weighing) > 1:
-        raise ValueError(f"--weights {weights!r} names several columns; pass one.")
-    taken = (
-        sheet.find(columns)
-        if columns is not None
-        else [j for j in range(len(sheet.names)) if j not in weighing]
-    )
-    return Table(
-        sheet.numbers(taken),
-        tuple(sheet.names[j] for j in taken),
-        sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
-    )
-
-
-def _writable(option: str, path: str | None) -> None:
-    """Refuse a file that cannot be written before the work rather than after."""
-    if path is not None and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
-        raise ValueError(f"{option} {path}: it is a directory, or its directory does not exist.")

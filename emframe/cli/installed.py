@@ -28,7 +28,9 @@ def datasets() -> None:
 
 @click.command()
 def plugins() -> None:
-    """List the installed plugins, what each brings, and what is wrong with it.
+    """List the installed plugins and what each brings.
+
+    A plugin that could not be loaded is listed with its error.
 
     \b
     emframe plugins
@@ -58,7 +60,9 @@ def plugins() -> None:
 @family_options
 @click.pass_context
 def check(ctx: click.Context, name: str, options: tuple[str, ...]) -> None:
-    """Run the conformance kit on the family NAME; the exit status is 1 if a check fails.
+    """Run the conformance kit on the family NAME.
+
+    The exit status is 1 if a check fails.
 
     \b
     emframe check poisson

@@ -26,7 +26,9 @@ from emframe.cli import skeleton
     "--folder", type=click.Path(file_okay=False), default=".", help="Where to put it.  [default: .]"
 )
 def new_plugin(name: str, lane: str, folder: str) -> None:
-    """Write a distribution with the family NAME: emframe-NAME, with its tests.
+    """Write a plugin with the family NAME, and its tests.
+
+    It is a distribution of its own, in the folder emframe-NAME.
 
     \b
     emframe new-plugin weibull

@@ -5,6 +5,8 @@ The plain form has no colour codes, cuts nothing off and does not depend on the 
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -58,7 +60,9 @@ def say(text: str = "", *, style: str = "") -> None:
 
 
 def _terminal() -> Console | None:
-    """A console where stdout is a terminal (or FORCE_COLOR says so), or None."""
+    """A console where stdout is a terminal (or the environment says so to rich), or None."""
+    if not (sys.stdout.isatty() or {"FORCE_COLOR", "TTY_COMPATIBLE"} & set(os.environ)):
+        return None  # without the time that importing rich takes
     from rich.console import Console
 
     console = Console()

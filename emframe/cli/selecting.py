@@ -7,17 +7,9 @@ from typing import Any
 import click
 
 import emframe
-from emframe.cli import sheets
-from emframe.cli.fitting import Outputs, choose, table
-from emframe.cli.settings import (
-    data_options,
-    family_options,
-    output_options,
-    run_options,
-    settings,
-    sizes,
-    words,
-)
+from emframe.cli.fitting import choose
+from emframe.cli.job import Job, family_names, job
+from emframe.cli.settings import settings, sizes, words
 from emframe.families import Family
 
 
@@ -45,10 +37,7 @@ from emframe.families import Family
     metavar="K",
     help="Sizes: 1-6, 1,2,5.",
 )
-@family_options
-@data_options
-@run_options
-@output_options
+@job
 @click.pass_context
 def select(
     ctx: click.Context,
@@ -58,17 +47,9 @@ def select(
     families: tuple[str, ...],
     structures: tuple[str, ...],
     components: tuple[int, ...],
-    options: tuple[str, ...],
-    columns: str | None,
-    weights: str | None,
-    has_header: bool | None,
-    save: str | None,
-    errors: str | None,
-    plot: str | None,
-    as_json: bool,
-    **run: Any,
+    job: Job,
 ) -> None:
-    """Compare families, covariance structures and sizes on DATA, and show the best.
+    """Compare families, structures and sizes on DATA.
 
     DATA is what it is to fit. Every combination is fitted, and the table lists them all, the best
     first.
@@ -81,14 +62,9 @@ def select(
 
     The exit status is that of fit.
     """
-    outputs = Outputs(save, plot, as_json, errors)
-    outputs.require()
-    sheet = sheets.read(data, has_header)
-    names = families or ((sheet.family,) if sheet.family is not None else ())
-    if not names:
-        known = ", ".join(sorted(emframe.families()))
-        raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
-    made = [one for name in names for one in _variants(name, structures, settings(options))]
+    sheet = job.read(data)
+    names = family_names(sheet, ctx, *families)
+    made = [one for name in names for one in _variants(name, structures, settings(job.options))]
     kinds = {space.discrete for family in made for space in family.supports}
     if len(kinds) > 1:
         raise click.UsageError(
@@ -97,8 +73,7 @@ def select(
             ctx,
         )
     models = [emframe.Mixture(family, n_components=k) for family in made for k in components]
-    rows = table(sheet, columns, weights)
-    choose(ctx, models, sheet.origin, rows, run, outputs, several_kinds=True)
+    choose(ctx, models, sheet, job, several_kinds=True)
 
 
 def _variants(name: str, structures: tuple[str, ...], options: dict[str, Any]) -> list[Family]:

@@ -11,8 +11,6 @@ import click
 
 import emframe
 from emframe.families import Family
-from emframe.inference import METHODS
-from emframe.selection import CRITERIA
 
 header = click.option(
     "--header/--no-header",
@@ -37,59 +35,6 @@ def together(*options: Decorator) -> Decorator:
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
-# Which rows and columns.
-data_options = together(
-    click.option("--columns", metavar="A,B", help="Names, or numbers from 0.  [default: all]"),
-    click.option("--weights", metavar="COLUMN", help="Frequencies: how often each row counts."),
-    header,
-)
-
-# How to fit, and what to choose by: the names are those of `emframe.select`.
-run_options = together(
-    click.option(
-        "--criterion",
-        type=click.Choice(CRITERIA),
-        default="bic",
-        show_default=True,
-        help="What to choose by; the lowest wins.",
-    ),
-    click.option("--prior", metavar="NAME", help="'weak' for the family's weak prior."),
-    click.option(
-        "--starts",
-        "n_starts",
-        type=click.IntRange(min=1),
-        help="Starts of each model.  [default: until the best was found many times]",
-    ),
-    click.option("--seed", "rng", type=click.IntRange(min=0), default=0, show_default=True),
-    click.option("--tol", type=float, default=1e-8, show_default=True, help="Gain left, in nats."),
-    click.option("--max-iter", type=click.IntRange(min=0), default=10_000, show_default=True),
-    click.option("--max-seconds", type=float, help="Cap on the time of each model."),
-    click.option(
-        "--threads",
-        "engine",
-        type=click.IntRange(min=1),
-        help="The result is the same.  [default: as many as the work is worth]",
-    ),
-    click.option(
-        "--progress/--no-progress",
-        default=None,
-        help="A line on stderr while it takes long.  [default: if that is a terminal]",
-    ),
-)
-
-# Where the result goes.
-output_options = together(
-    click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample."),
-    click.option(
-        "--errors",
-        type=click.Choice(METHODS),
-        help="Show standard errors in brackets under the parameters.",
-    ),
-    click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf."),
-    click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else."),
-)
-
-
 def sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
     """Numbers of components from ``3``, ``1-6`` or ``1,2,5``, in order, each once."""
     found: set[int] = set()
@@ -97,9 +42,10 @@ def sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):
             raise click.BadParameter(f"{value!r} is none of 3, 1-6, 1,2,5.", ctx, param)
-        found |= set(range(int(low), int(high if dash else low) + 1))
-    if not found or 0 in found:
-        raise click.BadParameter(f"{value!r} has to name sizes from 1 up.", ctx, param)
+        last = int(high if dash else low)
+        if last < int(low) or int(low) == 0:
+            raise click.BadParameter(f"{value!r}: sizes count from 1 and upwards.", ctx, param)
+        found |= set(range(int(low), last + 1))
     return tuple(sorted(found))
 
 

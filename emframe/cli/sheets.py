@@ -12,7 +12,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,21 @@ class Sheet:
                 except ValueError:
                     raise ValueError(self._complaint(i, column)) from None
         return values
+
+    @contextmanager
+    def telling_lines(self) -> Iterator[None]:
+        """What is said of rows of `X` is said of the lines that they came from."""
+
+        def line(row: re.Match[str]) -> str:
+            return f"{self.origin}, {self.unit} {self.lines[int(row[1])]}"
+
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            told = re.sub(r"`X` row (\d+)", line, str(error)).replace("`X`", self.origin)
+            if told == str(error):
+                raise
+            raise type(error)(told) from error
 
     def _complaint(self, i: int, column: int) -> str:
         cell = self.cells[i][column]
@@ -218,7 +235,8 @@ def _shipped(data: Dataset) -> Sheet:
         data.columns,
         True,
         cells,
-        range(2, len(cells) + 2),
+        range(len(cells)),
         weights=data.weights,
         family=data.family,
+        unit="row",
     )

@@ -21,7 +21,7 @@ from emframe.spaces import Array
 @click.option("--columns", metavar="A,B", help="In the order of the fit.  [default: by name]")
 @header
 def predict(saved: str, data: str, columns: str | None, has_header: bool | None) -> None:
-    """Label the rows of DATA by the fit in SAVED, as CSV on standard output.
+    """Label the rows of DATA by the fit in SAVED, as CSV.
 
     Each row comes back as it was, with the most probable component (label) and the probability
     of each (p0, p1, ...) appended. Columns are found by name; other columns pass through.
@@ -35,7 +35,8 @@ def predict(saved: str, data: str, columns: str | None, has_header: bool | None)
     fit = emframe.load(saved)
     sheet = sheets.read(data, has_header)
     found = sheet.numbers(_columns(sheet, fit.columns, columns))
-    _, probabilities = fit.posterior(found)
+    with sheet.telling_lines():
+        _, probabilities = fit.posterior(found)
     added = ["label", *(f"p{k}" for k in range(probabilities.shape[1]))]
     taken = set(added) & set(sheet.names)
     if taken:
@@ -59,7 +60,7 @@ def predict(saved: str, data: str, columns: str | None, has_header: bool | None)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--labels", is_flag=True, help="Append the component that each row came from.")
 def sample(saved: str, n: int, seed: int, labels: bool) -> None:
-    """Draw N rows from the fit in SAVED, as CSV on standard output.
+    """Draw N rows from the fit in SAVED, as CSV.
 
     \b
     emframe fit faithful --components 2 --save geyser.fit

@@ -16,9 +16,8 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.cluster.vq import ClusterError, kmeans2
-from scipy.spatial.distance import cdist
 
 from emframe.data import Rows
 from emframe.spaces import Array
@@ -136,8 +135,10 @@ def _kmeans_centres(sample: Array, k: int, rng: np.random.Generator) -> Array:
     tries = 10 if len(np.unique(sample, axis=0)) >= k else 0
     for _ in range(tries):
         try:
-            centres, _labels = kmeans2(sample, k, minit="++", missing="raise", rng=rng)
-        except ClusterError:
+            centres, _labels = scipy.cluster.vq.kmeans2(
+                sample, k, minit="++", missing="raise", rng=rng
+            )
+        except scipy.cluster.vq.ClusterError:
             continue
         return np.asarray(centres)
     return _distinct_rows(sample, k, rng)
@@ -163,21 +164,26 @@ def _spread_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
     """
     centres = [sample[rng.integers(len(sample))]]
     for _ in range(k - 1):
-        distance = cdist(sample, np.array(centres), "sqeuclidean").min(axis=1)
+        distance = _squares(sample, np.array(centres)).min(axis=1)
         total = distance.sum()
         shares = distance / total if total > 0 else None
         centres.append(sample[rng.choice(len(sample), p=shares)])
     return np.array(centres)
 
 
+def _squares(x: Array, centres: Array) -> Array:
+    """Squared distance of each row to each centre, (n, K)."""
+    return np.asarray(scipy.spatial.distance.cdist(x, centres, "sqeuclidean"))
+
+
 def _nearest(scaled: Array, centres: Array) -> Array:
-    labels = cdist(scaled, centres, "sqeuclidean").argmin(axis=1)
+    labels = _squares(scaled, centres).argmin(axis=1)
     return np.eye(len(centres))[labels]
 
 
 def _clouds(scaled: Array, centres: Array) -> Array:
     """Responsibilities under equal spherical Gaussians at the centres, wide enough to overlap."""
-    distance = cdist(scaled, centres, "sqeuclidean")
+    distance = _squares(scaled, centres)
     width = distance.min(axis=1).mean() / scaled.shape[1]
     log_resp = -0.5 * (distance - distance.min(axis=1, keepdims=True)) / (width or 1.0)
     resp = np.exp(log_resp)

@@ -21,7 +21,6 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import pairwise_distances_argmin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -30,6 +29,7 @@ from emframe.data import Table
 from emframe.models import Mixture
 from emframe.sklearn.attributes import attributes
 from emframe.sklearn.kinds import OneKind
+from emframe.sklearn.starting import given_start
 from emframe.spaces import Array
 
 
@@ -49,13 +49,18 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         `emframe.fit`, which goes on until the best optimum was found many times.
     init_params : None for starts of several kinds in turn, or one of scikit-learn's: "kmeans",
         "k-means++", "random_from_data", "random".
-    means_init : (K, d); each row starts in the component whose mean is nearest. One start.
+    means_init : (K, d) to start from; then there is one start. What else it needs comes from an
+        M-step on the rows, each in the component whose mean is nearest.
+    weights_init, precisions_init : more of that start, in scikit-learn's shapes.
+    reg_covar : 0, since nothing is added to covariances: what is climbed is the likelihood. Any
+        other value is refused; `prior` is what takes its place.
     prior : None for maximum likelihood, "weak" or a `ConjugatePrior` for its maximum a posteriori.
         "auto" is maximum likelihood wherever it exists, and where every start is degenerate, as
         with fewer rows than columns, the weak prior, with a warning.
     random_state : int, RandomState, Generator or None. numpy's global state is never used.
     warm_start : whether to start from the last fit's parameters.
     verbose : whether to show progress.
+    verbose_interval : of no effect; progress is shown by time, not by steps.
 
     Attributes
     ----------
@@ -80,11 +85,15 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         max_iter: int = 10_000,
         n_init: int | None = 10,
         init_params: str | None = None,
+        weights_init: Any = None,
         means_init: Any = None,
+        precisions_init: Any = None,
+        reg_covar: float = 0.0,
         prior: Any = "auto",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
+        verbose_interval: int = 10,
     ) -> None:
         self.family = family
         self.n_components = n_components
@@ -94,11 +103,15 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.weights_init = weights_init
         self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.reg_covar = reg_covar
         self.prior = prior
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.verbose_interval = verbose_interval
 
     # ---- fitting
 
@@ -113,8 +126,6 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         x = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(x.shape[1])])
         table = Table(x, tuple(map(str, names)), None)
-        if start is None and self.means_init is not None:
-            start = pairwise_distances_argmin(x, self._checked_means(x.shape[1]))
         self._show(self._fitted(table, sample_weight, start))
         return self
 
@@ -123,18 +134,27 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return self.fit(X, y, sample_weight).predict(X)
 
     def _fitted(self, table: Table, weights: Any, start: Any) -> emframe.Fit:
+        if self.reg_covar != 0:
+            raise ValueError(
+                f"`reg_covar` is {self.reg_covar}, but nothing is added to covariances here, so "
+                "that what is climbed is the likelihood. Leave it out, or pass prior='weak', which "
+                "keeps covariances from collapsing."
+            )
+        if self.n_init is not None and self.n_init < 1:
+            raise ValueError(f"`n_init` is {self.n_init}; pass 1 or more, or None.")
         model, seed = self._model(), _seed(self.random_state)
         auto = isinstance(self.prior, str) and self.prior == "auto"
 
         def fitted(prior: Any) -> tuple[emframe.Fit | None, str]:
             """The fit where there is one, and why it is degenerate where it is."""
             try:
+                first = self._given_start(model, table, weights) if start is None else start
                 fit = emframe.fit(
                     model,
                     table,
                     weights=weights,
-                    start=start,
-                    n_starts=None if start is not None else self.n_init,
+                    start=first,
+                    n_starts=None if first is not None else self.n_init,
                     rng=seed,
                     tol=self.tol,
                     max_iter=self.max_iter,
@@ -167,13 +187,16 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             return Mixture(self.family, self.n_components, **options)
         return OneKind(self.init_params, self.family, self.n_components, **options)
 
-    def _checked_means(self, d: int) -> Array:
-        means = np.asarray(self.means_init, dtype=float)
-        if means.shape != (self.n_components, d):
-            raise ValueError(
-                f"`means_init` has shape {means.shape}; expected ({self.n_components}, {d})."
-            )
-        return means
+    def _given_start(self, model: Mixture, table: Table, sample_weight: Any) -> Any:
+        return given_start(
+            model,
+            table,
+            sample_weight,
+            weights=self.weights_init,
+            means=self.means_init,
+            precisions=self.precisions_init,
+            covariance_type=self.covariance_type,
+        )
 
     def _show(self, fit: emframe.Fit) -> None:
         """Set what scikit-learn's users look for, and say aloud how the fit ended if badly."""

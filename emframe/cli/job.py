@@ -1,0 +1,170 @@
+"""What `fit` and `select` share: where rows come from, how to fit, and where the result goes.
+
+    @click.command()
+    @click.argument("data")
+    @job
+    @click.pass_context
+    def fit(ctx, /, data, *, job): ...
+
+One decorator puts the options on a command and hands them to it as one value.
+
+One known case: a command with no options of its own and ``--seed 3`` gets ``job.run["rng"] == 3``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import click
+
+import emframe
+from emframe.cli import pictures, sheets
+from emframe.cli.settings import family_options, header, together
+from emframe.data import Table
+from emframe.inference import METHODS
+from emframe.selection import CRITERIA
+
+_OPTIONS = together(
+    family_options,
+    # Which rows and columns.
+    click.option("--columns", metavar="A,B", help="Names, or numbers from 0.  [default: all]"),
+    click.option("--weights", metavar="COLUMN", help="Frequencies: how often each row counts."),
+    header,
+    # How to fit, and what to choose by: the names are those of `emframe.select`.
+    click.option(
+        "--criterion",
+        type=click.Choice(CRITERIA),
+        default="bic",
+        show_default=True,
+        help="What to choose by; the lowest wins. cv is cross-validated log-likelihood, times -2.",
+    ),
+    click.option("--prior", metavar="NAME", help="'weak' for the family's weak prior."),
+    click.option(
+        "--starts",
+        "n_starts",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Starts of each model.  [default: until the best was found many times]",
+    ),
+    click.option(
+        "--seed", "rng", type=click.IntRange(min=0), default=0, show_default=True, metavar="N"
+    ),
+    click.option(
+        "--tol",
+        type=float,
+        default=1e-8,
+        show_default=True,
+        metavar="NATS",
+        help="Stop when less than this is still to gain.",
+    ),
+    click.option(
+        "--max-iter",
+        type=click.IntRange(min=0),
+        default=10_000,
+        show_default=True,
+        metavar="N",
+        help="Cap on the steps of each start.",
+    ),
+    click.option("--max-seconds", type=float, metavar="S", help="Cap on the time of each model."),
+    click.option(
+        "--threads",
+        "engine",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The result is the same.  [default: as many as the work is worth]",
+    ),
+    click.option(
+        "--progress/--no-progress",
+        default=None,
+        help="A line on stderr while it takes long.  [default: if that is a terminal]",
+    ),
+    # Where the result goes.
+    click.option("--save", metavar="FILE", help="Keep the chosen fit, for predict and sample."),
+    click.option(
+        "--errors",
+        type=click.Choice(METHODS),
+        help="Show standard errors in brackets under the parameters.",
+    ),
+    click.option("--plot", metavar="FILE", help="Draw the fit and the choice: .png, .svg or .pdf."),
+    click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else."),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The shared options as they were given."""
+
+    options: tuple[str, ...]  # of the family, KEY=VALUE
+    columns: str | None
+    weights: str | None
+    has_header: bool | None
+    save: str | None
+    errors: str | None
+    plot: str | None
+    as_json: bool
+    run: dict[str, Any]  # the rest: arguments of `emframe.select`
+
+    def read(self, data: str) -> sheets.Sheet:
+        """The sheet of DATA, after refusing results that could not be written at the end."""
+        _writable("--save", self.save)
+        _writable("--plot", self.plot)
+        if self.plot is not None:
+            pictures.require(self.plot)
+        return sheets.read(data, self.has_header)
+
+    def table(self, sheet: sheets.Sheet) -> Table:
+        """The columns of a sheet that are data, with those that are weights as weights."""
+        weighing = sheet.find(self.weights) if self.weights is not None else []
+        if len(weighing) > 1:
+            raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")
+        taken = (
+            sheet.find(self.columns)
+            if self.columns is not None
+            else [j for j in range(len(sheet.names)) if j not in weighing]
+        )
+        return Table(
+            sheet.numbers(taken),
+            tuple(sheet.names[j] for j in taken),
+            sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
+        )
+
+
+def job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options; it gets them as its argument ``job``."""
+    own = set(signature(command).parameters)
+    named = {one.name for one in fields(Job)} - {"run"}
+
+    @wraps(command)
+    def with_job(*args: Any, **given: Any) -> None:
+        run = {name: value for name, value in given.items() if name not in own | named}
+        shared = Job(**{name: given[name] for name in named}, run=run)
+        command(*args, **{name: given[name] for name in own & set(given)}, job=shared)
+
+    shared_command: Callable[..., None] = _OPTIONS(with_job)
+    return shared_command
+
+
+def family_names(sheet: sheets.Sheet, ctx: click.Context, *given: str) -> tuple[str, ...]:
+    """The families that were asked for, or the one that a shipped data set illustrates."""
+    names = given or ((sheet.family,) if sheet.family is not None else ())
+    if not names:
+        known = ", ".join(sorted(emframe.families()))
+        raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
+    return names
+
+
+def _writable(option: str, path: str | None) -> None:
+    """Refuse a file that cannot be written before the work rather than after."""
+    if path is None:
+        return
+    file, folder = Path(path), Path(path).absolute().parent
+    if file.is_dir() or not folder.is_dir():
+        raise ValueError(f"{option} {path}: it is a directory, or its directory does not exist.")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise ValueError(f"{option} {path}: no permission to write there.")

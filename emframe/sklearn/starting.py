@@ -1,0 +1,87 @@
+"""scikit-learn's ``weights_init``, ``means_init`` and ``precisions_init`` as a start of ours.
+
+What is not given comes from an M-step on the rows, each in the component whose mean is nearest.
+
+One known case: where all three are given, they are the start, and no row is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import pairwise_distances_argmin
+
+from emframe.data import Table
+from emframe.models import Mixture
+from emframe.spaces import Array
+
+
+def given_start(
+    model: Mixture,
+    table: Table,
+    sample_weight: Any,
+    *,
+    weights: Any,
+    means: Any,
+    precisions: Any,
+    covariance_type: str,
+) -> Any:
+    """Parameters to start from, None where nothing is given.
+
+    Raises ValueError for shapes that do not go with the model, and for weights or precisions
+    without means; `Degenerate` where the M-step has no end.
+    """
+    if means is None:
+        lone = next(
+            (n for n, v in (("weights", weights), ("precisions", precisions)) if _is(v)), ""
+        )
+        if lone:
+            raise ValueError(f"`{lone}_init` needs `means_init`, which says whose they are.")
+        return None
+    k, d = model.n_components, table.X.shape[1]
+    centres = _checked("means_init", means, (k, d))
+    shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
+    own: dict[str, Array] = {"means": centres}
+    if precisions is not None:
+        checked = _checked("precisions_init", precisions, shapes[covariance_type])
+        own["covariances"] = _covariances(checked, covariance_type, (k, d))
+    told = None if weights is None else _checked("weights_init", weights, (k,))
+    if told is not None and len(own) == 2:
+        return {"weights": told, **own}
+    rows = model.rows(table, sample_weight)
+    nearest = pairwise_distances_argmin(table.X, centres)
+    params = model.start(nearest, rows, np.random.default_rng(0))
+    fields = {name: value for name, value in own.items() if hasattr(params.components, name)}
+    if "covariances" in own and "covariances" not in fields:
+        raise ValueError(f"`precisions_init`: the family {model.family.name!r} has no covariances.")
+    return replace(
+        params,
+        weights=params.weights if told is None else told,
+        components=replace(params.components, **fields) if fields else params.components,
+    )
+
+
+def _is(value: Any) -> bool:
+    return value is not None
+
+
+def _checked(name: str, value: Any, shape: tuple[int, ...]) -> Array:
+    array = np.array(value, dtype=float)
+    if array.shape != shape:
+        raise ValueError(f"`{name}` has shape {array.shape}; expected {shape}.")
+    return array
+
+
+def _covariances(precisions: Array, structure: str, sizes: tuple[int, int]) -> Array:
+    """The inverses, (K, d, d) whatever the structure."""
+    k, d = sizes
+    if structure in ("full", "tied"):
+        try:
+            return np.array(np.broadcast_to(np.linalg.inv(precisions), (k, d, d)))
+        except np.linalg.LinAlgError:
+            raise ValueError("`precisions_init` has a matrix without an inverse.") from None
+    with np.errstate(divide="ignore"):
+        variances = 1.0 / precisions
+    return np.array(variances.reshape(k, -1, 1) * np.eye(d))
