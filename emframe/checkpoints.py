@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.arguments import generator_from
 from emframe.core import (
     Degenerate,
     Expectation,
@@ -87,7 +89,7 @@ def earlier(path: Path) -> Earlier | None:
             finished,
             None if running is None else Record(running, _under("running/", arrays)),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # there will be a warning that it stays so
         return None
     except ValueError as error:
         raise ValueError(f"{error}. Delete it, or pass another path.") from error
@@ -99,7 +101,7 @@ def earlier(path: Path) -> Earlier | None:
 
 def generator_for(rng: Any, before: Earlier | None) -> np.random.Generator:
     """The generator of a fit; where `rng` is None, that of the fit that goes on."""
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     if rng is None and before is not None:
         try:
             generator.bit_generator.state = before.fit["generator"]
@@ -206,6 +208,25 @@ def checkpoint_for(path: Path, fit: dict[str, Any], before: Earlier | None) -> C
             "Pass what it was begun with, or another path."
         )
     return Checkpoint(path, fit, list(before.finished), before.running)
+
+
+@contextmanager
+def resumable(
+    search: Search, path: Path, fit: dict[str, Any], before: Earlier | None
+) -> Iterator[Search]:
+    """The same search, which goes on from the earlier one and writes down where it stands.
+
+    It takes note of a step before any rule can end the run.
+    """
+    with checkpoint_for(path, fit, before) as kept:
+        yield Resumable(
+            search.model,
+            search.expect,
+            [kept, *search.rules],
+            Noting(search.method, kept),
+            search.tell,
+            kept,
+        )
 
 
 @dataclass(frozen=True)

@@ -158,14 +158,33 @@ def test_a_covariance_of_condition_1e10_keeps_its_digits() -> None:
     assert fit.log_likelihood == pytest.approx(exact, rel=1e-7)
 
 
-def test_counts_near_1e9_keep_their_digits_and_1e12_are_refused() -> None:
+RATES = {  # of two components; the last ones are far apart for the rows of one column
+    "1e3": (1e3, 1.3e3),
+    "1e9": (1e9, 1e9 + 3e5),
+    "1e12": (1e12, 1e12 + 1e7),
+    "1e15": (1e15, 2e15),
+    "10 and 5e4": (10.0, 5e4),
+    "3 and 1e12": (3.0, 1e12),
+}
+
+
+@pytest.mark.parametrize("rates", RATES.values(), ids=RATES)
+def test_counts_of_any_size_keep_their_digits(rates: tuple[float, float]) -> None:
     rng = np.random.default_rng(0)
-    X = rng.poisson([[1e9], [2e9]], size=(2, 50)).reshape(-1, 1).astype(float)
+    X = rng.poisson(rates, size=(50, 2)).reshape(-1, 1).astype(float)
     fit = emframe.fit(mixture("poisson"), X, rng=0, n_starts=4)
     assert fit.converged
-    assert fit.log_likelihood == pytest.approx(exact_log_likelihood(fit, X), rel=1e-6)
-    table = Table(np.c_[X, X * 1e3], ("a", "b"), None)
-    with pytest.raises(ValueError, match=r"row 0, column 1 \('b'\) is .*rescale|row 0, column 1"):
+    assert fit.params.components.rates.max() == pytest.approx(X[1::2].mean(), rel=1e-2)
+    exact = exact_log_likelihood(fit, X)
+    assert fit.log_likelihood == pytest.approx(exact, rel=1e-12)
+    assert fit.score_samples(X).sum() == pytest.approx(exact, rel=1e-12)
+
+
+def test_counts_that_float64_cannot_tell_apart_are_refused() -> None:
+    table = Table(np.array([[1.0, 2.0], [3.0, 2.0**54]]), ("a", "b"), None)
+    with pytest.raises(
+        ValueError, match=r"row 1, column 1 \('b'\) is 1.8014398509481984e\+16.*rescale"
+    ):
         emframe.fit(mixture("poisson"), table, rng=0)
 
 
