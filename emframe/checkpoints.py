@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.archives import FORMAT, read_archive, write_archive
 from emframe.arguments import generator_from
 from emframe.core import (
     Degenerate,
@@ -29,20 +30,14 @@ from emframe.core import (
     Method,
     Midway,
     Move,
+    Rule,
     Run,
     Status,
     Step,
 )
 from emframe.core.ledger import open_ledger
 from emframe.parameters import frozen, leaves, rebuild, valid
-from emframe.saving import (
-    FORMAT,
-    number_out,
-    read_archive,
-    start_from,
-    start_told,
-    write_archive,
-)
+from emframe.saving import number_out, start_from, start_told
 from emframe.search import Attempt, Begin, Search, leads
 from emframe.spaces import Array
 
@@ -212,17 +207,21 @@ def checkpoint_for(path: Path, fit: dict[str, Any], before: Earlier | None) -> C
 
 @contextmanager
 def resumable(
-    search: Search, path: Path, fit: dict[str, Any], before: Earlier | None
+    search: Search,
+    path: Path,
+    fit: dict[str, Any],
+    before: Earlier | None,
+    deadline: Sequence[Rule] = (),
 ) -> Iterator[Search]:
     """The same search, which goes on from the earlier one and writes down where it stands.
 
-    It takes note of a step before any rule can end the run.
+    Takes note of the steps that no rule ends a run at, but for the `deadline`: that is no end.
     """
     with checkpoint_for(path, fit, before) as kept:
         yield Resumable(
             search.model,
             search.expect,
-            [kept, *search.rules],
+            [*search.rules, kept, *deadline],
             Noting(search.method, kept),
             search.tell,
             kept,

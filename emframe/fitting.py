@@ -119,9 +119,10 @@ def fit(
     tol = real("tol", tol, "a number of nats, 0 or above", lambda nats: nats >= 0)
     rules: list[Rule] = [RemainingGain(tol), MaxIterations(whole("max_iter", max_iter, 0))]
     rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
+    deadline: list[Rule] = []
     if max_seconds is not None:
         fits = "a number of seconds above 0, or None"
-        rules.append(MaxSeconds(real("max_seconds", max_seconds, fits, lambda s: s > 0)))
+        deadline = [MaxSeconds(real("max_seconds", max_seconds, fits, lambda s: s > 0))]
     if n_starts is not None:
         n_starts = whole("n_starts", n_starts, 1, ", or None")
     shown = callables("callbacks", callbacks, "functions of a Step")
@@ -142,7 +143,7 @@ def fit(
         plan = _plan(model.under(data.term), data, generator, start, n_starts, tell)
         search = Search(model, data.expect(model), rules, method, tell)
         if path is None:
-            attempts, interrupted = search(plan)
+            attempts, interrupted = replace(search, rules=[*rules, *deadline])(plan)
         else:
             told = settings(
                 model,
@@ -156,7 +157,7 @@ def fit(
                 accelerate=method,
                 stopping=stopping,
             )
-            with resumable(search, path, told, before) as search:
+            with resumable(search, path, told, before, deadline) as search:
                 attempts, interrupted = search(plan)
         result = _weighed(_assemble(model, data, prior, attempts), unit)
     if interrupted:

@@ -321,13 +321,7 @@ class Mixture:
     ) -> float:
         """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
         joint = self.log_joint(params, x)
-        hot = starts.as_responsibilities(z, len(joint), self.n_components, "z")
-        starts.refuse_row(
-            "z",
-            hot,
-            ~((hot == 0) | (hot == 1)).all(axis=1),
-            "each row of a one-hot `z` has one 1, and else 0",
-        )
+        hot = starts.as_one_hot(z, len(joint), self.n_components)
         return float(joint[hot == 1].sum())
 
     def sample(

@@ -86,6 +86,18 @@ def as_responsibilities(start: Any, n: int, k: int, name: str = "start") -> Arra
     return resp / sums[:, None]
 
 
+def as_one_hot(z: NDArray[Any], n: int, k: int) -> Array:
+    """One-hot rows (n, K) from such rows or labels (n,), validated."""
+    if z.shape == (n,):
+        return one_hot(z, k, "z")
+    if z.shape != (n, k):
+        expected = f"one-hot rows ({n}, {k}) or labels ({n},)"
+        raise ValueError(f"`z` has shape {z.shape}; pass {expected}.")
+    bad = ~((z == 0) | (z == 1)).all(axis=1) | (z.sum(axis=1) != 1)
+    refuse_row("z", z, bad, "each row of a one-hot `z` has exactly one 1, and else 0")
+    return z
+
+
 def refuse_row(name: str, rows: Array, bad: NDArray[np.bool_], expected: str) -> None:
     """Raise ValueError where any row is bad, showing the first."""
     if bad.any():

@@ -147,7 +147,7 @@ class Poisson(Family):
         rates, whole = params.rates, counted(survey.statistics)
         centre = whole.means[0]
         reference = np.where(centre > 0, centre, 1.0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", under="ignore"):
             slopes = np.where(
                 rates > 0.5 * reference,
                 np.log1p((rates - reference) / reference),
@@ -156,8 +156,9 @@ class Poisson(Family):
         # A rate of 0 makes a positive count impossible, which a product shows for x alone.
         origin = np.where((centre >= CENTRED_FROM) & (rates.min(axis=0) > 0), centre, 0.0)
         falls = np.where(origin > 0, divergence(origin, rates), rates - reference)
-        reach = (np.abs(rates - origin) + np.sqrt(rates)) * np.abs(slopes)
-        if EPS * np.max(reach, where=rates > 0, initial=0.0) <= LOSS:
+        possible = np.where(rates > 0, slopes, 0.0)
+        reach = (np.abs(rates - origin) + np.sqrt(rates)) * np.abs(possible)
+        if EPS * reach.max() <= LOSS:
 
             def conclude(totals: Array, counts: Array) -> Concluded:
                 n = counts[:, None]
