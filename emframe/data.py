@@ -210,7 +210,9 @@ def _in_units(rows: Any, unit: float) -> Any:
     """The same rows, with weights that count units of `unit`, a power of two."""
     if unit == 1.0:
         return rows
-    return replace(rows, weights=_read_only(rows.weights / unit), unit=unit * rows.unit)
+    weights = rows.weights / unit
+    plain = _ones(len(weights)) if (weights == 1.0).all() else _read_only(weights)
+    return replace(rows, weights=plain, unit=unit * rows.unit)
 
 
 def chosen(X: Any, names: tuple[str, ...]) -> Any:

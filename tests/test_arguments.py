@@ -61,7 +61,9 @@ def test_what_are_no_models_are_told(models: Any) -> None:
 @pytest.mark.parametrize("n", [-1, 2.5, "3", NAN, True, None])
 def test_a_number_of_draws_is_a_whole_number(n: Any) -> None:
     fit = emframe.fit(emframe.Mixture("gaussian", 1), X)
-    with pytest.raises((TypeError, ValueError), match="`n` is .*; pass a whole number, 0 or above"):
+    with pytest.raises(
+        (TypeError, ValueError), match=r"`n` is .*; pass a whole number, 0 or above"
+    ):
         fit.sample(n)
 
 
@@ -86,7 +88,7 @@ def test_weights_below_one_are_told_in_their_own_nats() -> None:
 def test_weights_that_count_rows_are_of_an_ordinary_size() -> None:
     weights, model = np.full(30, 1e-200), emframe.Mixture("gaussian", 1)
     fit = emframe.fit(model, X, weights=weights)
-    with pytest.raises(ValueError, match="`weights` are near .*ordinary size"):
+    with pytest.raises(ValueError, match=r"`weights` are near .*ordinary size"):
         fit.standard_errors(X, weights=weights)
-    with pytest.raises(ValueError, match="`weights` are near .*ordinary size"):
+    with pytest.raises(ValueError, match=r"`weights` are near .*ordinary size"):
         emframe.fit(model, X, weights=weights, prior="weak")
