@@ -31,7 +31,8 @@ def judged(name: str) -> Done:
     return subprocess.run(
         command,
         cwd=HERE.parent,
-        env={**os.environ, VARIABLE: name, "PYTHONPATH": path},
+        env=os.environ
+        | {VARIABLE: name, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
