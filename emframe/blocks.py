@@ -10,7 +10,7 @@ One known case: a single block that holds all rows is the array itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.frames import from_frame, is_frame
-from emframe.refusals import refuse_objects, refuse_where
+from emframe.refusals import refuse_objects, refuse_where, shown
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
         return from_frame(values, name)[0]
     if hasattr(values, "toarray"):
         raise TypeError(f"`{name}` is sparse; pass a dense array (`{name}.toarray()`).")
+    if not hasattr(values, "__array__") and (
+        isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__len__")
+    ):
+        raise TypeError(
+            f"`{name}` is {shown(values)}; pass rows by columns: an array, a list of rows or a "
+            "data frame."
+        )
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         masked = _by_columns(np.ma.getmaskarray(values), name)
         told = ("masked, so missing", "remove the rows that hold masked entries")
@@ -78,7 +85,7 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
-        raise ValueError(f"`{name}` is ragged; pass rows of equal length.") from error
+        raise ValueError(_ragged(values, name)) from error
     if array.dtype.kind in "fiub":
         return array
     if array.dtype.kind == "O" or not hasattr(values, "dtype"):  # lists, as they were written
@@ -88,6 +95,19 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
     told = (f"of dtype {array.dtype}", "pass real numbers")
     refuse_where(np.ones(array.shape, bool), array, name, _labels(array), *told, TypeError)
     return array.astype(np.float64)  # no value at all
+
+
+def _ragged(values: Any, name: str) -> str:
+    """Which row is of another length than the first, in words."""
+    sizes = [
+        np.shape(row) if hasattr(row, "shape") else len(row) if hasattr(row, "__len__") else 0
+        for row in values
+    ]
+    odd = next((row for row, size in enumerate(sizes) if size != sizes[0]), 0)
+    return (
+        f"`{name}` is ragged: row {odd} has length {sizes[odd]} and row 0 has {sizes[0]}; pass "
+        "rows of equal length."
+    )
 
 
 def _by_columns(array: Any, name: str) -> NDArray[Any]:

@@ -14,33 +14,30 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.archives import FORMAT, read_archive, write_archive
+from emframe.arguments import generator_from
 from emframe.core import (
     Degenerate,
     Expectation,
     Method,
     Midway,
     Move,
+    Rule,
     Run,
     Status,
     Step,
 )
 from emframe.core.ledger import open_ledger
 from emframe.parameters import frozen, leaves, rebuild, valid
-from emframe.saving import (
-    FORMAT,
-    number_out,
-    read_archive,
-    start_from,
-    start_told,
-    write_archive,
-)
+from emframe.saving import number_out, start_from, start_told
 from emframe.search import Attempt, Begin, Search, leads
 from emframe.spaces import Array
 
@@ -87,7 +84,7 @@ def earlier(path: Path) -> Earlier | None:
             finished,
             None if running is None else Record(running, _under("running/", arrays)),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # there will be a warning that it stays so
         return None
     except ValueError as error:
         raise ValueError(f"{error}. Delete it, or pass another path.") from error
@@ -99,7 +96,7 @@ def earlier(path: Path) -> Earlier | None:
 
 def generator_for(rng: Any, before: Earlier | None) -> np.random.Generator:
     """The generator of a fit; where `rng` is None, that of the fit that goes on."""
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     if rng is None and before is not None:
         try:
             generator.bit_generator.state = before.fit["generator"]
@@ -206,6 +203,29 @@ def checkpoint_for(path: Path, fit: dict[str, Any], before: Earlier | None) -> C
             "Pass what it was begun with, or another path."
         )
     return Checkpoint(path, fit, list(before.finished), before.running)
+
+
+@contextmanager
+def resumable(
+    search: Search,
+    path: Path,
+    fit: dict[str, Any],
+    before: Earlier | None,
+    deadline: Sequence[Rule] = (),
+) -> Iterator[Search]:
+    """The same search, which goes on from the earlier one and writes down where it stands.
+
+    Takes note of the steps that no rule ends a run at, but for the `deadline`: that is no end.
+    """
+    with checkpoint_for(path, fit, before) as kept:
+        yield Resumable(
+            search.model,
+            search.expect,
+            [*search.rules, kept, *deadline],
+            Noting(search.method, kept),
+            search.tell,
+            kept,
+        )
 
 
 @dataclass(frozen=True)

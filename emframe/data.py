@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emframe.blocks import Blocks, real_array
 from emframe.frames import from_frame, is_frame
-from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal
+from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
 from emframe.spaces import Array, Space
 
 MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many
@@ -171,14 +171,48 @@ def as_rows(
             f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
         )
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
-    unit = _unit(row_weights)
-    if unit != 1.0:
-        row_weights = row_weights / unit
-    rows = _without_zeros(Rows(source, _read_only(row_weights), labels, unit=unit))
+    rows = _without_zeros(Rows(source, _read_only(row_weights), labels))
+    rows = in_range(rows)
+    if rows.weights.strides != (0,) and (rows.weights == 1.0).all():  # to the bits as without
+        rows = replace(rows, weights=_ones(len(rows)))
     _require(rows, supports, owner)
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=_read_only(np.array(rows.x, order="C")))
     return rows
+
+
+def in_range(rows: Any) -> Any:
+    """The same rows, of weights whose sums are within the range of floating point."""
+    return _in_units(rows, _unit(rows.weights, 1e-100))
+
+
+def measured(rows: Any) -> Any:
+    """The same rows, of which the heaviest has a weight near 1 where all had less.
+
+    How near the maximum a fit comes is told in nats over all rows.  Of rows that stand for less
+    than one each there would be too few, however the weights were meant.
+    """
+    return _in_units(rows, _unit(rows.weights, 1.0)) if hasattr(rows, "unit") else rows
+
+
+def counted(rows: Any) -> Any:
+    """The rows, whose weights are to count rows; ValueError where they are too far out for it."""
+    unit = getattr(rows, "unit", 1.0)
+    if unit != 1.0:
+        raise ValueError(
+            f"`weights` are near {unit:g}; here they count rows, so pass weights of an ordinary "
+            "size."
+        )
+    return rows
+
+
+def _in_units(rows: Any, unit: float) -> Any:
+    """The same rows, with weights that count units of `unit`, a power of two."""
+    if unit == 1.0:
+        return rows
+    weights = rows.weights / unit
+    plain = _ones(len(weights)) if (weights == 1.0).all() else _read_only(weights)
+    return replace(rows, weights=plain, unit=unit * rows.unit)
 
 
 def chosen(X: Any, names: tuple[str, ...]) -> Any:
@@ -322,7 +356,8 @@ def _keys(x: Array) -> NDArray[Any]:
     Each column is a digit; where that makes too large a number, the row's bytes are the key.
     """
     low, high = x.min(axis=0), x.max(axis=0)
-    places = np.cumprod(np.append(1.0, high - low + 1.0))
+    with np.errstate(over="ignore"):  # of hundreds of columns, no number is large enough
+        places = np.cumprod(np.append(1.0, high - low + 1.0))
     if places[-1] < LARGEST_WHOLE:
         return np.asarray((x - low) @ places[:-1])
     whole = np.ascontiguousarray(x + 0.0)  # -0.0 and 0.0 are one number
@@ -348,7 +383,7 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         ),
         _Demand(lambda _, x: np.isfinite(x), "missing or infinite", "remove or impute such rows"),
         _Demand(
-            lambda given, x: (given.dtype.kind not in "iu") | (np.abs(x) <= LARGEST_WHOLE),
+            lambda given, _: _is_exact(given),
             *TOO_LARGE,
         ),
     ]
@@ -356,7 +391,7 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
         _Demand(
             lambda _, x, space=space: _per_value(space.contains(x), x),  # type: ignore[misc]
             f"outside the support of {owner}",
-            f"it takes {space.words}; check the data or choose another family",
+            f"it takes {space.words}; {_remedy(space)}",
         )
         for space in supports
     ]
@@ -378,6 +413,18 @@ def _require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
             f"close together for {owner}, whose squares of differences underflow; rescale the "
             "column."
         )
+
+
+def _remedy(space: Space) -> str:
+    limited = bool(getattr(space, "largest", np.inf) < np.finfo(float).max)
+    return f"check the data{', rescale the column' * limited} or choose another family"
+
+
+def _is_exact(given: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether integers are no larger than float64 can tell from their neighbours."""
+    if given.dtype.kind not in "iu":
+        return np.ones((1, 1), dtype=bool)
+    return np.asarray((given <= LARGEST_WHOLE) & ((given >= 0) | (given >= -LARGEST_WHOLE)))
 
 
 def _over_rows(best: np.ufunc, x: Array) -> Array:
@@ -406,20 +453,16 @@ def _refusal(rows: Rows, demand: _Demand) -> str:
             row, column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
             number = first + row if rows.kept is None else int(rows.kept[first + row])
             value = given[row, column]
-            where = (number, column, rows.columns[column], f"{value:g}")
+            where = (number, column, rows.columns[column], shown(value))
         count += int(bad.sum())
         first += len(x)
     return refusal("X", *where, demand.what, count, demand.remedy)
 
 
-def _unit(weights: Array) -> float:
-    """1 for weights of ordinary size, and else a power of two near the largest of them.
-
-    Sums of weights near the ends of floating point would leave its range.
-    """
+def _unit(weights: Array, least: float) -> float:
+    """1 where the largest weight is from `least` to 1e100, and else a power of two near it."""
     largest = float(weights.max(initial=0.0))
-    ordinary = largest == 0.0 or 1e-100 < largest < 1e100
-    return 1.0 if ordinary else 2.0 ** round(np.log2(largest))
+    return 1.0 if least <= largest < 1e100 else 2.0 ** round(np.log2(largest))
 
 
 def _ones(n: int) -> Array:

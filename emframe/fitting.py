@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from emframe.checkpoints import Noting, Resumable, checkpoint_for, earlier, generator_for
+from emframe.arguments import Rng, callables, file, real, whole
+from emframe.checkpoints import earlier, generator_for, resumable
 from emframe.core import (
     Callback,
     Coordinates,
@@ -28,7 +29,7 @@ from emframe.core import (
     Rule,
     Step,
 )
-from emframe.data import Rows, frequencies
+from emframe.data import Rows, counted, frequencies, measured
 from emframe.engines import Engine, Serial, engine_for, one_blas_thread
 from emframe.fingerprints import settings
 from emframe.host import model as named_model
@@ -37,8 +38,6 @@ from emframe.models import Model
 from emframe.progress import watching
 from emframe.result import Fit
 from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough, rank
-
-Rng = int | np.random.Generator | np.random.SeedSequence | None
 
 
 class Interrupted(KeyboardInterrupt):
@@ -116,47 +115,39 @@ def fit(
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
-    _check_settings(tol, max_iter, max_seconds, n_starts)
-    model = named_model(model) if isinstance(model, str) else model
-    for rule in stopping:
-        if not callable(rule):
-            raise TypeError(f"`stopping` holds {rule!r}; pass rules as emframe.stopping makes.")
-    path = None if checkpoint is None else Path(checkpoint)
+    model = model_for(model)
+    tol = real("tol", tol, "a number of nats, 0 or above", lambda nats: nats >= 0)
+    rules: list[Rule] = [RemainingGain(tol), MaxIterations(whole("max_iter", max_iter, 0))]
+    rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
+    deadline: list[Rule] = []
+    if max_seconds is not None:
+        fits = "a number of seconds above 0, or None"
+        deadline = [MaxSeconds(real("max_seconds", max_seconds, fits, lambda s: s > 0))]
+    if n_starts is not None:
+        n_starts = whole("n_starts", n_starts, 1, ", or None")
+    shown = callables("callbacks", callbacks, "functions of a Step")
+    path = None if checkpoint is None else file("checkpoint", checkpoint)
+    method = method_for(accelerate, model.contract)
     before = None if path is None else earlier(path)
     generator = generator_for(rng, before)
-    rules: list[Rule] = [Callback(callback) for callback in callbacks]
-    rules += [RemainingGain(tol), MaxIterations(max_iter), *stopping]
-    deadline = [] if max_seconds is None else [MaxSeconds(max_seconds)]
     many = n_starts if start is None else 1
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
-        rules[:0] = map(Callback, watchers)
-        given = model.rows(X, frequencies(X, weights))
-        if prior is None:  # its pseudo-data stand in for rows that the data lack
-            model.require(given)
-        unit = getattr(given, "unit", 1.0)
-        if prior is not None and unit != 1.0:
-            raise ValueError(
-                f"`weights` are near {unit:g}; beside a prior they count rows, so pass weights of "
-                "an ordinary size."
-            )
-        rows = model.condense(given)
-        survey = model.survey(rows)
-        runner = engine_for(engine, len(rows) * model.work(rows))
-        term = model.prior(prior, survey)
-        expect = expectation(model, rows, term, survey, runner)
-        method = method_for(accelerate, model.contract)
+        data = _data(model, X, weights, prior, engine)
+        unit = getattr(data.given, "unit", 1.0)
+        rules[:0] = [Callback(_in_nats(one, unit)) for one in (*watchers, *shown)]
         fresh = generator.bit_generator.state
 
         def tell(error: Degenerate) -> str:
-            return error.told(given.columns)
+            return error.told(data.given.columns)
 
-        plan = _plan(model.under(term), rows, given, generator, start, n_starts, tell)
+        plan = _plan(model.under(data.term), data, generator, start, n_starts, tell)
+        search = Search(model, data.expect(model), rules, method, tell)
         if path is None:
-            attempts, interrupted = Search(model, expect, [*rules, *deadline], method, tell)(plan)
+            attempts, interrupted = replace(search, rules=[*rules, *deadline])(plan)
         else:
             told = settings(
                 model,
-                rows,
+                data.rows,
                 fresh,
                 start=plan.params if isinstance(plan, Given) else None,
                 n_starts=n_starts,
@@ -166,20 +157,56 @@ def fit(
                 accelerate=method,
                 stopping=stopping,
             )
-            with checkpoint_for(path, told, before) as kept:
-                noting = Noting(method, kept)
-                search = Resumable(model, expect, [*rules, kept, *deadline], noting, tell, kept)
+            with resumable(search, path, told, before, deadline) as search:
                 attempts, interrupted = search(plan)
-        result = _weighed(_assemble(model, rows, prior, attempts, survey, runner), unit)
+        result = _weighed(_assemble(model, data, prior, attempts), unit)
     if interrupted:
         raise Interrupted(result)
     return result
 
 
+def model_for(model: Any) -> Model:
+    """The model that `model` is or names."""
+    if isinstance(model, str):
+        return cast(Model, named_model(model))
+    if isinstance(model, type) or not hasattr(model, "passes"):
+        raise TypeError(
+            f"`model` is {model!r}; pass emframe.Mixture(family, n_components), another model, or "
+            "the name of one."
+        )
+    return cast(Model, model)
+
+
+class _Data(NamedTuple):
+    """The data of a fit, and what every E-step on them needs."""
+
+    given: Any  # the rows as they were given, validated
+    rows: Any  # the same, condensed
+    survey: Any
+    term: Any  # of the prior; None without one
+    engine: Engine
+
+    def expect(self, model: Model) -> Callable[[Any], Expectation[Any]]:
+        """The E-step."""
+        return expectation(model, self.rows, self.term, self.survey, self.engine)
+
+
+def _data(model: Model, X: Any, weights: Any, prior: Any, engine: Any) -> _Data:
+    given: Any = model.rows(X, frequencies(X, weights))
+    if prior is None:
+        model.require(given)
+        given = measured(given)
+    else:  # its pseudo-data stand in for rows that the data lack, and are worth so many of them
+        given = counted(given)
+    rows = model.condense(given)
+    survey = model.survey(rows)
+    runner = engine_for(engine, len(rows) * model.work(rows))
+    return _Data(given, rows, survey, model.prior(prior, survey), runner)
+
+
 def _plan(
     model: Model,
-    rows: Rows,
-    given: Rows,
+    data: _Data,
     rng: np.random.Generator,
     start: Any,
     n_starts: int | None,
@@ -188,10 +215,12 @@ def _plan(
     """Where to start: where the user says, so many times, or until the best was found often."""
     if start is not None:
         try:
-            return Given(model.start(start, given, rng))
+            return Given(model.start(start, data.given, rng))
         except Degenerate as error:
             raise Degenerate(f"`start`: {tell(error)}", error.component) from error
-    return Thorough(model, rows, rng) if n_starts is None else Starts(model, rows, rng, n_starts)
+    if n_starts is None:
+        return Thorough(model, data.rows, rng)
+    return Starts(model, data.rows, rng, n_starts)
 
 
 def expectation(
@@ -216,14 +245,7 @@ def expectation(
     return expect
 
 
-def _assemble(
-    model: Model,
-    rows: Rows,
-    prior: Any,
-    attempts: Sequence[Attempt],
-    survey: Any,
-    engine: Engine,
-) -> Fit:
+def _assemble(model: Model, data: _Data, prior: Any, attempts: Sequence[Attempt]) -> Fit:
     """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
@@ -237,7 +259,8 @@ def _assemble(
     assert done is not None
     params = done.step.params
 
-    e_step = next(model.passes(params, survey))
+    rows = data.rows
+    e_step = next(model.passes(params, data.survey))
     return Fit(
         model=model,
         params=params,
@@ -246,7 +269,7 @@ def _assemble(
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,
-        classification_uncertainty=engine.sum(
+        classification_uncertainty=data.engine.sum(
             e_step.uncertainty, rows.blocks(e_step.rows(len(rows.columns)))
         ),
         form=getattr(done.step.expectation, "form", ""),
@@ -286,14 +309,13 @@ def _weighed(fit: Fit, unit: float) -> Fit:
     )
 
 
-def _check_settings(
-    tol: float, max_iter: int, max_seconds: float | None, n_starts: int | None
-) -> None:
-    if not tol >= 0:
-        raise ValueError(f"`tol` is {tol}; pass a number of nats, 0 or above.")
-    if max_iter < 0:
-        raise ValueError(f"`max_iter` is {max_iter}; pass 0 or above.")
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"`max_seconds` is {max_seconds}; pass a positive number or None.")
-    if n_starts is not None and n_starts < 1:
-        raise ValueError(f"`n_starts` is {n_starts}; pass 1 or more, or None.")
+def _in_nats(
+    function: Callable[[Step[Any]], bool | None], unit: float
+) -> Callable[[Step[Any]], bool | None]:
+    """A callback that is shown the numbers of the user's weights."""
+    if unit == 1.0:
+        return function
+    amounts = ("objective", "log_prior", "q_at", "gain_q", "gain_entropy", "remaining")
+    return lambda step: function(
+        replace(step, **{name: unit * getattr(step, name) for name in amounts})
+    )

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, ndtri
 
+from emframe.arguments import Rng
 from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, SUMMIT
-from emframe.data import frequencies
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
-from emframe.fitting import Rng
 from emframe.information import Information, information
+from emframe.models import observed
 from emframe.parameters import from_vector, frozen, to_vector
 from emframe.resampling import Replicates, replicate
 from emframe.spaces import EPS, Array
@@ -253,7 +253,7 @@ def _scores(fit: Fit, X: Any, weights: Any, found: Information, engine: Any) -> 
     a single row is the root of the number of rows times that for all.
     """
     model, x = fit.model, to_vector(fit.params)
-    rows = model.condense(model.rows(X, frequencies(X, weights), columns=fit.columns))
+    rows = observed(model, X, weights, fit.columns)
     n, p = rows.weights.sum(), len(found.scales)
     if n < p:
         raise ValueError(

@@ -30,10 +30,10 @@ import scipy
 from numpy.typing import NDArray
 
 from emframe.core import Expectation
-from emframe.data import frequencies
 from emframe.engines import engine_for, one_blas_thread
 from emframe.fitting import expectation
 from emframe.methods import gradient
+from emframe.models import observed
 from emframe.parameters import from_vector, leaves, n_free, to_vector, valid
 from emframe.result import Fit
 from emframe.spaces import EPS, Array
@@ -133,7 +133,7 @@ def information(fit: Fit, X: Any, weights: Any = None, engine: Any = None) -> In
     Costs two E-steps for each free parameter.  See `sweep`.
     """
     model = fit.model
-    rows = model.condense(model.rows(X, frequencies(X, weights), columns=fit.columns))
+    rows = observed(model, X, weights, fit.columns)
     survey = model.survey(rows)
     runner = engine_for(engine, len(rows) * model.work(rows))
     expect = expectation(model, rows, model.prior(fit.prior, survey), survey, runner)

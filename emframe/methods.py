@@ -32,7 +32,12 @@ def method_for(accelerate: Any, contract: Contract) -> Method:
             f"`accelerate` is {accelerate!r}, but the steps of this model ascend on average only; "
             "pass accelerate=False."
         )
-    factory = acceleration(accelerate) if isinstance(accelerate, str) else accelerate
+    factory = accelerate
+    if isinstance(accelerate, str):
+        try:
+            factory = acceleration(accelerate)
+        except ValueError as error:
+            raise ValueError(f"`accelerate` is {accelerate!r}: {error}") from None
     if not callable(factory):
         raise TypeError(
             f"`accelerate` is {accelerate!r}; pass True, False, a name, or a callable that takes "

@@ -22,10 +22,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from emframe.arguments import Rng
 from emframe.core import Degenerate
 from emframe.data import frequencies
 from emframe.engines import engine_for, one_blas_thread
-from emframe.fitting import Rng, expectation, fit
+from emframe.fitting import expectation, fit
 from emframe.models import Model
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.refusals import shown
 from emframe.spaces import Array, Shape, Space
 
 KEY = "emframe"
@@ -273,7 +274,20 @@ def build(kind: type, values: Mapping[str, Any]) -> Any:
                 if which
             )
         )
-    return frozen(kind(**{name: np.array(values[name], dtype=float) for name in names}))
+    return frozen(kind(**{name: real_values(name, values[name]) for name in names}))
+
+
+def real_values(name: str, values: Any) -> Array:
+    """A copy of array-like real numbers; TypeError or ValueError naming them where they are not."""
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind not in "fiub":
+            raise TypeError("not real numbers")
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"`{name}` is {shown(values)}: {error}; pass an array of numbers."
+        ) from None
+    return np.array(found, dtype=float)
 
 
 def template(kind: type, dims: Mapping[str, int]) -> Any:

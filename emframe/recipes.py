@@ -3,8 +3,9 @@
     {"name": "gaussian", "options": {"covariance": "tied"}}           a plugin's family
     {"made_by": "from_scipy", "options": {"dist": "gamma", ...}}      one put together in place
 
-A function is told by its import path.  Making a family again executes no code: plugins are looked
-up by name, and functions only in modules that the program has already imported itself.
+A function is told by its import path.  Making a family again executes no code and imports nothing:
+plugins are looked up by name, and of functions those alone are used that the caller hands over.
+Whoever writes a file would else choose what the program calls.
 
 One known case: ``restore(describe(family)) == family`` for a family of settings.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from emframe.families import Family, from_logpdf, from_scipy
@@ -57,38 +59,48 @@ def describe(value: Any) -> Any:
     return value
 
 
-def restore(told: Any, given: Family | None = None) -> Any:
+def restore(told: Any, given: Family | None = None, allow: Sequence[Any] = ()) -> Any:
     """What `describe` told; `given` stands for the family that it describes.
 
-    Raises ValueError where a plugin is not installed or a function not imported.
+    `allow` holds the functions that may be named, or modules all of whose functions may be.
+
+    Raises ValueError where a plugin is not installed or a function not allowed.
     """
     if given is not None and told == describe(given):
         return given
+
+    def again(part: Any) -> Any:
+        return restore(part, given, allow)
+
     if isinstance(told, list):
-        return [restore(one, given) for one in told]
+        return [again(one) for one in told]
     if not isinstance(told, dict):
         return told
     if "mapping" in told:
-        return {key: restore(one, given) for key, one in told["mapping"]}
+        return {key: again(one) for key, one in told["mapping"]}
     if "number" in told:
         return float(told["number"])
     if "function" in told:
-        return _function(told["function"])
+        return _allowed(told["function"], allow)
     if "space" in told:
-        if told["space"] not in SPACES:
-            raise ValueError(f"no space of emframe is called {told['space']!r}")
-        return SPACES[told["space"]](**restore(told["options"]))
+        return _known("space", told["space"], SPACES)(**again(told["options"]))
     if "parameter" in told:
-        return parameter(restore(told["parameter"]), tuple(told["shape"]))
-    options = {key: restore(one, given) for key, one in told["options"].items()}
+        return parameter(again(told["parameter"]), tuple(told["shape"]))
+    options = {key: again(one) for key, one in told["options"].items()}
     if "made_by" in told:
-        return MAKERS[told["made_by"]](**options)
+        return _known("made_by", told["made_by"], MAKERS)(**options)
     if told["name"] in families():
         return named_family(told["name"], **options)
     raise ValueError(
         f"the family {told['name']!r} is no installed plugin; pass the object: "
         "emframe.load(path, family=...)"
     )
+
+
+def _known(what: str, name: Any, known: Mapping[str, Any]) -> Any:
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"`{what}` is {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
 
 
 def _family(family: Family) -> dict[str, Any]:
@@ -127,16 +139,22 @@ def _path(function: Any) -> str:
     )
 
 
-def _function(path: str) -> Any:
-    module, _, name = path.partition(":")
-    found = _found(module, name)
-    if found is None:
-        raise ValueError(
-            f"the family was made from the function {path}, which is not imported, and loading "
-            f"runs no code: import {module} first, or pass the object, emframe.load(path, "
-            "family=...)"
-        )
-    return found
+def _allowed(path: Any, allow: Sequence[Any]) -> Any:
+    """The function of this path, where the caller handed it over, or its module."""
+    for one in allow:
+        if isinstance(one, ModuleType):
+            module, _, name = str(path).partition(":")
+            found = _found(module, name)
+            if module == one.__name__ and getattr(found, "__module__", None) == module:
+                return found  # its own, not what it imported
+        elif callable(one) and f"{one.__module__}:{one.__qualname__}" == path:
+            return one
+    module, _, name = str(path).partition(":")
+    raise ValueError(
+        f"the family was made from the function {path}, and a file does not choose what is "
+        f"called: allow it, emframe.load(path, allow=[{module}.{name}]), or pass the object, "
+        "family=..."
+    )
 
 
 def _found(module: str, name: str) -> Any:

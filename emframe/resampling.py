@@ -22,12 +22,12 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate
 from emframe.data import frequencies
 from emframe.engines import block_rows
-from emframe.fitting import Rng
 from emframe.fitting import fit as fit_model
-from emframe.models import Model, Sequences
+from emframe.models import Model, Sequences, observed
 from emframe.models.sequences import per_row
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.result import Fit
@@ -66,7 +66,7 @@ def replicate(
     if n < 2:
         raise ValueError(f"`n_replicates` is {n}; pass 2 or more, and some hundreds for intervals.")
     model = fit.model
-    rows = model.condense(model.rows(X, frequencies(X, weights), columns=fit.columns))
+    rows = observed(model, X, weights, fit.columns)
     if len(rows) == 1 and not parametric:
         raise ValueError(
             "`method` 'bootstrap' draws rows (or runs of rows) anew, and there is one; pass "
@@ -74,7 +74,7 @@ def replicate(
         )
     x, size = rows.x, rows.weights.sum()
     sound, lost = [], Counter[str]()
-    for stream in np.random.default_rng(rng).spawn(n):
+    for stream in generator_from(rng).spawn(n):
         if parametric:
             drawn, counts = sampled(model, fit.params, rows, stream), None
         else:
@@ -223,7 +223,7 @@ def bootstrap_lrt(
     """
     if n_replicates < 1:
         raise ValueError(f"`n_replicates` is {n_replicates}; pass 1 or more, 99 to test at 5 %.")
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     weights = frequencies(X, weights)
     alike: dict[str, Any] = {"prior": prior, "engine": engine}
     small = fit_model(null, X, weights=weights, rng=generator, **alike)

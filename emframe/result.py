@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.arguments import generator_from, whole
 from emframe.core import Status
 from emframe.engines import block_rows
 from emframe.frames import aligned
@@ -177,9 +178,7 @@ class Fit:
         Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
         A continuous z is returned as it is.
         """
-        if n < 0:
-            raise ValueError(f"`n` is {n}; pass 0 or above.")
-        rows, drawn = self.model.sample(self.params, int(n), np.random.default_rng(rng))
+        rows, drawn = self.model.sample(self.params, whole("n", n, 0), generator_from(rng))
         k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 

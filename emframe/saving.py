@@ -1,48 +1,30 @@
-"""Saved fits: a zip of one JSON document and plain npy arrays.
+"""Saved fits: one JSON document and plain npy arrays, in a zip.
 
-Reading one executes no code: arrays are read with pickle forbidden, families are looked up among
-the installed plugins by name, and their settings are plain JSON.
+Reading one executes no code: see `emframe.archives` for the file.  Families are looked up among the
+installed plugins by name, their settings are plain JSON, and of functions that a family was made
+from only those are used that the caller allows by handing them over.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import math
-import os
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from emframe.archives import FORMAT, read_archive, write_archive
 from emframe.core import Status
 from emframe.families import Family
 from emframe.host import model as named_model
 from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping
 from emframe.recipes import restore
+from emframe.refusals import shown
 from emframe.result import Fit, Start
 from emframe.spaces import Array
 
-FORMAT = 1
 _DOCUMENT = "fit.json"
-# What zipfile, json and numpy raise on bytes that no fit was saved as.  A RuntimeError is a secret
-# or a compression that is not known, or brackets too deep; a MemoryError an array too long.
-_UNREADABLE = (
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    ValueError,
-)
 _NUMBERS = (
     "log_likelihood",
     "objective",
@@ -51,6 +33,8 @@ _NUMBERS = (
     "remaining",
     "n_rows",
 )
+_FINITE = ("log_likelihood", "objective", "entropy", "n_rows")
+_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
 
 
 def save(fit: Fit, path: str | Path) -> None:
@@ -79,132 +63,98 @@ def save(fit: Fit, path: str | Path) -> None:
         raise ValueError(f"this fit cannot be saved without code: {error}") from error
 
 
-def load(path: str | Path, *, family: Family | None = None) -> Fit:
-    """Read a saved fit.  Executes no code from the file.
+def load(path: str | Path, *, family: Family | None = None, allow: Sequence[Any] = ()) -> Fit:
+    """Read a saved fit.  Executes no code from the file, and imports nothing for it.
 
     Parameters
     ----------
     path : file written by ``fit.save``.
     family : the family object, for a fit whose family is no installed plugin.
+    allow : functions that the file may name as parts of a family, such as the density of
+        `emframe.from_logpdf`, or modules whose functions it may. A file is not free to choose.
 
     Raises
     ------
     FileNotFoundError : where there is no such file.
-    ValueError : for a file that is no saved fit, is damaged, or is of a later format.
+    ValueError : for a file that is no saved fit, is damaged, or is of a later format, naming the
+        entry and the value; and for a family that takes `family` or `allow` to be made again.
     """
     document, arrays = read_archive(path, _DOCUMENT, "a saved fit")
     try:
-        return _rebuild(document, arrays, family)
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        return _rebuild(document, arrays, family, allow)
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, ValueError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is damaged, or not for this emframe: {what}") from error
 
 
-def _rebuild(document: dict[str, Any], arrays: dict[str, Array], family: Family | None) -> Fit:
-    model = _model(document["model"], family)
-    columns, best = tuple(document["columns"]), int(document["best"])
+def _rebuild(
+    document: dict[str, Any],
+    arrays: dict[str, Array],
+    family: Family | None,
+    allow: Sequence[Any],
+) -> Fit:
+    model = _model(_item(document, "model", dict), family, allow)
+    columns = tuple(_item(document, "columns", list))
     if not all(isinstance(name, str) for name in columns):
-        raise TypeError(f"columns are {columns}, not names")
-    if not 0 <= best < len(document["starts"]):
-        raise IndexError(f"the best start is number {best} of {len(document['starts'])}")
-    prefix = "params/"
-    flat = {
-        name.removeprefix(prefix): value
-        for name, value in arrays.items()
-        if name.startswith(prefix)
-    }
-    params = model.build(nested(flat))
-    wrong = model.problem(params, len(columns))
-    if wrong:
-        raise ValueError(f"the saved parameters are not valid: {wrong}")
-    starts = tuple(start_from(start) for start in document["starts"])
+        raise TypeError(f"`columns` are {list(columns)}; expected names")
+    starts = tuple(start_from(start) for start in _item(document, "starts", list))
+    best = _count(document, "best")
+    if best >= len(starts):
+        raise IndexError(f"`best` is {best}, but there are {len(starts)} starts")
+    numbers = {name: _number(_item(document, "numbers", dict), name) for name in _NUMBERS}
+    unknown = [name for name in _FINITE if not math.isfinite(numbers[name])]
+    if unknown or numbers["n_rows"] <= 0:
+        name = (*unknown, "n_rows")[0]
+        raise ValueError(f"`{name}` is {numbers[name]}, which no fit has")
+    prior = document["prior"]
+    if not (prior is None or isinstance(prior, str)):
+        raise TypeError(f"`prior` is {prior!r}; expected a name or null")
     return Fit(
         model=model,
-        params=params,
-        status=Status(document["status"]),
-        message=str(document["message"]),
-        trace=arrays["trace"],
-        gains=arrays["gains"],
-        n_iter=int(document["n_iter"]),
+        params=_parameters(model, arrays, len(columns)),
+        status=_status(document),
+        message=_item(document, "message", str),
+        trace=_shaped(arrays, "trace", 1),
+        gains=_shaped(arrays, "gains", 2),
+        n_iter=_count(document, "n_iter"),
         columns=columns,
-        prior=document["prior"],
+        prior=prior,
         best=best,
         starts=starts,
-        form=str(document.get("form", "")),
-        **{name: float(document["numbers"][name]) for name in _NUMBERS},
+        form=_item({"form": "", **document}, "form", str),
+        **numbers,
     )
 
 
-def _model(description: dict[str, Any], family: Family | None) -> Model:
-    if description["model"] != "mixture":
-        options = dict(description.get("options", {}))
+def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:
+    prefix = "params/"
+    own = {key: value for key, value in arrays.items() if key.startswith(prefix)}
+    strange = [key for key in arrays if key not in own and key not in {"trace", "gains"}]
+    if strange:
+        raise ValueError(f"the array {strange[0]!r} belongs to no fit")
+    params = model.build(nested({key.removeprefix(prefix): own[key] for key in own}))
+    wrong = model.problem(params, d)
+    if wrong:
+        raise ValueError(f"the saved parameters are not valid: {wrong}")
+    return params
+
+
+def _model(description: dict[str, Any], family: Family | None, allow: Sequence[Any]) -> Model:
+    kind = _item(description, "model", str)
+    if kind != "mixture":
+        options = dict(_item({"options": {}, **description}, "options", dict))
         if isinstance(options.get("family"), dict):
-            options["family"] = restore(options["family"], family)
+            options["family"] = restore(options["family"], family, allow)
         elif family is not None and options.get("family") == family.name:
             settings = family.ingredients()  # the object has them already
             options = {key: value for key, value in options.items() if key not in settings}
             options["family"] = family
-        return named_model(description["model"], **options)
-    parts: list[Family] = [restore(part, family) for part in description["families"]]
-    sizes = [int(size) for size in description["n_components"]]
+        return named_model(kind, **options)
+    parts = [restore(part, family, allow) for part in _item(description, "families", list)]
+    sizes = _item(description, "n_components", list)
+    if not parts or len(parts) != len(sizes):
+        raise ValueError(f"`families` are {len(parts)}, of `n_components` {sizes}")
     return Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
-
-
-# ---- what checkpoints are made of as well
-
-
-def write_archive(
-    path: str | Path, name: str, document: dict[str, Any], arrays: Mapping[str, Array]
-) -> None:
-    """Write a JSON document and arrays as one file, which appears whole or not at all.
-
-    Raises TypeError or ValueError for what is no JSON, OSError where the disk is full.
-    """
-    text = json.dumps(document, indent=1, allow_nan=False)
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent or ".", prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                archive.writestr(name, text)
-                for key, array in arrays.items():
-                    buffer = io.BytesIO()
-                    whole = np.ascontiguousarray(array)
-                    np.lib.format.write_array(buffer, whole, allow_pickle=False)
-                    archive.writestr(f"{key}.npy", buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())  # before the name is given, the contents are there
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def read_archive(path: str | Path, name: str, what: str) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The document and the arrays of a file by `write_archive`.  Executes no code from it.
-
-    Raises FileNotFoundError, and ValueError for a file that is damaged, not `what`, or of a later
-    format.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            document = json.loads(archive.read(name))
-            arrays = {
-                key.removesuffix(".npy"): _read(archive, key)
-                for key in archive.namelist()
-                if key.endswith(".npy")
-            }
-    except FileNotFoundError:
-        raise
-    except _UNREADABLE as error:
-        raise ValueError(f"{path} is not {what}, or is damaged: {error}") from error
-    found = document.get("emframe") if isinstance(document, dict) else None
-    if found != FORMAT:
-        raise ValueError(
-            f"{path} has format {found!r}; this emframe reads format {FORMAT}. Update emframe."
-        )
-    return document, arrays
 
 
 def start_told(start: Start) -> dict[str, Any]:
@@ -218,25 +168,62 @@ def start_told(start: Start) -> dict[str, Any]:
     }
 
 
-def start_from(told: dict[str, Any]) -> Start:
-    """The start that `start_told` told."""
+def start_from(told: Any) -> Start:
+    """The start that `start_told` told.  Raises TypeError, ValueError, naming what is wrong."""
+    if not isinstance(told, dict):
+        raise TypeError(f"a start is {told!r}; expected an object")
+    told = {"spurious": "", "parent": None, "trace": [], **told}  # which came with later versions
+    known = {field.name for field in dataclasses.fields(Start)}
+    if set(told) != known:
+        odd = sorted(set(told) ^ known)[0]
+        raise TypeError(f"a start has {'no' if odd in known else 'the unknown'} `{odd}`")
     return Start(
-        **{
-            **told,
-            "status": Status(told["status"]),
-            "objective": float(told["objective"]),
-            "log_likelihood": float(told["log_likelihood"]),
-            "trace": tuple(float(value) for value in told.get("trace", ())),
-        }
+        index=_count(told, "index"),
+        kind=_item(told, "kind", str),
+        status=_status(told),
+        objective=_number(told, "objective"),
+        log_likelihood=_number(told, "log_likelihood"),
+        n_iter=_count(told, "n_iter"),
+        message=_item(told, "message", str),
+        spurious=_item(told, "spurious", str),
+        parent=None if told["parent"] is None else _count(told, "parent"),
+        trace=tuple(_number({"trace": one}, "trace") for one in _item(told, "trace", list)),
     )
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> Array:
-    with archive.open(name) as file:
-        array = np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
-    if array.dtype.kind != "f":
-        raise ValueError(f"{name} holds {array.dtype}, not real numbers")
-    return np.asarray(array)
+def _item(told: Mapping[str, Any], key: str, kind: type) -> Any:
+    if type(told[key]) is not kind:
+        raise TypeError(f"`{key}` is {shown(told[key])}; expected {_KINDS[kind]}")
+    return told[key]
+
+
+def _count(told: Mapping[str, Any], key: str) -> int:
+    value = _item(told, key, int)
+    if value < 0:
+        raise ValueError(f"`{key}` is {value}; expected 0 or above")
+    return int(value)
+
+
+def _number(told: Mapping[str, Any], key: str) -> float:
+    """A number as `number_out` wrote it."""
+    value = told[key]
+    if type(value) not in (int, float) and value not in ("nan", "inf", "-inf"):
+        raise TypeError(f"`{key}` is {shown(value)}; expected a number")
+    return float(value)
+
+
+def _status(told: Mapping[str, Any]) -> Status:
+    value = _item(told, "status", str)
+    if value not in {status.value for status in Status}:
+        raise ValueError(f"`status` is {value!r}, which no run ends with")
+    return Status(value)
+
+
+def _shaped(arrays: Mapping[str, Array], name: str, axes: int) -> Array:
+    array = arrays[name]
+    if array.ndim != axes or (axes == 2 and array.shape[1] != 2):
+        raise ValueError(f"`{name}` has shape {array.shape}; expected {axes} axes")
+    return array
 
 
 def number_out(number: float) -> float | str:

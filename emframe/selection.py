@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate
-from emframe.data import frequencies
-from emframe.fitting import Interrupted, Rng, fit
+from emframe.data import counted, frequencies
+from emframe.fitting import Interrupted, fit, model_for
 from emframe.models import Mixture, Model
 from emframe.result import Fit
 from emframe.validation import dealt, held_out
@@ -137,10 +138,10 @@ def select(
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     streams = generator.spawn(len(candidates))
     rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
-    parts = dealt(rows.weights, folds, generator) if criterion == "cv" else None
+    parts = dealt(counted(rows).weights, folds, generator) if criterion == "cv" else None
     fits: list[Fit] = []
     left_out: list[float] = []
     failures: list[tuple[str, str]] = []
@@ -165,5 +166,14 @@ def select(
 def _candidates(models: Any) -> list[Model]:
     if isinstance(models, tuple) and len(models) == 2 and isinstance(models[0], str):
         name, sizes = models
-        return [Mixture(name, n_components=int(k)) for k in sizes]
-    return list(models)
+        if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+            raise TypeError(
+                f"`models` is {models!r}; pass the numbers of components as a list or a range."
+            )
+        return [Mixture(name, n_components=k) for k in sizes]
+    if isinstance(models, str) or not isinstance(models, Iterable):
+        raise TypeError(
+            f"`models` is {models!r}; pass a list of models, or a family's name with the numbers "
+            'of components, ("gaussian", range(1, 10)).'
+        )
+    return [model_for(model) for model in models]

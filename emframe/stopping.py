@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emframe.core import HeldOut, MaxExpectations, ParameterChange, Rule, Together
-from emframe.data import frequencies
 from emframe.fitting import expectation
+from emframe.models import observed
 from emframe.parameters import to_vector
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def held_out(model: Model, X: Any, weights: Any = None) -> HeldOut:
 
     It costs two passes over these rows at each step.
     """
-    rows = model.condense(model.rows(X, frequencies(X, weights)))
+    rows = observed(model, X, weights)
     expect = expectation(model, rows)
     return HeldOut(lambda params: expect(params).loglik)
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate
-from emframe.fitting import Rng, expectation, fit
+from emframe.fitting import expectation, fit
 from emframe.models import Model
 from emframe.spaces import Array
 
@@ -55,7 +56,7 @@ def held_out(
     parts : weights of the rows in each fold, (folds, n).
     **options : passed on to `emframe.fit`.
     """
-    total, streams = 0.0, np.random.default_rng(rng).spawn(len(parts))
+    total, streams = 0.0, generator_from(rng).spawn(len(parts))
     for part, stream in zip(parts, streams, strict=True):
         kept, left = np.zeros((2, rows.n_given))
         kept[rows.numbers], left[rows.numbers] = rows.weights - part, part

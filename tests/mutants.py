@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from emframe_families.bernoulli import Bernoulli
-from emframe_families.poisson import Poisson
+from emframe_families.poisson import Poisson, PoissonParameters
 from scipy import special
 
 import emframe
@@ -105,14 +105,42 @@ class ConstantOfOneColumn(WithoutConstant):
         return super().expected(statistics, params) - surplus
 
 
-class WithoutBase(Poisson):
+@dataclass(frozen=True)
+class Textbook(emframe.ExponentialFamily):
+    """Poisson columns as textbooks have them, which is right for counts of ordinary size."""
+
+    name = "textbook-poisson"
+    parameters = PoissonParameters
+    support = emframe.NonNegativeInteger(largest=1e6)
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def natural(self, params: Any) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.log(params.rates)
+
+    def log_partition(self, params: Any) -> Array:
+        return params.rates.sum(axis=1)
+
+    def from_mean(self, mean: Array) -> Any:
+        return PoissonParameters(mean)
+
+    def log_base(self, x: Array) -> Array:
+        return -special.gammaln(x + 1).sum(axis=1)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        return rng.poisson(params.rates[labels]).astype(float)
+
+
+class WithoutBase(Textbook):
     """The base measure -log x! is left out."""
 
     def log_base(self, x: Array) -> Array:
         return np.zeros(len(x))
 
 
-class FactorialOverflow(Poisson):
+class FactorialOverflow(Textbook):
     """x! is computed before its logarithm is taken, and overflows at 171."""
 
     def log_base(self, x: Array) -> Array:

@@ -191,7 +191,7 @@ def test_every_kind_of_start(start):
         (np.ones((3, 2)), ValueError, r"`start` has shape \(3, 2\); expected labels \(120,\)"),
         (np.full(120, 5), ValueError, "labels are whole numbers from 0 to 1"),
         (np.full((120, 2), 0.7), ValueError, "sum to 1"),
-        ("k-means", TypeError, "`start` is str"),
+        ("k-means", TypeError, "`start` is 'k-means'"),
         ({"means": np.zeros((2, 2))}, ValueError, "`weights`"),
         ({"weights": [0.5, 0.5], "means": np.zeros((2, 2))}, TypeError, "missing: covariances"),
         (

@@ -143,10 +143,13 @@ REFUSED = {
     "sparse matrix": (sparse.csr_matrix(BASE), r"`X` is sparse.*toarray"),
     "sparse array": (sparse.coo_array(BASE), r"`X` is sparse.*toarray"),
     # no table
-    "ragged": ([[1, 2], [3]], "ragged; pass rows of equal length"),
+    "ragged": (
+        [[1, 2], [3]],
+        "ragged: row 1 has length 1 and row 0 has 2; pass rows of equal length",
+    ),
     "three axes": (np.zeros((2, 2, 2)), r"3 axes, shape \(2, 2, 2\); pass rows by columns"),
-    "a number": (5.0, "0 axes"),
-    "nothing": (None, "0 axes"),
+    "a number": (5.0, "`X` is 5.0; pass rows by columns"),
+    "nothing": (None, "`X` is None; pass rows by columns"),
     "no rows": ([], "no rows"),
     "no columns": (np.zeros((3, 0)), "no columns"),
     "an empty frame": (pd.DataFrame(index=range(3)), "no columns"),

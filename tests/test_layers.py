@@ -19,7 +19,7 @@ ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
     "optima": {"core"},
-    "parameters": {"spaces"},
+    "parameters": {"refusals", "spaces"},
     "extras": set[str](),
     "refusals": set[str](),
     "frames": {"extras", "refusals"},
@@ -42,6 +42,7 @@ ARROWS = {
         "host",
         "parameters",
         "recipes",
+        "refusals",
         "spaces",
     },
     "testing": {

@@ -158,14 +158,33 @@ def test_a_covariance_of_condition_1e10_keeps_its_digits() -> None:
     assert fit.log_likelihood == pytest.approx(exact, rel=1e-7)
 
 
-def test_counts_near_1e9_keep_their_digits_and_1e12_are_refused() -> None:
+RATES = {  # of two components; the last ones are far apart for the rows of one column
+    "1e3": (1e3, 1.3e3),
+    "1e9": (1e9, 1e9 + 3e5),
+    "1e12": (1e12, 1e12 + 1e7),
+    "1e15": (1e15, 2e15),
+    "10 and 5e4": (10.0, 5e4),
+    "3 and 1e12": (3.0, 1e12),
+}
+
+
+@pytest.mark.parametrize("rates", RATES.values(), ids=RATES)
+def test_counts_of_any_size_keep_their_digits(rates: tuple[float, float]) -> None:
     rng = np.random.default_rng(0)
-    X = rng.poisson([[1e9], [2e9]], size=(2, 50)).reshape(-1, 1).astype(float)
+    X = rng.poisson(rates, size=(50, 2)).reshape(-1, 1).astype(float)
     fit = emframe.fit(mixture("poisson"), X, rng=0, n_starts=4)
     assert fit.converged
-    assert fit.log_likelihood == pytest.approx(exact_log_likelihood(fit, X), rel=1e-6)
-    table = Table(np.c_[X, X * 1e3], ("a", "b"), None)
-    with pytest.raises(ValueError, match=r"row 0, column 1 \('b'\) is .*rescale|row 0, column 1"):
+    assert fit.params.components.rates.max() == pytest.approx(X[1::2].mean(), rel=1e-2)
+    exact = exact_log_likelihood(fit, X)
+    assert fit.log_likelihood == pytest.approx(exact, rel=1e-12)
+    assert fit.score_samples(X).sum() == pytest.approx(exact, rel=1e-12)
+
+
+def test_counts_that_float64_cannot_tell_apart_are_refused() -> None:
+    table = Table(np.array([[1.0, 2.0], [3.0, 2.0**54]]), ("a", "b"), None)
+    with pytest.raises(
+        ValueError, match=r"row 1, column 1 \('b'\) is 1.8014398509481984e\+16.*rescale"
+    ):
         emframe.fit(mixture("poisson"), table, rng=0)
 
 
@@ -370,6 +389,52 @@ def test_converged_is_a_statement_about_fifty_more_steps(name: str, max_iter: in
     gain = more.log_likelihood - capped.log_likelihood
     assert gain < 1e-8 or not capped.converged
     assert capped.converged or max_iter == 2
+
+
+def test_the_status_is_that_of_the_start_returned() -> None:
+    """The first start is stopped at the highest point; the others converge lower."""
+    fit = emframe.fit(
+        emframe.Mixture("gaussian", 3),
+        emframe.dataset("faithful"),
+        rng=1,
+        n_starts=3,
+        callbacks=[lambda step: step.objective > -1115.0],
+    )
+    assert [one.status for one in fit.starts] == [Status.STOPPED, *[Status.CONVERGED] * 2]
+    assert (fit.best, fit.status, fit.converged) == (0, Status.STOPPED, False)
+    assert fit.objective == max(one.objective for one in fit.starts) > -1115.0
+
+
+def test_a_degenerate_end_is_never_the_best_while_there_is_another() -> None:
+    """Near a point mass the likelihood is as high as one likes."""
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(100, 2)), np.zeros((50, 2))])
+    model = emframe.Mixture("gaussian", 2, covariance="diag")
+    fit = emframe.fit(model, X, rng=0, n_starts=12)
+    ends = {one.status for one in fit.starts}
+    assert Status.DEGENERATE in ends
+    if ends != {Status.DEGENERATE}:
+        assert fit.status.usable
+    for one in fit.starts:
+        if one.status is Status.DEGENERATE:
+            assert re.search(r"component \d has no spread in column \d \('x\d'\)", one.message)
+
+
+def test_a_prior_counts_once_whatever_the_blocks() -> None:
+    X = np.random.default_rng(0).normal(size=(40_000, 3))
+    model = emframe.Mixture("gaussian", 1)
+    whole = emframe.fit(model, X, prior="weak")
+    assert whole.objective == pytest.approx(whole.log_likelihood + whole.log_prior, rel=1e-12)
+    twice = emframe.fit(model, X[:20_000], prior="weak", start=whole.params, max_iter=0)
+    rest = emframe.fit(model, X[20_000:], prior="weak", start=whole.params, max_iter=0)
+    assert whole.log_likelihood == pytest.approx(twice.log_likelihood + rest.log_likelihood)
+
+
+def test_draws_follow_the_weights() -> None:
+    start = {"weights": [0.9, 0.1], "rates": [[1.0], [9.0]]}
+    fit = emframe.fit(mixture("poisson"), [0, 1, 9, 8], start=start, max_iter=0)
+    _, z = fit.sample(4000, rng=0)
+    assert z.mean(axis=0) == pytest.approx([0.9, 0.1], abs=0.02)
 
 
 # ---- determinism

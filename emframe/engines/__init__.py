@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from emframe.engines.blas import one_blas_thread
 from emframe.engines.serial import Serial
 from emframe.engines.threads import Threads
@@ -63,8 +65,10 @@ def engine_for(engine: Any, numbers: int) -> Engine:
         return Threads(n) if n > 1 else Serial()
     if engine == "serial":
         return Serial()
-    if isinstance(engine, int) and not isinstance(engine, bool):
-        return Threads(engine)
+    if isinstance(engine, (int, np.integer)) and not isinstance(engine, bool):
+        if engine < 1:
+            raise ValueError(f"`engine` is {engine}; pass 1 thread or more.")
+        return Threads(int(engine))
     if not hasattr(engine, "sum"):
         raise TypeError(
             f"`engine` is {engine!r}; pass None, 'serial', a number of threads, or an object with "

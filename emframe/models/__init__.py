@@ -1,6 +1,6 @@
 """Latent structures that compose families.  Each builds a Q, and so is fitted by the same loop."""
 
-from emframe.models.base import Model
+from emframe.models.base import Model, observed
 from emframe.models.latent import LatentExpectation, LatentModel, Posterior
 from emframe.models.mixture import Mixture
 from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
@@ -15,4 +15,5 @@ __all__ = [
     "Model",
     "Posterior",
     "Sequences",
+    "observed",
 ]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from emframe.core import Contract, Expectation
-from emframe.data import Rows
+from emframe.data import Rows, counted, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.spaces import Array
 
@@ -113,6 +113,15 @@ class Model(Protocol):
 
     def title(self) -> str:
         """The model in a few words."""
+
+
+def observed(model: Model, X: Any, weights: Any = None, columns: Any = None) -> Any:
+    """The rows that a fit was, or is to be, made from: validated, in as few as will do.
+
+    `columns` are those of the fit, where there is one.  Raises as `emframe.fit` does, and
+    ValueError for weights too far out to count rows by.
+    """
+    return model.condense(counted(model.rows(X, frequencies(X, weights), columns=columns)))
 
 
 @dataclass(frozen=True)

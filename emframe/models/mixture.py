@@ -42,7 +42,7 @@ from emframe.models.mixture_expectation import (
 )
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge
-from emframe.parameters import frozen
+from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
 from emframe.spaces import Array
 
@@ -83,13 +83,15 @@ class Mixture:
         else:
             families = tuple(_resolve(item, options) for item in family)
             sizes = [1] * len(families) if n_components is None else n_components
+            if not families:
+                raise ValueError("`family` is an empty list; pass at least one family.")
             if isinstance(sizes, (int, np.integer)) or len(sizes) != len(families):
                 raise ValueError(
                     f"`n_components` is {n_components!r} for {len(families)} families; pass one "
                     "size for each, or leave it out for one component of each."
                 )
-            if not families or min(sizes) < 1:
-                raise ValueError("a list of families needs at least one, each of size 1 or more.")
+            if min(sizes) < 1:
+                raise ValueError(f"`n_components` is {sizes!r}; pass sizes of 1 or more.")
             if len({space.discrete for one in families for space in one.supports}) > 1:
                 warnings.warn(
                     "a mixture of families of counts and of real numbers compares probabilities "
@@ -268,7 +270,10 @@ class Mixture:
         if not given:
             start = start(rows.x, rng)
         if isinstance(start, Mapping):
-            start = self.build(start)
+            try:
+                start = self.build(start)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"`start`: {error}") from error
         if isinstance(start, MixtureParameters):
             wrong = self.problem(start, len(rows.columns))
             if wrong:
@@ -287,14 +292,14 @@ class Mixture:
         """Parameters from ``{"weights": ..., "rates": ...}`` or ``{..., "components": {...}}``."""
         rest = {name: value for name, value in values.items() if name != "weights"}
         if "weights" not in values:
-            raise ValueError("a start has to give `weights`, the K prior probabilities.")
+            raise ValueError("`weights`, the K prior probabilities, are missing.")
         components = rest["components"] if set(rest) == {"components"} else rest
         built = (
             components
             if not isinstance(components, (Mapping, list))
             else self.family.build(components)
         )
-        return frozen(MixtureParameters(np.array(values["weights"], dtype=float), built))
+        return frozen(MixtureParameters(real_values("weights", values["weights"]), built))
 
     # ---- after the fit
 
@@ -316,14 +321,7 @@ class Mixture:
     ) -> float:
         """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
         joint = self.log_joint(params, x)
-        hot = starts.one_hot(z, self.n_components) if z.ndim == 1 else z
-        if hot.shape != joint.shape or not ((hot == 0) | (hot == 1)).all():
-            raise ValueError(
-                f"`z` has shape {z.shape}; pass one-hot rows {joint.shape} or labels "
-                f"({len(joint)},)."
-            )
-        if not (hot.sum(axis=1) == 1).all():
-            raise ValueError("each row of a one-hot `z` has exactly one 1.")
+        hot = starts.as_one_hot(z, len(joint), self.n_components)
         return float(joint[hot == 1].sum())
 
     def sample(

@@ -142,6 +142,9 @@ def mixture_problem(
 ) -> str | None:
     """What is wrong with a mixture's parameters for these dimensions, or None."""
     weights = next(leaves(params))
+    given, wanted = type(params.components), family.parameters
+    if given is not wanted and given is not tuple:
+        return f"`components` is {given.__name__}; expected {wanted.__name__}"
     return leaf_problem(weights, dims) or family.problem(params.components, dims, "components.")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Table, as_rows, as_weights
+from emframe.data import Table, as_rows, as_weights, in_range
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
@@ -81,6 +81,7 @@ class SequenceRows:
     columns: tuple[str, ...]  # (d,)
     numbers: NDArray[np.intp]  # (S,) where each run stood in what the user gave
     n_given: int  # runs that the user gave, those of weight 0 included
+    unit: float = 1.0  # what a weight of 1 stands for, where weights were far out of range
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -88,7 +89,7 @@ class SequenceRows:
     @property
     def total(self) -> float:
         """Number of rows that the weights stand for."""
-        return float(self.weights @ self.x.lengths)
+        return self.unit * float(self.weights @ self.x.lengths)
 
     def blocks(self, size: int) -> Iterator[tuple[Sequences, Array]]:
         """Whole runs and their weights, a block at a time, of `size` rows or a few more."""
@@ -132,17 +133,14 @@ def as_sequences(
         given.x,
         supports=supports,
         owner=owner,
+        weights=None if weights is None else np.repeat(frequency, given.lengths),
         takes_columns=takes_columns,
         n_columns=None if columns is None else len(columns),
         columns=columns,
     )
     kept = frequency > 0
-    x, lengths = rows.x, given.lengths
-    if not kept.all():
-        x, lengths = x[np.repeat(kept, lengths)], lengths[kept]
-    return SequenceRows(
-        Sequences(x, lengths), frequency[kept], rows.columns, np.flatnonzero(kept), len(kept)
-    )
+    runs, numbers = Sequences(rows.x, given.lengths[kept]), np.flatnonzero(kept)
+    return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
 
 
 def _runs(X: Any) -> Sequences:

@@ -20,6 +20,7 @@ import scipy
 from numpy.typing import NDArray
 
 from emframe.data import Rows
+from emframe.refusals import shown
 from emframe.spaces import Array
 
 _REAL = (
@@ -74,34 +75,58 @@ def portfolio(
         yield kind, makers[kind](frames[frame], samples[frame])
 
 
-def as_responsibilities(start: Any, n: int, k: int) -> Array:
+def as_responsibilities(start: Any, n: int, k: int, name: str = "start") -> Array:
     """Responsibilities (n, K) from responsibilities or labels (n,), validated."""
     values = np.asarray(start)
+    labels_or_rows = f"labels ({n},) or responsibilities ({n}, {k})"
     if values.dtype.kind not in "fiub":
         raise TypeError(
-            f"`start` is {type(start).__name__}; pass parameters, a dict of arrays, "
-            "responsibilities (n, K), labels (n,) or a callable."
+            f"`{name}` is {shown(start)}; pass {labels_or_rows}, parameters, a dict of arrays, or "
+            "a callable."
         )
+    if values.ndim == 0:
+        raise TypeError(f"`{name}` is {shown(start)}; pass {labels_or_rows}.")
     if values.shape == (n,):
-        return one_hot(values, k)
+        return one_hot(values, k, name)
     if values.shape != (n, k):
-        raise ValueError(
-            f"`start` has shape {values.shape}; expected labels ({n},) or responsibilities "
-            f"({n}, {k})."
-        )
+        raise ValueError(f"`{name}` has shape {values.shape}; expected {labels_or_rows}.")
     resp = values.astype(float)
     sums = resp.sum(axis=1)
-    if not np.isfinite(resp).all() or (resp < 0).any() or not np.allclose(sums, 1.0, atol=1e-6):
-        raise ValueError("`start` as responsibilities needs rows of probabilities that sum to 1.")
+    fine = (resp >= 0).all(axis=1) & np.isclose(sums, 1.0, atol=1e-6)
+    refuse_row(name, resp, ~fine, "rows of responsibilities are probabilities that sum to 1")
     return resp / sums[:, None]
 
 
-def one_hot(labels: NDArray[Any], k: int) -> Array:
+def as_one_hot(z: NDArray[Any], n: int, k: int) -> Array:
+    """One-hot rows (n, K) from such rows or labels (n,), validated."""
+    if z.shape == (n,):
+        return one_hot(z, k, "z")
+    if z.shape != (n, k):
+        expected = f"one-hot rows ({n}, {k}) or labels ({n},)"
+        raise ValueError(f"`z` has shape {z.shape}; pass {expected}.")
+    bad = ~((z == 0) | (z == 1)).all(axis=1) | (z.sum(axis=1) != 1)
+    refuse_row("z", z, bad, "each row of a one-hot `z` has exactly one 1, and else 0")
+    return z
+
+
+def refuse_row(name: str, rows: Array, bad: NDArray[np.bool_], expected: str) -> None:
+    """Raise ValueError where any row is bad, showing the first."""
+    if bad.any():
+        row = int(bad.argmax())
+        told = np.array2string(rows[row], precision=6, separator=", ", threshold=6)
+        raise ValueError(f"`{name}` row {row} is {told} ({int(bad.sum())} such); {expected}.")
+
+
+def one_hot(labels: NDArray[Any], k: int, name: str = "labels") -> Array:
     """Integer labels 0 .. K-1 as one-hot rows (n, K)."""
     values = np.asarray(labels)
-    whole = values.dtype.kind in "iub" or bool((values == np.floor(values)).all())
-    if not whole or values.min(initial=0) < 0 or values.max(initial=0) >= k:
-        raise ValueError(f"labels are whole numbers from 0 to {k - 1}; got {np.unique(values)}.")
+    fits = (values >= 0) & (values < k) & (values == np.floor(values))
+    if not fits.all():
+        row, count = int(fits.argmin()), int((~fits).sum())
+        raise ValueError(
+            f"`{name}[{row}]` is {values[row]} ({count} such); labels are whole numbers from 0 to "
+            f"{k - 1}."
+        )
     return np.eye(k)[values.astype(int)]
 
 

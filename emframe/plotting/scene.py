@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.arguments import generator_from
 from emframe.data import frequencies
 from emframe.models import Mixture, Sequences
 from emframe.models.sequences import per_row
@@ -89,7 +90,7 @@ def scene(
     fit: Fit, X: Any = None, weights: Any = None, errors: StandardErrors | None = None, rng: Any = 0
 ) -> Scene:
     """A scene of a fit with the rows of X, or without any."""
-    generator, model = np.random.default_rng(rng), fit.model
+    generator, model = generator_from(rng), fit.model
     drawn, labels = model.sample(fit.params, DRAWN, generator)
     if model.choices() is None:
         labels = np.zeros(DRAWN, dtype=np.intp)

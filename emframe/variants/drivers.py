@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from emframe.arguments import Rng
 from emframe.core import Contract, MaxIterations, RemainingGain, Rule, Run, Status, run
-from emframe.fitting import Rng
 from emframe.models import Mixture
 from emframe.variants.assignments import drawn, shaken, tempered
 from emframe.variants.problem import pose

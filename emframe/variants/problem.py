@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate, Status, Stopped
 from emframe.data import Rows, frequencies
-from emframe.fitting import Rng
 from emframe.models import Model
 
 # Starts that are tried for one that has an M-step.
@@ -31,7 +31,7 @@ def pose(model: Model, X: Any, weights: Any, start: Any, rng: Rng) -> Problem:
 
     Raises as it does for unusable ones, and `Stopped` where no start could be used.
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     given = model.rows(X, frequencies(X, weights))
     model.require(given)
     rows = model.condense(given)

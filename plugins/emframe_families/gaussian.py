@@ -34,6 +34,9 @@ EPS = float(np.finfo(float).eps)
 SINGULAR = 1e-10
 # A standard deviation below this share of the mean is the rounding of the rows and their sum.
 FLAT = 16 * EPS
+# Nor is one this much smaller than the average distance of the rows from their mean: a sum of
+# squares about one mean has no digits left about another.
+POINT = 1e-12
 
 # Up to here squares of numbers and sums of many of them are in range, and so they are of
 # differences from here on.
@@ -189,7 +192,7 @@ class Gaussian(Family):
             covariances = variances[:, :, None] * np.eye(d)
             used = np.flatnonzero(~empty)
         means = statistics.means
-        self._refuse_degenerate(means, covariances, used)
+        self._refuse_degenerate(statistics.counts, means, covariances, used)
         params = self.parameters(means, covariances)
         if not empty.any():
             return params
@@ -199,12 +202,20 @@ class Gaussian(Family):
             )
         return keep(empty, previous, params)
 
-    def _refuse_degenerate(self, means: Array, covariances: Array, used: NDArray[np.intp]) -> None:
-        """Raise where a covariance is singular to rounding, in the columns' own units."""
+    def _refuse_degenerate(
+        self, counts: Array, means: Array, covariances: Array, used: NDArray[np.intp]
+    ) -> None:
+        """Raise where a covariance is singular to rounding, in the columns' own units.
+
+        The length of a column is where a component lies, or how far the data spread: the origin
+        is a place like any other.
+        """
         tied = self.covariance == "tied"
-        sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))[used]
+        all_sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        sd, share = all_sd[used], counts / counts.sum()
+        spread = share @ (np.abs(means - share @ means) + all_sd)
         reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
-        flat = ~(sd > FLAT * reach)
+        flat = ~(sd > np.maximum(FLAT * reach, POINT * spread))
         if flat.any():
             row, column = np.unravel_index(int(flat.argmax()), flat.shape)
             k = int(used[row])

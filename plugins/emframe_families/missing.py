@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, logsumexp, xlogy
 
 from emframe import Array, Degenerate, Expectation, LatentModel, Simplex
-from emframe.data import Table, as_rows, as_weights
+from emframe.data import Table, as_rows, as_weights, in_range
 from emframe.models import MixtureParameters, Posterior, starts
 from emframe.parameters import frozen, problem
 from emframe_families.gaussian import Gaussian
@@ -43,6 +43,7 @@ class IncompleteRows:
     columns: tuple[str, ...]
     numbers: NDArray[np.intp]  # (n,) where each row stood in what the user gave
     n_given: int
+    unit: float = 1.0  # what a weight of 1 stands for, where weights were far out of range
 
     def __len__(self) -> int:
         return len(self.x)
@@ -50,7 +51,7 @@ class IncompleteRows:
     @property
     def total(self) -> float:
         """Number of rows that the weights stand for."""
-        return float(self.weights.sum())
+        return self.unit * float(self.weights.sum())
 
     def blocks(self, size: int) -> Iterator[tuple[Array, Array]]:
         """Rows and weights, `size` rows at a time or more, so that patterns come together."""
@@ -122,6 +123,7 @@ class IncompleteGaussian(LatentModel):
             owner=f"the model {self.name!r}",
             n_columns=None if columns is None else len(columns),
             columns=columns if names else None,
+            weights=frequency,  # whatever a row of weight 0 holds
         )
         (kept,) = np.nonzero(frequency > 0)
         x = x[kept]
@@ -132,7 +134,7 @@ class IncompleteGaussian(LatentModel):
                 f"`X` column {column} ({rows.columns[column]!r}) has no value at all; remove it."
             )
         x.flags.writeable = False
-        return IncompleteRows(x, frequency[kept], rows.columns, kept, len(frequency))
+        return in_range(IncompleteRows(x, frequency[kept], rows.columns, kept, len(frequency)))
 
     def require(self, rows: Any) -> None:
         """Refuse fewer rows than components."""

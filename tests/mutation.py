@@ -1,0 +1,235 @@
+"""Our own code, wrong on purpose: a pytest plugin that spoils one line of one module as it loads.
+
+    MUTANT="dropped weight" python -m pytest -p mutation NODE
+
+`SPOILT` lists what is spoilt, and the test that has to say so.  See test_mutation.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType
+from typing import Any, NamedTuple
+
+VARIABLE = "MUTANT"
+
+
+class Spoilt(NamedTuple):
+    """One wrong line."""
+
+    module: str
+    original: str  # stands in the module exactly once
+    mutated: str
+    test: str  # that has to fail
+
+
+SPOILT = {
+    "variances as E[x^2] - mu^2": Spoilt(
+        "emframe_families.gaussian",
+        "return Scatter(counts, means, scatter, counts)",
+        "raw = np.einsum('nk,ni,nj->kij', resp, x, x); "
+        "return Scatter(counts, means, raw - counts[:, None, None] * means[:, :, None] * "
+        "means[:, None, :], counts)",
+        "test_trust.py::test_an_offset_changes_nothing[1e8-full]",
+    ),
+    "a log-likelihood one step stale": Spoilt(
+        "emframe.fitting",
+        "log_likelihood=done.step.expectation.loglik,",
+        "log_likelihood=done.trace[-2:][0],",
+        "test_trust.py::test_the_log_likelihood_is_that_of_the_parameters_returned[3-poisson]",
+    ),
+    "converged if any start was": Spoilt(
+        "emframe.fitting",
+        "status=done.status,",
+        "status=max((one.start.status for one in attempts), key=lambda s: s.value == 'converged'),",
+        "test_trust.py::test_the_status_is_that_of_the_start_returned",
+    ),
+    "the best start is the last": Spoilt(
+        "emframe.fitting",
+        "best = max(with_point, key=rank)",
+        "best = with_point[-1]",
+        "test_trust.py::test_the_status_is_that_of_the_start_returned",
+    ),
+    "a dropped weight": Spoilt(
+        "emframe.models.mixture_pass",
+        "np.divide(weights, total, out=share)",
+        "np.divide(1.0, total, out=share)",
+        "test_trust.py::test_weight_two_is_a_row_twice[gaussian full]",
+    ),
+    "rows of weight zero kept": Spoilt(
+        "emframe.data",
+        "mask = rows.weights > 0",
+        "mask = rows.weights >= 0",
+        "test_trust.py::test_weight_zero_is_a_row_removed_whatever_it_holds[poisson]",
+    ),
+    "weights of one unit told in another": Spoilt(
+        "emframe.fitting",
+        "log_likelihood=unit * fit.log_likelihood,",
+        "log_likelihood=fit.log_likelihood,",
+        "test_trust.py::test_weights_may_have_any_size[1e-300-poisson]",
+    ),
+    "an entropy of the wrong sign": Spoilt(
+        "emframe.models.mixture_pass",
+        "total.loglik + found.row_terms,\n            total.entropy,",
+        "total.loglik + found.row_terms,\n            -total.entropy,",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "a prior left out of Q": Spoilt(
+        "emframe.models.mixture_expectation",
+        "prior = 0.0 if self.prior is None else self.prior.log_density(params)",
+        "prior = 0.0",
+        "test_fit.py::test_a_prior_of_ones_own",
+    ),
+    "a prior once for each row block": Spoilt(
+        "emframe.fitting",
+        "q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))",
+        "parts = [one.finish(one.block(b, Workspace())) for b in rows.blocks(one.rows(d))]; "
+        "q = reduce(add, [p + prior if prior is not None and i else p "
+        "for i, p in enumerate(parts)])",
+        "test_trust.py::test_a_prior_counts_once_whatever_the_blocks",
+    ),
+    "blocks dropped": Spoilt(
+        "emframe.engines.threads",
+        "self._total = part if self._added == 0 else self._total + part",
+        "self._total = part",
+        "test_engines.py::test_the_sum_is_taken_in_the_order_of_the_blocks",
+    ),
+    "blocks added as they come": Spoilt(
+        "emframe.engines.threads",
+        "            self._waiting[index] = part\n            if index != self._added:\n",
+        "            self._waiting[self._added] = part\n            if False:\n",
+        "test_engines.py::test_the_sum_is_taken_in_the_order_of_the_blocks",
+    ),
+    "a trace of bests": Spoilt(
+        "emframe.core.loop",
+        "trace.append(step.objective)",
+        "trace.append(max([step.objective, *trace]) + len(trace) * 1e-3)",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "a fall that is accepted": Spoilt(
+        "emframe.core.loop",
+        "if steps and contract.ascends and step.objective < steps[-1].objective:",
+        "if False:",
+        "test_core.py::test_how_a_run_ends",
+    ),
+    "convergence at one small step": Spoilt(
+        "emframe.core.stopping",
+        "all(step.remaining <= tol for step in steps[-2:])",
+        "any(step.remaining <= tol for step in steps[-2:])",
+        "test_core.py::test_a_large_gain_after_small_ones_is_not_taken_for_convergence",
+    ),
+    "a parameter too many": Spoilt(
+        "emframe.spaces",
+        "return prod(shape[:-1]) * (shape[-1] - 1)",
+        "return prod(shape)",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "AIC with its penalty turned round": Spoilt(
+        "emframe.result",
+        "+ 2.0 * self.n_parameters",
+        "- 2.0 * self.n_parameters",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "BIC by the number of parameters": Spoilt(
+        "emframe.result",
+        "self.n_parameters * log(self.n_rows)",
+        "self.n_parameters * log(self.n_parameters)",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "draws that ignore the weights": Spoilt(
+        "emframe.models.mixture",
+        "labels = rng.choice(self.n_components, size=n, p=params.weights)",
+        "labels = rng.choice(self.n_components, size=n)",
+        "test_trust.py::test_draws_follow_the_weights",
+    ),
+    "the least probable component": Spoilt(
+        "emframe.result",
+        "np.asarray(self.predict_proba(X)).argmax(axis=1)",
+        "np.asarray(self.predict_proba(X)).argmin(axis=1)",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "parameters saved in short": Spoilt(
+        "emframe.saving",
+        "name, array in to_mapping(fit.params).items()",
+        "name, array in ((n, a.astype('f4')) for n, a in to_mapping(fit.params).items())",
+        "test_fit.py::test_every_fit_answers[poisson]",
+    ),
+    "a checkpoint one step stale": Spoilt(
+        "emframe.checkpoints",
+        "self.now = Midway(tuple(steps), self.state, trace, gains)",
+        "self.now = Midway(tuple(steps[:1]), self.state, trace, gains)",
+        "test_checkpoints.py::test_a_fit_that_goes_on_ends_at_the_same_bits[poisson]",
+    ),
+    "a degenerate end preferred": Spoilt(
+        "emframe.search",
+        "return one.start.status.usable, not one.start.spurious, one.start.objective",
+        "return True, not one.start.spurious, one.start.objective",
+        "test_trust.py::test_a_degenerate_end_is_never_the_best_while_there_is_another",
+    ),
+    "infinities let in": Spoilt(
+        "emframe.data",
+        "_Demand(lambda _, x: np.isfinite(x)",
+        "_Demand(lambda _, x: ~np.isnan(x)",
+        "test_gate.py",
+    ),
+    "a row counted from one": Spoilt(
+        "emframe.data",
+        "number = first + row if rows.kept is None",
+        "number = first + row + 1 if rows.kept is None",
+        "test_gate.py",
+    ),
+    "pickled arrays read": Spoilt(
+        "emframe.archives",
+        "if dtype.kind != \"f\" or fortran:",
+        "if dtype.kind == 'O': stream.seek(0); return np.load(stream, allow_pickle=True)\n"
+        "        if dtype.kind != \"f\" or fortran:",
+        "test_files.py",
+    ),
+}  # fmt: skip
+
+
+def spoil(name: str, source: str) -> str:
+    """The source of the module with its line spoilt; ValueError where that is not there, once."""
+    one = SPOILT[name]
+    if source.count(one.original) != 1:
+        raise ValueError(
+            f"{one.module} holds the line of the mutant {name!r} {source.count(one.original)} "
+            f"times, not once; write it anew: {one.original!r}"
+        )
+    return source.replace(one.original, one.mutated)
+
+
+class _Loader(SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType:  # past the cache of compiled files
+        path = self.get_filename(fullname)
+        source = self.get_data(path).decode("utf-8")
+        if "Workspace()" in SPOILT[os.environ[VARIABLE]].mutated:
+            source = source.replace(
+                "from emframe.data import",
+                "from functools import reduce\nfrom operator import add\n"
+                "from emframe.engines import Workspace\nfrom emframe.data import",
+                1,
+            )
+        return compile(spoil(os.environ[VARIABLE], source), path, "exec")
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: Any = None
+    ) -> ModuleSpec | None:
+        if fullname != SPOILT[os.environ[VARIABLE]].module:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        assert spec is not None
+        assert spec.origin is not None
+        spec.loader = _Loader(fullname, spec.origin)
+        return spec
+
+
+if VARIABLE in os.environ:
+    assert "emframe" not in sys.modules
+    sys.meta_path.insert(0, _Finder())
