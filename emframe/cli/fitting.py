@@ -15,6 +15,7 @@ import numpy as np
 
 import emframe
 from emframe.cli import pictures, screen, sheets
+from emframe.cli.models import entry_of, in_runs, models_of
 from emframe.cli.settings import (
     data_options,
     family_of,
@@ -38,13 +39,19 @@ from emframe.report import selection_cells, summary, verdict
     "[default: the data set's]",
 )
 @click.option(
+    "--model",
+    metavar="NAME",
+    help="A model that is no mixture, such as hidden-markov. See: emframe plugins.",
+)
+@click.option(
     "--components",
     callback=sizes,
     default="1-6",
     show_default=True,
     metavar="K",
-    help="One size or several, to choose from: 3, 1-6, 1,2,5.",
+    help="One size or several, to choose from: 3, 1-6, 1,2,5. With --model its states or factors.",
 )
+@click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it, as one subject's.")
 @click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
 @family_options
 @data_options
@@ -57,7 +64,9 @@ def fit(
     data: str,
     *,
     family: str | None,
+    model: str | None,
     components: tuple[int, ...],
+    runs: str | None,
     covariance: str | None,
     options: tuple[str, ...],
     columns: str | None,
@@ -84,6 +93,10 @@ def fit(
     emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
     emframe fit large.parquet --family gaussian --components 8 --starts 4 --threads 2
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
+    emframe fit earthquakes --model hidden-markov --components 2-4
+    emframe fit visits.csv --model hidden-markov --family poisson --runs patient
+    emframe fit iris --model factor-analysis --components 1
+    emframe fit gaps.csv --model incomplete-gaussian --components 1-3
 
     The exit status is 0 also where a fit did not converge (read the last line), 1 where the
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
@@ -92,14 +105,25 @@ def fit(
     outputs = Outputs(save, plot, as_json, errors)
     outputs.require()
     sheet = sheets.read(data, has_header)
+    pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
+    given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
+    if model is not None:
+        own = family or (sheet.family if entry_of(model).takes("family") else None)
+        made = models_of(model, own, components if given else None, pairs)
+        rows = table(sheet, columns, weights, leave_out=runs)
+        if runs is not None:
+            rows, run["weights"] = in_runs(sheet, rows, runs)
+        choose(ctx, made, sheet.origin, rows, run, outputs)
+        return
+    if runs is not None:
+        raise click.UsageError("--runs goes with --model: to a mixture every row is its own.", ctx)
     name = family or sheet.family
     if name is None:
         known = ", ".join(sorted(emframe.families()))
         raise click.UsageError(f"--family is needed for a file; known: {known}.", ctx)
-    pairs = [*options, *([f"covariance={covariance}"] if covariance is not None else [])]
-    made = family_of(name, pairs)
-    models = [emframe.Mixture(made, n_components=k) for k in components]
-    choose(ctx, models, sheet.origin, table(sheet, columns, weights), run, outputs)
+    parts = family_of(name, pairs)
+    mixtures = [emframe.Mixture(parts, n_components=k) for k in components]
+    choose(ctx, mixtures, sheet.origin, table(sheet, columns, weights), run, outputs)
 
 
 @dataclass(frozen=True)
@@ -249,12 +273,14 @@ def _show(
         screen.say(f"{len(selection.fits)} models; * has the lowest {selection.criterion.upper()}.")
     (_, *header), body = selection_cells(selection)
 
-    # Whole titles would not fit a terminal; of models of one kind, K says which.
+    # Whole titles would not fit a terminal; of mixtures of one kind, K says which.
+    by_size = not several_kinds and all(" = " in row[0] for row in body)
+
     def told(title: str) -> str:
         short = title.replace(" mixture, covariance=", " ").replace(" mixture", "")
-        return short if several_kinds else title[:2] + title.rpartition(" = ")[2]
+        return title[:2] + title.rpartition(" = ")[2] if by_size else short
 
-    head = "  model" if several_kinds else "  K"
+    head = "  K" if by_size else "  model"
     body = [(told(row[0]), *row[1:]) for row in body]
     styles = {i: "bold green" for i, row in enumerate(selection.table) if row["best"]}
     screen.table((head, *header), body, text_columns=(0, len(header)), styles=styles)
@@ -268,15 +294,18 @@ def _show(
         screen.say("Interrupted: this is the best fit so far.", style="bold red")
 
 
-def table(sheet: sheets.Sheet, columns: str | None, weights: str | None) -> Table:
+def table(
+    sheet: sheets.Sheet, columns: str | None, weights: str | None, leave_out: str | None = None
+) -> Table:
     """The columns of a sheet that are data, with those that are weights as weights."""
     weighing = sheet.find(weights) if weights is not None else []
+    aside = [*weighing, *(sheet.find(leave_out) if leave_out is not None else [])]
     if len(weighing) > 1:
         raise ValueError(f"--weights {weights!r} names several columns; pass one.")
     taken = (
         sheet.find(columns)
         if columns is not None
-        else [j for j in range(len(sheet.names)) if j not in weighing]
+        else [j for j in range(len(sheet.names)) if j not in aside]
     )
     return Table(
         sheet.numbers(taken),

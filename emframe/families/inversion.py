@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from emframe.families.kernel import NoSampler
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.quadrature import Grid, grid, line
 from emframe.spaces import Array, Real, Space
@@ -30,6 +31,10 @@ class Density(Protocol):
     def support(self) -> Space:
         """Where the rows live."""
 
+    @property
+    def width(self) -> int | None:
+        """Columns of a row, where that is settled."""
+
     def log_density(self, params: Any, x: Array) -> Array:
         """(n, K)."""
 
@@ -37,8 +42,8 @@ class Density(Protocol):
 def inverted(family: Density, params: Any, labels: Any, rng: np.random.Generator) -> Array:
     """One row for each label, (n, 1).
 
-    Raises TypeError for a family of several columns or a density that no grid holds: it has to
-    bring a sampler of its own.
+    Raises NoSampler for a family of several columns and TypeError for a density that no grid holds:
+    it has to bring a sampler of its own.
     """
     uniform = rng.random(len(labels))
     rows = np.zeros(len(labels))
@@ -59,8 +64,9 @@ def component(params: Any, k: int) -> Any:
 
 def _draw(family: Density, params: Any, uniform: Array, k: int) -> Array:
     space: Space = family.support
-    if space.n_event_axes or any(np.ndim(leaf.value) > 1 for leaf in leaves(params)):
-        raise TypeError(
+    wide = (family.width or 1) > 1 or any(np.ndim(leaf.value) > 1 for leaf in leaves(params))
+    if space.n_event_axes or wide:
+        raise NoSampler(
             f"the family {family.name!r} has several columns and no sampler; pass sample=."
         )
     # On the real line the grid is laid about the density, wherever and however narrow it is.
