@@ -190,7 +190,10 @@ def from_logpdf(
     if isinstance(grad, str):
         require(grad)
     functions = {"logpdf": logpdf, "fit": fit, "sample": sample}
-    for what, function in {**functions, **({} if isinstance(grad, str) else {"grad": grad})}.items():
+    for what, function in {
+        **functions,
+        **({} if isinstance(grad, str) else {"grad": grad}),
+    }.items():
         if not callable(function) and (what == "logpdf" or function is not None):
             raise TypeError(f"`{what}` is {function!r}; pass a function.")
     if not isinstance(params, Mapping) or not params:
@@ -212,9 +215,7 @@ def _rows(x: Array, wide: bool) -> Array:
     return x[:, None, :] if wide else x
 
 
-def _apply(
-    function: OneRow, names: tuple[str, ...], x: Array, values: Mapping[str, Any]
-) -> Any:
+def _apply(function: OneRow, names: tuple[str, ...], x: Array, values: Mapping[str, Any]) -> Any:
     """The function at rows and parameters: by name where it knows the names, else in order."""
     if _takes_names(function, names):
         return function(x, **values)

@@ -17,6 +17,7 @@ from emframe.parameters import Leaf, leaves, rebuild
 from emframe.quadrature import Grid, grid, line
 from emframe.spaces import Array, Real, Space
 
+NORMAL = 1e-2  # how far from 1 the mass of what is drawn from may lie
 SETTLED = 1e-4  # relative error of a total; the distribution of the draws is good to about this
 
 
@@ -82,6 +83,12 @@ def _draw(family: Density, params: Any, uniform: Array, k: int) -> Array:
         raise TypeError(
             f"component {k} of {family.name} is too narrow or too heavy in its tails to be drawn "
             "from by its density alone; pass sample="
+        )
+    total = float(table.mass.sum())
+    if abs(total - 1.0) > NORMAL:
+        raise TypeError(
+            f"component {k} of {family.name} has a total mass of {total:.6g} where it was looked "
+            "for: its density lacks a constant, or lies too far out; pass sample="
         )
     return centre + unit * _inverse(space, table, uniform)
 

@@ -102,6 +102,7 @@ def mutation(subject: Subject, case: Case) -> None:
 
     for array in (x, resp, labels):
         array.flags.writeable = False
+    x, resp, labels = x.view(), resp.view(), labels.view()  # views cannot be made writeable again
     for params in (frozen(copied(case.params)), writeable):
         _unharmed("log_density", lambda at=params: family.log_density(at, x))
         statistics = _unharmed("accumulate", lambda: family.accumulate(x, resp))

@@ -132,12 +132,18 @@ def recovery(subject: Subject, case: Case) -> None:
     case = _elsewhere(subject, case)
     x = _usable(case, _drawn(subject, case, DRAWS, case.params))
     statistics = subject.accumulate(x, np.ones((len(x), 1)))
+    for previous in (None, case.others(1)[0]):
+        _recovered(subject, statistics, previous, case, len(x))
+
+
+def _recovered(subject: Subject, statistics: Any, previous: Any, case: Case, n: int) -> None:
+    """Raise unless M-steps end where `expected` is as high as at the parameters of the draws."""
     truth = subject.expected(statistics, case.params)
-    found = subject.m_step(statistics, None)
+    found = subject.m_step(statistics, previous)
     reached = subject.expected(statistics, found)
     if not np.isfinite([truth, reached]).all():
         raise Fault(
-            f"a finite log-likelihood of {len(x)} draws from the density itself",
+            f"a finite log-likelihood of {n} draws from the density itself",
             f"{truth:.6g} at the true parameters and {reached:.6g} at {found}",
             "log_density or expected: a term that overflows or underflows at such parameters",
         )
@@ -151,13 +157,13 @@ def recovery(subject: Subject, case: Case) -> None:
     gain, most = reached - truth, 0.5 * float(chi2.isf(CHANCE, max(n_free(case.params), 1)))
     if gain < -1e-6 * (1.0 + abs(truth)):
         raise Fault(
-            f"m_step to end at a point as likely as the parameters behind {len(x)} draws",
+            f"m_step to end at a point as likely as the parameters behind {n} draws",
             f"{-gain:.6g} nats less at {found}",
             "m_step: it may leave a parameter where it starts, or stop short of a maximum",
         )
     if gain > most:
         raise Fault(
-            f"the estimate from {len(x)} draws to gain no more than chance on the truth",
+            f"the estimate from {n} draws to gain no more than chance on the truth",
             f"{gain:.4g} nats, where {most:.4g} happen once in {1 / CHANCE:.0e} times; "
             f"it is {found}",
             "sample, or log_density: the draws are not from the density that is fitted",
@@ -177,9 +183,11 @@ def _elsewhere(subject: Subject, case: Case) -> Case:
     moved = gathered(case, x) if turn == 1 else stretched(case, x)
     try:
         params = subject.m_step(subject.accumulate(moved, np.ones((len(moved), 1))), None)
-    except Degenerate:
+        there = replace(case, params=params)
+        _usable(case, _drawn(subject, there, 100, params))
+    except (Degenerate, Fault):  # so far out it need not have an answer
         return case
-    return replace(case, params=params)
+    return there
 
 
 def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Array:

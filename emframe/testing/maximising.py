@@ -15,7 +15,7 @@ import numpy as np
 
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.models import Mixture, MixtureParameters
-from emframe.parameters import Leaf, from_vector, rebuild, to_vector
+from emframe.parameters import Leaf, equal, from_vector, rebuild, to_vector
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, gathered, stretched
@@ -201,6 +201,13 @@ def empty(subject: Subject, case: Case) -> None:
             ) from error
         raise
     _valid(new, case, f"m_step with no row for component {lost}")
+    again = subject.m_step(subject.accumulate(case.x, resp), case.params)
+    if not equal(new, again):
+        raise Fault(
+            "the same parameters from the same call where a component has no row",
+            f"{new} and {again}",
+            "m_step: randomness of its own; an empty component keeps its previous parameters",
+        )
     reached, before = (subject.expected(statistics, at) for at in (new, case.params))
     slack = SAME * terms(subject.log_density(new, case.x), resp)
     if subject.family.contract.ascends and not reached >= before - slack:
