@@ -110,7 +110,7 @@ def fit(
     if model is not None:
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
-        rows = table(sheet, columns, weights, leave_out=runs)
+        rows: Any = table(sheet, columns, weights, leave_out=runs)
         if runs is not None:
             rows, run["weights"] = in_runs(sheet, rows, runs)
         choose(ctx, made, sheet.origin, rows, run, outputs)

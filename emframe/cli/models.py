@@ -39,7 +39,8 @@ def models_of(
     entry = entry_of(name)
     if sizes is not None and not entry.size:
         raise ValueError(f"the model {name!r} comes in one size; leave --components out.")
-    own, rest = [], []
+    own: list[str] = []
+    rest: list[str] = []
     for pair in pairs:
         takes = not entry.takes("family") or entry.takes(pair.partition("=")[0].strip())
         (own if takes else rest).append(pair)

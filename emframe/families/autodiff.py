@@ -34,14 +34,14 @@ def _autograd(density: Density, values: Values, weights: Array) -> Values:
     import autograd.numpy as anp
 
     total = autograd.grad(lambda at: anp.sum(weights * density(at)))
-    return total(dict(values))  # type: ignore[no-any-return]
+    return total(dict(values))
 
 
 def _jax(density: Density, values: Values, weights: Array) -> Values:
     import jax
 
     total = jax.grad(lambda at: (weights * density(at)).sum())
-    return total(dict(values))  # type: ignore[no-any-return]
+    return total(dict(values))
 
 
 BACKENDS: Mapping[str, Callable[[Density, Values, Array], Values]] = {

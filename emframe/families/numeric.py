@@ -83,7 +83,8 @@ class NumericFamily(Family):
             return self._values(statistics, points)
 
         start = coordinates(previous)
-        for k in np.flatnonzero((weights > 0) & np.isneginf(value(start[None])[0])):
+        nowhere = (weights > 0) & np.isneginf(value(start[None])[0])
+        for k in map(int, np.flatnonzero(nowhere)):
             start[k] = self._best_of_table(*statistics.of(k), k)  # nothing to climb from
         slope = self._slope_of(statistics)
         reached = newton.ascend(value, start, weights, self._unit(statistics), slope)
