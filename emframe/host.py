@@ -62,6 +62,11 @@ class ModelEntry:
     summary: str
     reference: str = ""
     api: int = API
+    size: str = ""  # the setting that says how large it is, such as "n_states"; none if empty
+
+    def takes(self, option: str) -> bool:
+        """Whether the factory has a setting of this name."""
+        return option in inspect.signature(self.factory).parameters
 
 
 @dataclass(frozen=True)

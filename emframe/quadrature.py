@@ -123,13 +123,17 @@ def grid(space: Space, log_density: Density, settled: float = SETTLED) -> Grid |
 
 
 def _listed_grid(space: Space, log_density: Density) -> Grid | None:
+    settled = None
     for reach in (256, 2048, 16384, 131072):
         x = listed(space, reach)
         mass = np.exp(log_density(x[:, None]))
         far = np.abs(x) > reach / 2
         if space.bounded or bool((mass[far].sum(axis=0) < NEGLIGIBLE).all()):
-            return Grid(np.arange(len(x), dtype=float), x, mass)
-    return None
+            settled = Grid(np.arange(len(x), dtype=float), x, mass)
+            # Nothing at the ends may also mean that the most of it lies beyond them.
+            if space.bounded or bool((mass.sum(axis=0) > 1.0 - SETTLED).all()):
+                break
+    return settled
 
 
 def _real_grid(space: Space, log_density: Density, settled: float) -> Grid | None:

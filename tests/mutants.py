@@ -83,6 +83,68 @@ def changed(params: NormalParameters, **how: Any) -> NormalParameters:
 # ---- the density
 
 
+class StopsCounting(Normal):
+    """Takes the rows in parts of 1,000 and forgets the last one, where there are several."""
+
+    def accumulate(self, x: Array, resp: Array) -> Sums:
+        n = len(x) if len(x) < 1000 else len(x) // 1000 * 1000
+        return super().accumulate(x[:n], resp[:n])
+
+
+class SinglePrecisionRows(Normal):
+    """Rounds the rows to single precision, in the density and in the sums alike."""
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return super().log_density(params, x.astype(np.float32).astype(float))
+
+    def accumulate(self, x: Array, resp: Array) -> Sums:
+        return super().accumulate(x.astype(np.float32).astype(float), resp)
+
+
+class SinglePrecisionParameters(Normal):
+    """Answers in single precision."""
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        found = super().m_step(statistics, previous)
+        return changed(found, means=np.float32, variances=np.float32)
+
+
+class CountsInShort(Poisson):
+    """Counts in 16 bits, which end at 32,767."""
+
+    def statistics(self, x: Array) -> Array:
+        return x.astype(np.int64).astype(np.int16).astype(float)
+
+
+class RestartsEmpty(Normal):
+    """Puts a component without rows at a random place."""
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        found = super().m_step(statistics, previous)
+        empty = statistics.counts <= 0
+        moved = np.random.default_rng().normal(size=found.means.shape)
+        return changed(found, means=lambda means: np.where(empty, moved, means))
+
+
+class OnlyTheMeanMoves(Normal):
+    """A generalised M-step that fits the variance at a start, and never again."""
+
+    contract = emframe.Contract.GENERALISED
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        found = super().m_step(statistics, previous)
+        return found if previous is None else replace(found, variances=previous.variances)
+
+
+class MakesWriteable(Normal):
+    """Takes the lock off its argument, and centres it in place."""
+
+    def accumulate(self, x: Array, resp: Array) -> Sums:
+        x.flags.writeable = True
+        x -= 0.0
+        return super().accumulate(x, resp)
+
+
 class WithoutConstant(Normal):
     """log_density and expected both lack log sqrt(2 pi) of every column."""
 
@@ -894,6 +956,13 @@ class FastAndWrong(Normal):
 
 
 MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
+    StopsCounting: ("large",),
+    SinglePrecisionRows: ("precision",),
+    SinglePrecisionParameters: ("declaration",),
+    CountsInShort: ("m_step",),
+    RestartsEmpty: ("empty",),
+    OnlyTheMeanMoves: ("recovery",),
+    MakesWriteable: ("mutation",),
     WithoutConstant: ("normalised",),
     ConstantOfOneColumn: ("normalised",),
     WithoutBase: ("normalised",),

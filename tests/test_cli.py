@@ -466,8 +466,81 @@ def test_check_ends_with_1_where_a_check_failed(emf: Run, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "emframe.testing", kit)
     result = emf("check", "gaussian", "--option", "covariance=tied")
     assert result.exit_code == 1
-    assert "ascent   failed  tied: it fell" in result.stdout
+    assert "ascent: failed\n  tied:\n   it fell" in result.stdout
     assert "2 checks, 1 failed." in result.stdout
+
+
+def test_check_runs_the_kit_on_a_model(emf: Run) -> None:
+    result = emf("check", "hidden-markov", "earthquakes")
+    assert result.exit_code == 0, result.output
+    assert " 0 failed." in result.stdout
+    refused(emf("check", "hidden-markov"), "checked on data", "emframe check hidden-markov DATA")
+    refused(emf("check", "poisson", "earthquakes"), "makes its own examples")
+
+
+def test_a_model_that_is_no_mixture(emf: Run) -> None:
+    command = "fit earthquakes --model hidden-markov --components 1,2 --json --save quakes.fit"
+    told = json.loads(emf(*command.split()).stdout)
+    assert [row["options"]["n_states"] for row in told["models"]] == [1, 2]
+    best = told["best"]
+    assert best["log_likelihood"] == pytest.approx(-341.8787, abs=1e-4)  # R's depmixS4
+    assert emf(*command.replace(" --json", "").split()).stdout.startswith("2 models;")
+    labelled = list(csv.DictReader(io.StringIO(emf("predict", "quakes.fit", "earthquakes").stdout)))
+    fit = emframe.load("quakes.fit")
+    wanted = fit.predict_proba(emframe.dataset("earthquakes").X)
+    assert [float(row["p1"]) for row in labelled] == pytest.approx(list(wanted[:, 1]))
+    drawn = emf("sample", "quakes.fit", "-n", "3", "--labels").stdout.splitlines()
+    assert drawn[0] == "count,label"
+    assert len(drawn) == 4
+
+
+def test_rows_in_runs(emf: Run) -> None:
+    runs = [[1, 2, 0, 1], [9, 8, 9, 11, 1], [0, 1, 12, 9]]
+    lines = [f"{name},{count}" for name, run in zip("aba", runs, strict=True) for count in run]
+    Path("visits.csv").write_text("\n".join(["patient,visits", *lines]))
+    command = "fit visits.csv --model hidden-markov --family poisson --runs patient --starts 2"
+    told = json.loads(emf(*command.split(), "--json", "--save", "visits.fit").stdout)
+    model = emframe.model("hidden-markov", family="poisson")
+    wanted = emframe.fit(model, [np.array(run) for run in runs], rng=0, n_starts=2)
+    assert told["best"]["columns"] == ["visits"]
+    assert told["best"]["log_likelihood"] == pytest.approx(wanted.log_likelihood, abs=1e-6)
+    said = emf("predict", "visits.fit", "visits.csv", "--runs", "patient").stdout
+    first = next(csv.DictReader(io.StringIO(said)))
+    alone = wanted.posterior([np.array(runs[0])])[1][0]
+    assert sorted([float(first["p0"]), float(first["p1"])]) == pytest.approx(
+        sorted(alone), abs=1e-4
+    )
+
+
+def test_a_continuous_z_is_told_by_its_mean(emf: Run) -> None:
+    columns = "sepal_length,sepal_width,petal_width"
+    result = emf(
+        *["fit", "iris", "--model", "factor-analysis", "--save", "f.fit"], "--columns", columns
+    )
+    assert result.exit_code == 0, result.output
+    header, *rows = emf("predict", "f.fit", "iris").stdout.splitlines()
+    assert header.endswith(",z0")
+    assert len(rows) == 150
+    assert emf("sample", "f.fit", "-n", "2", "--labels").stdout.startswith(columns + ",z0\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("fit iris --model factor", "no model is called 'factor'"),
+        ("fit iris --model factor-analysis --family gaussian", "takes no family"),
+        ("fit counts.csv --model gene-counting --components 2", "comes in one size"),
+        ("fit counts.csv --model hidden-markov", "needs --family"),
+        ("fit iris --runs petal_width", "--runs goes with --model"),
+        (
+            "fit earthquakes --model hidden-markov --components 2 --option n_states=3",
+            "given twice",
+        ),
+    ],
+)
+def test_models_are_refused(emf: Run, command: str, said: str) -> None:
+    Path("counts.csv").write_text(COUNTS)
+    refused(emf(*command.split()), said)
 
 
 @pytest.mark.parametrize("command", ["", *app.commands])

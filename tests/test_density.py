@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import autograd.numpy as anp
+import autograd.scipy.special
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,6 +51,23 @@ def its_sampler(rng: np.random.Generator, rate: Array) -> Array:
 
 def its_gradient(x: Array, rate: Array) -> dict[str, Array]:
     return {"rate": 1 / rate - x}
+
+
+def differentiable(x: Array, shape: Array, rate: Array) -> Any:
+    """A gamma density in the words of autograd."""
+    density = shape * anp.log(rate) + (shape - 1) * anp.log(x) - rate * x
+    return density - autograd.scipy.special.gammaln(shape)
+
+
+def in_plain_numpy(x: Array, shape: Array, rate: Array) -> Any:
+    return np.add(differentiable(x, shape, rate), np.array([float(one) for one in rate]) * 0)
+
+
+def regression(x: Array, intercept: Array, slope: Array, sd: Array) -> Array:
+    """The first column given the second, which is standard normal."""
+    u = x[..., 1]
+    residual = (x[..., 0] - intercept - slope * u) / sd
+    return -0.5 * (residual**2 + u**2) - np.log(sd) - np.log(2 * np.pi)
 
 
 def normal(x: Array, mean: Array, sd: Array) -> Array:
@@ -336,3 +355,81 @@ def test_distributions_of_scipy_pass_the_kit(name: str) -> None:
     family = emframe.from_scipy(name)
     results = check_family(family, max_examples=3)
     assert not [str(result) for result in results if result.status == "failed"]
+
+
+GAMMA = {"shape": Positive(), "rate": Positive()}
+
+
+def test_autograd_finds_what_differences_find() -> None:
+    x = np.random.default_rng(0).gamma(np.repeat([2.0, 30.0], 200), np.repeat([1.0, 0.5], 200))
+    plain, exact = (
+        emframe.from_logpdf(differentiable, GAMMA, Positive(), grad=grad)
+        for grad in (None, "autograd")
+    )
+    one, two = (
+        emframe.fit(emframe.Mixture(family, 2), x, rng=0, n_starts=2) for family in (plain, exact)
+    )
+    assert two.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-7)
+    resp = np.random.default_rng(1).dirichlet(np.ones(2), size=len(x))
+    statistics = exact.accumulate(x[:, None], resp)
+    params = one.params.components
+    assert exact.gradient(statistics, params) == pytest.approx(
+        plain.gradient(statistics, params), rel=1e-5, abs=1e-4
+    )
+    assert pickle.loads(pickle.dumps(exact)) == exact
+
+
+@pytest.mark.parametrize(
+    ("grad", "error", "said"),
+    [("torch", ValueError, "'autograd' or 'jax'"), (3, TypeError, "pass a function")],
+)
+def test_other_ways_to_differentiate_are_refused(grad: Any, error: Any, said: str) -> None:
+    with pytest.raises(error, match=said):
+        emframe.from_logpdf(differentiable, GAMMA, Positive(), grad=grad)
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "autograd", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'emframe\[autodiff\]'"):
+        emframe.from_logpdf(differentiable, GAMMA, Positive(), grad="autograd")
+
+
+def test_a_density_that_autograd_cannot_see_through() -> None:
+    family = emframe.from_logpdf(in_plain_numpy, GAMMA, Positive(), grad="autograd")
+    with pytest.raises(TypeError, match="autograd cannot differentiate"):
+        emframe.fit(emframe.Mixture(family, 1), [1.0, 2.0, 4.0], n_starts=1)
+
+
+def test_a_regression_takes_two_columns() -> None:
+    rng = np.random.default_rng(0)
+    u, z = rng.standard_normal(400), rng.integers(2, size=400)
+    X = np.column_stack([np.where(z, 3.0 - 2.0 * u, u) + 0.3 * rng.standard_normal(400), u])
+    spaces = {"intercept": Real(), "slope": Real(), "sd": Positive()}
+    family = emframe.from_logpdf(regression, spaces, n_columns=2)
+    fit = emframe.fit(emframe.Mixture(family, 2), X, rng=0, n_starts=4)
+    assert np.sort(fit.params.components.slope) == pytest.approx([-2.0, 1.0], abs=0.1)
+    with pytest.raises(ValueError, match="takes 2"):
+        emframe.fit(emframe.Mixture(family, 2), np.zeros((9, 3)))
+    with pytest.raises(TypeError, match="no sampler"):
+        fit.sample(3)
+    with pytest.raises(ValueError, match="width = 2"):
+        check_family(NORMAL, n_columns=2)
+
+
+def test_single_precision_is_refused() -> None:
+    def narrow(x: Array, rate: Array) -> Array:
+        return exponential(x, rate).astype(np.float32)
+
+    family = emframe.from_logpdf(narrow, {"rate": Positive()}, Positive())
+    with pytest.raises(emframe.FamilyError, match="single precision"):
+        emframe.fit(emframe.Mixture(family, 1), [1.0, 2.0])
+
+
+def test_a_step_from_where_rows_are_impossible() -> None:
+    """Q is -inf there, and there is nothing to climb from."""
+    family = emframe.from_scipy("gumbel_r")
+    x = 1e4 * np.random.default_rng(0).gumbel(size=(50, 1))
+    statistics = family.accumulate(x, np.ones((50, 1)))
+    previous = family.build({"loc": [0.0], "scale": [1.0]})
+    assert np.isneginf(family.expected(statistics, previous))
+    assert np.isfinite(family.expected(statistics, family.m_step(statistics, previous)))

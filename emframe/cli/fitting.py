@@ -15,6 +15,7 @@ import numpy as np
 import emframe
 from emframe.cli import pictures, screen, sheets
 from emframe.cli.job import Job, family_names, job
+from emframe.cli.models import entry_of, in_runs, models_of
 from emframe.cli.settings import family_of, sizes
 from emframe.models import Model
 from emframe.parameters import nested, to_mapping
@@ -30,13 +31,19 @@ from emframe.report import selection_cells, summary, verdict
     "[default: the data set's]",
 )
 @click.option(
+    "--model",
+    metavar="NAME",
+    help="A model that is no mixture, such as hidden-markov. See: emframe plugins.",
+)
+@click.option(
     "--components",
     callback=sizes,
     default="1-6",
     show_default=True,
     metavar="K",
-    help="One size or several, to choose from: 3, 1-6, 1,2,5.",
+    help="One size or several, to choose from: 3, 1-6, 1,2,5. With --model its states or factors.",
 )
+@click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it, as one subject's.")
 @click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
 @job
 @click.pass_context
@@ -46,7 +53,9 @@ def fit(
     data: str,
     *,
     family: str | None,
+    model: str | None,
     components: tuple[int, ...],
+    runs: str | None,
     covariance: str | None,
     job: Job,
 ) -> None:
@@ -65,35 +74,51 @@ def fit(
     emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
     emframe fit large.parquet --family gaussian --components 8 --starts 4 --threads 2
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
+    emframe fit earthquakes --model hidden-markov --components 2-4
+    emframe fit visits.csv --model hidden-markov --family poisson --runs patient
+    emframe fit iris --model factor-analysis --components 1
+    emframe fit gaps.csv --model incomplete-gaussian --components 1-3
 
     The exit status is 0 also where a fit did not converge (read the last line), 1 where the
     model is degenerate, 2 for misuse or unusable data, 130 after Ctrl-C, which shows the best so
     far.
     """
     sheet = job.read(data)
-    (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
     pairs = [*job.options, *([f"covariance={covariance}"] if covariance is not None else [])]
-    made = family_of(name, pairs)
-    models = [emframe.Mixture(made, n_components=k) for k in components]
-    choose(ctx, models, sheet, job)
+    if model is not None:
+        given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
+        own = family or (sheet.family if entry_of(model).takes("family") else None)
+        made = models_of(model, own, components if given else None, pairs)
+        rows: Any = job.table(sheet, leave_out=runs)
+        if runs is not None:
+            rows, weights = in_runs(sheet, rows, runs)
+            job = replace(job, run={**job.run, "weights": weights})
+        choose(ctx, made, sheet, rows, job)
+        return
+    if runs is not None:
+        raise click.UsageError("--runs goes with --model: to a mixture every row is its own.", ctx)
+    (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
+    parts = family_of(name, pairs)
+    mixtures = [emframe.Mixture(parts, n_components=k) for k in components]
+    choose(ctx, mixtures, sheet, job.table(sheet), job)
 
 
 def choose(
     ctx: click.Context,
     models: Sequence[Model],
     sheet: sheets.Sheet,
+    data: Any,
     job: Job,
     *,
     several_kinds: bool = False,
 ) -> None:
-    """Fit the models, show the choice among them, and end with the status of the best.
+    """Fit the models to data of a sheet, show the choice, and end with the status of the best.
 
     Models of several kinds are told by their titles, the best first; those of one kind by K, in
     its order.
     """
     run = {**job.run, "progress": "auto" if job.run["progress"] is None else job.run["progress"]}
     interrupted = False
-    data = job.table(sheet)
     try:
         with sheet.telling_lines():
             chosen = emframe.select(models, data, **run)
@@ -207,12 +232,14 @@ def _show(
         screen.say(f"{len(selection.fits)} models; * has the lowest {selection.criterion.upper()}.")
     (_, *header), body = selection_cells(selection)
 
-    # Whole titles would not fit a terminal; of models of one kind, K says which.
+    # Whole titles would not fit a terminal; of mixtures of one kind, K says which.
+    by_size = not several_kinds and all(" = " in row[0] for row in body)
+
     def told(title: str) -> str:
         short = title.replace(" mixture, covariance=", " ").replace(" mixture", "")
-        return short if several_kinds else title[:2] + title.rpartition(" = ")[2]
+        return title[:2] + title.rpartition(" = ")[2] if by_size else short
 
-    head = "  model" if several_kinds else "  K"
+    head = "  K" if by_size else "  model"
     body = [(told(row[0]), *row[1:]) for row in body]
     styles = {i: "bold green" for i, row in enumerate(selection.table) if row["best"]}
     screen.table((head, *header), body, text_columns=(0, len(header)), styles=styles)

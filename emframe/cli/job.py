@@ -118,15 +118,16 @@ class Job:
             pictures.require(self.plot)
         return sheets.read(data, self.has_header)
 
-    def table(self, sheet: sheets.Sheet) -> Table:
+    def table(self, sheet: sheets.Sheet, leave_out: str | None = None) -> Table:
         """The columns of a sheet that are data, with those that are weights as weights."""
         weighing = sheet.find(self.weights) if self.weights is not None else []
+        aside = [*weighing, *(sheet.find(leave_out) if leave_out is not None else [])]
         if len(weighing) > 1:
             raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")
         taken = (
             sheet.find(self.columns)
             if self.columns is not None
-            else [j for j in range(len(sheet.names)) if j not in weighing]
+            else [j for j in range(len(sheet.names)) if j not in aside]
         )
         return Table(
             sheet.numbers(taken),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 import numpy as np
 
 import emframe
 from emframe.cli import sheets
+from emframe.cli.models import run_lengths
 from emframe.cli.settings import header
 from emframe.spaces import Array
 
@@ -19,12 +21,16 @@ from emframe.spaces import Array
 @click.argument("saved")
 @click.argument("data")
 @click.option("--columns", metavar="A,B", help="In the order of the fit.  [default: by name]")
+@click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it.")
 @header
-def predict(saved: str, data: str, columns: str | None, has_header: bool | None) -> None:
+def predict(
+    saved: str, data: str, columns: str | None, runs: str | None, has_header: bool | None
+) -> None:
     """Label the rows of DATA by the fit in SAVED, as CSV.
 
     Each row comes back as it was, with the most probable component (label) and the probability
-    of each (p0, p1, ...) appended. Columns are found by name; other columns pass through.
+    of each (p0, p1, ...) appended; where the latent z is continuous, with its mean (z0, z1, ...).
+    Columns are found by name; other columns pass through.
 
     \b
     emframe fit faithful --components 2 --save geyser.fit
@@ -34,24 +40,29 @@ def predict(saved: str, data: str, columns: str | None, has_header: bool | None)
     """
     fit = emframe.load(saved)
     sheet = sheets.read(data, has_header)
-    found = sheet.numbers(_columns(sheet, fit.columns, columns))
+    found: Any = sheet.numbers(_columns(sheet, fit.columns, columns))
+    if runs is not None:
+        found = emframe.Sequences(found, run_lengths(sheet, runs))
     with sheet.telling_lines():
-        _, probabilities = fit.posterior(found)
-    added = ["label", *(f"p{k}" for k in range(probabilities.shape[1]))]
+        _, latent = fit.posterior(found)
+    is_choice = fit.model.choices() is not None
+    added = ["label"] if is_choice else []
+    added += [f"{'p' if is_choice else 'z'}{k}" for k in range(latent.shape[1])]
     taken = set(added) & set(sheet.names)
     if taken:
         raise ValueError(
             f"{sheet.origin} already has a column {min(taken)!r}; rename it, so that the "
             "predictions can be told apart."
         )
-    impossible = int(np.isnan(probabilities).any(axis=1).sum())
+    impossible = int(np.isnan(latent).any(axis=1).sum())
     if impossible:
         rows = "1 row has" if impossible == 1 else f"{impossible} rows have"
         click.echo(
             f"Warning: {rows} density zero under every component, and so no label.", err=True
         )
-    pairs = zip(sheet.cells, probabilities, strict=True)
-    _write([*sheet.names, *added], ([*cells, *_labelled(row)] for cells, row in pairs))
+    told = _labelled if is_choice else lambda row: [sheets.exact(value) for value in row]
+    pairs = zip(sheet.cells, latent, strict=True)
+    _write([*sheet.names, *added], ([*cells, *told(row)] for cells, row in pairs))
 
 
 @click.command()
@@ -70,9 +81,14 @@ def sample(saved: str, n: int, seed: int, labels: bool) -> None:
     fit = emframe.load(saved)
     rows, drawn = fit.sample(n, rng=seed, labels=True)
     cells = [[sheets.exact(value) for value in row] for row in rows]
-    if labels:
+    added: list[str] = []
+    if labels and drawn.ndim == 1:
+        added = ["label"]
         cells = [[*row, str(label)] for row, label in zip(cells, drawn, strict=True)]
-    _write([*fit.columns, *(["label"] if labels else [])], cells)
+    elif labels:  # z is continuous
+        added = [f"z{j}" for j in range(drawn.shape[1])]
+        cells = [[*row, *map(sheets.exact, z)] for row, z in zip(cells, drawn, strict=True)]
+    _write([*fit.columns, *added], cells)
 
 
 def _columns(sheet: sheets.Sheet, wanted: Sequence[str], chosen: str | None) -> list[int]:

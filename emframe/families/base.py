@@ -159,5 +159,5 @@ class Family(ABC):
 
     @property
     def takes_columns(self) -> bool:
-        """Whether the rows may have any number of columns; otherwise one."""
-        return n_columns_free(self.parameters)
+        """Whether the rows may have more than one column."""
+        return n_columns_free(self.parameters) or (self.width or 1) > 1

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from emframe.core import Contract
+from emframe.families.autodiff import require, slope_of_sum
 from emframe.families.kernel import FamilyError
 from emframe.families.numeric import Kept, NumericFamily
-from emframe.parameters import Declared, pullback
+from emframe.parameters import Declared
 from emframe.records import as_declared, record
 from emframe.spaces import Array, Real, Space
 
@@ -40,8 +41,9 @@ class FromLogpdf(NumericFamily):
     support: Space = Real()  # type: ignore[misc]
     fit: OneRow | None = None
     sampler: OneRow | None = None
-    grad: OneRow | None = None
+    grad: OneRow | str | None = None
     name: str = "logpdf"  # type: ignore[misc]
+    width: int | None = None  # type: ignore[misc]
 
     maker = "from_logpdf"
 
@@ -54,6 +56,7 @@ class FromLogpdf(NumericFamily):
             "sample": self.sampler,
             "grad": self.grad,
             "name": self.name,
+            "n_columns": self.width,
         }
 
     @property
@@ -91,17 +94,32 @@ class FromLogpdf(NumericFamily):
             )
         return new
 
-    def gradient(self, statistics: Kept, params: Any) -> Array:
-        if self.grad is None:
-            return super().gradient(statistics, params)
-        totals: dict[str, Any] = dict.fromkeys((name for name, _ in self.fields), 0.0)
-        for x, resp in statistics.blocks:
-            slopes = _apply(self.grad, tuple(totals), _rows(x, self.takes_columns), params)
-            for name, total in totals.items():
-                one = np.asarray(slopes[name])
-                weight = np.reshape(resp, (*resp.shape, *[1] * (one.ndim - 2)))
-                totals[name] = total + np.where(weight > 0, weight * one, 0.0).sum(axis=0)
-        return pullback(params, type(params)(**totals))
+    @property
+    def has_slope(self) -> bool:
+        return self.grad is not None
+
+    def slope(self, x: Array, weights: Array, params: Any) -> Any:
+        names = tuple(name for name, _ in self.fields)
+        values = {name: np.asarray(getattr(params, name), dtype=float) for name in names}
+        rows = _rows(x, self.takes_columns)
+        if isinstance(self.grad, str):
+
+            def density(at: Mapping[str, Any]) -> Any:
+                return _apply(self.logpdf, names, rows, at)
+
+            return type(params)(**slope_of_sum(self.grad, density, values, weights[:, None]))
+        assert self.grad is not None
+        found = _apply(self.grad, names, rows, values)
+        if not isinstance(found, Mapping) or set(found) != set(names):
+            raise FamilyError(
+                f"{self.name}: `grad` returned {found!r}; expected a mapping with the keys "
+                f"{', '.join(names)}"
+            )
+        totals = {}
+        for name, value in values.items():
+            one = np.broadcast_to(found[name], (len(x), *value.shape))
+            totals[name] = np.tensordot(weights, one, axes=1)
+        return type(params)(**totals)
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         if self.sampler is None:
@@ -112,7 +130,13 @@ class FromLogpdf(NumericFamily):
 
     def _called(self, what: str, function: OneRow, x: Array, params: Any) -> Array:
         names = tuple(name for name, _ in self.fields)
-        values = np.asarray(_apply(function, names, _rows(x, self.takes_columns), params))
+        given = {name: getattr(params, name) for name in names}
+        values = np.asarray(_apply(function, names, _rows(x, self.takes_columns), given))
+        if values.dtype == np.float32:
+            raise FamilyError(
+                f"{self.name}: `{what}` gave single precision, of which EM's differences lose the "
+                "last digits; compute in double (jax.config.update('jax_enable_x64', True))"
+            )
         wanted = (len(x), len(getattr(params, names[0])))
         try:
             return np.broadcast_to(values, wanted)
@@ -131,8 +155,9 @@ def from_logpdf(
     *,
     fit: OneRow | None = None,
     sample: OneRow | None = None,
-    grad: OneRow | None = None,
+    grad: OneRow | str | None = None,
     name: str | None = None,
+    n_columns: int | None = None,
 ) -> FromLogpdf:
     """A family from its log density.
 
@@ -141,7 +166,8 @@ def from_logpdf(
     logpdf : ``logpdf(x, rate)``, nats, all constants kept. It broadcasts: x is (n, 1) and each
         parameter (K,), for an answer of (n, K). With a parameter of a shape, such as
         ``emframe.parameter(Real(), shape="d")``, the family takes any number of columns: x is
-        (n, 1, d), that parameter (K, d), and the density sums over the last axis.
+        (n, 1, d), that parameter (K, d), and the density sums over the last axis. With
+        `n_columns` above 1 and parameters (K,), x is (n, 1, n_columns).
     params : the parameters by name, each with its space.
     support : where the rows live; the real line by default.
     fit : ``fit(x, weights, previous) -> {"rate": ...}``, one component's weighted maximum
@@ -150,14 +176,24 @@ def from_logpdf(
     sample : ``sample(rng, rate=...) -> (n,)``, one row for each entry of the parameters, which
         come with one value for each row. Without it draws invert the distribution function.
     grad : ``grad(x, rate) -> {"rate": ...}``, derivatives of logpdf by each parameter; it
-        broadcasts as `logpdf` does. Without it they are difference quotients.
+        broadcasts as `logpdf` does. ``"autograd"`` or ``"jax"`` for a logpdf that is written in
+        autograd.numpy or jax.numpy. Without it they are difference quotients.
     name : for messages and reports; by default that of the function.
+    n_columns : where the family takes a certain number of columns, how many.
 
     Raises
     ------
     TypeError : where something cannot be called, or a parameter has no space.
+    ValueError : for an unknown name of a way to differentiate.
+    ModuleNotFoundError : where that way is not installed, with the extra that brings it.
     """
-    for what, function in (("logpdf", logpdf), ("fit", fit), ("sample", sample), ("grad", grad)):
+    if isinstance(grad, str):
+        require(grad)
+    functions = {"logpdf": logpdf, "fit": fit, "sample": sample}
+    for what, function in {
+        **functions,
+        **({} if isinstance(grad, str) else {"grad": grad}),
+    }.items():
         if not callable(function) and (what == "logpdf" or function is not None):
             raise TypeError(f"`{what}` is {function!r}; pass a function.")
     if not isinstance(params, Mapping) or not params:
@@ -171,7 +207,7 @@ def from_logpdf(
     _check_arguments(logpdf, tuple(params))
     own = getattr(logpdf, "__name__", type(logpdf).__name__)
     label = name or ("logpdf" if own == "<lambda>" else own)
-    return FromLogpdf(logpdf, fields, where, fit, sample, grad, label)
+    return FromLogpdf(logpdf, fields, where, fit, sample, grad, label, n_columns)
 
 
 def _rows(x: Array, wide: bool) -> Array:
@@ -179,9 +215,8 @@ def _rows(x: Array, wide: bool) -> Array:
     return x[:, None, :] if wide else x
 
 
-def _apply(function: OneRow, names: tuple[str, ...], x: Array, params: Any) -> Any:
+def _apply(function: OneRow, names: tuple[str, ...], x: Array, values: Mapping[str, Any]) -> Any:
     """The function at rows and parameters: by name where it knows the names, else in order."""
-    values = {name: getattr(params, name) for name in names}
     if _takes_names(function, names):
         return function(x, **values)
     return function(x, *values.values())

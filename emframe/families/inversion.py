@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from emframe.families.kernel import NoSampler
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.quadrature import Grid, grid, line
 from emframe.spaces import Array, Real, Space
 
+NORMAL = 1e-2  # how far from 1 the mass of what is drawn from may lie
 SETTLED = 1e-4  # relative error of a total; the distribution of the draws is good to about this
 
 
@@ -30,6 +32,10 @@ class Density(Protocol):
     def support(self) -> Space:
         """Where the rows live."""
 
+    @property
+    def width(self) -> int | None:
+        """Columns of a row, where that is settled."""
+
     def log_density(self, params: Any, x: Array) -> Array:
         """(n, K)."""
 
@@ -37,8 +43,8 @@ class Density(Protocol):
 def inverted(family: Density, params: Any, labels: Any, rng: np.random.Generator) -> Array:
     """One row for each label, (n, 1).
 
-    Raises TypeError for a family of several columns or a density that no grid holds: it has to
-    bring a sampler of its own.
+    Raises NoSampler for a family of several columns and TypeError for a density that no grid holds:
+    it has to bring a sampler of its own.
     """
     uniform = rng.random(len(labels))
     rows = np.zeros(len(labels))
@@ -59,8 +65,9 @@ def component(params: Any, k: int) -> Any:
 
 def _draw(family: Density, params: Any, uniform: Array, k: int) -> Array:
     space: Space = family.support
-    if space.n_event_axes or any(np.ndim(leaf.value) > 1 for leaf in leaves(params)):
-        raise TypeError(
+    wide = (family.width or 1) > 1 or any(np.ndim(leaf.value) > 1 for leaf in leaves(params))
+    if space.n_event_axes or wide:
+        raise NoSampler(
             f"the family {family.name!r} has several columns and no sampler; pass sample=."
         )
     # On the real line the grid is laid about the density, wherever and however narrow it is.
@@ -76,6 +83,12 @@ def _draw(family: Density, params: Any, uniform: Array, k: int) -> Array:
         raise TypeError(
             f"component {k} of {family.name} is too narrow or too heavy in its tails to be drawn "
             "from by its density alone; pass sample="
+        )
+    total = float(table.mass.sum())
+    if abs(total - 1.0) > NORMAL:
+        raise TypeError(
+            f"component {k} of {family.name} has a total mass of {total:.6g} where it was looked "
+            "for: its density lacks a constant, or lies too far out; pass sample="
         )
     return centre + unit * _inverse(space, table, uniform)
 

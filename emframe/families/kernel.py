@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 LOG_ZERO = -1e300
 
 
+class NoSampler(TypeError):
+    """The family cannot be drawn from until it is given a sampler of its own."""
+
+
 class FamilyError(RuntimeError):
     """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space."""
 

@@ -26,6 +26,9 @@ from emframe.spaces import Array
 Value = Callable[[Array], Array]
 """Q of each component at its coordinates, nats: (m, K, p) -> (m, K), -inf where it has none."""
 
+Slope = Callable[[Array], Array]
+"""Its derivatives by the component's own coordinates, where they are known: -> (m, K, p)."""
+
 # A difference quotient spans the change of coordinate that bends Q by this share of its weight:
 # there truncation (h^4) and rounding (eps / h) both leave eight digits of the slope and more.
 BEND = 1e-8
@@ -48,7 +51,9 @@ class Shape(NamedTuple):
     bend: Array  # (K, p, p)
 
 
-def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
+def ascend(
+    value: Value, start: Array, weights: Array, unit: Array, slope: Slope | None = None
+) -> Array:
     """Coordinates (K, p) at which no component's part of Q is lower than at `start`.
 
     Parameters
@@ -57,6 +62,7 @@ def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
     start : (K, p), where Q is finite.
     weights : (K,) sums of responsibilities; a component of weight 0 stays where it is.
     unit : (p,) the natural scale of each coordinate, for a first guess.
+    slope : derivatives of Q; by differences of its values where left out.
 
     Raises `Degenerate` where Q goes on rising without an end.
     """
@@ -67,7 +73,7 @@ def ascend(value: Value, start: Array, weights: Array, unit: Array) -> Array:
     rough = np.zeros(len(at), dtype=bool)
     span = spans(value, at, weights, unit)
     for _ in range(STEPS):
-        shape = look(value, at, span)
+        shape = look(value, at, span) if slope is None else look_along(value, slope, at, span)
         direction, gain = newton(shape)
         smooth = np.isfinite(gain) & np.isfinite(direction).all(axis=1)
         rough |= open_ & ~smooth
@@ -144,6 +150,15 @@ def look(value: Value, at: Array, h: Array) -> Shape:
         cross = (both - sides + 2.0 * here).T / (2.0 * h[:, first] * h[:, second])
         bend[:, first, second] = bend[:, second, first] = cross
     return Shape(here, slope, bend)
+
+
+def look_along(value: Value, slope: Slope, at: Array, h: Array) -> Shape:
+    """The same where slopes are known: second derivatives are differences of them."""
+    found = slope(at + np.concatenate([np.zeros((1, *at.shape)), _along(h)]))
+    with np.errstate(invalid="ignore"):
+        bend = np.moveaxis((found[1:] - found[0]) / h.T[:, :, None], 0, 1)
+        bend = 0.5 * (bend + np.swapaxes(bend, 1, 2))
+    return Shape(value(at[None])[0], found[0], bend)
 
 
 def newton(shape: Shape) -> tuple[Array, Array]:

@@ -78,13 +78,17 @@ class NumericFamily(Family):
         weights = statistics.counts
         if previous is None:
             previous = self.guess(statistics)
-        start = coordinates(previous)
 
         def value(points: Array) -> Array:
             return self._values(statistics, points)
 
-        reached = newton.ascend(value, start, weights, self._unit(statistics))
-        stayed = (reached == start).all(axis=1)
+        start = coordinates(previous)
+        nowhere = (weights > 0) & np.isneginf(value(start[None])[0])
+        for k in map(int, np.flatnonzero(nowhere)):
+            start[k] = self._best_of_table(*statistics.of(k), k)  # nothing to climb from
+        slope = self._slope_of(statistics)
+        reached = newton.ascend(value, start, weights, self._unit(statistics), slope)
+        stayed = (reached == coordinates(previous)).all(axis=1)
         params = keep(stayed, previous, from_coordinates(previous, reached))
         self._refuse_points(statistics, params)
         return params
@@ -102,12 +106,17 @@ class NumericFamily(Family):
                 raise Degenerate(f"component {k} has shrunk to a point, {x[row]}", int(k))
 
     def gradient(self, statistics: Kept, params: Any) -> Array:
-        slopes = newton.slopes(
-            lambda points: self._values(statistics, points),
-            coordinates(params),
-            statistics.counts,
-            self._unit(statistics),
-        )
+        at, slope = coordinates(params), self._slope_of(statistics)
+        if slope is None:
+            slopes = newton.slopes(
+                lambda points: self._values(statistics, points),
+                at,
+                statistics.counts,
+                self._unit(statistics),
+            )
+        else:
+            found = slope(at[None])[0]
+            slopes = np.where(np.isfinite(found), found, 0.0)  # 0 along an edge that has none
         parts, used = [], 0
         for leaf in leaves(params):
             size = _size(leaf)
@@ -158,6 +167,32 @@ class NumericFamily(Family):
                 total += _weighted(resp[:, None], density)
         inside = _inside(params).reshape(m, k)  # rounding may put a point on an open end
         return np.where(inside & np.isfinite(total), total, -np.inf)
+
+    @property
+    def has_slope(self) -> bool:
+        """Whether `slope` knows better than differences of values."""
+        return False
+
+    def slope(self, x: Array, weights: Array, params: Any) -> Any:
+        """Derivatives of ``weights @ log_density(params, x)``, as parameters of the same form."""
+        raise NotImplementedError(f"{self.name} knows its density by values alone")
+
+    def _slope_of(self, statistics: Kept) -> newton.Slope | None:
+        """`slope` in coordinates, (m, K, p) -> (m, K, p), each component on its own rows."""
+        if not self.has_slope:
+            return None
+        d, held = self._d(statistics), [statistics.of(k) for k in range(len(statistics.counts))]
+
+        def slope(points: Array) -> Array:
+            found = np.zeros_like(points)
+            for k, (x, weights) in enumerate(held):
+                if len(x):
+                    with np.errstate(all="ignore"):  # a trial point may lie anywhere
+                        params = at_coordinates(self.parameters, points[:, k], d)
+                        found[:, k] = _pulled_back(params, self.slope(x, weights, params))
+            return found
+
+        return slope
 
     def _d(self, statistics: Kept) -> int:
         return int(statistics.blocks[0][0].shape[1])
@@ -276,6 +311,15 @@ def coordinates(params: Any) -> Array:
     for leaf in leaves(params):
         k = len(leaf.value)
         parts.append(leaf.declared.space.coordinates(leaf.value).reshape(k, -1))
+    return np.concatenate(parts, axis=1)
+
+
+def _pulled_back(params: Any, slope: Any) -> Array:
+    """Derivatives in the form of parameters as derivatives by the coordinates, (K, p)."""
+    parts = [
+        leaf.declared.space.pullback(leaf.value, along.value).reshape(len(leaf.value), -1)
+        for leaf, along in zip(leaves(params), leaves(slope), strict=True)
+    ]
     return np.concatenate(parts, axis=1)
 
 

@@ -19,6 +19,7 @@ from emframe.testing.outcome import Fault, same
 from emframe.testing.subject import Subject
 
 STATISTICS = "accumulate, then expected"
+MANY = 9001  # rows: more than a block usually has, and no round number
 
 
 def total(log_density: Array, resp: Array) -> float:
@@ -82,6 +83,31 @@ def blocks(subject: Subject, case: Case) -> None:
         right = subject.add(p, subject.add(q, r))
         _same_statistics(subject, case, whole, left, "S of three blocks, (p + q) + r")
         _same_statistics(subject, case, whole, right, "S of three blocks, p + (q + r)")
+
+
+def large(subject: Subject, case: Case) -> None:
+    """Thousands of rows are each counted, as a few are."""
+    times = -(-MANY // len(case.x))
+    turn = case.rng().permutation(times * len(case.x))
+    x, resp = (np.tile(one, (times, 1))[turn] for one in (case.x, case.resp))
+    density = subject.log_density(case.params, case.x)
+    many = subject.log_density(case.params, x)
+    _same_density(
+        np.tile(density, (times, 1))[turn],
+        many,
+        f"each row to have the same density among {len(x)} rows as among {len(case.x)}",
+        "rows, where there are many",
+    )
+    few, whole = subject.accumulate(case.x, case.resp), subject.accumulate(x, resp)
+    for params in (case.params, *case.others(1)):
+        same(
+            times * subject.expected(few, params),
+            subject.expected(whole, params),
+            times * terms(subject.log_density(params, case.x), case.resp),
+            f"{len(case.x)} rows, each of them {times} times, to count {times} times",
+            "accumulate: a part of the rows that is left out, or a type that overflows",
+            "the few rows times their number and all rows give",
+        )
 
 
 def weights(subject: Subject, case: Case) -> None:

@@ -121,17 +121,34 @@ def coordinate_rows(family: Family, n: int, d: int, rng: np.random.Generator) ->
 
 
 def off_the_ends(family: Family, x: Array) -> Array:
-    """Rows with values at a closed end of a continuous support moved in by the last bit.
+    """Rows with values at an end of a continuous support moved in by the last bit.
 
-    Rounding puts rows there that are never there in theory, and a density may be infinite.
+    Rounding puts rows there that are never there in theory: 1 for a beta deviate near it.  A
+    density may be infinite at a closed end, and an open one is outside.
     """
     space = family.support
     if space.discrete or space.n_event_axes:
         return x
     for outwards in (-np.inf, np.inf):
-        at_end = ~space.contains(np.nextafter(x, outwards)) & space.contains(x)
-        x = np.where(at_end, np.nextafter(x, -outwards), x)
+        further, back = np.nextafter(x, outwards), np.nextafter(x, -outwards)
+        at_end = ~space.contains(further) & (space.contains(x) | space.contains(back))
+        x = np.where(at_end, back, x)
     return x
+
+
+def gathered(case: Case, x: Array) -> Array:
+    """The rows fifty times closer to their middle; as they are where that leaves the support."""
+    middle = np.median(x, axis=0)
+    return _moved(case, x, middle + (x - middle) / 50.0)
+
+
+def stretched(case: Case, x: Array, unit: float = 1e4) -> Array:
+    """The rows in other units; as they are where the support does not have those."""
+    return x if case.family.support.bounded else _moved(case, x, x * unit)
+
+
+def _moved(case: Case, x: Array, moved: Array) -> Array:
+    return moved if len(moved) and inside(case.family, moved).all() else x
 
 
 def inside(family: Family, x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -149,8 +166,8 @@ def _rows(family: Family, params: Any, k: int, n: int, d: int, rng: np.random.Ge
     """
     x = coordinate_rows(family, n, d, rng)
     drawn = _drawn(family, params, rng.integers(k, size=n), d, rng)
+    drawn = None if drawn is None else off_the_ends(family, drawn)
     if drawn is not None and inside(family, drawn).all():
-        drawn = off_the_ends(family, drawn)
         x = np.where(rng.random((n, 1)) < 0.5, drawn, x)
     possible = _possible(family, params, x)
     if possible.any() or drawn is None:

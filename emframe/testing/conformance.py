@@ -55,6 +55,11 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
     if n_columns is not None:
         if n_columns < 1:
             raise ValueError(f"`n_columns` is {n_columns}; pass 1 or more, or None.")
+        if n_columns > 1 and not family.takes_columns:
+            raise ValueError(
+                f"`n_columns` is {n_columns}, but {family.name!r} is a family of one column; "
+                f'declare `width = {n_columns}` in it, or a parameter of shape "d".'
+            )
         return (n_columns,)
     if family.width is not None:
         return (family.width,)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import assume
 
+from emframe.parameters import from_vector, to_vector
 from emframe.quadrature import grid, plane
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import STATISTICS, terms, total
@@ -13,6 +16,8 @@ from emframe.testing.outcome import Fault, Inapplicable, same
 from emframe.testing.subject import Subject
 
 OVERFLOW = -1e100  # a log density beyond this may become -inf at the next step outwards
+NEAR = 1e-6  # of itself: so short a way that a density in double precision is straight
+DIGITS = 1e-10  # that a log density holds, relative to its size: single precision has 1e-7
 EDGE = -200.0  # where a genuine edge of the support lies, some component is not yet below this
 
 
@@ -69,6 +74,47 @@ def finite(subject: Subject, case: Case) -> None:
         f"log_density far out (a floor, a clip), or {STATISTICS}",
         "log_density and expected give",
     )
+
+
+def precision(subject: Subject, case: Case) -> None:
+    """The log density follows the rows and the parameters to their last digits."""
+    if not case.family.support.discrete and not case.family.support.n_event_axes:
+        factors = 1.0 + NEAR * np.arange(5.0)
+        _smooth(
+            np.array([_near(subject, case, case.params, case.x * one) for one in factors]),
+            "a row",
+        )
+    centre = to_vector(case.params)
+    step = NEAR * np.maximum(np.abs(centre), 0.1)
+    along = [from_vector(case.params, centre + j * step) for j in range(5)]
+    _smooth(np.array([_near(subject, case, at, case.x) for at in along]), "the parameters")
+
+
+def _near(subject: Subject, case: Case, params: Any, x: Array) -> Array:
+    """(n, K), nan for rows outside the support."""
+    held = inside(case.family, x)
+    density = np.full((len(x), case.k), np.nan)
+    if held.any():
+        density[held] = subject.log_density(params, x[held])
+    return density
+
+
+def _smooth(density: Array, what: str) -> None:
+    """Raise where five values in a row (5, n, K) do not lie on a curve of the third degree.
+
+    A kink between two of them is improbable; a curve so bent in so short a way more so.
+    """
+    bent = np.abs(density[4] - 4 * density[3] + 6 * density[2] - 4 * density[1] + density[0])
+    with np.errstate(invalid="ignore"):
+        rough = bent > DIGITS * (1.0 + np.abs(density).max(axis=0))
+    if rough.any():
+        row, k = np.argwhere(rough)[0]
+        raise Fault(
+            f"a log density that changes smoothly with {what}, to ten digits",
+            f"steps of {bent[row, k]:.3g} as {what} changes by {NEAR:g} of itself, for row {row} "
+            f"under component {k}",
+            "log_density: single precision, rounding, or noise",
+        )
 
 
 def _rays(subject: Subject, base: Array, rng: np.random.Generator) -> list[Array]:

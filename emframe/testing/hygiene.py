@@ -6,17 +6,19 @@ import copy
 import dataclasses
 import pickle
 import sys
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
 
 from emframe.core import Contract, Degenerate
 from emframe.families import Family
+from emframe.families.kernel import NoSampler
 from emframe.parameters import declarations, frozen, leaves
 from emframe.spaces import Array, Space
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, any_params, coordinate_rows, inside, responsibilities
-from emframe.testing.outcome import Fault, same
+from emframe.testing.outcome import Fault, Inapplicable, same
 from emframe.testing.subject import Subject, copied, told
 
 
@@ -79,6 +81,13 @@ def declaration(subject: Subject, case: Case) -> None:
                 wrong,
                 "m_step, or the spaces that the parameters declare",
             )
+        for leaf in leaves(new):
+            if np.asarray(leaf.value).dtype in (np.float16, np.float32):
+                raise Fault(
+                    "parameters in double precision",
+                    f"`{leaf.path}` of dtype {np.asarray(leaf.value).dtype}",
+                    "m_step: what it computes with a narrower type than float64",
+                )
 
 
 def mutation(subject: Subject, case: Case) -> None:
@@ -93,10 +102,12 @@ def mutation(subject: Subject, case: Case) -> None:
 
     for array in (x, resp, labels):
         array.flags.writeable = False
+    x, resp, labels = x.view(), resp.view(), labels.view()  # views cannot be made writeable again
     for params in (frozen(copied(case.params)), writeable):
         _unharmed("log_density", lambda at=params: family.log_density(at, x))
         statistics = _unharmed("accumulate", lambda: family.accumulate(x, resp))
-        _unharmed("sample", lambda at=params: family.sample(at, labels, rng()))
+        with suppress(NoSampler):
+            _unharmed("sample", lambda at=params: family.sample(at, labels, rng()))
         scale = terms(subject.log_density(case.params, x), resp)
         before = subject.expected(statistics, case.params)
         for method, call in (
@@ -132,7 +143,7 @@ def mutation(subject: Subject, case: Case) -> None:
 def _unharmed(method: str, call: Any) -> Any:
     try:
         return call()
-    except Degenerate:
+    except (Degenerate, NoSampler):
         raise
     except Exception as error:
         raise Fault(
@@ -200,12 +211,13 @@ def _outputs(subject: Subject, case: Case) -> dict[str, Array]:
     """All that a family computes from a case, by the method behind it."""
     labels = np.arange(30) % case.k
     statistics = subject.accumulate(case.x, case.resp)
-    drawn = subject.sample(case.params, labels, np.random.default_rng(case.seed))
     found = {
         "log_density": subject.log_density(case.params, case.x),
         "accumulate or expected": np.array(subject.expected(statistics, case.params)),
-        "sample": np.asarray(drawn),
     }
+    with suppress(Inapplicable):  # it has no sampler
+        drawn = subject.sample(case.params, labels, np.random.default_rng(case.seed))
+        found["sample"] = np.asarray(drawn)
     try:
         new = subject.m_step(statistics, case.params)
     except Degenerate:

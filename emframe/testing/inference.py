@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +23,7 @@ from emframe.core import Degenerate
 from emframe.models import Mixture, MixtureParameters
 from emframe.parameters import from_vector, n_free, to_vector
 from emframe.spaces import Array, slopes
-from emframe.testing.cases import Case, inside, off_the_ends
+from emframe.testing.cases import Case, gathered, inside, off_the_ends, stretched
 from emframe.testing.outcome import Fault, Inapplicable
 from emframe.testing.subject import Subject
 
@@ -107,7 +109,10 @@ def information(subject: Subject, case: Case) -> None:
 
 def _rank(subject: Subject, case: Case, params: Any) -> int:
     """How many directions the scores of rows span."""
-    x = _usable(case, np.concatenate([case.x, _drawn(subject, case, 300, params)]))
+    x = case.x
+    with suppress(Inapplicable):  # it has no sampler
+        x = np.concatenate([x, _drawn(subject, case, 300, params)])
+    x = _usable(case, x)
     at = to_vector(params)
     scores = np.empty((len(x), len(at)))
     for j in range(len(at)):
@@ -124,11 +129,24 @@ def _rank(subject: Subject, case: Case, params: Any) -> int:
 
 def recovery(subject: Subject, case: Case) -> None:
     """From a family's own draws the M-step finds parameters as likely as the true ones."""
+    case = _elsewhere(subject, case)
     x = _usable(case, _drawn(subject, case, DRAWS, case.params))
     statistics = subject.accumulate(x, np.ones((len(x), 1)))
+    for previous in (None, case.others(1)[0]):
+        _recovered(subject, statistics, previous, case, len(x))
+
+
+def _recovered(subject: Subject, statistics: Any, previous: Any, case: Case, n: int) -> None:
+    """Raise unless M-steps end where `expected` is as high as at the parameters of the draws."""
     truth = subject.expected(statistics, case.params)
-    found = subject.m_step(statistics, None)
+    found = subject.m_step(statistics, previous)
     reached = subject.expected(statistics, found)
+    if not np.isfinite([truth, reached]).all():
+        raise Fault(
+            f"a finite log-likelihood of {n} draws from the density itself",
+            f"{truth:.6g} at the true parameters and {reached:.6g} at {found}",
+            "log_density or expected: a term that overflows or underflows at such parameters",
+        )
     for _ in range(CLIMBS):
         if reached >= truth:
             break
@@ -139,17 +157,37 @@ def recovery(subject: Subject, case: Case) -> None:
     gain, most = reached - truth, 0.5 * float(chi2.isf(CHANCE, max(n_free(case.params), 1)))
     if gain < -1e-6 * (1.0 + abs(truth)):
         raise Fault(
-            f"m_step to end at a point as likely as the parameters behind {len(x)} draws",
+            f"m_step to end at a point as likely as the parameters behind {n} draws",
             f"{-gain:.6g} nats less at {found}",
             "m_step: it may leave a parameter where it starts, or stop short of a maximum",
         )
     if gain > most:
         raise Fault(
-            f"the estimate from {len(x)} draws to gain no more than chance on the truth",
+            f"the estimate from {n} draws to gain no more than chance on the truth",
             f"{gain:.4g} nats, where {most:.4g} happen once in {1 / CHANCE:.0e} times; "
             f"it is {found}",
             "sample, or log_density: the draws are not from the density that is fitted",
         )
+
+
+def _elsewhere(subject: Subject, case: Case) -> Case:
+    """The case, or in turn one with the parameters of rows that lie close together or far out.
+
+    Nothing says how extreme a parameter may be, but data do: those that gathering or stretching
+    a family's own rows leads to are parameters that a fit may arrive at.
+    """
+    turn = case.seed % 3
+    if turn == 0:
+        return case
+    x = _usable(case, _drawn(subject, case, DRAWS, case.params))
+    moved = gathered(case, x) if turn == 1 else stretched(case, x)
+    try:
+        params = subject.m_step(subject.accumulate(moved, np.ones((len(moved), 1))), None)
+        there = replace(case, params=params)
+        _usable(case, _drawn(subject, there, 100, params))
+    except (Degenerate, Fault):  # so far out it need not have an answer
+        return case
+    return there
 
 
 def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Array:
@@ -160,7 +198,8 @@ def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Array:
 
 def _usable(case: Case, x: Array) -> Array:
     """Rows inside the support, off its closed ends; those elsewhere are told by other checks."""
-    x = off_the_ends(case.family, x[inside(case.family, x)])
+    x = off_the_ends(case.family, x)
+    x = x[inside(case.family, x)]
     if len(x) < 2:
         raise Degenerate("the sampler gives no rows of the support")
     return x

@@ -54,7 +54,7 @@ def draws(subject: Subject, case: Case) -> None:
         one, _sampled(subject, case, labels, case.seed + 1)
     ):
         raise Fault("other rows from another seed", "the same rows", "sample: use the rng given")
-    outside = ~inside(case.family, one)
+    outside = ~inside(case.family, off_the_ends(case.family, one))
     if outside.any():
         raise Fault(
             f"rows of the support: {case.family.support.words}",
@@ -88,9 +88,8 @@ def sample(subject: Subject, case: Case) -> None:
     rng = case.rng()
     draws_each = DRAWS if case.d > 1 else 2 * DRAWS
     labels = rng.permutation(np.repeat(np.arange(case.k), draws_each))
-    x = _sampled(subject, case, labels, case.seed)
+    x = off_the_ends(case.family, _sampled(subject, case, labels, case.seed))
     assume(bool(inside(case.family, x).all()))  # told by the check of draws
-    x = off_the_ends(case.family, x)
     density = subject.log_density(case.params, x)
     own = density[np.arange(len(x)), labels]
     if np.isneginf(own).any():

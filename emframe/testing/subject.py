@@ -15,9 +15,10 @@ import numpy as np
 
 from emframe.core import Degenerate
 from emframe.families import Family
+from emframe.families.kernel import NoSampler
 from emframe.parameters import rebuild
 from emframe.spaces import Array
-from emframe.testing.outcome import Fault
+from emframe.testing.outcome import Fault, Inapplicable
 
 
 class Subject:
@@ -67,7 +68,10 @@ class Subject:
         return self._call("m_step", statistics, given)
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Any:
-        return self._call("sample", copied(params), labels.copy(), rng)
+        try:
+            return self._call("sample", copied(params), labels.copy(), rng)
+        except NoSampler as error:
+            raise Inapplicable(str(error)) from error
 
     def _call(self, method: str, *arguments: Any) -> Any:
         return _guarded(method, lambda: getattr(self.family, method)(*arguments))
@@ -88,7 +92,7 @@ def copied(params: Any) -> Any:
 def _guarded(method: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except (Degenerate, Fault):
+    except (Degenerate, Fault, NoSampler):
         raise
     except Exception as error:
         raise Fault(f"{method} to answer", told(error), method) from error

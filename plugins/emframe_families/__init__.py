@@ -49,6 +49,7 @@ def emframe_models() -> list[ModelEntry]:
             FactorAnalysis,
             "Factor analysis, and probabilistic PCA with noise='shared'",
             "Rubin and Thayer (1982), Psychometrika 47, 69",
+            size="n_factors",
         ),
         ModelEntry(
             "gene-counting",
@@ -61,12 +62,14 @@ def emframe_models() -> list[ModelEntry]:
             HiddenMarkov,
             "A Markov chain of hidden states over any family",
             "Rabiner (1989), Proc. IEEE 77, 257",
+            size="n_states",
         ),
         ModelEntry(
             "incomplete-gaussian",
             IncompleteGaussian,
             "Normal rows with missing values, and mixtures of them",
             "Little and Rubin (2002), Statistical Analysis with Missing Data, chapter 11",
+            size="n_components",
         ),
     ]
 

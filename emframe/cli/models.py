@@ -1,0 +1,84 @@
+"""``--model NAME`` on the command line: models that are no mixtures of a family.
+
+What the plugin's entry says of its factory decides what the options mean: a size goes where the
+entry says that sizes go, a family where the factory takes one, and ``--option`` to whichever of
+the two has a setting of that name.
+
+One known case: ``--model hidden-markov --family poisson --components 2`` is
+``emframe.model("hidden-markov", family="poisson", n_states=2)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+import emframe
+from emframe.cli import sheets
+from emframe.cli.settings import family_of, settings
+from emframe.data import Table
+from emframe.host import models
+
+
+def entry_of(name: str) -> emframe.ModelEntry:
+    """The announced model of that name; ValueError, with the known ones, where there is none."""
+    if name not in models():
+        emframe.model(name)  # says so
+    return models()[name]
+
+
+def models_of(
+    name: str, family: str | None, sizes: Sequence[int] | None, pairs: Iterable[str]
+) -> list[Any]:
+    """The model of that name in each of the sizes; in its own default size where they are None.
+
+    Raises ValueError for a size or a family that it does not take.
+    """
+    entry = entry_of(name)
+    if sizes is not None and not entry.size:
+        raise ValueError(f"the model {name!r} comes in one size; leave --components out.")
+    own: list[str] = []
+    rest: list[str] = []
+    for pair in pairs:
+        takes = not entry.takes("family") or entry.takes(pair.partition("=")[0].strip())
+        (own if takes else rest).append(pair)
+    options = settings(own)
+    if entry.takes("family"):
+        if family is None:
+            known = ", ".join(sorted(emframe.families()))
+            raise ValueError(f"the model {name!r} needs --family; known: {known}.")
+        options["family"] = family_of(family, rest)
+    elif family is not None:
+        raise ValueError(f"the model {name!r} takes no family; leave --family out.")
+    if sizes is None:
+        return [emframe.model(name, **options)]
+    if entry.size in options:
+        raise ValueError(f"the size is given twice: --components and --option {entry.size}=...")
+    return [emframe.model(name, **options, **{entry.size: size}) for size in sizes]
+
+
+def in_runs(sheet: sheets.Sheet, table: Table, column: str) -> tuple[emframe.Sequences, Any]:
+    """The rows of a table as runs, a new one wherever the column changes, and their weights.
+
+    Raises ValueError where the rows of a run have different weights.
+    """
+    lengths = run_lengths(sheet, column)
+    weights = table.weights
+    if weights is not None:
+        first = np.cumsum(lengths) - lengths
+        if (np.repeat(weights[first], lengths) != weights).any():
+            raise ValueError("--weights are those of runs; give every row of a run the same.")
+        weights = weights[first]
+    return emframe.Sequences(Table(table.X, table.columns, None), lengths), weights
+
+
+def run_lengths(sheet: sheets.Sheet, column: str) -> Any:
+    """How many rows each run has, (S,)."""
+    (which, *more) = sheet.find(column)
+    if more:
+        raise ValueError(f"--runs {column!r} names several columns; pass one.")
+    cells = [row[which].strip() for row in sheet.cells]
+    begins = [0, *(i for i in range(1, len(cells)) if cells[i] != cells[i - 1]), len(cells)]
+    return np.diff(begins)

@@ -1,0 +1,82 @@
+"""Derivatives of a log density by automatic differentiation, where a package for that is installed.
+
+    import autograd.numpy as np
+
+    def waiting(x, rate):
+        return np.log(rate) - rate * x
+
+    emframe.from_logpdf(waiting, params={"rate": Positive()}, support=Positive(), grad="autograd")
+
+The packages differentiate what is written in their own numpy; of plain numpy they see nothing.
+What is wanted is the slope of a weighted sum over rows, one product of a vector and a Jacobian
+(reverse accumulation; Griewank and Walther 2008, Evaluating Derivatives, chapter 3).
+
+One known case: for the density above, with weights w, the slope is sum_i w_i (1 / rate - x_i).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from emframe.extras import extra
+from emframe.spaces import Array
+
+Values = Mapping[str, Array]
+Density = Callable[[Values], Any]
+"""Log density at parameters by name, each (m, ...): -> (n, m)."""
+
+
+def _autograd(density: Density, values: Values, weights: Array) -> Values:
+    import autograd
+    import autograd.numpy as anp
+
+    total = autograd.grad(lambda at: anp.sum(weights * density(at)))
+    return total(dict(values))
+
+
+def _jax(density: Density, values: Values, weights: Array) -> Values:
+    import jax
+
+    total = jax.grad(lambda at: (weights * density(at)).sum())
+    return total(dict(values))
+
+
+BACKENDS: Mapping[str, Callable[[Density, Values, Array], Values]] = {
+    "autograd": _autograd,
+    "jax": _jax,
+}
+
+
+EXTRAS = {"autograd": "autodiff", "jax": "jax"}
+
+
+def require(backend: str) -> None:
+    """Raise ValueError for a name that is no backend, ModuleNotFoundError for one not installed."""
+    if backend not in BACKENDS:
+        known = " or ".join(map(repr, BACKENDS))
+        raise ValueError(f"`grad` is {backend!r}; pass a function, {known}.")
+    extra(backend, EXTRAS[backend], f"grad={backend!r}")
+
+
+def slope_of_sum(backend: str, density: Density, values: Values, weights: Array) -> dict[str, Any]:
+    """Derivatives of ``(weights * density(values)).sum()`` by each parameter, in their shapes.
+
+    Parameters
+    ----------
+    backend : a key of `BACKENDS`.
+    weights : (n, 1) or (n, m).
+
+    Raises TypeError where the backend cannot see through the density.
+    """
+    require(backend)
+    try:
+        found = BACKENDS[backend](density, values, weights)
+    except Exception as error:
+        raise TypeError(
+            f"{backend} cannot differentiate the log density ({type(error).__name__}: {error}); "
+            f"write it in {backend}'s own numpy, or leave grad= out."
+        ) from error
+    return {name: np.asarray(value, dtype=float) for name, value in found.items()}
