@@ -144,7 +144,11 @@ def gathered(case: Case, x: Array) -> Array:
 
 def stretched(case: Case, x: Array, unit: float = 1e4) -> Array:
     """The rows in other units; as they are where the support does not have those."""
-    return x if case.family.support.bounded else _moved(case, x, x * unit)
+    space, far = case.family.support, x * unit
+    # Counts may have an end that the declared support does not tell.
+    if space.bounded or (space.discrete and not _possible(case.family, case.params, far).all()):
+        return x
+    return _moved(case, x, far)
 
 
 def _moved(case: Case, x: Array, moved: Array) -> Array:

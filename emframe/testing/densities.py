@@ -78,12 +78,14 @@ def finite(subject: Subject, case: Case) -> None:
 
 def precision(subject: Subject, case: Case) -> None:
     """The log density follows the rows and the parameters to their last digits."""
-    if not case.family.support.discrete and not case.family.support.n_event_axes:
-        factors = 1.0 + NEAR * np.arange(5.0)
-        _smooth(
-            np.array([_near(subject, case, case.params, case.x * one) for one in factors]),
-            "a row",
-        )
+    space, shape = case.family.support, case.x.shape
+    if not space.discrete and not space.n_event_axes:
+        reals = space.coordinates(case.x)
+        # Beside the end of a bounded support a number has few digits of its distance left.
+        reals = np.clip(reals, -8.0, 8.0) if space.bounded else reals
+        nudge = NEAR * np.maximum(np.abs(reals), 0.1)
+        moved = [space.point(reals + j * nudge, shape) for j in range(5)]
+        _smooth(np.array([_near(subject, case, case.params, x) for x in moved]), "a row")
     centre = to_vector(case.params)
     step = NEAR * np.maximum(np.abs(centre), 0.1)
     along = [from_vector(case.params, centre + j * step) for j in range(5)]
