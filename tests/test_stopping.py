@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,12 @@ def test_settings_without_a_meaning_are_refused(make, said):
 def test_what_is_no_rule_is_refused():
     with pytest.raises(TypeError, match="`stopping` holds 500; pass rules"):
         emframe.fit(MODEL, X, stopping=[500])
+
+
+def test_one_small_estimate_is_not_convergence():
+    """An estimate may be small by chance; two in a row are taken for arrival."""
+    fit_to = RemainingGain(1e-8)
+    far, near = (SimpleNamespace(remaining=gain, objective=-10.0) for gain in (1.0, 1e-12))
+    assert fit_to([far, near]) is None
+    assert fit_to([near, far]) is None
+    assert fit_to([near, near]) is Status.CONVERGED
