@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from emframe.arguments import Rng, generator_from
+from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import counted, frequencies
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.models import Mixture, Model
 from emframe.result import Fit
 from emframe.validation import dealt, held_out
+from emframe.workers import share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,12 +108,13 @@ def select(
     criterion: str = "bic",
     folds: int = 5,
     rng: Rng = None,
+    workers: int = 1,
     **options: Any,
 ) -> Selection:
     """Fit each model and rank them by a criterion (lower is better).
 
-    Models are fitted one after another, each on all the threads that its work is worth (see
-    `engine` of `emframe.fit`); the random numbers of a model do not depend on those before it.
+    The random numbers of a model do not depend on the others, so any number of workers gives the
+    same selection.
 
     Parameters
     ----------
@@ -122,16 +124,22 @@ def select(
     criterion : "bic", "aic", "icl", or "cv" for -2 times the cross-validated log-likelihood.
     folds : parts that the rows are dealt out to for "cv", each left out once.
     rng : as for `emframe.fit`; each model gets a stream of its own.
+    workers : processes that share the models out among them, this one included. More than one
+        pays for small data, where threads do not (see `engine` of `emframe.fit`). Models, data and
+        options have to be picklable then, and a script that calls this has to guard its main part
+        by ``if __name__ == "__main__":``, as the module `multiprocessing` asks.
     **options : passed on to `emframe.fit`.
 
     Raises
     ------
-    ValueError : for an unknown criterion, a wrong number of folds, or no models.
+    ValueError : for an unknown criterion, a wrong number of folds or workers, or no models.
+    TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
+    whole("workers", workers, least=1)
     candidates = _candidates(models)
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
@@ -141,26 +149,63 @@ def select(
     generator = generator_from(rng)
     streams = generator.spawn(len(candidates))
     rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
+    # The same parts for all, so that models are compared on them.
     parts = dealt(counted(rows).weights, folds, generator) if criterion == "cv" else None
-    fits: list[Fit] = []
-    left_out: list[float] = []
-    failures: list[tuple[str, str]] = []
-    for model, stream in zip(candidates, streams, strict=True):
-        try:
-            fits.append(fit(model, X, rng=stream, **options))
-            if parts is not None:  # the same parts for all, so that models are compared on them
-                left_out.append(held_out(model, X, rows, parts, stream, **options))
-        except Degenerate as error:
-            failures.append((model.title(), str(error)))
-        except KeyboardInterrupt as stop:
-            partial = [stop.fit] if isinstance(stop, Interrupted) else []
-            if not fits and not partial:
-                raise
-            cut = Selection((*fits, *partial), criterion, held_out=tuple(left_out))
-            raise Interrupted(cut.best) from stop
+    trials = [
+        Trial(model, X, stream, (rows, parts) if parts is not None else None, options)
+        for model, stream in zip(candidates, streams, strict=True)
+    ]
+    outcomes, cut = share(trials, workers)
+    done = [one for one in outcomes if one is not None]
+    failures = tuple((one.title, one.failure) for one in done if one.failure)
+    fits = tuple(one.fit for one in done if one.fit is not None)
+    left_out = tuple(one.held_out for one in done if one.fit is not None and parts is not None)
     if not fits:
+        if cut:
+            raise KeyboardInterrupt
         raise Degenerate(f"none of the {len(candidates)} models could be fitted: {failures[-1][1]}")
-    return Selection(tuple(fits), criterion, tuple(failures), tuple(left_out))
+    selection = Selection(fits, criterion, failures, left_out)
+    if cut:
+        raise Interrupted(selection.best)
+    return selection
+
+
+class Outcome(NamedTuple):
+    """How a model fared."""
+
+    title: str
+    fit: Fit | None = None  # None where no start had an objective
+    held_out: float | None = None  # for "cv"; -inf where it did not get that far
+    failure: str = ""
+    stopped: bool = False  # by Ctrl-C: the fit is the best by then
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One of the models to try, with all that it takes."""
+
+    model: Model
+    X: Any
+    rng: np.random.Generator
+    dealt: tuple[Any, Any] | None  # for "cv": the rows, and the weights of each part
+    options: Mapping[str, Any]
+
+    def __call__(self) -> Outcome:
+        """Fit it, and for "cv" fit it again without each part."""
+        title, found = self.model.title(), None
+        unknown = None if self.dealt is None else -np.inf
+        try:
+            found = fit(self.model, self.X, rng=self.rng, **self.options)
+            if self.dealt is None:
+                return Outcome(title, found)
+            left_out = held_out(self.model, self.X, *self.dealt, self.rng, **self.options)
+            return Outcome(title, found, left_out)
+        except Degenerate as error:
+            return Outcome(title, failure=str(error))
+        except Interrupted as stop:
+            return Outcome(title, found or stop.fit, unknown, stopped=True)
+        except KeyboardInterrupt:
+            return Outcome(title, found, unknown, stopped=True)
 
 
 def _candidates(models: Any) -> list[Model]:

@@ -28,7 +28,7 @@ ARROWS = {
     "datasets": {"data", "spaces"},
     "quadrature": {"spaces"},
     "records": {"parameters", "spaces"},
-    "families": {"core", "engines", "parameters", "quadrature", "records", "spaces"},
+    "families": {"core", "engines", "extras", "parameters", "quadrature", "records", "spaces"},
     "engines": {"core"},
     "host": {"core", "families"},
     "recipes": {"families", "host", "parameters", "spaces"},

@@ -17,9 +17,12 @@ from emframe.cli import pictures, screen, sheets
 from emframe.cli.job import Job, family_names, job
 from emframe.cli.models import entry_of, in_runs, models_of
 from emframe.cli.settings import family_of, sizes
+from emframe.engines import cores
 from emframe.models import Model
 from emframe.parameters import nested, to_mapping
 from emframe.report import selection_cells, summary, verdict
+
+SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
 
 
 @click.command()
@@ -118,6 +121,8 @@ def choose(
     its order.
     """
     run = {**job.run, "progress": "auto" if job.run["progress"] is None else job.run["progress"]}
+    if run["workers"] is None:  # where data are large, threads share each pass
+        run["workers"] = cores() if len(sheet.cells) * len(sheet.names) < SMALL else 1
     interrupted = False
     try:
         with sheet.telling_lines():

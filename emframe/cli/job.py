@@ -80,6 +80,12 @@ _OPTIONS = together(
         help="The result is the same.  [default: as many as the work is worth]",
     ),
     click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Processes that share the models.  [default: one a core where data are small]",
+    ),
+    click.option(
         "--progress/--no-progress",
         default=None,
         help="A line on stderr while it takes long.  [default: if that is a terminal]",

@@ -1,0 +1,153 @@
+"""Independent jobs shared out among processes, the calling one among them.
+
+The interpreter's lock lets one thread at a time do what small data ask for most, the steps between
+the sweeps over rows; several processes have several interpreters.  Each draws the next job from
+one counter, so that none waits while there is work; a job that a process took and did not hand
+in, because it died, is done by the caller.  What a job gives does not depend on who did it.
+
+One known case: with n = 1 no process is started, and the jobs are done one after another.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+Job = Callable[[], R]
+"""Answers Ctrl-C with a result, of what there was by then; ``result.stopped`` says so."""
+
+
+def share(jobs: Sequence[Job[Any]], n: int) -> tuple[list[Any], bool]:
+    """The results of all jobs in their order, and whether Ctrl-C cut them short.
+
+    With one process the jobs are done in order, with more the last is begun first: where they
+    grow, no long one is left for the end.  A job that was not begun has the result None.
+
+    Raises what a job raises, in whatever process it does; TypeError for jobs that cannot be sent
+    to another process.
+    """
+    found: dict[int, Any] = {}
+    if min(n, len(jobs)) < 2:
+        for index, job in enumerate(jobs):
+            found[index] = job()
+            if found[index].stopped:
+                break
+    else:
+        _share(jobs, min(n, len(jobs)) - 1, found)
+    results = [found.get(index) for index in range(len(jobs))]
+    return results, any(result is None or result.stopped for result in results)
+
+
+def _share(jobs: Sequence[Job[Any]], others: int, found: dict[int, Any]) -> None:
+    with _crew(jobs, others) as crew:
+        try:
+            for index in _draw(crew.left):
+                found[index] = jobs[index]()
+                if found[index].stopped:
+                    raise KeyboardInterrupt
+            crew.hand_in(found, len(jobs))
+            for index in set(range(len(jobs))) - set(found):  # who took it is dead
+                found[index] = jobs[index]()
+        except KeyboardInterrupt:
+            crew.stop()
+            crew.hand_in(found, len(jobs))
+
+
+@dataclass(frozen=True)
+class _Crew:
+    """The other processes, and the counter of the jobs that are left."""
+
+    left: Any
+    members: list[tuple[Any, Connection]]
+
+    def hand_in(self, found: dict[int, Any], total: int) -> None:
+        """Wait for what the others have taken."""
+        for _, pipe in self.members:
+            while len(found) < total:
+                try:
+                    index, result, error = pipe.recv()
+                except EOFError:  # it has ended, or died
+                    break
+                if error is not None:
+                    raise error
+                found[index] = result
+
+    def stop(self) -> None:
+        """Let nobody begin another job, and everybody end the one at hand."""
+        self.left.value = 0
+        for process, _ in self.members:
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+
+
+@contextmanager
+def _crew(jobs: Sequence[Job[Any]], n: int) -> Iterator[_Crew]:
+    """So many processes that work off jobs, gone at the end whatever they were at."""
+    context = get_context("spawn")
+    crew = _Crew(context.Value("i", len(jobs)), [])
+    try:
+        with _deaf():  # they hear Ctrl-C while at a job, and not while they start
+            for _ in range(n):
+                here, there = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_member, args=(jobs, crew.left, there), daemon=True
+                )
+                try:
+                    process.start()
+                except (AttributeError, TypeError, ValueError) as error:  # as pickle says it
+                    raise TypeError(f"this cannot be sent to another process: {error}") from error
+                finally:
+                    there.close()
+                crew.members.append((process, here))
+        yield crew
+    finally:
+        for process, pipe in crew.members:
+            process.terminate()
+            process.join()
+            pipe.close()
+
+
+def _draw(left: Any) -> Iterator[int]:
+    """The jobs that this process is to do, drawn one by one from what is left."""
+    while True:
+        with left.get_lock():
+            if left.value <= 0:
+                return
+            left.value -= 1
+            index = left.value
+        yield index
+
+
+def _member(jobs: Sequence[Job[Any]], left: Any, out: Connection) -> None:
+    """The work of another process."""
+    for index in _draw(left):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            out.send((index, jobs[index](), None))
+        except KeyboardInterrupt:  # before the job could have answered
+            return
+        except Exception as error:
+            out.send((index, None, error))
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Without Ctrl-C for the moment, and so are processes that begin meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,158 @@
+"""Jobs shared by processes: the same results whoever does them, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import emframe
+from emframe.workers import share
+
+
+class Told(NamedTuple):
+    value: object
+    stopped: bool = False
+
+
+def squared(x):
+    return Told(x * x)
+
+
+def fails(x):
+    raise ZeroDivisionError(f"job {x}")
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Waits in the caller until another process has taken a job as well."""
+
+    flag: str
+    caller: int
+    then: str  # what another process does: "tell" or "die"
+
+    def __call__(self):
+        if os.getpid() != self.caller:
+            with open(self.flag, "w"):
+                pass
+            if self.then == "die":
+                os._exit(1)
+            return Told(os.getpid())
+        until = time.monotonic() + 60
+        while not os.path.exists(self.flag) and time.monotonic() < until:
+            time.sleep(0.01)
+        return Told(os.getpid())
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_results_come_in_the_order_of_the_jobs(n):
+    results, cut = share([partial(squared, x) for x in range(4)], n)
+    assert [one.value for one in results] == [0, 1, 4, 9]
+    assert not cut
+
+
+def test_other_processes_take_their_share(tmp_path):
+    job = Elsewhere(str(tmp_path / "flag"), os.getpid(), "tell")
+    results, cut = share([job, job], 2)
+    assert len({one.value for one in results}) == 2
+    assert not cut
+
+
+def test_what_a_dead_process_took_is_done_by_the_caller(tmp_path):
+    job = Elsewhere(str(tmp_path / "flag"), os.getpid(), "die")
+    results, cut = share([job, job], 2)
+    assert {one.value for one in results} == {os.getpid()}
+    assert not cut
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_a_job_raises_is_raised(n):
+    with pytest.raises(ZeroDivisionError, match="job"):
+        share([partial(fails, x) for x in range(3)], n)
+
+
+def test_jobs_that_cannot_be_sent_are_told():
+    with pytest.raises(TypeError, match="cannot be sent to another process"):
+        share([lambda: Told(1), lambda: Told(2)], 2)
+
+
+def stopped():
+    return Told("by then", stopped=True)
+
+
+def test_no_job_is_begun_after_one_was_stopped():
+    jobs = [stopped, partial(squared, 2), partial(squared, 3)]
+    assert share(jobs, 1) == ([Told("by then", stopped=True), None, None], True)
+
+
+def test_a_stopped_job_stops_the_other_processes():
+    results, cut = share([partial(squared, x) for x in range(200)] + [stopped], 2)
+    assert results[-1] == Told("by then", stopped=True)
+    assert cut
+    assert None in results
+
+
+@pytest.mark.parametrize("criterion", ["bic", "cv"])
+def test_a_selection_is_the_same_with_any_number_of_workers(criterion):
+    X = emframe.dataset("faithful").X[:60]
+    one, two = (
+        emframe.select(
+            ("gaussian", range(1, 4)), X, criterion=criterion, folds=2, rng=0, n_starts=2, workers=n
+        )
+        for n in (1, 2)
+    )
+    assert one.values == two.values
+    for mine, theirs in zip(one.fits, two.fits, strict=True):
+        assert np.array_equal(mine.trace, theirs.trace)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "two"])
+def test_a_wrong_number_of_workers_is_refused(wrong):
+    with pytest.raises((TypeError, ValueError), match="`workers` is"):
+        emframe.select(("gaussian", [1]), np.arange(9.0), workers=wrong)
+
+
+SCRIPT = """
+import sys
+import os
+import numpy as np
+import emframe
+
+CALLER = os.environ.setdefault("CALLER", str(os.getpid()))
+
+def watch(step):
+    if step.index == 3 and CALLER == str(os.getpid()):
+        print("under way", flush=True)
+
+if __name__ == "__main__":
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 4))
+    options = {"rng": 0, "n_starts": 10_000, "tol": 0.0, "callbacks": [watch]}
+    try:
+        emframe.select(("gaussian", [6, 6]), X, workers=2, **options)
+    except emframe.Interrupted as stop:
+        print("kept", np.isfinite(stop.fit.log_likelihood))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_keeps_the_best_of_all_processes(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "under way\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out.splitlines()[-1] == "kept True"
+    assert err == ""
+    assert process.returncode == 0
