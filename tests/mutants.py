@@ -109,13 +109,6 @@ class SinglePrecisionParameters(Normal):
         return changed(found, means=np.float32, variances=np.float32)
 
 
-class CountsInShort(Poisson):
-    """Counts in 16 bits, which end at 32,767."""
-
-    def statistics(self, x: Array) -> Array:
-        return x.astype(np.int64).astype(np.int16).astype(float)
-
-
 class RestartsEmpty(Normal):
     """Puts a component without rows at a random place."""
 
@@ -193,6 +186,13 @@ class Textbook(emframe.ExponentialFamily):
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         return rng.poisson(params.rates[labels]).astype(float)
+
+
+class CountsInShort(Textbook):
+    """Counts in 16 bits, which end at 32,767."""
+
+    def statistics(self, x: Array) -> Array:
+        return x.astype(np.int64).astype(np.int16).astype(float)
 
 
 class WithoutBase(Textbook):

@@ -88,7 +88,7 @@ def test_settings_without_a_meaning_are_refused(make, said):
 
 
 def test_what_is_no_rule_is_refused():
-    with pytest.raises(TypeError, match="`stopping` holds 500; pass rules"):
+    with pytest.raises(TypeError, match=r"`stopping\[0\]` is 500; pass rules"):
         emframe.fit(MODEL, X, stopping=[500])
 
 

@@ -50,7 +50,10 @@ BACKENDS: Mapping[str, Callable[[Density, Values, Array], Values]] = {
 }
 
 
-EXTRAS = {"autograd": "autodiff", "jax": "jax"}
+NEEDS: Mapping[str, Callable[[], object]] = {
+    "autograd": lambda: extra("autograd", "autodiff", "grad='autograd'"),
+    "jax": lambda: extra("jax", "jax", "grad='jax'"),
+}
 
 
 def require(backend: str) -> None:
@@ -58,7 +61,7 @@ def require(backend: str) -> None:
     if backend not in BACKENDS:
         known = " or ".join(map(repr, BACKENDS))
         raise ValueError(f"`grad` is {backend!r}; pass a function, {known}.")
-    extra(backend, EXTRAS[backend], f"grad={backend!r}")
+    NEEDS[backend]()
 
 
 def slope_of_sum(backend: str, density: Density, values: Values, weights: Array) -> dict[str, Any]:
