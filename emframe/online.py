@@ -70,7 +70,7 @@ class Stepwise:
     def begin(self, X: Any, *, weights: Any = None, rng: Rng = None, **options: Any) -> Stream:
         """Fit a first block to convergence, with the options of `emframe.fit`, and start there."""
         first = fit(self.model, X, weights=weights, rng=rng, **options)
-        q, total = self._q(first.params, X, weights)
+        q, total, _ = self._q(first.params, X, weights)
         return Stream(first.params, q.scaled(1.0 / total), 0, 0.0, 0.0)
 
     def update(self, stream: Stream, X: Any, *, weights: Any = None) -> Stream:
@@ -79,7 +79,7 @@ class Stepwise:
         Raises what `emframe.fit` raises for unusable data.  Where the average has no maximum
         the parameters stay as they are, and `Stream.message` says why.
         """
-        q, total = self._q(stream.params, X, weights)
+        q, total, unit = self._q(stream.params, X, weights)
         rate = (stream.n_updates + 2.0) ** -self.exponent
         kept = stream.average.moved(q.at).scaled(1.0 - rate)
         average = kept + q.scaled(rate / total)
@@ -87,18 +87,20 @@ class Stepwise:
             stream,
             average=average,
             n_updates=stream.n_updates + 1,
-            n_rows=stream.n_rows + total,
-            score=stream.score + q.loglik,
+            n_rows=stream.n_rows + unit * total,
+            score=stream.score + unit * q.loglik,
         )
         try:
             return replace(learned, params=average.maximize(), message="")
         except Degenerate as error:
             return replace(learned, message=f"the parameters were kept: {error}")
 
-    def _q(self, params: Any, X: Any, weights: Any) -> tuple[Any, float]:
-        """Q of a block at `params`, and its total weight."""
-        rows = self.model.rows(X, frequencies(X, weights))
+    def _q(self, params: Any, X: Any, weights: Any) -> tuple[Any, float, float]:
+        """Q of a block at `params` and its total weight, and the unit that both are told in."""
+        given: Any = self.model.rows(X, frequencies(X, weights))
+        unit = getattr(given, "unit", 1.0)
+        rows = given if unit == 1.0 else replace(given, unit=1.0)
         engine = engine_for(None, len(rows) * self.model.work(rows))
         with one_blas_thread():
             q: Any = expectation(self.model, rows, engine=engine)(params)
-        return q, rows.total
+        return q, rows.total, unit

@@ -89,6 +89,18 @@ def test_mixed_columns_are_found_by_name(tmp_path: Path) -> None:
     kept(fit, frame, tmp_path)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-300, 1e300])
+def test_weights_of_mixed_columns_count_rows_in_any_unit(unit: float) -> None:
+    frame, z = people(120)
+    counts = np.arange(120) % 3
+    model = emframe.Mixture(emframe.Product(MIXED), 2)
+    told, labels = frame.loc[frame.index.repeat(counts)], np.repeat(z, counts)
+    plain = emframe.fit(model, told, start=labels)
+    found = emframe.fit(model, frame, weights=unit * counts, start=z)
+    assert found.log_likelihood / unit == pytest.approx(plain.log_likelihood, rel=1e-9)
+    assert to_vector(found.params) == pytest.approx(to_vector(plain.params), rel=1e-5, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -13,7 +13,7 @@ import pytest
 
 import emframe
 from emframe.core import Status
-from emframe.parameters import leaves
+from emframe.parameters import leaves, to_vector
 
 MODEL = emframe.Mixture("gaussian", n_components=2)
 
@@ -198,6 +198,26 @@ def test_with_exponent_one_and_nothing_latent_the_average_is_of_all_rows():
     for block in blocks[1:]:
         stream = online.update(stream, block)
     assert stream.params.components.rates[0, 0] == pytest.approx(np.concatenate(blocks).mean())
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e-150, 1e150, 1e300])
+def test_a_stream_is_the_same_in_any_unit_of_its_weights(weight):
+    rng = np.random.default_rng(4)
+    blocks = [stream_of("poisson", rng, 200) for _ in range(4)]
+    online = emframe.Stepwise(emframe.Mixture("poisson", n_components=2))
+    start = {"weights": [0.5, 0.5], "rates": [[1.0, 8.0], [9.0, 2.0]]}
+
+    def learned(unit):
+        heavy = [unit * (1.0 + np.arange(200) % 3) for _ in blocks]
+        stream = online.begin(blocks[0], weights=heavy[0], start=start)
+        for block, weights in zip(blocks, heavy, strict=True):
+            stream = online.update(stream, block, weights=weights)
+        return stream
+
+    plain, found = learned(1.0), learned(weight)
+    assert to_vector(found.params) == pytest.approx(to_vector(plain.params), rel=1e-6)
+    assert found.n_rows == pytest.approx(weight * plain.n_rows, rel=1e-12)
+    assert found.mean_log_density == pytest.approx(plain.mean_log_density, rel=1e-8)
 
 
 def test_a_stream_keeps_its_parameters_where_the_average_has_no_maximum():

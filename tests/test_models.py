@@ -26,6 +26,12 @@ from emframe.spaces import slopes
 RNG = np.random.default_rng(11)
 
 
+@pytest.fixture(autouse=True)
+def the_same_draws() -> None:
+    """What a test draws does not depend on the tests that ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(12).bit_generator.state
+
+
 def wide(n: int = 40) -> np.ndarray:
     """Rows of five columns with two factors behind them, in unlike units."""
     loadings = np.array([[2, 0], [1, 1], [0, 3], [1, -1], [0.5, 0.5]])
@@ -40,6 +46,11 @@ def holes(x: np.ndarray, share: float = 0.25) -> np.ndarray:
 def runs(count: Callable[[Any], Any], lengths: tuple[int, ...] = (30, 1, 12)) -> list[np.ndarray]:
     means = np.array([1.0, 6.0])
     return [count(means[(np.arange(n) // 4) % 2]).reshape(n, -1) for n in lengths]
+
+
+def units(x: Any) -> list[np.ndarray]:
+    """What weights count: runs, of which rows that stand alone are cut into some."""
+    return x if isinstance(x, list) else list(np.array_split(x, 5))
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,22 @@ def test_q_adds_over_blocks_and_weights_are_frequencies(subject):
         )
     with pytest.raises(ValueError, match="same parameters"):
         whole + model.expect(from_vector(params, 0.9 * to_vector(params)), rows.x[0:n], np.ones(n))
+
+
+@every_model
+def test_weights_count_rows_in_any_unit(subject):
+    """Weight 0 is a row removed, weight 2 a row twice; and a unit of weights changes nothing."""
+    model, _, params = start(subject)
+    X = subject.X if subject.name != "hidden-markov" else [np.asarray(x) for x in units(subject.X)]
+    counts = np.arange(len(X)) % 3
+    told = [row for row, count in zip(X, counts, strict=True) for _ in range(count)]
+    told = told if isinstance(X, list) else np.array(told)
+    plain = emframe.fit(model, told, start=params, max_iter=4)
+    for unit in (1.0, 1e-300, 1e300):
+        found = emframe.fit(model, X, weights=unit * counts, start=params, max_iter=4)
+        assert found.log_likelihood / unit == pytest.approx(plain.log_likelihood, rel=1e-9)
+        assert found.n_rows / unit == pytest.approx(plain.n_rows, rel=1e-12)
+        assert to_vector(found.params) == pytest.approx(to_vector(plain.params), rel=1e-6, abs=1e-8)
 
 
 @every_model
