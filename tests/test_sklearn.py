@@ -79,6 +79,21 @@ def test_any_family_by_its_name() -> None:
     assert two.fit(FAITHFUL).fit_.converged
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("method", ["fit", "predict", "score_samples", "fit_predict"])
+@pytest.mark.parametrize("frame", [False, True])
+def test_a_number_that_is_not_finite_is_told_by_row_and_column(
+    value: float, method: str, frame: bool
+) -> None:
+    spoilt = FAITHFUL.copy()
+    spoilt[7, 1] = value
+    X: Any = pd.DataFrame(spoilt, columns=["eruptions", "waiting"]) if frame else spoilt
+    label = "waiting" if frame else "x1"
+    estimator = EMMixture(random_state=0, n_init=1).fit(type(X)(X[:7]) if frame else FAITHFUL)
+    with pytest.raises(ValueError, match=rf"`X` row 7, column 1 \('{label}'\) is {value}: missing"):
+        getattr(estimator, method)(X)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -32,6 +32,9 @@ from emframe.sklearn.kinds import OneKind
 from emframe.sklearn.starting import given_start
 from emframe.spaces import Array
 
+# Of scikit-learn's checks; emframe's own gate tells where a number is that is not finite.
+_TAKEN: Any = {"dtype": (np.float64, np.float32), "ensure_all_finite": False}
+
 
 class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A mixture of any family, fitted by EM.
@@ -123,7 +126,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         degenerate; warns with ConvergenceWarning where it did not converge.
         """
         start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
-        x = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        x = validate_data(self, X, **_TAKEN, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(x.shape[1])])
         table = Table(x, tuple(map(str, names)), None)
         self._show(self._fitted(table, sample_weight, start))
@@ -251,7 +254,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
     def _rows(self, X: Any) -> Array:
         check_is_fitted(self)
-        return np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+        return np.asarray(validate_data(self, X, **_TAKEN, reset=False))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

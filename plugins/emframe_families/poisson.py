@@ -2,15 +2,10 @@
 
     log f(x | rates) = sum_j x_j log rate_j  -  rate_j  -  log x_j!
 
-Near a count of 1e12 those three terms are 1e13 each and leave a few nats of one another, so nothing
-here is computed from them.  Told by what a rate falls short of the best one for the row,
+Near a count of 1e12 those terms cancel, so densities and sums are taken as `counts` has them: by
+what rates fall short of the best.
 
     log f(x | rates) = sum_j log f(x_j | x_j) - D(x_j, rate_j)
-    D(x, rate) = x log(x / rate) - (x - rate)
-
-both terms are as small as what they stand for (Loader 2000, "Fast and accurate computation of
-binomial probabilities"; Banerjee et al. 2005, JMLR 6, 1705).  For sums over rows the mean m takes
-the place of x: ``sum log f(x | rate) = sum log f(x | m) - n D(m, rate)``, exactly.
 
 One known case: the rate of a single component is the sample mean.
 """
@@ -22,47 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, xlogy
 
 from emframe import ConjugatePrior, Family, NonNegative, NonNegativeInteger, parameter
 from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array
+from emframe_families.counts import Counted, counted, divergence, peak
 
 LARGEST = 2.0**53  # beyond it float64 skips whole numbers
 # Counts of a mean from here on are taken from it before they go into a product.
 CENTRED_FROM = 100.0
 # What a log density may lose in a matrix product, nats, before rows are taken one by one.
 LOSS = 2e-12
-# From here on Stirling's series has all digits; below, log x! is small enough to have them itself.
-SERIES_FROM = 16.0
 LEAST = 1e-290  # a responsibility below it is none: its share of a mean may underflow
-# (x - rate) / (x + rate) below which D is told by a series: eight terms have all digits there.
-NEAR = 0.1
-_ARTANH = 1.0 / np.arange(3, 19, 2)
-
-
-def divergence(x: Array, rates: Array) -> Array:
-    """D(x, rate) = x log(x / rate) - (x - rate), entry by entry: 0 at x = rate, else above."""
-    excess = x - rates
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        apart = np.where(x > 0, x * (np.log(x) - np.log(rates)), 0.0) - excess
-        v = excess / (x + rates)
-    near = np.abs(v) < NEAR
-    if near.any():  # there the two terms cancel: log(x / rate) = 2 artanh v, by its series
-        v = np.where(near, v, 0.0)
-        tail = np.polynomial.polynomial.polyval(np.square(v), _ARTANH)
-        apart = np.where(near, v * (excess + 2.0 * x * np.square(v) * tail), apart)
-    return np.where(rates > 0, apart, np.where(x > 0, np.inf, 0.0))
-
-
-def peak(x: Array) -> Array:
-    """log f(x | x) = x log x - x - log x!, entry by entry: about -log(2 pi x) / 2."""
-    y = np.maximum(x, SERIES_FROM)
-    s = 1.0 / np.square(y)
-    rest = (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188)))) / y
-    small = xlogy(x, x) - x - gammaln(x + 1.0)
-    return np.where(x < SERIES_FROM, small, -0.5 * np.log(2.0 * np.pi * y) - rest)
 
 
 @dataclass(frozen=True)
@@ -70,40 +37,6 @@ class PoissonParameters:
     """Rate of each column in each component."""
 
     rates: Array = parameter(NonNegative(), shape="d")  # (K, d)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What rows leave behind in each component; it adds, and so do `Moments` of x to it."""
-
-    counts: Array  # (K,)    sum of resp
-    means: Array  # (K, d)  sum of resp x / counts; 0 where there are none
-    peak: float  # sum of resp log f(x | means): what no rates surpass
-
-    @property
-    def totals(self) -> Array:
-        """Sums of resp x, (K, d)."""
-        return self.counts[:, None] * self.means
-
-    def __add__(self, other: Counted | Moments) -> Counted:
-        other = counted(other)
-        counts = self.counts + other.counts
-        total = np.where(counts > 0, counts, 1.0)
-        means = (self.totals + other.totals) / total[:, None]
-        fall = sum(one.counts @ divergence(one.means, means).sum(axis=1) for one in (self, other))
-        return Counted(counts, means, self.peak + other.peak - float(fall))
-
-    def __mul__(self, factor: float) -> Counted:
-        return Counted(self.counts * factor, self.means, self.peak * factor)
-
-
-def counted(sums: Counted | Moments) -> Counted:
-    """The same sums told by their means; `Moments` are those of the statistic x."""
-    if isinstance(sums, Counted):
-        return sums
-    n = sums.counts[:, None]
-    means = np.divide(sums.totals, n, out=np.zeros_like(sums.totals), where=n > 0)
-    return Counted(sums.counts, means, sums.base + float(np.sum(n * (xlogy(means, means) - means))))
 
 
 @dataclass(frozen=True)
