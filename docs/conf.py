@@ -20,7 +20,12 @@ myst_enable_extensions = ["amsmath", "dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 default_role = "py:obj"
-nitpicky = False
+nitpicky = True  # every `emframe.name` on a page or in a docstring is one of the reference
+nitpick_ignore_regex = [
+    ("py:class", ".*"),  # types of signatures, as Python prints them
+    ("py:obj", r"\w+"),  # arguments, and names in passing
+    ("py:obj", r"emframe\.(core|data|engines|models|parameters)(\.\w+)?"),  # inner modules
+]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

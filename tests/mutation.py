@@ -1,8 +1,10 @@
-"""Our own code, wrong on purpose: a pytest plugin that spoils one line of one module as it loads.
+"""Our own code, wrong on purpose: one line of one module is spoilt as it loads, and a test is run.
 
-    MUTANT="dropped weight" python -m pytest -p mutation NODE
+    python tests/mutation.py FOLDER "a dropped weight" ...
 
-`SPOILT` lists what is spoilt, and the test that has to say so.  See test_mutation.py.
+`SPOILT` lists what is spoilt, and the test that has to say so.  What others wrote is imported once,
+and each mutant is a fork that imports emframe for itself; what its test prints goes to a file in
+FOLDER, and pytest's exit status to the last line of it.  See test_mutation.py.
 """
 
 from __future__ import annotations
@@ -10,12 +12,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
-VARIABLE = "MUTANT"
+import pytest
+
+HERE = Path(__file__).parent
+OPTIONS = ["-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider"]
+# What the tests import of others, slowly.
+OTHERS = (
+    "_pytest.assertion.rewrite", "hypothesis", "mpmath", "narwhals", "numpy", "pandas", "pluggy",
+    "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats", "threadpoolctl",
+)  # fmt: skip
 
 
 class Spoilt(NamedTuple):
@@ -204,32 +216,73 @@ def spoil(name: str, source: str) -> str:
 
 
 class _Loader(SourceFileLoader):
+    mutant: str
+
     def get_code(self, fullname: str) -> CodeType:  # past the cache of compiled files
         path = self.get_filename(fullname)
         source = self.get_data(path).decode("utf-8")
-        if "Workspace()" in SPOILT[os.environ[VARIABLE]].mutated:
+        if "Workspace()" in SPOILT[self.mutant].mutated:
             source = source.replace(
                 "from emframe.data import",
                 "from functools import reduce\nfrom operator import add\n"
                 "from emframe.engines import Workspace\nfrom emframe.data import",
                 1,
             )
-        return compile(spoil(os.environ[VARIABLE], source), path, "exec")
+        return compile(spoil(self.mutant, source), path, "exec")
 
 
 class _Finder(MetaPathFinder):
+    def __init__(self, mutant: str) -> None:
+        self.mutant = mutant
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: Any = None
     ) -> ModuleSpec | None:
-        if fullname != SPOILT[os.environ[VARIABLE]].module:
+        if fullname != SPOILT[self.mutant].module:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         assert spec is not None
         assert spec.origin is not None
         spec.loader = _Loader(fullname, spec.origin)
+        spec.loader.mutant = self.mutant
         return spec
 
 
-if VARIABLE in os.environ:
-    assert "emframe" not in sys.modules
-    sys.meta_path.insert(0, _Finder())
+def judge(name: str, report: Path) -> None:
+    """Run the test that has to fail, in this process, which is spoilt for anything else."""
+    with report.open("w", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.meta_path.insert(0, _Finder(name))
+    status = pytest.main([*OPTIONS, str(HERE / SPOILT[name].test)])
+    print(f"\n{int(status)}", flush=True)
+
+
+def reports(folder: Path) -> dict[str, Path]:
+    """Where the run of each mutant is told."""
+    return {name: folder / f"{i}.txt" for i, name in enumerate(SPOILT)}
+
+
+def main(folder: str, *names: str) -> None:
+    """Judge these mutants, each in a fork, two at a time."""
+    for module in OTHERS:
+        import_module(module)
+    assert not [name for name in sys.modules if name.partition(".")[0].startswith("emframe")]
+    running: set[int] = set()
+    for name in names:
+        if len(running) >= 2:
+            running.discard(os.wait()[0])
+        child = os.fork()
+        if child == 0:
+            try:
+                judge(name, reports(Path(folder))[name])
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
+        running.add(child)
+    while running:
+        running.discard(os.wait()[0])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -537,6 +537,12 @@ def test_weights_belong_to_runs():
         emframe.fit(model, np.ones(9), weights=np.ones(9))
 
 
+@pytest.mark.parametrize("name", ["incomplete-gaussian", "factor-analysis", "gene-counting"])
+def test_runs_are_refused_where_every_row_is_its_own(name):
+    with pytest.raises(TypeError, match="`X` is divided into runs, but to this model every row"):
+        emframe.fit(name, emframe.Sequences(np.zeros((6, 1)), [4, 2]))
+
+
 def test_a_continuous_z_has_no_probabilities():
     found = emframe.fit("factor-analysis", wide(), rng=0)
     with pytest.raises(TypeError, match="continuous"):

@@ -9,40 +9,28 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mutation import SPOILT, VARIABLE, spoil
-
-from emframe.engines import cores
+from mutation import SPOILT, reports, spoil
 
 HERE = Path(__file__).parent
-FAILED = 1  # pytest's exit status where tests ran, and some failed
-Done = subprocess.CompletedProcess[str]
-
-
-def judged(name: str) -> Done:
-    """The run of the test that has to fail, in a process of its own."""
-    options = ["-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-p", "mutation"]
-    command = [sys.executable, "-m", "pytest", *options, str(HERE / SPOILT[name].test)]
-    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
-        command,
-        cwd=HERE.parent,
-        env=os.environ
-        | {VARIABLE: name, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+FAILED = "1"  # pytest's exit status where tests ran, and some failed
 
 
 @pytest.fixture(scope="module")
-def runs() -> Iterator[dict[str, Future[Done]]]:
-    with ThreadPoolExecutor(cores()) as pool:
-        yield {name: pool.submit(judged, name) for name in SPOILT}
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The runs of all mutants, each told in a file."""
+    if not hasattr(os, "fork"):
+        pytest.skip("each mutant is a fork of one process")
+    folder = tmp_path_factory.mktemp("mutants")
+    subprocess.run(
+        [sys.executable, str(HERE / "mutation.py"), str(folder), *SPOILT],
+        cwd=HERE.parent,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=True,
+    )
+    return reports(folder)
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -55,7 +43,7 @@ def test_the_spoilt_line_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_a_spoilt_line_turns_a_test_red(name: str, runs: dict[str, Future[Done]]) -> None:
-    done = runs[name].result()
-    assert done.returncode == FAILED, done.stdout + done.stderr
-    assert "failed" in done.stdout.splitlines()[-1]
+def test_a_spoilt_line_turns_a_test_red(name: str, told: dict[str, Path]) -> None:
+    *lines, status = told[name].read_text(encoding="utf-8").splitlines()
+    assert status == FAILED, "\n".join([*lines, status])
+    assert any("failed" in line for line in lines[-3:])

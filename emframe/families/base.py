@@ -83,7 +83,7 @@ class Family(ABC):
         """Parameters that maximise `expected`; `previous` is None at a start.
 
         A component without rows keeps its previous parameters: any would do.  Raises
-        `emframe.core.Degenerate` where no finite maximum exists.
+        `emframe.Degenerate` where no finite maximum exists.
         """
 
     @abstractmethod

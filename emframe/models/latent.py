@@ -111,7 +111,7 @@ class LatentModel(ABC):
     def m_step(self, statistics: Any, previous: Any) -> Any:
         """Parameters that maximise `expected`.
 
-        Raises `emframe.core.Degenerate` where no finite maximum exists.
+        Raises `emframe.Degenerate` where no finite maximum exists.
         """
 
     @abstractmethod

@@ -49,6 +49,11 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            "`X` is divided into runs, but to this model every row is its own; pass the rows alone."
+        )
+
     def __getitem__(self, part: slice) -> Sequences:
         """Some of the runs, by a slice without a stride."""
         bounds = np.concatenate([[0], np.cumsum(self.lengths)])
