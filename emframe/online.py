@@ -77,7 +77,7 @@ class Stepwise:
         """Learn from a block of rows: one E-step on them, one M-step on the average.
 
         Raises what `emframe.fit` raises for unusable data.  Where the average has no maximum
-        the parameters stay as they are, and `emframe.Stream.message` says why.
+        the parameters stay as they are, and the stream's ``message`` says why.
         """
         q, total, unit = self._q(stream.params, X, weights)
         rate = (stream.n_updates + 2.0) ** -self.exponent

@@ -22,7 +22,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from emframe.arguments import Rng, generator_from
+from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import frequencies
 from emframe.engines import block_rows
@@ -60,11 +60,10 @@ def replicate(
 
     Raises
     ------
-    ValueError : for fewer than two replicates.
+    TypeError, ValueError : for what is no number of replicates, or fewer than two.
     Degenerate : where fewer than two of the fits had a sound end.
     """
-    if n < 2:
-        raise ValueError(f"`n_replicates` is {n}; pass 2 or more, and some hundreds for intervals.")
+    n = whole("n_replicates", n, 2, ", and some hundreds for intervals")
     model = fit.model
     rows = observed(model, X, weights, fit.columns)
     if len(rows) == 1 and not parametric:
@@ -221,8 +220,7 @@ def bootstrap_lrt(
     ValueError : where `alternative` has no more free parameters than `null`.
     Degenerate : where a model has no sound fit to the data, or to any of the samples.
     """
-    if n_replicates < 1:
-        raise ValueError(f"`n_replicates` is {n_replicates}; pass 1 or more, 99 to test at 5 %.")
+    n_replicates = whole("n_replicates", n_replicates, 1, ", 99 to test at 5 %")
     generator = generator_from(rng)
     weights = frequencies(X, weights)
     alike: dict[str, Any] = {"prior": prior, "engine": engine}

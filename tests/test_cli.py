@@ -224,6 +224,16 @@ def test_a_terminal_gets_the_same_words_in_colour(
     assert words <= set(bare.split())
 
 
+def test_a_narrow_terminal_cuts_no_number(emf: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = ("select", "death_notices", "--components", "1,2", "--starts", "1")
+    plain = emf(*args).stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    narrow = without_codes(CliRunner().invoke(app, args, color=True).stdout)
+    numbers = {word for word in plain.split() if any(c.isdigit() for c in word)}
+    assert numbers <= set(narrow.split())
+
+
 def without_codes(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 

@@ -346,6 +346,10 @@ def test_the_likelihood_ratio_finds_components_that_are_there_and_no_others():
     assert emframe.bootstrap_lrt(two, three, X, n_replicates=9, n_starts=2, rng=0).p_value > 0.1
     with pytest.raises(ValueError, match="pass the smaller model first"):
         emframe.bootstrap_lrt(two, one, X, n_replicates=1)
+    with pytest.raises(ValueError, match="`n_replicates` is 0; pass a whole number, 1 or above"):
+        emframe.bootstrap_lrt(one, two, X, n_replicates=0)
+    with pytest.raises(TypeError, match="`n_replicates` is 9.5; pass a whole number"):
+        emframe.bootstrap_lrt(one, two, X, n_replicates=9.5)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +357,8 @@ def test_the_likelihood_ratio_finds_components_that_are_there_and_no_others():
     [
         (lambda fit, X: fit.standard_errors(X, method="hessian"), "expected one of observed"),
         (lambda fit, X: fit.confint(X, 95), "pass a number between 0 and 1"),
-        (lambda fit, X: fit.standard_errors(X, method="bootstrap", n_replicates=1), "2 or more"),
+        (lambda fit, X: fit.standard_errors(X, method="bootstrap", n_replicates=1), "2 or above"),
+        (lambda fit, X: fit.standard_errors(X, method="bootstrap", n_replicates=2.5), "whole"),
     ],
 )
 def test_misuse_is_told(call, message):

@@ -17,6 +17,8 @@ from emframe.report import aligned
 if TYPE_CHECKING:
     from rich.console import Console
 
+FOLDED = 16  # a column of words may become as narrow as this, on several lines
+
 
 def table(
     header: Sequence[str],
@@ -38,10 +40,20 @@ def table(
     from rich.text import Text
 
     shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    least = [
+        min(width, FOLDED) if j in text_columns else width
+        for j, width in enumerate(max(map(len, cells)) for cells in zip(header, *body, strict=True))
+    ]
+    # Where a terminal is narrower it breaks the lines itself; a number that is cut would mislead.
+    console.width = max(console.width, sum(least) + 2 * len(least))
     for j, name in enumerate(header):
         is_text = j in text_columns
         shown.add_column(
-            Text(name), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text
+            Text(name),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=not is_text,
+            min_width=least[j],
         )
     for i, row in enumerate(body):
         shown.add_row(*map(Text, row), style=(styles or {}).get(i))
