@@ -348,7 +348,7 @@ def test_the_likelihood_ratio_finds_components_that_are_there_and_no_others():
         emframe.bootstrap_lrt(two, one, X, n_replicates=1)
     with pytest.raises(ValueError, match="`n_replicates` is 0; pass a whole number, 1 or above"):
         emframe.bootstrap_lrt(one, two, X, n_replicates=0)
-    with pytest.raises(TypeError, match="`n_replicates` is 9.5; pass a whole number"):
+    with pytest.raises(TypeError, match=r"`n_replicates` is 9\.5; pass a whole number"):
         emframe.bootstrap_lrt(one, two, X, n_replicates=9.5)
 
 
@@ -364,5 +364,5 @@ def test_the_likelihood_ratio_finds_components_that_are_there_and_no_others():
 def test_misuse_is_told(call, message):
     X = rows("poisson")
     found = emframe.fit(emframe.Mixture("poisson"), X, n_starts=1)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         call(found, X)
