@@ -21,11 +21,9 @@ from scipy.special import entr, xlogy
 
 from emframe.models.sequences import Sequences
 from emframe.spaces import Array
-from emframe_families.chains import Best, Logs, Real, backwards, ends, forwards, layout
+from emframe_families.bands import LOST, Bands
+from emframe_families.chains import Best, Logs, backwards, ends, forwards, layout
 
-# Rescaled numbers below this may have lost a path that matters to underflow: those that do get
-# lost are smaller still by a factor of 1e200.
-_LOST = 1e-100
 _ROWS = 1 << 14  # of (K, K) matrices that are held at a time
 
 
@@ -61,27 +59,24 @@ def _by_numbers(
     initial: Array, matrix: Array, log_b: Array, runs: Sequences, weights: Array
 ) -> PathPosterior | None:
     """By rescaled numbers; None where they underflow."""
-    space, highest = layout(runs.lengths, len(initial)), reduce(np.maximum, log_b.T)
-    b = log_b.T - highest
-    b = np.take(np.exp(b, out=b), space.order, axis=1)
-    at = ends(Real, space, initial, matrix, b)
-    entry = at.entry / at.entry.sum(axis=0)  # p(z_t | all rows before)
-    a, scales = forwards(Real, space, entry, matrix, b)
-    u = backwards(Real, space, at.exit, matrix, b)
-    total = a.sum(axis=0)
-    if not total.min() > _LOST:
+    highest = reduce(np.maximum, log_b.T)
+    b = np.exp(log_b - highest[:, None], order="C")
+    system = Bands(initial, matrix, b, runs.firsts, runs.lasts)
+    found = system.forwards()
+    if found is None:
         return None
-    loglik = np.add.reduceat(highest, runs.firsts)
-    loglik += np.bincount(space.run, scales + np.log(total[space.last]))
-    a /= total
-    # Large arrays are used again, for a new one costs more than the arithmetic on it.
-    a, after = _in_order(a, space.place, b), _in_order(u, space.following, a)
-    after[:, runs.lasts] = 0.0
+    rows, total, logs = found
+    loglik = np.add.reduceat(highest, runs.firsts) + logs
+    # From here on states lead and rows follow in memory: numpy is fast along long axes.
+    a = np.divide(rows.T, total, out=np.empty(rows.shape[::-1]))
+    after = np.empty_like(a)
+    np.multiply(system.coupled[1:].T, system.backwards()[1:].T, out=after[:, :-1])
+    after[:, -1] = 0.0
     v = matrix @ after  # p(all later rows | z_t), up to a factor
     v[:, runs.lasts] = 1.0
-    states = np.multiply(a, v, out=u)
+    states = a * v
     evidence = states.sum(axis=0)
-    if not evidence.min() > _LOST:
+    if not evidence.min() > LOST:
         return None
     states /= evidence
     repeated = np.repeat(weights, runs.lengths)
@@ -95,11 +90,6 @@ def _by_numbers(
     reached *= after
     entropy -= _times_log(reached, after).sum()
     return PathPosterior(loglik, states.T, steps, float(entropy))
-
-
-def _in_order(x: Array, places: NDArray[np.intp], out: Array) -> Array:
-    """The columns of x at the given places; clipping, which nothing needs, saves a copy."""
-    return np.take(x, places, axis=1, out=out, mode="clip")
 
 
 def _times_log(x: Array, y: Array) -> Array:
