@@ -273,7 +273,10 @@ def test_paths_are_those_of_enumeration(chunk, example):
             patch.setattr(chains, "_chunk_length", lambda lengths, k: chunk)
             patch.setattr(bands, "_LONGEST", chunk)
         chains._layout.cache_clear()
-        found = [paths.path_posterior(initial, matrix, log_b, every, weights)]
+        found = []
+        for is_banded in (True, False):
+            patch.setattr(paths, "_suits_bands", lambda runs, k, is_banded=is_banded: is_banded)
+            found.append(paths.path_posterior(initial, matrix, log_b, every, weights))
         found.append(paths._by_logs(initial, matrix, log_b, every, weights))
         best = paths.best_paths(initial, matrix, log_b, every)
     chains._layout.cache_clear()
@@ -312,12 +315,15 @@ def test_a_long_run_in_chunks_is_the_same_as_whole():
     log_b, initial = rng.normal(size=(5000, 4)) * 4, np.full(4, 0.25)
     every, one = emframe.Sequences(np.zeros((5000, 1))), np.ones(1)
     assert len(chains.layout(every.lengths, 4).run) > 10
-    blocks = paths.path_posterior(initial, matrix, log_b, every, one)
-    chunks = paths._by_logs(initial, matrix, log_b, every, one)
-    assert blocks.loglik == pytest.approx(chunks.loglik, rel=1e-12)
-    assert blocks.states == pytest.approx(chunks.states, abs=1e-10)
-    assert blocks.steps == pytest.approx(chunks.steps, rel=1e-10)
-    assert blocks.entropy == pytest.approx(chunks.entropy, rel=1e-10)
+    known = paths._by_logs(initial, matrix, log_b, every, one)
+    for is_banded in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(paths, "_suits_bands", lambda runs, k, is_banded=is_banded: is_banded)
+            found = paths._by_numbers(initial, matrix, log_b, every, one)
+        assert found.loglik == pytest.approx(known.loglik, rel=1e-12)
+        assert found.states == pytest.approx(known.states, abs=1e-10)
+        assert found.steps == pytest.approx(known.steps, rel=1e-10)
+        assert found.entropy == pytest.approx(known.entropy, rel=1e-10)
 
 
 def test_a_block_in_which_too_much_is_lost_is_halved():

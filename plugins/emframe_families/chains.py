@@ -3,9 +3,9 @@
     a_t(j) = [ sum_i a_{t-1}(i) A_ij ] b_t(j)          forwards
     u_t(i) = b_t(i) [ sum_j A_ij u_{t+1}(j) ]          backwards
 
-(Baum et al. 1970; Rabiner 1989, Proc. IEEE 77, 257).  Only what a sum is differs between
-the two uses: that of logarithms, where the rescaled numbers of `bands` underflow; and the maximum,
-which finds the likeliest path (Viterbi 1967).
+(Baum et al. 1970; Rabiner 1989, Proc. IEEE 77, 257).  Only what a sum and a product are differs
+between the three uses: real numbers, rescaled now and then; logarithms, where even rescaled
+numbers underflow; and the maximum with +, which finds the likeliest path (Viterbi 1967).
 
 Each step of a recursion is a few array operations on all runs that are that long.  Few runs would
 leave such arrays small, so a long run is cut into chunks that go side by side: the product of a
@@ -34,11 +34,49 @@ _CACHE = 1 << 16  # numbers that a core's cache has room for
 _PER_PRODUCT = 8  # times that a matrix product is faster, number by number, than a single one
 
 
+class Real:
+    """Sums and products of real numbers.  States lead and chunks or rows follow in memory."""
+
+    unit = 1.0
+    times: ClassVar[Any] = staticmethod(np.multiply)
+
+    @staticmethod
+    def lift(logs: Array) -> Array:
+        """From logarithms."""
+        return np.asarray(np.exp(logs))
+
+    @staticmethod
+    def through(matrix: Array, x: Array, out: Array | None = None) -> Array:
+        """sum_i matrix_ij x_i, for x (..., K, C)."""
+        return np.asarray(np.matmul(matrix.T, x, out=out))
+
+    @staticmethod
+    def across(matrices: Array, x: Array) -> Array:
+        """sum_i matrix_ij x_i with its own matrix for each column: (K, K, C), (K, C)."""
+        return np.asarray((matrices * x[:, None, :]).sum(axis=0))
+
+    @staticmethod
+    def joined(first: Array, second: Array) -> Array:
+        """The product of two matrices in each column, (K, K, C)."""
+        return np.asarray(np.einsum("ijc,jkc->ikc", first, second))
+
+    @staticmethod
+    def rescale(x: Array) -> Array:
+        """Divide x (..., C) in place by the largest entry of each column; logs of those, (C,)."""
+        scale = x.max(axis=tuple(range(x.ndim - 1)))
+        x /= scale
+        return np.asarray(np.log(scale))
+
+
 class Logs:
-    """Sums on logarithms.  States lead and chunks or rows follow in memory."""
+    """The same on logarithms: slower, and without underflow."""
 
     unit = 0.0
     times: ClassVar[Any] = staticmethod(np.add)
+
+    @staticmethod
+    def lift(logs: Array) -> Array:
+        return logs
 
     @staticmethod
     def total(terms: Array, axis: int) -> Array:
@@ -80,7 +118,7 @@ class Best(Logs):
         return np.asarray(terms.max(axis=axis))
 
 
-Algebra = type[Logs]
+Algebra = type[Real] | type[Logs]
 
 
 @dataclass(frozen=True)
@@ -183,7 +221,7 @@ def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array
     """diag(b_1) A diag(b_2) A ... over the rows of each chunk, (K, K, C), up to factors."""
     k = len(matrix)
     product = np.empty((k, k, len(space.run)))
-    product[:] = np.where(np.eye(k) > 0, 0.0, -np.inf)[:, :, None]
+    product[:] = algebra.lift(np.where(np.eye(k) > 0, 0.0, -np.inf))[:, :, None]
     spare = np.empty_like(product)
     for step, (start, stop) in enumerate(space.steps()):
         now, half = product[:, :, : stop - start], spare[:, :, : stop - start]
