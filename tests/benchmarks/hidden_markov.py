@@ -86,12 +86,13 @@ def main() -> None:
     parser.add_argument("--states", type=int, nargs="+", default=[2, 5, 15, 40])
     parser.add_argument("--runs", type=int, nargs="+", default=[1, 100])
     parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--families", nargs="+", default=["gaussian", "poisson"])
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # of the peer: more parameters than rows
     print("| family | rows | runs | states | emframe, ms | against log | against scaling |")
     print("|---|---|---|---|---|---|---|")
     with one_blas_thread():
-        for family in ("gaussian", "poisson"):
+        for family in options.families:
             for n in options.rows:
                 for runs in options.runs:
                     for k in options.states:
