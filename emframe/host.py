@@ -333,6 +333,16 @@ def family(name: str, **options: Any) -> Family:
     made = _make("family", name, registry().families, options)
     if not isinstance(made, Family):
         raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
+    return _named(made, name)
+
+
+def _named(made: Family, name: str) -> Family:
+    """A family that was put together, such as from a log density, goes by its plugin's name.
+
+    A saved fit then finds it by that name, and need not be told what it was put together from.
+    """
+    if made.maker and "name" in {field.name for field in dataclasses.fields(made)}:  # type: ignore[arg-type]
+        return dataclasses.replace(made, name=name)  # type: ignore[type-var]
     return made
 
 

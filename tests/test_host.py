@@ -376,3 +376,24 @@ def test_a_factory_may_be_a_function_with_settings_of_its_own(install: Install) 
     assert vars(emframe.family("preset", loose=True)) == {"covariance": "full"}
     with pytest.raises(TypeError, match="settings: loose=False"):
         emframe.family("preset", tight=True)
+
+
+def test_a_family_from_a_density_goes_by_its_plugins_name(install: Install, tmp_path: Path) -> None:
+    install(
+        "unnamed",
+        """
+        import numpy as np
+        from emframe import Positive, from_logpdf
+        def density(x, rate):
+            return np.log(rate) - rate * x
+        def make():
+            return from_logpdf(density, {"rate": Positive()}, Positive())
+        @hookimpl
+        def emframe_families():
+            return [FamilyEntry("unnamed", make, "")]
+        """,
+    )
+    assert emframe.family("unnamed").name == "unnamed"
+    fit = emframe.fit(emframe.Mixture("unnamed"), [1.0, 2.0, 4.0], rng=0)
+    fit.save(tmp_path / "one.fit")
+    assert emframe.load(tmp_path / "one.fit").model == fit.model

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emframe_families import chains, paths
+from emframe_families import bands, chains, paths
 from emframe_families.gene_counting import Frequencies, GeneCounting
 from emframe_families.poisson import Poisson
 from hypothesis import given
@@ -271,8 +271,12 @@ def test_paths_are_those_of_enumeration(chunk, example):
     with pytest.MonkeyPatch.context() as patch:
         if chunk:
             patch.setattr(chains, "_chunk_length", lambda lengths, k: chunk)
+            patch.setattr(bands, "_LONGEST", chunk)
         chains._layout.cache_clear()
-        found = [paths.path_posterior(initial, matrix, log_b, every, weights)]
+        found = []
+        for is_banded in (True, False):
+            patch.setattr(paths, "_suits_bands", lambda runs, k, is_banded=is_banded: is_banded)
+            found.append(paths.path_posterior(initial, matrix, log_b, every, weights))
         found.append(paths._by_logs(initial, matrix, log_b, every, weights))
         best = paths.best_paths(initial, matrix, log_b, every)
     chains._layout.cache_clear()
@@ -310,17 +314,28 @@ def test_a_long_run_in_chunks_is_the_same_as_whole():
     matrix = rng.dirichlet(np.ones(4), size=4)
     log_b, initial = rng.normal(size=(5000, 4)) * 4, np.full(4, 0.25)
     every, one = emframe.Sequences(np.zeros((5000, 1))), np.ones(1)
-    space = chains.layout(every.lengths, 4)
-    assert len(space.run) > 10
-    cut = paths.path_posterior(initial, matrix, log_b, every, one)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chains, "_chunk_length", lambda lengths, k: 5000)
-        chains._layout.cache_clear()
-        whole = paths.path_posterior(initial, matrix, log_b, every, one)
-    chains._layout.cache_clear()
-    assert cut.loglik == pytest.approx(whole.loglik, rel=1e-12)
-    assert cut.states == pytest.approx(whole.states, abs=1e-10)
-    assert cut.entropy == pytest.approx(whole.entropy, rel=1e-10)
+    assert len(chains.layout(every.lengths, 4).run) > 10
+    known = paths._by_logs(initial, matrix, log_b, every, one)
+    for is_banded in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(paths, "_suits_bands", lambda runs, k, is_banded=is_banded: is_banded)
+            found = paths._by_numbers(initial, matrix, log_b, every, one)
+        assert found.loglik == pytest.approx(known.loglik, rel=1e-12)
+        assert found.states == pytest.approx(known.states, abs=1e-10)
+        assert found.steps == pytest.approx(known.steps, rel=1e-10)
+        assert found.entropy == pytest.approx(known.entropy, rel=1e-10)
+
+
+def test_a_block_in_which_too_much_is_lost_is_halved():
+    """Every row speaks against what the rows before it foretell."""
+    matrix, initial = np.full((2, 2), 1e-12) + np.eye(2), np.array([0.5, 0.5])
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    log_b = np.where(np.arange(400)[:, None] % 2 == [0, 1], 0.0, -60.0)
+    every, one = emframe.Sequences(np.zeros((400, 1))), np.ones(1)
+    found = paths._by_numbers(initial, matrix, log_b, every, one)
+    known = paths._by_logs(initial, matrix, log_b, every, one)
+    assert found.loglik == pytest.approx(known.loglik, rel=1e-12)
+    assert found.states == pytest.approx(known.states, abs=1e-10)
 
 
 def test_runs_of_one_row_are_a_mixture():

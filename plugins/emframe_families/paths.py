@@ -21,11 +21,10 @@ from scipy.special import entr, xlogy
 
 from emframe.models.sequences import Sequences
 from emframe.spaces import Array
+from emframe_families.bands import LOST, Bands
 from emframe_families.chains import Best, Logs, Real, backwards, ends, forwards, layout
 
-# Rescaled numbers below this may have lost a path that matters to underflow: those that do get
-# lost are smaller still by a factor of 1e200.
-_LOST = 1e-100
+_FEW_RUNS, _FEW_ROWS, _MANY_STATES = 8, 1000, 32
 _ROWS = 1 << 14  # of (K, K) matrices that are held at a time
 
 
@@ -61,27 +60,18 @@ def _by_numbers(
     initial: Array, matrix: Array, log_b: Array, runs: Sequences, weights: Array
 ) -> PathPosterior | None:
     """By rescaled numbers; None where they underflow."""
-    space, highest = layout(runs.lengths, len(initial)), reduce(np.maximum, log_b.T)
-    b = log_b.T - highest
-    b = np.take(np.exp(b, out=b), space.order, axis=1)
-    at = ends(Real, space, initial, matrix, b)
-    entry = at.entry / at.entry.sum(axis=0)  # p(z_t | all rows before)
-    a, scales = forwards(Real, space, entry, matrix, b)
-    u = backwards(Real, space, at.exit, matrix, b)
-    total = a.sum(axis=0)
-    if not total.min() > _LOST:
+    highest = reduce(np.maximum, log_b.T)
+    by = _by_bands if _suits_bands(runs, len(initial)) else _by_chunks
+    found = by(initial, matrix, log_b, highest, runs)
+    if found is None:
         return None
-    loglik = np.add.reduceat(highest, runs.firsts)
-    loglik += np.bincount(space.run, scales + np.log(total[space.last]))
-    a /= total
-    # Large arrays are used again, for a new one costs more than the arithmetic on it.
-    a, after = _in_order(a, space.place, b), _in_order(u, space.following, a)
-    after[:, runs.lasts] = 0.0
+    a, after, logs = found
+    loglik = np.add.reduceat(highest, runs.firsts) + logs
     v = matrix @ after  # p(all later rows | z_t), up to a factor
     v[:, runs.lasts] = 1.0
-    states = np.multiply(a, v, out=u)
+    states = a * v
     evidence = states.sum(axis=0)
-    if not evidence.min() > _LOST:
+    if not evidence.min() > LOST:
         return None
     states /= evidence
     repeated = np.repeat(weights, runs.lengths)
@@ -95,6 +85,53 @@ def _by_numbers(
     reached *= after
     entropy -= _times_log(reached, after).sum()
     return PathPosterior(loglik, states.T, steps, float(entropy))
+
+
+def _suits_bands(runs: Sequences, k: int) -> bool:
+    """Whether one solve costs less than steps side by side: few runs, and short or of many states.
+
+    Measured with tests/benchmarks/hidden_markov.py.
+    """
+    return len(runs) < _FEW_RUNS and (len(runs.x) <= _FEW_ROWS or k >= _MANY_STATES)
+
+
+def _by_bands(
+    initial: Array, matrix: Array, log_b: Array, highest: Array, runs: Sequences
+) -> tuple[Array, Array, Array] | None:
+    """a to sum 1 and u of the next row, (K, n), and the log of each run's sum, (S,), by `Bands`."""
+    b = np.exp(log_b - highest[:, None], order="C")
+    system = Bands(initial, matrix, b, runs.firsts, runs.lasts)
+    found = system.forwards()
+    if found is None:
+        return None
+    rows, total, logs = found
+    # States lead and rows follow in memory: numpy is fast along long axes.
+    a = np.divide(rows.T, total, out=np.empty(rows.shape[::-1]))
+    after = np.zeros_like(a)
+    np.multiply(system.coupled[1:].T, system.backwards()[1:].T, out=after[:, :-1])
+    return a, after, logs
+
+
+def _by_chunks(
+    initial: Array, matrix: Array, log_b: Array, highest: Array, runs: Sequences
+) -> tuple[Array, Array, Array] | None:
+    """The same by `chains`, all runs and chunks of runs side by side."""
+    space = layout(runs.lengths, len(initial))
+    b = log_b.T - highest
+    b = np.take(np.exp(b, out=b), space.order, axis=1)
+    at = ends(Real, space, initial, matrix, b)
+    entry = at.entry / at.entry.sum(axis=0)  # p(z_t | all rows before)
+    a, scales = forwards(Real, space, entry, matrix, b)
+    u = backwards(Real, space, at.exit, matrix, b)
+    total = a.sum(axis=0)
+    if not total.min() > LOST:
+        return None
+    logs = np.asarray(np.bincount(space.run, scales + np.log(total[space.last])), dtype=float)
+    a /= total
+    # Large arrays are used again, for a new one costs more than the arithmetic on it.
+    a, after = _in_order(a, space.place, b), _in_order(u, space.following, a)
+    after[:, runs.lasts] = 0.0
+    return a, after, logs
 
 
 def _in_order(x: Array, places: NDArray[np.intp], out: Array) -> Array:
