@@ -6,7 +6,8 @@
 - The scores of the rows span as many directions as there are free parameters; fewer, and AIC and
   BIC count what the density does not have.
 - The estimate from a family's own draws is at least as likely as the truth, or else a maximum that
-  is another one; and likelier by no more than chance: twice the gain is about chi-square (Wilks 1938, Ann. Math. Stat. 9, 60).
+  is another one; and likelier by no more than chance: twice the gain is about chi-square (Wilks
+  1938, Ann. Math. Stat. 9, 60).
 """
 
 from __future__ import annotations
