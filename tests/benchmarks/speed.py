@@ -103,9 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines.append(line)
     if options.into:
         text = options.into.read_text(encoding="utf-8")
-        measured = "\n".join([head, "", *lines])
-        pattern = r"(<!-- measured -->\n).*?(\n<!-- end -->)"
-        new = re.sub(pattern, lambda found: found[1] + measured + found[2], text, flags=re.DOTALL)
+        measured = "\n".join([head, "", *lines, ""])
+        pattern = r"(<!-- measured -->\n).*?(<!-- end -->)"
+        new, found = re.subn(pattern, lambda m: m[1] + measured + m[2], text, flags=re.DOTALL)
+        if not found:
+            parser.error(f"{options.into} has no lines <!-- measured --> and <!-- end -->")
         options.into.write_text(new, encoding="utf-8")
 
 
