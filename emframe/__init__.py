@@ -11,9 +11,9 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.blocks import Blocks
 from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
+from emframe.data import Blocks, read_parquet
 from emframe.datasets import dataset, datasets
 from emframe.families import (
     ConjugatePrior,
@@ -41,7 +41,6 @@ from emframe.models import LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.optima import Optimum
 from emframe.parameters import parameter
-from emframe.parquet import read_parquet
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.result import Fit, Start
 from emframe.saving import load

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from, whole
 from emframe.core import Status
+from emframe.data import aligned
 from emframe.engines import block_rows
-from emframe.frames import aligned
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.optima import Optimum, is_same, optima

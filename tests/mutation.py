@@ -73,7 +73,7 @@ SPOILT = {
         "test_trust.py::test_weight_two_is_a_row_twice[gaussian full]",
     ),
     "rows of weight zero kept": Spoilt(
-        "emframe.data",
+        "emframe.data.gate",
         "mask = rows.weights > 0",
         "mask = rows.weights >= 0",
         "test_trust.py::test_weight_zero_is_a_row_removed_whatever_it_holds[poisson]",
@@ -183,13 +183,13 @@ SPOILT = {
         "test_trust.py::test_a_degenerate_end_is_never_the_best_while_there_is_another",
     ),
     "infinities let in": Spoilt(
-        "emframe.data",
+        "emframe.data.demands",
         "_Demand(lambda _, x: np.isfinite(x)",
         "_Demand(lambda _, x: ~np.isnan(x)",
         "test_gate.py",
     ),
     "a row counted from one": Spoilt(
-        "emframe.data",
+        "emframe.data.demands",
         "number = first + row if rows.kept is None",
         "number = first + row + 1 if rows.kept is None",
         "test_gate.py",

@@ -411,7 +411,7 @@ def test_a_broken_plugin_is_a_warning_in_one_line(
     point = metadata.EntryPoint("odd", "no_such_module_anywhere", host.GROUP)
     usual = metadata.entry_points
     monkeypatch.setattr(metadata, "entry_points", lambda **which: [*usual(**which), point])
-    monkeypatch.setattr(host, "_installed", host._Installed())
+    monkeypatch.setattr(host.installed, "_installed", host.installed._Installed())
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         result = emf("fit", "earthquakes", "--components", "1")

@@ -54,7 +54,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (info / "entry_points.txt").write_text(
             f"[emframe]\n{name}-plugin = {target or module}\n", encoding="utf-8"
         )
-        monkeypatch.setattr(host, "_installed", host._Installed())
+        monkeypatch.setattr(host.installed, "_installed", host.installed._Installed())
 
     yield make
     for module in modules:

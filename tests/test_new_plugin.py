@@ -47,7 +47,7 @@ def test_a_new_plugin_works_at_once(
     home = written(tmp_path, name, "--lane", lane)
     project = installed(home)
     monkeypatch.syspath_prepend(str(home))
-    monkeypatch.setattr(host, "_installed", host._Installed())
+    monkeypatch.setattr(host.installed, "_installed", host.installed._Installed())
     importlib.invalidate_caches()
     (report,) = (one for one in emframe.plugins() if one.distribution == project["name"])
     assert (report.version, report.families, report.error) == ("0.1.0", (name,), "")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.blocks import Blocks
+from emframe.data.blocks import Blocks
 from emframe.extras import extra
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.frames import from_frame, is_frame
+from emframe.data.frames import from_frame, is_frame
 from emframe.refusals import refuse_objects, refuse_where, shown
 
 

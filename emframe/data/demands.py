@@ -1,0 +1,114 @@
+"""What every value has to be: one pass where all are, and the first that is not told by its place.
+
+One known case: ``X row 3, column 1 ('b') is nan: missing or infinite (2 such values); remove or
+impute such rows.``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.data.arrays import as_floats
+from emframe.data.rows import MOST_AT_ONCE, Rows, cut
+from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
+from emframe.spaces import Array, Space
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """Something that every value has to be."""
+
+    met: Callable[[NDArray[Any], Array], NDArray[np.bool_]]  # (as given, as float64) -> per value
+    what: str
+    remedy: str
+
+
+def require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
+    """Refuse data outside the supports, in one pass where there is nothing to refuse."""
+    demands = [
+        _Demand(
+            lambda given, x: ~np.isinf(x) | np.isinf(given),
+            "too large for float64",
+            "rescale the column",
+        ),
+        _Demand(lambda _, x: np.isfinite(x), "missing or infinite", "remove or impute such rows"),
+        _Demand(
+            lambda given, _: _is_exact(given),
+            *TOO_LARGE,
+        ),
+    ]
+    demands += [
+        _Demand(
+            lambda _, x, space=space: _per_value(space.contains(x), x),  # type: ignore[misc]
+            f"outside the support of {owner}",
+            f"it takes {space.words}; {_remedy(space)}",
+        )
+        for space in supports
+    ]
+    least = max((space.least_range for space in supports), default=0.0)
+    low, high = np.full(len(rows.columns), np.inf), np.full(len(rows.columns), -np.inf)
+    for given in cut(rows.source, MOST_AT_ONCE):
+        x = as_floats(given)
+        for demand in demands:
+            if not demand.met(given, x).all():
+                raise ValueError(_refusal(rows, demand))
+        if least > 0.0:
+            low = np.minimum(low, _over_rows(np.minimum, x))
+            high = np.maximum(high, _over_rows(np.maximum, x))
+    narrow = (high > low) & (high / 2 - low / 2 < least / 2)
+    if narrow.any():
+        j = int(narrow.argmax())
+        raise ValueError(
+            f"`X` column {j} ({rows.columns[j]!r}) has values from {low[j]:g} to {high[j]:g}, too "
+            f"close together for {owner}, whose squares of differences underflow; rescale the "
+            "column."
+        )
+
+
+def _remedy(space: Space) -> str:
+    limited = bool(getattr(space, "largest", np.inf) < np.finfo(float).max)
+    return f"check the data{', rescale the column' * limited} or choose another family"
+
+
+def _is_exact(given: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether integers are no larger than float64 can tell from their neighbours."""
+    if given.dtype.kind not in "iu":
+        return np.ones((1, 1), dtype=bool)
+    return np.asarray((given <= LARGEST_WHOLE) & ((given >= 0) | (given >= -LARGEST_WHOLE)))
+
+
+def _over_rows(best: np.ufunc, x: Array) -> Array:
+    """``best.reduce(x, axis=0)``; numpy is slow at that where columns are few."""
+    chunk = 64
+    whole = len(x) - len(x) % chunk
+    if whole == 0:
+        return np.asarray(best.reduce(x, axis=0))
+    wide = best.reduce(x[:whole].reshape(-1, chunk * x.shape[1]), axis=0)
+    rest = [x[whole:]] if whole < len(x) else []
+    return np.asarray(best.reduce(np.concatenate([wide.reshape(chunk, -1), *rest]), axis=0))
+
+
+def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
+    """Where a whole row is one value, each of its entries shares its fate."""
+    return inside if inside.ndim == x.ndim else np.broadcast_to(inside[:, None], x.shape)
+
+
+def _refusal(rows: Rows, demand: _Demand) -> str:
+    """Where the first value that misses the demand stands, and how many there are."""
+    count, first, where = 0, 0, (0, 0, "", "")
+    for given in cut(rows.source, MOST_AT_ONCE):
+        x = as_floats(given)
+        bad = ~np.broadcast_to(demand.met(given, x), x.shape)
+        if bad.any() and count == 0:
+            row, column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
+            number = first + row if rows.kept is None else int(rows.kept[first + row])
+            value = given[row, column]
+            where = (number, column, rows.columns[column], shown(value))
+        count += int(bad.sum())
+        first += len(x)
+    return refusal("X", *where, demand.what, count, demand.remedy)

@@ -1,0 +1,158 @@
+"""The gate: data enter as clean float64 rows, or are refused with the place and the remedy.
+
+Nothing is imputed, clipped, dropped or cast with loss, and the caller's arrays are never touched:
+families see read-only rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.data.arrays import read_only
+from emframe.data.blocks import Blocks, real_array
+from emframe.data.demands import require
+from emframe.data.frames import from_frame, is_frame
+from emframe.data.rows import Rows
+from emframe.data.weights import as_weights, in_range, plain
+from emframe.spaces import Array, Space
+
+_SMALL = 1 << 20  # numbers of which a copy is no burden
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers with names for their columns, and frequencies where each row stands for several.
+
+    What a data frame is to pandas, in the least that a fit needs; `emframe.Dataset` is one.
+    """
+
+    X: Array  # (n, d)
+    columns: tuple[str, ...]  # (d,)
+    weights: Array | None  # (n,), which `emframe.fit` takes unless it is given others
+
+
+def as_rows(
+    X: Any,
+    *,
+    supports: Sequence[Space],
+    owner: str,
+    weights: Any = None,
+    takes_columns: bool = True,
+    n_columns: int | None = None,
+    columns: Sequence[str] | None = None,
+    width: int | None = None,
+) -> Rows:
+    """Validate data for a model.
+
+    Parameters
+    ----------
+    X : (n, d) array-like, data frame or `Table`; a 1-D array is n rows of one column.
+    supports : spaces that every value has to lie in.
+    owner : whose supports they are, for messages.
+    weights : (n,) frequencies; rows of weight 0 are removed.
+    takes_columns : whether more than one column is possible.
+    n_columns : the number expected, where it is known.
+    columns : names expected, where they are known; checked where X has names.
+    width : the number of columns that the family takes, where that is settled.
+
+    Raises
+    ------
+    TypeError, ValueError : naming the argument, the first offending row and column, and the
+        remedy.
+    """
+    source, names = _given(X)
+    n, d = (source.n_rows, source.n_columns) if isinstance(source, Blocks) else source.shape
+    row_weights = as_weights(weights, n)
+    if n == 0:
+        raise ValueError("`X` has no rows; pass at least one.")
+    if d == 0:
+        raise ValueError("`X` has no columns; pass at least one.")
+    if not takes_columns and d != 1:
+        raise ValueError(
+            f"`X` has {d} columns, but {owner} is a density of one column; pass one column."
+        )
+    if width is not None and d != width:
+        raise ValueError(f"`X` has {d} columns; {owner} takes {width}.")
+    if n_columns is not None and d != n_columns:
+        raise ValueError(f"`X` has {d} columns; the model was fitted to {n_columns}.")
+    if columns is not None and names is not None and tuple(columns) != names:
+        raise ValueError(
+            f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
+        )
+    labels = names or tuple(columns or (f"x{j}" for j in range(d)))
+    rows = in_range(_without_zeros(Rows(source, plain(row_weights), labels)))
+    require(rows, supports, owner)
+    if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
+        rows = replace(rows, source=read_only(np.array(rows.x, order="C")))
+    return rows
+
+
+def chosen(X: Any, names: tuple[str, ...]) -> Any:
+    """The columns of these names, in this order; X as it is where its columns have no names.
+
+    Raises ValueError naming one that is missing.
+    """
+    if is_frame(X):
+        values, known = from_frame(X, "X")
+        X = values if known is None else Table(values, known, None)
+    have = X.columns if isinstance(X, (Blocks, Table)) else None
+    if have is None or have == names:
+        return X
+    missing = [name for name in names if name not in have]
+    if missing or isinstance(X, Blocks):
+        raise ValueError(
+            f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}"
+            + (f", and {missing[0]!r} is not there." if missing else ", in this order.")
+        )
+    return Table(X.X[:, [have.index(name) for name in names]], names, X.weights)
+
+
+def frequencies(X: Any, weights: Any) -> Any:
+    """The weights that were given, or else those that a `Table` brings along."""
+    return X.weights if weights is None and isinstance(X, Table) else weights
+
+
+def _given(X: Any) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
+    """Real numbers (n, d) as they were given, and column names where X has them."""
+    if isinstance(X, Blocks):
+        return X, X.columns
+    if is_frame(X):
+        return from_frame(X, "X")
+    names = X.columns if isinstance(X, Table) else None
+    values = real_array(X.X if isinstance(X, Table) else X, "X")
+    if names is not None and len(names) != values.shape[1]:
+        raise ValueError(f"`X` has {values.shape[1]} columns and {len(names)} names for them.")
+    return values, names
+
+
+def _without_zeros(rows: Rows) -> Rows:
+    """The rows of positive weight."""
+    mask = rows.weights > 0
+    if mask.all():
+        return rows
+    (kept,) = mask.nonzero()
+    source = rows.source
+    if isinstance(source, Blocks):
+        given = source
+
+        def read() -> Iterator[NDArray[Any]]:
+            first = 0
+            for block in given:
+                yield block[mask[first : first + len(block)]]
+                first += len(block)
+
+        source = replace(given, read=read, n_rows=len(kept))
+    else:
+        source = source[kept]
+    return replace(
+        rows,
+        source=source,
+        weights=plain(rows.weights[kept]),
+        kept=kept,
+        n_removed=len(mask) - len(kept),
+    )

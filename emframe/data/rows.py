@@ -1,0 +1,153 @@
+"""Validated data: rows that are read block by block, wherever they lie.
+
+One known case: of rows in memory a block is a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.data.arrays import as_floats, ones, read_only
+from emframe.data.blocks import Blocks
+from emframe.refusals import LARGEST_WHOLE
+from emframe.spaces import Array
+
+MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many
+STRIP = 64  # so many rows, and any number of these, divide well into tiles
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Validated data: rows, their frequency weights, and the names of the columns.
+
+    The rows stay as they were given, in memory, in a file that is mapped to it, or in `Blocks`,
+    and are read as float64 block by block.
+    """
+
+    source: NDArray[Any] | Blocks  # (n, d) real numbers
+    weights: Array  # (n,), read-only; ones where the user gave none
+    columns: tuple[str, ...]  # (d,)
+    kept: NDArray[np.intp] | None = None  # (n,) where each row stood, if some were removed
+    n_removed: int = 0  # rows of weight 0
+    unit: float = 1.0  # what a weight of 1 stands for, where weights were far out of range
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def n_given(self) -> int:
+        """Rows that the user gave, those of weight 0 included."""
+        return len(self) + self.n_removed
+
+    @property
+    def numbers(self) -> NDArray[np.intp]:
+        """Where each row stood in what the user gave, (n,)."""
+        return np.arange(len(self)) if self.kept is None else self.kept
+
+    @property
+    def total(self) -> float:
+        """Number of rows that the weights stand for."""
+        return self.unit * float(self.weights.sum())
+
+    @property
+    def x(self) -> Array:
+        """All rows at once, (n, d), read-only; a copy where they are not float64 in memory."""
+        if isinstance(self.source, Blocks):
+            return read_only(np.concatenate([x for x, _ in self.blocks(len(self))]))
+        return as_floats(self.source)
+
+    def blocks(self, size: int) -> Iterator[tuple[Array, Array]]:
+        """Rows (b, d) and weights (b,) of one block after another, b at most `size`."""
+        first = 0
+        for array in cut(self.source, size):
+            part = slice(first, first + len(array))
+            yield as_floats(array), self.weights[part]
+            first = part.stop
+
+    def sample(self, most: int, rng: np.random.Generator) -> Rows:
+        """These rows where they are no more than `most` in memory; else so many drawn from them.
+
+        Drawn as often as their weights say, they stand for one row each.
+        """
+        n = len(self)
+        if n <= most and not isinstance(self.source, Blocks):
+            return self
+        if n <= most:
+            return replace(self, source=self.x)
+        even = self.weights.strides == (0,)
+        shares = None if even else self.weights / self.weights.sum()
+        chosen = np.sort(rng.choice(n, size=most, p=shares))
+        drawn, first = [], 0
+        for array in cut(self.source, MOST_AT_ONCE):
+            last = first + len(array)
+            mine = chosen[slice(*np.searchsorted(chosen, [first, last]))]
+            drawn.append(as_floats(array[mine - first]))
+            first = last
+        return Rows(read_only(np.concatenate(drawn)), ones(most), self.columns)
+
+    def distinct(self) -> Rows:
+        """Distinct rows with their weights added up, where that halves the rows or better.
+
+        For rows of whole numbers; a first sample decides whether it is worth the sorting.
+        """
+        x, weights = np.zeros((0, len(self.columns))), np.zeros(0)
+        for block, block_weights in self.blocks(MOST_AT_ONCE):
+            both = np.concatenate([x, block])  # condensed with what the blocks before it left
+            _, first, inverse = np.unique(_keys(both), return_index=True, return_inverse=True)
+            if 2 * len(first) > len(both):
+                return self
+            x = both[first]
+            each = np.concatenate([weights, block_weights])
+            weights = np.bincount(inverse.ravel(), each).astype(float)
+        if 2 * len(x) > len(self):
+            return self
+        return Rows(read_only(x), read_only(weights), self.columns, unit=self.unit)
+
+    def n_distinct(self, at_most: int) -> int:
+        """Number of distinct rows, counted no further than `at_most`."""
+        seen: Array | None = None
+        for x, _ in self.blocks(max(4 * at_most, 1024)):
+            both = x if seen is None else np.concatenate([seen, x])
+            seen = np.unique(both, axis=0)
+            if len(seen) >= at_most:
+                return at_most
+        return 0 if seen is None else len(seen)
+
+
+def cut(source: NDArray[Any] | Blocks, size: int) -> Iterator[NDArray[Any]]:
+    """The rows of a source in arrays of at most `size`, as they were given."""
+    for block in source if isinstance(source, Blocks) else (source,):
+        step = _even(len(block), size)
+        for first in range(0, len(block), step):
+            yield block[first : first + step]
+
+
+def _even(n: int, size: int) -> int:
+    """Rows of each part, `size` at most, when n rows are shared out evenly.
+
+    In parts of four, so that two or four threads end together, and whole numbers of strips.
+    """
+    parts = -(-n // size)
+    if parts == 1:
+        return size
+    parts += -parts % 4
+    return min(size, -(-n // (parts * STRIP)) * STRIP)
+
+
+def _keys(x: Array) -> NDArray[Any]:
+    """One number for each row of whole numbers, equal where the rows are; (n,).
+
+    Each column is a digit; where that makes too large a number, the row's bytes are the key.
+    """
+    low, high = x.min(axis=0), x.max(axis=0)
+    with np.errstate(over="ignore"):  # of hundreds of columns, no number is large enough
+        places = np.cumprod(np.append(1.0, high - low + 1.0))
+    if places[-1] < LARGEST_WHOLE:
+        return np.asarray((x - low) @ places[:-1])
+    whole = np.ascontiguousarray(x + 0.0)  # -0.0 and 0.0 are one number
+    return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()

@@ -1,0 +1,83 @@
+"""What a plugin may implement, and the entries that its hooks return.
+
+One known case: a plugin that brings one family returns one entry.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pluggy
+
+from emframe.core import Coordinates, Method
+from emframe.families.base import Family
+
+GROUP = "emframe"  # of entry points
+API = 1
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True)
+class FamilyEntry:
+    """A family as its plugin announces it."""
+
+    name: str
+    factory: Callable[..., Family]  # factory(**options)
+    summary: str
+    reference: str = ""
+    api: int = API
+
+    def takes(self, option: str) -> bool:
+        """Whether the factory has a setting of this name."""
+        return option in inspect.signature(self.factory).parameters
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A whole latent-variable model as its plugin announces it."""
+
+    name: str
+    factory: Callable[..., Any]  # factory(**options) -> Model
+    summary: str
+    reference: str = ""
+    api: int = API
+    size: str = ""  # the setting that says how large it is, such as "n_states"; none if empty
+
+    def takes(self, option: str) -> bool:
+        """Whether the factory has a setting of this name."""
+        return option in inspect.signature(self.factory).parameters
+
+
+@dataclass(frozen=True)
+class AccelerationEntry:
+    """A way to move from one Q to the next, as its plugin announces it."""
+
+    name: str
+    factory: Callable[[Coordinates], Method]
+    summary: str
+    reference: str = ""
+    api: int = API
+
+
+Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry)
+
+
+class Hooks:
+    """The hook specifications: all that a plugin may implement."""
+
+    @hookspec
+    def emframe_families(self) -> Iterable[FamilyEntry]:  # type: ignore[empty-body]
+        """Return the families that this plugin brings."""
+
+    @hookspec
+    def emframe_models(self) -> Iterable[ModelEntry]:  # type: ignore[empty-body]
+        """Return the latent models, other than mixtures of a family, that this plugin brings."""
+
+    @hookspec
+    def emframe_accelerations(self) -> Iterable[AccelerationEntry]:  # type: ignore[empty-body]
+        """Return the accelerations that this plugin brings, for ``fit(accelerate=NAME)``."""
