@@ -23,6 +23,7 @@ from emframe.families import (
     from_logpdf,
     from_scipy,
 )
+from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
 from emframe.host import (
     AccelerationEntry,
@@ -43,7 +44,6 @@ from emframe.optima import Optimum
 from emframe.parameters import parameter
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.result import Fit, Start
-from emframe.saving import load
 from emframe.selection import Selection, select
 from emframe.spaces import (
     Array,

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from emframe.arguments import Rng, callables, file, real, whole
-from emframe.checkpoints import earlier, generator_for, resumable
 from emframe.core import (
     Callback,
     Coordinates,
@@ -31,13 +30,15 @@ from emframe.core import (
 )
 from emframe.data import Rows, counted, frequencies, measured
 from emframe.engines import Engine, Serial, engine_for, one_blas_thread
-from emframe.fingerprints import settings
+from emframe.files.checkpoints import earlier, generator_for
+from emframe.files.fingerprints import settings
+from emframe.files.resuming import resumable
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
-from emframe.progress import watching
 from emframe.result import Fit
 from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough, rank
+from emframe.showing.progress import watching
 
 
 class Interrupted(KeyboardInterrupt):

@@ -34,8 +34,8 @@ from emframe.information import Information, information
 from emframe.models import observed
 from emframe.parameters import from_vector, frozen, to_vector
 from emframe.resampling import Replicates, replicate
+from emframe.showing.tidy import Entry, entries, flat, like, limits
 from emframe.spaces import EPS, Array
-from emframe.tidy import Entry, entries, flat, like, limits
 
 if TYPE_CHECKING:
     from emframe.result import Fit
@@ -127,7 +127,7 @@ class StandardErrors:
         ]
 
     def __str__(self) -> str:
-        from emframe.report import errors_table
+        from emframe.showing.report import errors_table
 
         return errors_table(self)
 
@@ -152,7 +152,7 @@ class Intervals:
         ]
 
     def __str__(self) -> str:
-        from emframe.report import errors_table
+        from emframe.showing.report import errors_table
 
         return errors_table(self.errors, self)
 

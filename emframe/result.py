@@ -264,7 +264,7 @@ class Fit:
 
     def summary(self, errors: StandardErrors | None = None) -> str:
         """What `print` shows; with standard errors in brackets under the parameters, if given."""
-        from emframe.report import summary
+        from emframe.showing.report import summary
 
         return summary(self, errors)
 
@@ -276,7 +276,7 @@ class Fit:
 
         Raises ImportError without pandas, naming the extra.
         """
-        from emframe.parameter_frame import parameter_frame
+        from emframe.showing.parameter_frame import parameter_frame
 
         return parameter_frame(self, errors, level)
 
@@ -316,7 +316,7 @@ class Fit:
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a file that `emframe.load` reads; no pickle, no code."""
-        from emframe.saving import save
+        from emframe.files.saving import save
 
         save(self, path)
 
@@ -324,7 +324,7 @@ class Fit:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        from emframe.notebook import html
+        from emframe.showing.notebook import html
 
         return html(self)
 

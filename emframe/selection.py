@@ -91,12 +91,12 @@ class Selection:
         return choice(self, ax)
 
     def __str__(self) -> str:
-        from emframe.report import selection_table
+        from emframe.showing.report import selection_table
 
         return selection_table(self)
 
     def _repr_html_(self) -> str:
-        from emframe.notebook import selection_html
+        from emframe.showing.notebook import selection_html
 
         return selection_html(self)
 

@@ -165,13 +165,13 @@ SPOILT = {
         "test_fit.py::test_every_fit_answers[poisson]",
     ),
     "parameters saved in short": Spoilt(
-        "emframe.saving",
+        "emframe.files.saving",
         "name, array in to_mapping(fit.params).items()",
         "name, array in ((n, a.astype('f4')) for n, a in to_mapping(fit.params).items())",
         "test_fit.py::test_every_fit_answers[poisson]",
     ),
     "a checkpoint one step stale": Spoilt(
-        "emframe.checkpoints",
+        "emframe.files.checkpoints",
         "self.now = Midway(tuple(steps), self.state, trace, gains)",
         "self.now = Midway(tuple(steps[:1]), self.state, trace, gains)",
         "test_checkpoints.py::test_a_fit_that_goes_on_ends_at_the_same_bits",
@@ -195,7 +195,7 @@ SPOILT = {
         "test_gate.py",
     ),
     "pickled arrays read": Spoilt(
-        "emframe.archives",
+        "emframe.files.archives",
         "if dtype.kind != \"f\" or fortran:",
         "if dtype.kind == 'O': stream.seek(0); return np.load(stream, allow_pickle=True)\n"
         "        if dtype.kind != \"f\" or fortran:",

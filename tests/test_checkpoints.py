@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from mutants import Normal
 
 import emframe
-from emframe import Status, checkpoints
-from emframe.checkpoints import filled, flat
+from emframe import Status
 from emframe.core import EM
-from emframe.fingerprints import fingerprint
+from emframe.files import checkpoints
+from emframe.files.fingerprints import fingerprint
+from emframe.files.states import filled, flat
 from emframe.parameters import leaves
 
 RNG = np.random.default_rng(7)
@@ -281,7 +282,7 @@ LONG = """
 import sys, time
 import numpy as np
 import emframe
-from emframe import checkpoints
+from emframe.files import checkpoints
 
 checkpoints.EVERY, checkpoints.SHARE = 0.0, 1e9
 x = np.random.default_rng(0).normal(size=(20_000, 4))

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats  # noqa: F401  (loaded by one of the files: before memory is watched)
 
 import emframe
 

@@ -18,7 +18,7 @@ from emframe import Regularity
 from emframe.inference import wald
 from emframe.parameters import equal, leaves, n_free
 from emframe.resampling import matched, permuted
-from emframe.tidy import entries, flat, like
+from emframe.showing.tidy import entries, flat, like
 
 REFERENCES = json.loads((Path(__file__).parent / "reference" / "errors.json").read_text())
 CURVATURE = ["observed", "scores", "sandwich"]

@@ -14,8 +14,17 @@ import numpy as np
 import pytest
 
 import emframe
-from emframe import progress
-from emframe.progress import Cell, Line, Lines, Meter, Terminal, duration, screen_for, watching
+from emframe.showing import progress
+from emframe.showing.progress import (
+    Cell,
+    Line,
+    Lines,
+    Meter,
+    Terminal,
+    duration,
+    screen_for,
+    watching,
+)
 
 
 def step(index: int, objective: float, remaining: float = math.inf) -> Any:
@@ -176,7 +185,7 @@ def test_the_line_goes_when_a_fit_is_stopped(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.skipif(sys.platform == "win32", reason="takes a pseudo-terminal")
 def test_a_terminal_gets_the_line_and_a_pipe_nothing() -> None:
     code = (
-        "import emframe; from emframe import progress; progress.PATIENCE = 0.0;"
+        "import emframe; from emframe.showing import progress; progress.PATIENCE = 0.0;"
         "emframe.fit(emframe.Mixture('gaussian', 3), emframe.dataset('faithful').X,"
         " rng=0, n_starts=3, progress='auto')"
     )

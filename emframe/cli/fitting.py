@@ -20,7 +20,7 @@ from emframe.cli.settings import family_of, sizes
 from emframe.engines import cores
 from emframe.models import Model
 from emframe.parameters import nested, to_mapping
-from emframe.report import selection_cells, summary, verdict
+from emframe.showing.report import selection_cells, summary, verdict
 
 SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emframe.report import aligned
+from emframe.showing.report import aligned
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emframe.parameters import leaves
-from emframe.report import selection_cells, verdict
+from emframe.showing.report import selection_cells, verdict
 
 if TYPE_CHECKING:
     from emframe.result import Fit

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emframe.extras import extra
-from emframe.tidy import entries, flat
+from emframe.showing.tidy import entries, flat
 
 if TYPE_CHECKING:
     from pandas import DataFrame

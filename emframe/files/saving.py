@@ -1,8 +1,8 @@
 """Saved fits: one JSON document and plain npy arrays, in a zip.
 
-Reading one executes no code: see `emframe.archives` for the file.  Families are looked up among the
-installed plugins by name, their settings are plain JSON, and of functions that a family was made
-from only those are used that the caller allows by handing them over.
+Reading one executes no code: see `emframe.files.archives` for the file.  Families are looked up
+among the installed plugins by name, their settings are plain JSON, and of functions that a family
+was made from only those are used that the caller allows by handing them over.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emframe.archives import FORMAT, read_archive, write_archive
 from emframe.core import Status
 from emframe.families import Family
+from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.host import model as named_model
 from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping

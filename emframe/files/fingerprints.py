@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from emframe.data import MOST_AT_ONCE
+from emframe.files.saving import number_out
 from emframe.models import Model
-from emframe.saving import number_out
 
 
 def settings(model: Model, rows: Any, state: Mapping[str, Any], **others: Any) -> dict[str, Any]:
