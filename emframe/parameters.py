@@ -68,6 +68,7 @@ def parameter(
     *,
     shared: bool = False,
     per_component: bool = True,
+    fixed: bool = False,
 ) -> Any:
     """A dataclass field that holds an array in `space`, with the component axis K leading.
 
@@ -77,9 +78,10 @@ def parameter(
     shape : axes after K; ``"d"`` stands for the number of columns of the data.
     shared : all components have the same value, counted once (a tied covariance).
     per_component : False for an array without the axis K.
+    fixed : held at its value: no step moves it, and it is not counted.
     """
     axes = (shape,) if isinstance(shape, (str, int)) else tuple(shape)
-    return dataclasses.field(metadata={KEY: Declared(space, axes, shared, per_component)})
+    return dataclasses.field(metadata={KEY: Declared(space, axes, shared, per_component, fixed)})
 
 
 @cache
@@ -168,7 +170,8 @@ def keep(which: Any, previous: Any, params: Any) -> Any:
 
 def n_free(params: Any) -> int:
     """Number of free parameters: what AIC and BIC count."""
-    return sum(leaf.declared.space.n_free(leaf.free_shape) for leaf in leaves(params))
+    free = (leaf for leaf in leaves(params) if not leaf.declared.fixed)
+    return sum(leaf.declared.space.n_free(leaf.free_shape) for leaf in free)
 
 
 def to_vector(params: Any) -> Array:
@@ -218,7 +221,8 @@ def valid(params: Any, like: Any = None) -> bool:
         shapes = [leaf.value.shape for leaf in leaves(like)]
         if [np.shape(leaf.value) for leaf in leaves(params)] != shapes:
             return False
-    return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in leaves(params))
+    free = (leaf for leaf in leaves(params) if not leaf.declared.fixed)
+    return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in free)
 
 
 def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

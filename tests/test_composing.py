@@ -18,6 +18,7 @@ from emframe.parameters import from_vector, n_free, to_vector
 from emframe.spaces import Array, slopes
 from emframe.testing import check_family
 
+HERE = Path(__file__).parent / "reference"
 FAITHFUL = np.asarray(emframe.dataset("faithful").X)
 MIXED = {"height": "gaussian", "visits": "poisson", "smoker": "bernoulli"}
 
@@ -134,6 +135,54 @@ def test_products_that_make_no_sense_are_refused(
 
 
 # ---- held and shared parameters
+
+
+DIABETES = np.array(
+    [row.split(",")[1:] for row in (HERE / "diabetes.csv").read_text().split()[1:]], dtype=float
+)
+EQUAL = {  # covariance -> log-likelihood and free parameters, by mclust with equalPro
+    "tied": (-2486.07256196324, 15),
+    "diag": (-2376.5704827597074, 18),
+    "full": (-2313.37475211805, 27),
+}
+
+
+@pytest.mark.parametrize("covariance", EQUAL)
+def test_equal_weights_reach_the_optimum_that_mclust_knows(covariance: str, tmp_path: Path) -> None:
+    model = emframe.fixed(emframe.Mixture("gaussian", 3, covariance=covariance), weights=1 / 3)
+    fit = emframe.fit(model, DIABETES, rng=0)
+    assert (fit.log_likelihood, fit.n_parameters) == (
+        pytest.approx(EQUAL[covariance][0], abs=1e-5),
+        EQUAL[covariance][1],
+    )
+    np.testing.assert_array_equal(fit.params.weights, np.full(3, 1 / 3))
+    kept(fit, DIABETES, tmp_path)
+
+
+def test_weights_may_be_held_and_the_rest_as_well() -> None:
+    model = emframe.Mixture("gaussian", 2)
+    held = emframe.fixed(model, weights=[0.3, 0.7], means=[[2, 54], [4.3, 80]])
+    fit = emframe.fit(emframe.tied(held, "covariances"), FAITHFUL, rng=0, n_starts=2)
+    assert fit.converged
+    errors = [row["standard_error"] for row in fit.standard_errors(FAITHFUL).table]
+    assert fit.n_parameters == np.count_nonzero(errors) == 3
+    assert fit.params.weights.tolist() == [0.3, 0.7]
+    assert fit.params.components.means.tolist() == [[2.0, 54.0], [4.3, 80.0]]
+    assert "weights held" in fit.model.title()
+
+
+@pytest.mark.parametrize("weights", [0.4, [0.5, 0.6], [0.2, 0.3, 0.5], "equal"])
+def test_weights_that_cannot_be_held_are_refused(weights: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="`weights` is"):
+        emframe.fixed(emframe.Mixture("gaussian", 2), weights=weights)
+
+
+def test_a_start_may_leave_out_the_weights_that_are_held_and_not_move_them() -> None:
+    model = emframe.fixed(emframe.Mixture("gaussian", 2), weights=0.5)
+    start = {"means": [[2, 54], [4.3, 80]], "covariances": [np.diag([0.1, 40.0])] * 2}
+    assert emframe.fit(model, FAITHFUL, start=start).params.weights.tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="held at"):
+        emframe.fit(model, FAITHFUL, start={"weights": [0.3, 0.7], **start})
 
 
 def test_tied_covariances_are_the_tied_gaussian(tmp_path: Path) -> None:

@@ -260,27 +260,31 @@ class Constrained(Family):
         return from_vector(start, centre + unit * end.x) if end.fun < 0 else start
 
 
-def fixed(family: str | Family, /, **values: Any) -> Constrained:
-    """A family with some parameters held at given values.
+def fixed(family: Any, /, **values: Any) -> Any:
+    """A family, or a model that has its own word for it, with some parameters held.
 
     Parameters
     ----------
-    family : a family, or the name of a plugin.
+    family : a family, or the name of a plugin; or a mixture, of which ``weights`` may be held too.
     **values : by field; one value for all components, or an array with the axis K. A field of a
         part of a product is written with a dot, ``**{"height.means": 0.0}``.
 
     Raises TypeError for an unknown field, ValueError for a value outside its space.
     """
+    if hasattr(family, "fixed"):
+        return family.fixed(**values)
     inner = _resolved(family)
     held = {path: _frozen(value) for path, value in values.items()}
     return _checked(Constrained(inner, tuple(held.items())), list(values))
 
 
-def tied(family: str | Family, /, *names: str) -> Constrained:
-    """A family with some parameters shared by all components, and counted once.
+def tied(family: Any, /, *names: str) -> Any:
+    """A family, or a mixture, with some parameters shared by all components, and counted once.
 
     Raises TypeError for an unknown field.
     """
+    if hasattr(family, "tied"):
+        return family.tied(*names)
     return _checked(Constrained(_resolved(family), (), tuple(names)), list(names))
 
 

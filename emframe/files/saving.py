@@ -154,7 +154,8 @@ def _model(description: dict[str, Any], family: Family | None, allow: Sequence[A
     sizes = _item(description, "n_components", list)
     if not parts or len(parts) != len(sizes):
         raise ValueError(f"`families` are {len(parts)}, of `n_components` {sizes}")
-    return Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
+    made = Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
+    return made.fixed(weights=description["weights"]) if "weights" in description else made
 
 
 def start_told(start: Start) -> dict[str, Any]:

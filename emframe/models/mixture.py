@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.composing import Nested
+from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, as_rows, chosen
 from emframe.engines import Workspace, block_rows
@@ -34,10 +34,12 @@ from emframe.families.kernel import checked_density
 from emframe.host import family as named_family
 from emframe.models import starts
 from emframe.models.mixture_expectation import (
+    HeldWeights,
     MixtureExpectation,
     MixtureParameters,
     MixturePrior,
     check_m_step,
+    held_weights,
     mixture_problem,
 )
 from emframe.models.mixture_pass import MixturePass
@@ -68,6 +70,7 @@ class Mixture:
 
     family: Family
     n_components: int
+    weights: tuple[float, ...] | None = None  # (K,), where they are held; see `fixed`
     pseudo: MixturePrior | None = field(default=None, repr=False, compare=False)  # see `under`
 
     def __init__(
@@ -103,6 +106,25 @@ class Mixture:
             raise ValueError(f"`n_components` is {k}; pass 1 or more.")
         object.__setattr__(self, "family", resolved)
         object.__setattr__(self, "n_components", int(k))
+
+    def fixed(self, **values: Any) -> Mixture:
+        """The same mixture with parameters held; see `emframe.fixed`.
+
+        Weights of 1/K, or any others that sum to 1, are the mixture's own; all else its family's.
+        """
+        other = copy(self)
+        if "weights" in values:
+            weights = held_weights(values.pop("weights"), self.n_components)
+            object.__setattr__(other, "weights", weights)
+        if values:
+            object.__setattr__(other, "family", fixed(self.family, **values))
+        return other
+
+    def tied(self, *names: str) -> Mixture:
+        """The same mixture with parameters that all components share; see `emframe.tied`."""
+        other = copy(self)
+        object.__setattr__(other, "family", tied(self.family, *names))
+        return other
 
     @property
     def contract(self) -> Contract:
@@ -227,9 +249,15 @@ class Mixture:
 
         pseudo = () if self.pseudo is None else (self.pseudo.components.statistics,)
         components = self.family.m_step(reduce(add, chain(sums(), pseudo)), None)
-        params = MixtureParameters(counts / counts.sum(), components)
+        params = self._parameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
         return frozen(params)
+
+    def _parameters(self, weights: Array, components: Any) -> MixtureParameters:
+        """These parameters, but for weights that are held."""
+        if self.weights is None:
+            return MixtureParameters(weights, components)
+        return HeldWeights(np.array(self.weights), components)
 
     # ---- starts
 
@@ -278,7 +306,7 @@ class Mixture:
             wrong = self.problem(start, len(rows.columns))
             if wrong:
                 raise ValueError(f"`start`: {wrong}.")
-            return start
+            return frozen(self._parameters(start.weights, start.components))
         # The user counts the rows that were given; a callable those that it was shown.
         n = rows.n_given if given else len(rows)
         resp = starts.as_responsibilities(start, n, self.n_components)
@@ -286,12 +314,16 @@ class Mixture:
 
     def problem(self, params: MixtureParameters, d: int) -> str | None:
         """What is wrong with parameters of this model for data of d columns, or None."""
-        return mixture_problem(self.family, params, {"K": self.n_components, "d": d})
+        found = mixture_problem(self.family, params, {"K": self.n_components, "d": d})
+        if found or self.weights is None or np.array_equal(params.weights, self.weights):
+            return found
+        return f"`weights` is {params.weights}; they are held at {self.weights}"
 
     def build(self, values: Mapping[str, Any]) -> MixtureParameters:
         """Parameters from ``{"weights": ..., "rates": ...}`` or ``{..., "components": {...}}``."""
         rest = {name: value for name, value in values.items() if name != "weights"}
-        if "weights" not in values:
+        weights = values.get("weights", self.weights)
+        if weights is None:
             raise ValueError("`weights`, the K prior probabilities, are missing.")
         components = rest["components"] if set(rest) == {"components"} else rest
         built = (
@@ -299,7 +331,8 @@ class Mixture:
             if not isinstance(components, (Mapping, list))
             else self.family.build(components)
         )
-        return frozen(MixtureParameters(real_values("weights", values["weights"]), built))
+        given = MixtureParameters(real_values("weights", weights), built)
+        return frozen(given if self.weights is None else HeldWeights(given.weights, built))
 
     # ---- after the fit
 
@@ -342,17 +375,19 @@ class Mixture:
             "model": "mixture",
             "families": [describe(family) for family in families],
             "n_components": list(sizes),
+            **({} if self.weights is None else {"weights": list(self.weights)}),
         }
 
     def title(self) -> str:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
+        end = f"K = {self.n_components}" + ", weights held" * (self.weights is not None)
         if isinstance(self.family, Stack):
             names = "+".join(family.name for family in self.family.families)
-            return f"{names} mixture, K = {self.n_components}"
+            return f"{names} mixture, {end}"
         # What a family was put together from is too much for a title.
         options = {} if self.family.maker else self.family.ingredients()
         settings = "".join(f", {key}={value}" for key, value in options.items())
-        return f"{self.family.name} mixture{settings}, K = {self.n_components}"
+        return f"{self.family.name} mixture{settings}, {end}"
 
 
 def _resolve(family: str | Family | Mixture, options: Mapping[str, Any]) -> Family:

@@ -3,7 +3,7 @@
     Q(theta | at) = sum_k N_k log w_k + sum_ik r_ik log f(x_i | theta_k),      N_k = sum_i r_ik
 
 The weights maximise the first term (w_k = N_k / N) and the family's M-step the second (Bishop 2006,
-eq. 9.22 and 9.40).
+eq. 9.22 and 9.40).  Weights that are held stay as they are, and the second term does not notice.
 
 One known case: with one component the first term is 0 and Q is the family's own log-likelihood.
 """
@@ -18,7 +18,15 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe.families import ConjugatePrior, Family, FamilyError
-from emframe.parameters import equal, frozen, leaf_problem, leaves, parameter, valid
+from emframe.parameters import (
+    equal,
+    frozen,
+    leaf_problem,
+    leaves,
+    parameter,
+    real_values,
+    valid,
+)
 from emframe.spaces import Array, Simplex
 
 
@@ -28,6 +36,35 @@ class MixtureParameters:
 
     weights: Array = parameter(Simplex(), shape="K", per_component=False)  # (K,)
     components: Any = None  # the family's parameters; a tuple of them for a list of families
+
+    def after(self, counts: Array, components: Any) -> MixtureParameters:
+        """The weights that maximise sum_k N_k log w_k for counts (K,), and these components."""
+        return type(self)(counts / counts.sum(), components)
+
+
+@dataclass(frozen=True)
+class HeldWeights(MixtureParameters):
+    """The same with prior probabilities that are known, and no part of what is estimated."""
+
+    weights: Array = parameter(Simplex(), shape="K", per_component=False, fixed=True)  # (K,)
+
+    def after(self, counts: Array, components: Any) -> MixtureParameters:
+        return HeldWeights(self.weights, components)
+
+
+def held_weights(value: Any, k: int) -> tuple[float, ...]:
+    """Prior probabilities of k components from what the user holds them at.
+
+    Raises ValueError where they are not probabilities that sum to 1.
+    """
+    given = real_values("weights", value)
+    weights = np.broadcast_to(given, k) if given.ndim == 0 else given
+    if weights.shape != (k,) or not Simplex().contains(weights).all():
+        raise ValueError(
+            f"`weights` is held at {value}; expected {k} probabilities that sum to 1, or "
+            f"{1 / k:g} for each."
+        )
+    return tuple(map(float, weights))
 
 
 @dataclass(frozen=True)
@@ -77,7 +114,7 @@ class MixtureExpectation:
     def maximize(self) -> MixtureParameters:
         """Shares of responsibility as weights, and the family's M-step."""
         components = self.family.m_step(self._with_prior, self.at.components)
-        params = MixtureParameters(self.counts / self.counts.sum(), components)
+        params = self.at.after(self.counts, components)
         if not isinstance(components, self.family.parameters) or not valid(params, self.at):
             check_m_step(self.family, params)
         return frozen(params)
@@ -87,10 +124,11 @@ class MixtureExpectation:
 
         By Fisher's identity it is also the gradient of the objective.
         """
-        weights = self.at.weights
+        weights, inner = self.at.weights, self.family.gradient(self._with_prior, self.at.components)
+        if isinstance(self.at, HeldWeights):
+            return inner
         share = np.divide(self.counts, weights, out=np.zeros_like(weights), where=weights > 0)
-        picking = Simplex().pullback(weights, share)
-        return np.concatenate([picking, self.family.gradient(self._with_prior, self.at.components)])
+        return np.concatenate([Simplex().pullback(weights, share), inner])
 
     def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
         if isinstance(other, MixturePrior):
@@ -144,7 +182,8 @@ def mixture_problem(
     weights = next(leaves(params))
     given, wanted = type(params.components), family.parameters
     if given is not wanted and given is not tuple:
-        return f"`components` is {given.__name__}; expected {wanted.__name__}"
+        same = ", with what this family holds or shares" * (given.__name__ == wanted.__name__)
+        return f"`components` is {given.__name__}; expected {wanted.__name__}{same}"
     return leaf_problem(weights, dims) or family.problem(params.components, dims, "components.")
 
 
