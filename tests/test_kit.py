@@ -106,6 +106,14 @@ def test_a_fixed_number_of_columns_is_respected():
     assert results["identity"].status == "passed"
 
 
+@pytest.mark.parametrize("name", ["ascent", "sample", "units", "fisher", "recovery"])
+def test_a_family_of_one_certain_wide_row_is_looked_at_as_closely(name):
+    check = BY_NAME[name]
+    wrong = next(one for one in MUTANTS if issubclass(one, Normal) and name in MUTANTS[one])
+    assert examine(check, wrong(), (5,), EXAMPLES, 0).status == "failed"
+    assert examine(check, Normal(), (5,), EXAMPLES, 0).status == "passed"
+
+
 class TestExponential(FamilyConformance):
     family = Exponential()
     max_examples = 8

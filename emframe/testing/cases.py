@@ -21,6 +21,7 @@ from emframe.spaces import Array
 # Added to every coordinate: closed spaces have their boundary at round coordinates, and a
 # family's density need not exist there.
 INTERIOR = 0.0837
+MOST_COLUMNS = 4  # of a family that takes any number
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Plan:
     rows: tuple[int, int] = (1, 30)
     reach: float = 2.0
     wide: bool = False  # now and then coordinates of four times the reach
+    few: bool = False  # more columns are out of the question, for a family that takes no fewer too
+
+    def possible(self, columns: Sequence[int]) -> list[int]:
+        """Which of the numbers of columns that a family is checked with suit this check."""
+        low, high = self.columns
+        suited = [d for d in columns if low <= d <= high]
+        return suited or ([] if self.few else list(columns))
 
 
 @dataclass(frozen=True)
@@ -79,14 +87,13 @@ class Case:
 
 def cases(family: Family, columns: Sequence[int], plan: Plan) -> st.SearchStrategy[Case]:
     """Cases for a family that is checked with these numbers of columns."""
-    low, high = plan.columns
-    possible = [d for d in columns if low <= d <= high]
+    possible = plan.possible(columns)
 
     @st.composite
     def draw(pick: st.DrawFn) -> Case:
         k = pick(st.integers(*plan.components))
         d = pick(st.sampled_from(possible))
-        n = pick(st.integers(*plan.rows))
+        n = pick(st.integers(*plan.rows)) * -(-d // MOST_COLUMNS)  # wide rows need more of them
         reach = plan.reach * (pick(st.sampled_from([1, 1, 4])) if plan.wide else 1)
         seed = pick(st.integers(0, 2**16))
         like = family.template({"K": k, "d": d})

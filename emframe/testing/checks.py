@@ -49,7 +49,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "normalised",
         densities.normalised,
-        Plan(components=(1, 2), columns=(1, 2), rows=(1, 1), reach=1.0, wide=True),
+        Plan(components=(1, 2), columns=(1, 2), rows=(1, 1), reach=1.0, wide=True, few=True),
         share=0.6,
     ),
     Check(

@@ -83,7 +83,7 @@ def examine(
         if check.name == "declaration":
             return CheckResult(check.name, "failed", f"{check.summary}\nfound {wrong}.")
         return CheckResult(check.name, "skipped", "the declaration does not allow any example")
-    if not any(check.plan.columns[0] <= d <= check.plan.columns[1] for d in columns):
+    if not check.plan.possible(columns):
         low, high = check.plan.columns
         return CheckResult(check.name, "skipped", f"it looks at {low} to {high} columns only")
     trial = Trial(check, family)
