@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.refusals import shown
 from emframe.spaces import Array, Shape, Space
@@ -179,6 +180,19 @@ def to_vector(params: Any) -> Array:
     free = [leaf for leaf in leaves(params) if not leaf.declared.fixed]
     parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in free]
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def owners(params: Any) -> NDArray[np.intp]:
+    """The component that each coordinate of `to_vector` belongs to; -1 where it is not one's."""
+    parts = [np.zeros(0, dtype=np.intp)]
+    for leaf in leaves(params):
+        if leaf.declared.fixed:
+            continue
+        size = leaf.declared.space.n_coordinates(leaf.free_shape)
+        own = leaf.declared.per_component and not leaf.declared.shared
+        k = leaf.free_shape[0] if own else 1
+        parts.append(np.repeat(np.arange(k) if own else [-1], size // k))
+    return np.concatenate(parts)
 
 
 def from_vector(like: Any, vector: Array) -> Any:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy
 
+from emframe.composing.climbing import climb
 from emframe.core import Contract, Degenerate
-from emframe.families import ConjugatePrior, Family, newton
+from emframe.families import ConjugatePrior, Family
 from emframe.host import family as named_family
 from emframe.parameters import (
     Declared,
@@ -30,6 +30,7 @@ from emframe.parameters import (
     declarations,
     from_vector,
     leaves,
+    owners,
     rebuild,
     to_vector,
     valid,
@@ -37,8 +38,6 @@ from emframe.parameters import (
 from emframe.recipes import MAKERS
 from emframe.records import record
 from emframe.spaces import Array, Space
-
-CLOSE = 1e-14  # of Q; a climb ends where about this share could still be gained
 
 
 @dataclass(frozen=True)
@@ -225,39 +224,21 @@ class Constrained(Family):
         return found if np.isfinite(found) else -np.inf
 
     def _climbed(self, statistics: Any, start: Any) -> Any:
-        """The end of a quasi-Newton climb of Q along the constraint, no lower than its start."""
-        centre = to_vector(start)
-        before = self._value(statistics, start)
+        """The end of a climb of Q along the constraint, no lower than its start."""
+        centre, before = to_vector(start), self._value(statistics, start)
         if not len(centre) or not np.isfinite(before):
             return start
 
-        def heights(points: Array) -> Array:
-            each = [self._value(statistics, from_vector(start, one)) for one in points[:, 0]]
-            return np.array(each)[:, None]
+        def value(at: Array) -> float:
+            return self._value(statistics, from_vector(start, at))
 
-        # Coordinates in units of what bends Q, so that the columns' units do not matter.
-        weight = max(abs(before), 1.0)
-        size = np.ones(len(centre))
-        unit = newton.spans(heights, centre[None], np.array([weight]), size)[0]
-        unit = unit / np.sqrt(newton.BEND)
-
-        def fall(step: Array) -> tuple[float, Array]:
-            params = from_vector(start, centre + unit * step)
-            value = self._value(statistics, params)
-            if not np.isfinite(value):
-                return np.inf, np.zeros(len(step))
-            slope = self.gradient(statistics, params) * unit
-            return (before - value) / weight, -slope / weight
+        def slope(at: Array) -> Array:
+            params = from_vector(start, at)
+            return self.gradient(statistics, params) if valid(params) else np.full(len(at), np.nan)
 
         with np.errstate(all="ignore"):
-            end = scipy.optimize.minimize(
-                fall,
-                np.zeros(len(centre)),
-                jac=True,
-                method="BFGS",
-                options={"gtol": np.sqrt(CLOSE)},
-            )
-        return from_vector(start, centre + unit * end.x) if end.fun < 0 else start
+            end = climb(value, slope, centre, owners(start), max(abs(before), 1.0))
+        return from_vector(start, end)
 
 
 def fixed(family: Any, /, **values: Any) -> Any:
