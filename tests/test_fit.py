@@ -239,7 +239,7 @@ def test_settings_are_checked(options, words):
         (("gaussian", 2.5), TypeError, "whole number"),
         ((["gaussian", "poisson"], 3), ValueError, "for 2 families"),
         (([],), ValueError, "at least one"),
-        ((3,), TypeError, "pass a plugin's name"),
+        ((3,), TypeError, "pass a plugin's name.*number of components is n_components=3"),
     ],
     ids=range(6),
 )
