@@ -390,10 +390,9 @@ def _resolve(family: str | Family | Mixture, options: Mapping[str, Any]) -> Fami
         each = zip(one.families, one.sizes, strict=True) if isinstance(one, Stack) else [(one, k)]
         return Nested(tuple(part for part, size in each for _ in range(size)))
     if not isinstance(family, Family):
-        size = f" The number of components is n_components={family}." * isinstance(family, int)
         raise TypeError(
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
-            + size
+            + f" The number of components is n_components={family}." * isinstance(family, int)
         )
     if options:
         raise TypeError(
