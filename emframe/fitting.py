@@ -251,9 +251,9 @@ def _assemble(model: Model, data: _Data, prior: Any, attempts: Sequence[Attempt]
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
         last = attempts[-1].start
-        raise Degenerate(
-            f"none of {len(attempts)} starts could be used: {last.message}. {last.status.message}"
-        )
+        n = len(attempts)
+        none = "the start cannot" if n == 1 else f"none of {n} starts can"
+        raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
 
     best = max(with_point, key=rank)
     done = best.run

@@ -46,6 +46,7 @@ from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
+from emframe.refusals import refuse_beyond
 from emframe.spaces import Array
 
 # Rows that a start looks at, drawn from the data where they are more.
@@ -150,17 +151,8 @@ class Mixture:
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
         k = self.n_components
-        if k > len(rows):
-            raise ValueError(
-                f"`n_components` is {k}, but the data have {len(rows)} rows; pass at most "
-                f"{len(rows)}."
-            )
-        distinct = rows.n_distinct(k)
-        if distinct < k:
-            raise ValueError(
-                f"`n_components` is {k}, but the data have {distinct} distinct rows; pass at most "
-                f"{distinct}."
-            )
+        refuse_beyond("n_components", k, len(rows), "row")
+        refuse_beyond("n_components", k, rows.n_distinct(k), "distinct row")
 
     def condense(self, rows: Rows) -> Rows:
         """Distinct rows with their counts as weights, where the data are discrete and it pays."""
@@ -400,6 +392,7 @@ def _resolve(family: str | Family | Mixture, options: Mapping[str, Any]) -> Fami
     if not isinstance(family, Family):
         raise TypeError(
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
+            + f" The number of components is n_components={family}." * isinstance(family, int)
         )
     if options:
         raise TypeError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from emframe.core import Status
 from emframe.parameters import leaves
+from emframe.refusals import several
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     """
     lines = [
         fit.model.title(),
-        f"{fit.n_rows:g} rows, columns {', '.join(fit.columns)}",
+        f"{several(fit.n_rows, 'row')}, columns {', '.join(fit.columns)}",
         "",
         f"log-likelihood {fit.log_likelihood:.6f}   parameters {fit.n_parameters}",
         f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}",

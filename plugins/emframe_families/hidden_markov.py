@@ -30,6 +30,7 @@ from emframe.models import Posterior, starts
 from emframe.models.sequences import Sequences, as_sequences
 from emframe.parameters import frozen, problem
 from emframe.recipes import describe
+from emframe.refusals import refuse_beyond
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
 
 _ROWS = 1 << 13  # that the family is shown at a time
@@ -147,11 +148,7 @@ class HiddenMarkov(LatentModel):
 
     def require(self, rows: Any) -> None:
         """Refuse fewer rows than states."""
-        if len(rows.x.x) < self.n_states:
-            raise ValueError(
-                f"`n_states` is {self.n_states}, but the data have {len(rows.x.x)} rows; pass at "
-                f"most {len(rows.x.x)}."
-            )
+        refuse_beyond("n_states", self.n_states, len(rows.x.x), "row")
 
     def work(self, rows: Any) -> int:
         """Numbers of work space for a run of average length."""
