@@ -179,7 +179,7 @@ def mixture_problem(
     family: Family, params: MixtureParameters, dims: Mapping[str, int]
 ) -> str | None:
     """What is wrong with a mixture's parameters for these dimensions, or None."""
-    weights = next(leaves(params))
+    weights = leaves(params)[0]
     given, wanted = type(params.components), family.parameters
     if given is not wanted and given is not tuple:
         same = ", with what this family holds or shares" * (given.__name__ == wanted.__name__)
