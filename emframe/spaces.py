@@ -180,7 +180,7 @@ class Real(_Elementwise):
         return reals
 
     def slope(self, values: Array) -> Array:
-        return np.ones_like(values)
+        return np.ones(values.shape)
 
 
 class Positive(_Elementwise):

@@ -40,6 +40,7 @@ MOST_EXPANSION = 1e3
 MOST_AFTER = 1e8
 # Standard deviations between this and its inverse have squares, and squares of squares, in range.
 SMALL_UNIT = 1e-30
+TINY = float(np.finfo(float).tiny)
 # The cost model: nanoseconds for a floating-point operation in a product of matrices, and in a
 # batch of triangular ones; and for all the ways of one number through the caches.  Only their
 # ratios matter.  tests/benchmarks/forms.py prints the times that they are read off.
@@ -158,7 +159,7 @@ def quadratic(
             scatter = np.empty((len(counts), d, d))
             scatter[:, rows, columns] = scatter[:, columns, rows] = sums[:, : len(rows)]
             scatter -= first[:, :, None] * mean[:, None, :]
-        some = counts > np.finfo(float).tiny
+        some = counts > TINY
         if not _keeps_digits(mean[some], (scatter[some].T / counts[some]).T):
             return None
         return Concluded(_in_units(counts, mean, scatter, frame), counts)
@@ -203,9 +204,8 @@ def _centred(x: Array, frame: Frame, out: Array) -> Array:
 
 def _per_count(sums: Array, counts: Array) -> Array:
     """Means from sums; 0 where there is nothing to average."""
-    return np.divide(
-        sums, counts[:, None], out=np.zeros_like(sums), where=counts[:, None] > np.finfo(float).tiny
-    )
+    counts = counts[:, None]
+    return np.divide(sums, counts, out=np.zeros(sums.shape), where=counts > TINY)
 
 
 def _keeps_digits(means: Array, covariances: Array) -> bool:
@@ -285,12 +285,11 @@ class Direct:
             second = sums[:, :-1, :-1]
         shift = _per_count(first, counts)
         if self.whiten.ndim == 2:
-            scatter = second - first * shift
-            spread = scatter
+            spread = scatter = second - first * shift
         else:
             scatter = second - first[:, :, None] * shift[:, None, :]
-            spread = np.diagonal(scatter, axis1=1, axis2=2)
-        if not (np.abs(first * shift) / MOST_AFTER <= spread).all():
+            spread = scatter.diagonal(0, 1, 2)
+        if not (first * shift / MOST_AFTER <= spread).all():
             return None
         return Concluded(Scatter(counts, self.means + shift, scatter, counts), counts)
 
