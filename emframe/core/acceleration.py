@@ -133,7 +133,8 @@ class QuasiNewton:
     quick: float = 0.02
 
     def start(self, q: Expectation[Any]) -> Outlook:
-        return self._look(q, self.coordinates.to_vector(q.at), objective(q))
+        x = self.coordinates.to_vector(q.at)
+        return self._look(q, x, objective=objective(q), gained=0.0, moves=0, accelerating=False)
 
     def advance(
         self, expect: Expect[Any], q: Expectation[Any], state: Outlook
@@ -157,13 +158,20 @@ class QuasiNewton:
         self, new: Expectation[Any], x: Vector, old: Outlook, cost: int, *, is_em: bool
     ) -> tuple[Move[Any], Outlook]:
         """The move from `old` to `new`, at x, and the outlook there with the pair it taught."""
-        here = self._look(new, x, objective(new), old)
-        if is_em:
-            here = here._replace(before=old.em_gain)
+        reached = objective(new)
+        here = self._look(
+            new,
+            x,
+            objective=reached,
+            gained=old.gained + reached - old.objective,
+            moves=old.moves + 1,
+            accelerating=old.accelerating,
+            before=old.em_gain if is_em else math.nan,
+        )
         is_quick = is_em and here.em_gain <= self.quick * old.em_gain
         if here.accelerating and not is_quick:
-            here = self._learn(old, here, math.inf if is_em else here.objective - old.objective)
-        gain_is_noise = here.em_gain <= within(NOISE, here.objective) * 1e-3
+            here = self._learn(old, here, math.inf if is_em else reached - old.objective)
+        gain_is_noise = here.em_gain <= within(NOISE, reached) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
         return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
 
@@ -194,17 +202,21 @@ class QuasiNewton:
         return here._replace(memory=memory, direction=direction)
 
     def _look(
-        self, q: Expectation[Any], x: Vector, reached: float, old: Outlook | None = None
+        self,
+        q: Expectation[Any],
+        x: Vector,
+        *,
+        objective: float,
+        gained: float,
+        moves: int,
+        accelerating: bool,
+        before: float = math.nan,
     ) -> Outlook:
-        """What is known at `q`, whose point is x, on arriving there from `old`, if from anywhere."""
+        """What is known at `q`, whose point is x, with what came before it."""
         em_params = q.maximize()
         em_x = self.coordinates.to_vector(em_params)
         f, g = em_x - x, self.coordinates.gradient(q)
-        gained, moves, accelerating = 0.0, 0, False
-        if old is not None:
-            gained, moves = old.gained + (reached - old.objective), old.moves + 1
-            settled = 0.5 * float(g @ f) <= self.patience * gained or moves >= self.most_em
-            accelerating = old.accelerating or settled
+        settled = 0.5 * float(g @ f) <= self.patience * gained or moves >= self.most_em
         return Outlook(
             x,
             em_params,
@@ -213,12 +225,12 @@ class QuasiNewton:
             g,
             direction=f,
             memory=_nothing(x),
-            objective=reached,
+            objective=objective,
             gained=gained,
             moves=moves,
-            accelerating=accelerating,
+            accelerating=accelerating or (moves > 0 and settled),
             stretch=1.0,
-            before=math.nan,
+            before=before,
         )
 
 
