@@ -26,9 +26,10 @@ from math import log, pi
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.engines import Workspace, block_rows
-from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts
+from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts, own_rows
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import Scatter, transposed
 
@@ -164,7 +165,17 @@ def quadratic(
             return None
         return Concluded(_in_units(counts, mean, scatter, frame), counts)
 
-    return TiledProducts("quadratic", natural, write, conclude)
+    # Where the products and sums are in a matrix of second moments of u and 1.
+    places = np.append(rows * (d + 1) + columns, d * (d + 1) + np.arange(d + 1))
+
+    def few(t: Array, resp: Array, own: NDArray[np.bool_]) -> Array:
+        sums = np.zeros(natural.shape)
+        for line, r, mine in zip(t[:, len(rows) :], resp, own, strict=True):  # u and 1
+            moments = own_moments(line.T[np.nonzero(mine)[1]], r, mine)
+            sums += moments.reshape(len(sums), -1).take(places, axis=1)
+        return sums
+
+    return TiledProducts("quadratic", natural, write, conclude, None if diagonal else few)
 
 
 def linear(
@@ -192,6 +203,16 @@ def linear(
         return Concluded(_in_units(counts, mean, scatter, frame), counts, row_terms)
 
     return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)
+
+
+def own_moments(vectors: Array, resp: Array, own: NDArray[np.bool_]) -> Array:
+    """sum_i r_ik v_ik v_ik' over each component's own rows, (K, m, m).
+
+    vectors : (N, m), one for each True of `own` (K, w), in its order; overwritten.
+    """
+    vectors *= np.sqrt(resp[own])[:, None]
+    ends = np.cumsum(np.count_nonzero(own, axis=1))[:-1]
+    return np.stack([v.T @ v for v in np.split(vectors, ends)])
 
 
 def _centred(x: Array, frame: Frame, out: Array) -> Array:
@@ -274,6 +295,10 @@ class Direct:
             first = moved @ resp[:, :, None]
             second = np.square(moved, out=moved) @ resp[:, :, None]
             return np.concatenate([first, second], axis=2)
+        own = own_rows(resp, moved.shape[1] * (moved.shape[1] + 1) // 2)
+        if own is not None:
+            component, row = np.nonzero(own)
+            return own_moments(moved[component, :, row], resp, own)
         moved *= np.sqrt(resp)[:, None, :]
         return np.asarray(moved @ transposed(moved))
 
