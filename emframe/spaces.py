@@ -29,8 +29,10 @@ EPS = float(np.finfo(float).eps)
 
 @cache
 def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where the lower triangle of a (d, d) matrix is, row by row, among its numbers; and where its
-    diagonal is among those."""
+    """Places of the lower triangle among the numbers of a (d, d) matrix, and of the diagonal in it.
+
+    Both row by row.
+    """
     rows, columns = np.tril_indices(d)
     return rows * d + columns, np.flatnonzero(rows == columns)
 

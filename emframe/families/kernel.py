@@ -182,8 +182,8 @@ class RowProducts:
         return self.conclude(sums[:, :-1], sums[:, -1])
 
 
-# Statistics from which on it pays, before the product, to turn the responsibilities round; and to
-# look which of them are of any account.
+# Statistics from which on it pays, before the product, to turn the responsibilities round; and from
+# which on, to look which of them are of any account.
 MANY_STATISTICS, VERY_MANY = 64, 1000
 # A responsibility this far below the component's largest is lost in every sum, were its row 1e8
 # standard deviations off.

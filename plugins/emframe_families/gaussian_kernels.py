@@ -13,7 +13,8 @@ linear      Where all components share Sigma, x' L x is a term of the row alone:
             responsibilities, and its sum over rows is known from the total scatter.
 
 `digits_at_risk` bounds what the expansion loses, and `kernels` offers the forms that are safe,
-the cheapest first, by a model of their cost.
+the cheapest first, by a model of their cost.  Where columns are many and clusters apart, M sums
+over each component's own rows alone (`own_moments`).
 
 One known case: components at the centre of the data with the data's own spread lose nothing.
 """
