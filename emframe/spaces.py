@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from math import isfinite, prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +29,29 @@ EPS = float(np.finfo(float).eps)
 
 @cache
 def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the lower triangle of a (d, d) matrix."""
-    return np.tril_indices(d)
+    """Places of the lower triangle among the numbers of a (d, d) matrix, and of the diagonal in it.
+
+    Both row by row.
+    """
+    rows, columns = np.tril_indices(d)
+    return rows * d + columns, np.flatnonzero(rows == columns)
+
+
+def _triangle(matrices: NDArray[Any]) -> Array:
+    """Lower triangles row by row, (..., d, d) -> (..., d (d + 1) / 2)."""
+    d = matrices.shape[-1]
+    return matrices.reshape(*matrices.shape[:-2], d * d).take(_lower(d)[0], axis=-1)
 
 
 def _factors(matrices: Array) -> bool:
     """Whether all are symmetric to the last bit and have a Cholesky factor: the usual case."""
-    if not (matrices == np.swapaxes(matrices, -1, -2)).all():
+    if not (matrices == matrices.swapaxes(-1, -2)).all():
         return False
     try:
-        return bool(np.isfinite(np.linalg.cholesky(matrices)).all())
+        factor = np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
         return False
+    return isfinite(np.vdot(factor, factor))  # the sum of their traces
 
 
 def slopes(function: Callable[[Array], float], at: Array) -> Array:
@@ -170,7 +182,7 @@ class Real(_Elementwise):
         return reals
 
     def slope(self, values: Array) -> Array:
-        return np.ones_like(values)
+        return np.ones(values.shape)
 
 
 class Positive(_Elementwise):
@@ -373,9 +385,9 @@ class Simplex(Space):
     lower, upper = 0.0, 1.0
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        off = np.abs(values.sum(axis=-1) - 1)
+        off = np.abs(np.add.reduce(values, axis=-1) - 1)
         ulps = 8 * EPS * values.shape[-1]  # rounding of the division and the sum
-        return np.asarray((values.min(axis=-1) >= 0) & (off <= ulps))
+        return np.asarray((values >= 0).all(axis=-1) & (off <= ulps))
 
     def coordinates(self, values: Array) -> Array:
         return np.sqrt(values).ravel()
@@ -440,12 +452,10 @@ class PositiveDefinite(Space):
 
     def coordinates(self, values: Array) -> Array:
         if self.structure == "full":
-            rows, columns = _lower(values.shape[-1])
-            factor = np.linalg.cholesky(values)
-            entries = factor[..., rows, columns]
-            on_diagonal = rows == columns
-            entries[..., on_diagonal] = np.log(entries[..., on_diagonal])
-            return np.asarray(entries.ravel())
+            entries = _triangle(np.linalg.cholesky(values))
+            diagonal = _lower(values.shape[-1])[1]
+            entries[..., diagonal] = np.log(entries[..., diagonal])
+            return entries.ravel()
         variances = np.diagonal(values, axis1=-2, axis2=-1)
         if self.structure == "spherical":
             variances = variances[..., :1]
@@ -454,25 +464,22 @@ class PositiveDefinite(Space):
     def point(self, vector: Array, shape: Shape) -> Array:
         *batch, d, _ = shape
         if self.structure == "full":
-            rows, columns = _lower(d)
-            entries = np.reshape(vector, (*batch, len(rows)))
-            on_diagonal = rows == columns
-            entries = np.where(on_diagonal, np.exp(np.where(on_diagonal, entries, 0.0)), entries)
-            factor = np.zeros(shape)
-            factor[..., rows, columns] = entries
-            return np.asarray(factor @ np.swapaxes(factor, -1, -2))
+            places, diagonal = _lower(d)
+            entries = np.array(vector, dtype=float).reshape(*batch, len(places))
+            entries[..., diagonal] = np.exp(entries[..., diagonal])
+            factor = np.zeros((*batch, d * d))
+            factor[..., places] = entries
+            factor = factor.reshape(shape)
+            return factor @ factor.swapaxes(-1, -2)
         variances = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
         return np.asarray(np.broadcast_to(variances, (*batch, d))[..., None] * np.eye(d))
 
     def pullback(self, values: Array, gradient: Array) -> Array:
         if self.structure == "full":
-            rows, columns = _lower(values.shape[-1])
             factor = np.linalg.cholesky(values)
-            pulled = (gradient + np.swapaxes(gradient, -1, -2)) @ factor
-            entries = pulled[..., rows, columns]
-            on_diagonal = rows == columns
-            entries[..., on_diagonal] *= factor[..., rows, columns][..., on_diagonal]
-            return np.asarray(entries.ravel())
+            entries = _triangle((gradient + gradient.swapaxes(-1, -2)) @ factor)
+            entries[..., _lower(values.shape[-1])[1]] *= factor.diagonal(0, -2, -1)
+            return entries.ravel()
         each = 2.0 * np.diagonal(values * gradient, axis1=-2, axis2=-1)
         if self.structure == "spherical":
             each = each.sum(axis=-1)
