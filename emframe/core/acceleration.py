@@ -27,7 +27,7 @@ import numpy as np
 
 from emframe.core.coordinates import Coordinates, Vector
 from emframe.core.expectation import Expectation, objective
-from emframe.core.methods import Expect, Move, aitken
+from emframe.core.methods import Expect, Move
 from emframe.core.tolerance import NOISE, within
 
 
@@ -70,18 +70,17 @@ class Outlook(NamedTuple):
 
     @property
     def remaining(self) -> float:
-        """About what all further steps can gain, nats, and no less than fifty EM steps do.
+        """About what all further steps can gain, nats.
 
-        Near a maximum each EM step gains less than the one before it.  What lies beyond fifty is
-        the model's to say, or where there is none the ratio by which EM's gains shrank; where that
-        is not known either, EM is taken to be as slow as 1 - 1e-6.
+        After an EM step it is EM's own estimate: where each step leaves the share c of the error,
+        and so c^2 of the gain, what is ahead is ``em_gain / (1 - c)``.  After any other the model
+        says, and no less than fifty EM steps can gain, for near a maximum each gains less than
+        the one before it; where there is no model, EM is taken to be as slow as 1 - 1e-6.
         """
-        if self.memory:
-            ahead = 0.5 * float(self.g @ self.direction)
-        else:
-            ahead = 2.0 * (self.em_gain + aitken(self.before, self.em_gain))
-            ahead = min(ahead, 1e6 * self.em_gain)
-        return max(100.0 * self.em_gain, ahead, 0.0)
+        if not self.memory:
+            c = math.sqrt(self.em_gain/self.before) if 0<self.em_gain<self.before else 1.0
+            return min(self.em_gain / max(1-c,1e-300), 1e6*self.em_gain)
+        return max(100.0 * self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
 
 
 @dataclass(frozen=True)
