@@ -36,10 +36,11 @@ from emframe.result import Start
 FEWEST_STARTS = 32
 FEWEST_BEFORE_MOVES = 16
 MOST_STARTS = 120
-# Moves start from so many of the best optima in turn, and go on until so many of them in a row
-# led to none better; half as many where half of the starts had found the best.
+# Moves start from so many of the best optima in turn, and end when so many in a row led to none
+# better: a number of moves for each time that the best was found among the starts, and at most.
 PEAKS = 3
-QUIET = 48
+ROUNDS = 6
+MOST_QUIET = 48
 # The most E-steps that the default spends on all starts, and on data of any size the most
 # numbers of work space (rows x components x columns) that these may pass through.
 MOST_STEPS = 3500
@@ -122,13 +123,12 @@ class Thorough:
     def _moves(self, attempts: Sequence[Attempt], most: float) -> Iterator[Begin]:
         """Moves away from the best few optima in turn, the better ones that they lead to included.
 
-        They end when too many in a row led to none better.  Where half of the starts had found
-        the best there is less to look for, and fewer will do.
+        They end when so many in a row led to none better that, had each start been a move, the
+        best would have been found `ROUNDS` times; the rarer it is the longer they go on.
         """
         supplies: dict[int, Iterator[tuple[str, Any]]] = {}
-        patience = QUIET if _times_found(attempts) < len(attempts) / 2 else QUIET // 4
         best, quiet = _best(attempts), 0
-        while best is not None and quiet < patience:
+        while best is not None and quiet < _patience(attempts):
             peaks = _peaks(attempts)
             peak = peaks[quiet % len(peaks)]
             assert peak.run is not None
@@ -156,6 +156,12 @@ def _is_enough(attempts: Sequence[Attempt], few: int, most: float) -> bool:
     if n >= MOST_STARTS or spent(attempts) >= share * SHARE_OF_STARTS * most:
         return True
     return n >= few and times >= max(few, n / 2) / 4
+
+
+def _patience(attempts: Sequence[Attempt]) -> float:
+    """How many moves in a row may lead to no better optimum."""
+    starts = sum(one.start.parent is None for one in attempts)
+    return min(MOST_QUIET, ROUNDS * starts / max(_times_found(attempts), 1))
 
 
 def _times_found(attempts: Sequence[Attempt]) -> int:
