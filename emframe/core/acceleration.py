@@ -75,11 +75,12 @@ class Outlook(NamedTuple):
         After an EM step it is EM's own estimate: where each step leaves the share c of the error,
         and so c^2 of the gain, what is ahead is ``em_gain / (1 - c)``.  After any other the model
         says, and no less than fifty EM steps can gain, for near a maximum each gains less than
-        the one before it; where there is no model, EM is taken to be as slow as 1 - 1e-6.
+        the one before it.  EM is not taken to be slower than 1 - 1e-6.
         """
         if not self.memory:
-            c = math.sqrt(self.em_gain/self.before) if 0<self.em_gain<self.before else 1.0
-            return min(self.em_gain / max(1-c,1e-300), 1e6*self.em_gain)
+            shrinks = 0.0 < self.em_gain < self.before
+            c = math.sqrt(self.em_gain / self.before) if shrinks else 1.0
+            return max(self.em_gain, 0.0) / max(1.0 - c, 1e-6)
         return max(100.0 * self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
 
 
