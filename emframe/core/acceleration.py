@@ -72,16 +72,23 @@ class Outlook(NamedTuple):
     def remaining(self) -> float:
         """About what all further steps can gain, nats.
 
-        After an EM step it is EM's own estimate: where each step leaves the share c of the error,
-        and so c^2 of the gain, what is ahead is ``em_gain / (1 - c)``.  After any other the model
-        says, and no less than fifty EM steps can gain, for near a maximum each gains less than
-        the one before it.  EM is not taken to be slower than 1 - 1e-6.
+        No less than fifty EM steps can gain, for near a maximum each gains less than the one
+        before it.  What lies beyond is the model's to say, or after an EM step EM's own: where
+        each leaves the share c of the error, and so c^2 of the gain, ``em_gain / (1 - c)``.  EM
+        is not taken to be slower than 1 - 1e-6.
         """
-        if not self.memory:
+        if self.memory:
+            ahead = 0.5 * float(self.g @ self.direction)
+        else:
             shrinks = 0.0 < self.em_gain < self.before
             c = math.sqrt(self.em_gain / self.before) if shrinks else 1.0
-            return max(self.em_gain, 0.0) / max(1.0 - c, 1e-6)
-        return max(100.0 * self.em_gain, 0.5 * float(self.g @ self.direction), 0.0)
+            ahead = self.em_gain / max(1.0 - c, 1e-6)
+        return max(100.0 * self.em_gain, ahead, 0.0)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether EM moved here and answers for what remains: no model of it could be wrong."""
+        return not self.memory and self.before > 0.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,8 @@ class QuasiNewton:
             here = self._learn(old, here, math.inf if is_em else gain)
         gain_is_noise = here.em_gain <= within(NOISE, objective(new)) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
-        return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
+        move = Move(new, is_em=is_em, remaining=remaining, cost=cost, is_bound=here.is_bound)
+        return move, here
 
     def _learn(self, old: Outlook, here: Outlook, gain: float) -> Outlook:
         """The outlook with the direction that the moves so far suggest.
