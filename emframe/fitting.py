@@ -86,7 +86,7 @@ def fit(
         again and again, within a budget, part of which goes to moves away from the best.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
-        rows, at two successive steps.
+        rows, at two successive steps, or at one where it is a bound.
     max_iter : cap on the steps of each start.
     max_seconds : cap on the time of the whole fit.
     accelerate : True for accelerated EM, False for plain EM; the name of another acceleration
