@@ -107,9 +107,11 @@ def _over(name: str) -> PartialStep:
                 reached = q.value(there) if valid(there) else -math.inf
             return -reached if math.isfinite(reached) else math.inf
 
+        # Where it does not depend on the others, the maximum over this block is that of the M-step.
+        begin = min(x[free], to_vector(q.maximize())[free], key=fall)
         options = {"ftol": 1e-14, "gtol": 1e-9}
         found = scipy.optimize.minimize(
-            fall, x[free], jac=lambda part: slopes(fall, part), method="L-BFGS-B", options=options
+            fall, begin, jac=lambda part: slopes(fall, part), method="L-BFGS-B", options=options
         )
         if not -found.fun > q.value(params):
             return params
