@@ -27,7 +27,7 @@ import numpy as np
 
 from emframe.core.coordinates import Coordinates, Vector
 from emframe.core.expectation import Expectation, objective
-from emframe.core.methods import Expect, Move, aitken
+from emframe.core.methods import Expect, Move
 from emframe.core.tolerance import NOISE, within
 
 
@@ -96,18 +96,25 @@ class Outlook(NamedTuple):
 
     @property
     def remaining(self) -> float:
-        """About what all further steps can gain, nats, and no less than fifty EM steps do.
+        """About what all further steps can gain, nats.
 
-        Near a maximum each EM step gains less than the one before it.  What lies beyond fifty is
-        the model's to say, or where there is none the ratio by which EM's gains shrank; where that
-        is not known either, EM is taken to be as slow as 1 - 1e-6.
+        No less than fifty EM steps can gain, for near a maximum each gains less than the one
+        before it.  What lies beyond is the model's to say, or after an EM step EM's own: where
+        each leaves the share c of the error, and so c^2 of the gain, ``em_gain / (1 - c)``.  EM
+        is not taken to be slower than 1 - 1e-6.
         """
         if self.memory:
             ahead = 0.5 * float(self.g @ self.direction)
         else:
-            ahead = 2.0 * (self.em_gain + aitken(self.before, self.em_gain))
-            ahead = min(ahead, 1e6 * self.em_gain)
+            shrinks = 0.0 < self.em_gain < self.before
+            c = math.sqrt(self.em_gain / self.before) if shrinks else 1.0
+            ahead = self.em_gain / max(1.0 - c, 1e-6)
         return max(100.0 * self.em_gain, ahead, 0.0)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether EM moved here and answers for what remains: no model of it could be wrong."""
+        return not self.memory and self.before > 0.0
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,8 @@ class QuasiNewton:
             here = self._learn(old, here, math.inf if is_em else reached - old.objective)
         gain_is_noise = here.em_gain <= within(NOISE, reached) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
-        return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
+        move = Move(new, is_em=is_em, remaining=remaining, cost=cost, is_bound=here.is_bound)
+        return move, here
 
     def _learn(self, old: Outlook, here: Outlook, gain: float) -> Outlook:
         """The outlook with the direction that the moves so far suggest.
