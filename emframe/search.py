@@ -101,7 +101,8 @@ class Thorough:
     rng: np.random.Generator
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        most = min(MOST_STEPS, MOST_NUMBERS / max(len(self.rows) * self.model.work(self.rows), 1))
+        numbers = len(self.rows) * self.model.work(self.rows) * self.model.effort
+        most = min(MOST_STEPS, MOST_NUMBERS / max(numbers, 1))
         for begin in self.model.starts(self.rows, self.rng):
             yield Begin(*begin)
             share = 1.0 if _best(attempts) is not None else WITHOUT_ONE

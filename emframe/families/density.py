@@ -68,6 +68,10 @@ class FromLogpdf(NumericFamily):
         """Exact where `fit` is given: it is said to maximise."""
         return Contract.GENERALISED if self.fit is None else Contract.EXACT
 
+    @property
+    def effort(self) -> float:  # type: ignore[override]
+        return super().effort if self.fit is None else 1.0
+
     def log_density(self, params: Any, x: Array) -> Array:
         return self._called("logpdf", self.logpdf, x, params)
 

@@ -32,6 +32,7 @@ from emframe.spaces import EPS, Array, PositiveDefinite, Simplex, Space
 TRIED = 1000  # about how many combinations of values a start tries
 LOOKED_AT = 200  # on so many of the rows
 POINT = 16.0  # a density this many times the spacing of numbers wide is one number
+EFFORT = 20.0  # evaluations of the density in a climb, and each costs more than a table's product
 FEW = 20.0  # rows for each parameter, under which a component may be an artefact
 
 
@@ -62,6 +63,7 @@ class NumericFamily(Family):
     """Base of families that state `log_density`, for any number of components, and no M-step."""
 
     contract = Contract.GENERALISED
+    effort = EFFORT
 
     @abstractmethod
     def log_density(self, params: Any, x: Array) -> Array:
@@ -75,19 +77,22 @@ class NumericFamily(Family):
         return float(self._by_component(statistics, params).sum())
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
-        weights = statistics.counts
+        weights, brief = statistics.counts, previous is not None
         if previous is None:
             previous = self.guess(statistics)
 
         def value(points: Array) -> Array:
             return self._values(statistics, points)
 
-        start = coordinates(previous)
-        nowhere = (weights > 0) & np.isneginf(value(start[None])[0])
-        for k in map(int, np.flatnonzero(nowhere)):
-            start[k] = self._best_of_table(*statistics.of(k), k)  # nothing to climb from
-        slope = self._slope_of(statistics)
-        reached = newton.ascend(value, start, weights, self._unit(statistics), slope)
+        reached = newton.ascend(
+            value,
+            coordinates(previous),
+            weights,
+            self._unit(statistics),
+            self._slope_of(statistics),
+            instead=lambda k: self._best_of_table(*statistics.of(k), k),
+            brief=brief,
+        )
         stayed = (reached == coordinates(previous)).all(axis=1)
         params = keep(stayed, previous, from_coordinates(previous, reached))
         self._refuse_points(statistics, params)

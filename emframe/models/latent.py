@@ -136,6 +136,11 @@ class LatentModel(ABC):
     def contract(self) -> Contract:
         return Contract.EXACT
 
+    @property
+    def effort(self) -> float:
+        """What an EM iteration costs, in passes of a cheap density over the rows."""
+        return 1.0
+
     def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
         return None

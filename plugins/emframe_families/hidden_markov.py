@@ -125,6 +125,10 @@ class HiddenMarkov(LatentModel):
         own = Contract.EXACT if self.initial == "free" else Contract.GENERALISED
         return max(own, self.family.contract, key=order.index)
 
+    @property
+    def effort(self) -> float:
+        return self.family.effort
+
     def choices(self) -> int:
         return self.n_states
 
