@@ -52,6 +52,12 @@ class Beside(NamedTuple):
     up: Array  # (p, K)
     down: Array  # (p, K)
 
+    def flat(self, weights: Array, unit: Array) -> NDArray[np.bool_]:
+        """Coordinates along which Q changes in no digit that counts over a whole unit, (K, p)."""
+        with np.errstate(invalid="ignore"):
+            change = np.abs(self.up - self.here) + np.abs(self.down - self.here)
+        return np.asarray((self.span >= unit) & (change.T <= BEND_WITHIN[0] * weights[:, None]))
+
 
 class Shape(NamedTuple):
     """Q around a point, each component by itself."""
@@ -100,7 +106,7 @@ def ascend(
         if step:
             beside = look(value, at, _again(beside.span, shape, weights))
         shape = bent(value, at, beside) if slope is None else bent_along(slope, at, beside)
-        direction, gain = newton(shape)
+        direction, gain = newton(shape, beside.flat(weights, unit))
         smooth = np.isfinite(gain) & np.isfinite(direction).all(axis=1)
         rough |= open_ & ~smooth
         open_ &= smooth & (gain > SETTLED * weights)
@@ -154,7 +160,7 @@ def settle(
             enough = (bend >= BEND_WITHIN[0]) | (
                 np.abs(beside.up - beside.down).T / scale >= rise
             )
-        settled |= enough & (bend <= BEND_WITHIN[1])
+        settled |= (enough & (bend <= BEND_WITHIN[1])) | beside.flat(weights, unit)
         if settled.all():
             return beside
         with np.errstate(divide="ignore"):
@@ -203,19 +209,20 @@ def bent_along(slope: Slope, at: Array, beside: Beside) -> Shape:
     return Shape(beside.here, found[0], bend)
 
 
-def newton(shape: Shape) -> tuple[Array, Array]:
+def newton(shape: Shape, flat: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Directions (K, p) and the gains (K,) that they promise; nan where there is no such step.
 
     Curvatures enter by their size, so that a saddle is left and not sought, in coordinates
-    scaled to unit curvature.
+    scaled to unit curvature.  A flat coordinate stays where it is.
     """
     k, p = shape.slope.shape
     direction, gain = np.full((k, p), np.nan), np.full(k, np.nan)
     curved = np.abs(np.diagonal(shape.bend, axis1=1, axis2=2))
     fine = np.isfinite(shape.bend).all(axis=(1, 2)) & np.isfinite(shape.slope).all(axis=1)
-    fine &= (curved > 0).all(axis=1)
+    fine &= ((curved > 0) | flat).all(axis=1)
     if fine.any():
-        unit = 1.0 / np.sqrt(curved[fine])
+        held = np.where(flat, np.inf, curved)[fine]
+        unit = 1.0 / np.sqrt(held)
         values, vectors = np.linalg.eigh(shape.bend[fine] * unit[:, :, None] * unit[:, None, :])
         sizes = np.maximum(np.abs(values), 1e-6)
         slope = np.einsum("kji,kj->ki", vectors, shape.slope[fine] * unit)
