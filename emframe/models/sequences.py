@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from emframe.data import Table, as_rows, as_weights, in_range
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Sequences:
         first = bounds[:-1][part][0] if len(chosen) else 0
         return Sequences(self.x[first : first + chosen.sum()], chosen)
 
-    @property
+    @cached_property
     def firsts(self) -> NDArray[np.intp]:
         """Where each run begins, (S,)."""
         return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
-    @property
+    @cached_property
     def lasts(self) -> NDArray[np.intp]:
         """Where the last row of each run is, (S,)."""
         return np.asarray(np.cumsum(self.lengths) - 1)
@@ -98,8 +99,10 @@ class SequenceRows:
 
     def blocks(self, size: int) -> Iterator[tuple[Sequences, Array]]:
         """Whole runs and their weights, a block at a time, of `size` rows or a few more."""
-        ends = np.cumsum(self.x.lengths)
-        first = 0
+        if len(self.x.x) <= max(size, BLOCK):
+            yield self.x, self.weights
+            return
+        ends, first = np.cumsum(self.x.lengths), 0
         while first < len(self):
             begun = ends[first] - self.x.lengths[first]
             last = int(np.searchsorted(ends, begun + max(size, BLOCK))) + 1
