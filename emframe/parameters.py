@@ -231,11 +231,12 @@ def valid(params: Any, like: Any = None) -> bool:
 
     The quick form of `problem`, for every step of a fit.
     """
+    mine = list(leaves(params))
     if like is not None:
         shapes = [leaf.value.shape for leaf in leaves(like)]
-        if [np.shape(leaf.value) for leaf in leaves(params)] != shapes:
+        if [np.shape(leaf.value) for leaf in mine] != shapes:
             return False
-    free = (leaf for leaf in leaves(params) if not leaf.declared.fixed)
+    free = (leaf for leaf in mine if not leaf.declared.fixed)
     return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in free)
 
 

@@ -43,6 +43,7 @@ from emframe.spaces import (
 
 STANDARD = {"loc": 0.0, "scale": 1.0}
 PROBES = (0.3, -1.5, 1.5)  # coordinates at which shapes are tried
+INTEGRATED = {"levy_stable", "studentized_range"}  # whose densities are integrals, row by row
 # Bounds that scipy writes as the number next to the one meant.
 MEANT = 1e-12
 
@@ -75,13 +76,13 @@ class FromScipy(NumericFamily):
 
         Raises `Degenerate` where a density is infinite at a row.
         """
-        density = self._raw(params, x)
+        density = self.raw(params, x)
         if (density == np.inf).any():
             row, k = np.argwhere(density == np.inf)[0]
             raise Degenerate(f"component {k} has an infinite density at {x[row, 0]:g}", int(k))
         return _impossible(density)
 
-    def _raw(self, params: Any, x: Array) -> Array:
+    def raw(self, params: Any, x: Array) -> Array:
         log_density = self.dist.logpmf if self.support.discrete else self.dist.logpdf
         given = self._arguments(params)
         with np.errstate(all="ignore"):
@@ -118,8 +119,18 @@ def from_scipy(
     ------
     TypeError : for anything but a univariate distribution of scipy, or an unknown parameter.
     ValueError : for a shape that has to be held, naming it and how; where nothing is left to fit.
+
+    Warns where the density is itself a numerical integral, row by row, and a fit so takes long.
     """
     dist, given = _thawed(dist)
+    if dist.name in INTEGRATED:
+        warnings.warn(
+            f"{dist.name} integrates numerically at each row, for milliseconds, and a fit asks for "
+            "tens of thousands of densities: a few hundred rows take many minutes. Hold some "
+            f"shapes ({_example(dist, *_shapes(dist))}), or pass a quicker density to "
+            "emframe.from_logpdf.",
+            stacklevel=2,
+        )
     discrete = isinstance(dist, scipy.stats.rv_discrete)
     shapes = _shapes(dist)
     names = [*shapes, "loc"] if discrete else [*shapes, "loc", "scale"]
@@ -185,10 +196,10 @@ def _broadcasts(family: FromScipy) -> bool:
         }
     )
     try:
-        quick = replace(family, broadcasts=True)._raw(params, rows)
+        quick = replace(family, broadcasts=True).raw(params, rows)
     except (AttributeError, IndexError, TypeError, ValueError):
         return False
-    return np.array_equal(quick, _impossible(family._raw(params, rows)))
+    return np.array_equal(quick, _impossible(family.raw(params, rows)))
 
 
 def _impossible(density: Array) -> Array:

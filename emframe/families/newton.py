@@ -38,6 +38,7 @@ RISE = 1e-7
 # A predicted gain below this, per row, is lost in the rounding of Q.
 SETTLED = 1e-14
 STEPS = 60
+FARTHEST = 3.0  # natural units in one step; parabolas of a nearly flat Q promise tops beyond
 KEPT = 0.1  # how near its promise a gain has to come to be called kept
 SHORTER = 0.25 ** np.arange(1, 12)
 LATELY = 8  # steps over which a climb without an end is looked for
@@ -56,7 +57,7 @@ class Beside(NamedTuple):
         """Coordinates along which Q changes in no digit that counts over a whole unit, (K, p)."""
         with np.errstate(invalid="ignore"):
             change = np.abs(self.up - self.here) + np.abs(self.down - self.here)
-        return np.asarray((self.span >= unit) & (change.T <= BEND_WITHIN[0] * weights[:, None]))
+        return np.asarray((self.span >= unit) & (BEND_WITHIN[0] * weights[:, None] >= change.T))
 
 
 class Shape(NamedTuple):
@@ -102,11 +103,12 @@ def ascend(
     trace = [reached]
     open_ = (weights > 0) & np.isfinite(reached)
     rough = np.zeros(len(at), dtype=bool)
-    for step in range(STEPS):
-        if step:
-            beside = look(value, at, _again(beside.span, shape, weights))
+    for _ in range(STEPS):
         shape = bent(value, at, beside) if slope is None else bent_along(slope, at, beside)
         direction, gain = newton(shape, beside.flat(weights, unit))
+        with np.errstate(invalid="ignore"):
+            far = (np.abs(direction) / unit).max(axis=1) / FARTHEST
+            direction = direction / np.maximum(far, 1.0)[:, None]
         smooth = np.isfinite(gain) & np.isfinite(direction).all(axis=1)
         rough |= open_ & ~smooth
         open_ &= smooth & (gain > SETTLED * weights)
@@ -125,6 +127,7 @@ def ascend(
             raise Degenerate(f"the density of component {k} grows without bound on its rows", k)
         if not open_.any():
             break
+        beside = look(value, at, _again(beside.span, shape, weights))
     for one in np.flatnonzero(rough | open_):
         at[one] = _simplex(value, at, int(one), beside.span[one])
     return at
@@ -143,9 +146,7 @@ def spans(value: Value, at: Array, weights: Array, unit: Array) -> Array:
     return settle(value, at, weights, unit).span
 
 
-def settle(
-    value: Value, at: Array, weights: Array, unit: Array, rise: float = np.inf
-) -> Beside:
+def settle(value: Value, at: Array, weights: Array, unit: Array, rise: float = np.inf) -> Beside:
     """Q beside a point, in spans that bend it by about `BEND`.
 
     Or, where only slopes are wanted, raise it by `rise`: a straight piece never bends.
@@ -157,9 +158,7 @@ def settle(
         beside = look(value, at, span)
         with np.errstate(invalid="ignore"):
             bend = np.abs(beside.up - 2.0 * beside.here + beside.down).T / scale
-            enough = (bend >= BEND_WITHIN[0]) | (
-                np.abs(beside.up - beside.down).T / scale >= rise
-            )
+            enough = (bend >= BEND_WITHIN[0]) | (np.abs(beside.up - beside.down).T / scale >= rise)
         settled |= (enough & (bend <= BEND_WITHIN[1])) | beside.flat(weights, unit)
         if settled.all():
             return beside

@@ -23,7 +23,6 @@ from emframe.engines import Workspace
 from emframe.families import LOG_ZERO, Kernel
 from emframe.families.kernel import retiled, untiled
 from emframe.models.latent import LatentExpectation
-from emframe.models.sequences import Sequences
 from emframe_families.paths import path_posterior
 
 _SPARE = 2  # times the rows of a kernel's block that it is shown at once
@@ -71,7 +70,7 @@ class ChainPass:
         """Rows of d columns that a block should have."""
         return self.kernel.rows(d)
 
-    def block(self, runs: tuple[Sequences, Array], work: Workspace) -> ChainSums:
+    def block(self, runs: tuple[Any, Array], work: Workspace) -> ChainSums:
         """The sums of whole runs with frequency weights (S,)."""
         x, weights = runs
         parts = list(self._parts(x.x))
@@ -86,9 +85,7 @@ class ChainPass:
         if (weights != 1.0).any():
             shares = shares * np.repeat(weights, x.lengths)
         if meet is None:  # what the blocks were made of has gone, and is made again
-            sums = reduce(
-                add, (self._meet(x.x[part], work)[1](shares[:, part]) for part in parts)
-            )
+            sums = reduce(add, (self._meet(x.x[part], work)[1](shares[:, part]) for part in parts))
         else:
             sums = meet[1](shares)
         paths = PathSums(begins, found.steps, sums)
@@ -103,7 +100,7 @@ class ChainPass:
         loglik = total.loglik + found.row_terms
         return LatentExpectation(self.model, self.params, loglik, total.entropy, paths)
 
-    def uncertainty(self, runs: tuple[Sequences, Array], work: Workspace) -> float:
+    def uncertainty(self, runs: tuple[Any, Array], work: Workspace) -> float:
         """-log of the posterior probability of each run's likeliest path."""
         return float(self.model.uncertainty(self.params, *runs))
 
