@@ -147,16 +147,16 @@ def tiled(rows: Array, most: int) -> Array:
 
 def untiled(tiles: Array, n: int) -> Array:
     """What a kernel hands out, (K, b) or (tiles, K, w), as (K, n): without rows of its own."""
-    if tiles.ndim == 2:
-        return tiles[:, :n]
+    if tiles.ndim == 2 or len(tiles) == 1:
+        return tiles.reshape(tiles.shape[-2:])[:, :n]
     return np.moveaxis(tiles, 1, 0).reshape(tiles.shape[1], -1)[:, :n]
 
 
 def retiled(resp: Array, shape: tuple[int, ...]) -> Array:
     """Responsibilities (K, n) in the shape that a kernel handed out; its own rows weigh nothing."""
-    if resp.shape == shape:
-        return resp
     *tiles, k, width = shape
+    if math.prod(tiles) == 1 and resp.shape[1] == width:
+        return resp.reshape(shape)
     full = np.zeros((k, math.prod(tiles) * width))
     full[:, : resp.shape[1]] = resp
     return np.ascontiguousarray(np.moveaxis(full.reshape(k, *tiles, width), 0, -2))
