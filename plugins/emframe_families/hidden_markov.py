@@ -30,7 +30,7 @@ from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
 from emframe.models.sequences import Sequences, as_sequences
-from emframe.parameters import frozen, problem
+from emframe.parameters import frozen, leaf_problem, leaves
 from emframe.recipes import describe
 from emframe_families.chain_pass import ChainPass, PathSums
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
@@ -134,6 +134,8 @@ class HiddenMarkov(LatentModel):
             weights=weights,
             takes_columns=self.family.takes_columns,
             columns=columns,
+            names=self.family.columns,
+            width=self.family.width,
         )
 
     def require(self, rows: Any) -> None:
@@ -263,9 +265,15 @@ class HiddenMarkov(LatentModel):
 
     def problem(self, params: Any, d: int) -> str | None:
         dims = {"K": self.n_states, "d": d}
-        if type(params) is not self.parameters:
+        if not isinstance(params, self.parameters):
             return f"these are {type(params).__name__}; expected {self.parameters.__name__}"
-        return problem(params, dims)
+        given, wanted = type(params.components), self.family.parameters
+        if given is not wanted and wanted is not tuple:
+            return f"`components` is {given.__name__}; expected {wanted.__name__}"
+        chain = (leaf for leaf in leaves(params) if not leaf.path.startswith("components"))
+        found = (leaf_problem(leaf, dims) for leaf in chain)
+        wrong = next((text for text in found if text), None)
+        return wrong or self.family.problem(params.components, dims, "components.")
 
     # ---- after the fit
 
