@@ -265,8 +265,9 @@ class HiddenMarkov(LatentModel):
 
     def problem(self, params: Any, d: int) -> str | None:
         dims = {"K": self.n_states, "d": d}
-        if not isinstance(params, self.parameters):
-            return f"these are {type(params).__name__}; expected {self.parameters.__name__}"
+        kind, wanted = type(params), self.parameters
+        if kind is not wanted:
+            return f"these are {kind.__name__}; expected {wanted.__name__}"
         given, wanted = type(params.components), self.family.parameters
         if given is not wanted and wanted is not tuple:
             return f"`components` is {given.__name__}; expected {wanted.__name__}"
