@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data import Table, as_rows, as_weights, chosen, in_range
-from emframe.frames import from_frame, is_frame
+from emframe.data.frames import from_frame, is_frame
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
