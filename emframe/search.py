@@ -108,7 +108,8 @@ class Thorough:
     rng: np.random.Generator
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        most = min(MOST_STEPS, MOST_NUMBERS / max(len(self.rows) * self.model.work(self.rows), 1))
+        numbers = len(self.rows) * self.model.work(self.rows) * self.model.effort
+        most = min(MOST_STEPS, MOST_NUMBERS / max(numbers, 1))
         starts = (Begin(*begin) for begin in self.model.starts(self.rows, self.rng))
         for few in (FEWEST_BEFORE_MOVES, FEWEST_STARTS):
             for begin in starts if not _is_enough(attempts, few, most) else ():

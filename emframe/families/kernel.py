@@ -14,6 +14,7 @@ One known case: `Densities`, which asks the family's own two functions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -143,6 +144,23 @@ def tiled(rows: Array, most: int) -> Array:
         rest = np.broadcast_to(rows[-1], (fewest * width - b, d))
         return np.concatenate([rows, rest]).reshape(fewest, width, d)
     return rows.reshape(even, b // even, d)
+
+
+def untiled(tiles: Array, n: int) -> Array:
+    """What a kernel hands out, (K, b) or (tiles, K, w), as (K, n): without rows of its own."""
+    if tiles.ndim == 2 or len(tiles) == 1:
+        return tiles.reshape(tiles.shape[-2:])[:, :n]
+    return np.moveaxis(tiles, 1, 0).reshape(tiles.shape[1], -1)[:, :n]
+
+
+def retiled(resp: Array, shape: tuple[int, ...]) -> Array:
+    """Responsibilities (K, n) in the shape that a kernel handed out; its own rows weigh nothing."""
+    *tiles, k, width = shape
+    if math.prod(tiles) == 1 and resp.shape[1] == width:
+        return resp.reshape(shape)
+    full = np.zeros((k, math.prod(tiles) * width))
+    full[:, : resp.shape[1]] = resp
+    return np.ascontiguousarray(np.moveaxis(full.reshape(k, *tiles, width), 0, -2))
 
 
 @dataclass(frozen=True)

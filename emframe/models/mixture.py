@@ -131,6 +131,10 @@ class Mixture:
     def contract(self) -> Contract:
         return self.family.contract
 
+    @property
+    def effort(self) -> float:
+        return self.family.effort
+
     # ---- data
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:

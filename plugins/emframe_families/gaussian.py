@@ -225,7 +225,7 @@ class Gaussian(Family):
                 k,
                 [int(column)],
             )
-        if not self._diagonal:
+        if not self._diagonal and len(spread) > 1:
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
             regular = np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR
             if not regular.all():
