@@ -135,7 +135,7 @@ SPOILT = {
         "test_stopping.py::test_one_small_estimate_is_not_convergence",
     ),
     "a parameter too many": Spoilt(
-        "emframe.spaces",
+        "emframe.spaces.simplex",
         "return prod(shape[:-1]) * (shape[-1] - 1)",
         "return prod(shape)",
         "test_fit.py::test_every_fit_answers[poisson]",
