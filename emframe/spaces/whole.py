@@ -1,6 +1,6 @@
 """Spaces of whole numbers: what data count.
 
-One known case: `Binary` is ``Integers(0, 1)``.
+One known case: `Binary` holds what ``Integers(0, 1)`` does.
 """
 
 from __future__ import annotations
