@@ -28,7 +28,12 @@ BUILT_IN = [
 ]
 
 
-@pytest.mark.parametrize("family", [*BUILT_IN, *HONEST, Normal()], ids=repr)
+def named(family):
+    """A family as a test is called after it, the same in every process."""
+    return repr(family).partition(" object at ")[0].removeprefix("<honest.")
+
+
+@pytest.mark.parametrize("family", [*BUILT_IN, *HONEST, Normal()], ids=named)
 def test_honest_families_are_accepted(family):
     results = check_family(family, max_examples=FEWER)
     assert [result.name for result in results] == list(BY_NAME)

@@ -124,8 +124,8 @@ def test_a_wrong_number_of_workers_is_refused(wrong):
 
 
 SCRIPT = """
-import sys
 import os
+import signal
 import numpy as np
 import emframe
 
@@ -136,6 +136,7 @@ def watch(step):
         print("under way", flush=True)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is deaf
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 4))
     options = {"rng": 0, "n_starts": 10_000, "tol": 0.0, "callbacks": [watch]}
