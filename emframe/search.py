@@ -1,8 +1,8 @@
 """From many starts to many ends: which starts to run, and when enough have been.
 
 Every start is run to convergence, because what separates a good basin from a poor one shows late
-in a run.  What is left of the budget goes to moves away from the best optimum, which may have a
-better one next to it that no start of its own is likely to find.
+in a run.  What is left of the budget goes to moves away from the best few optima, which may have
+a better one next to them that no start of its own is likely to find.
 """
 
 from __future__ import annotations
