@@ -46,7 +46,7 @@ MOST_QUIET = 48
 MOST_STEPS = 3500
 MOST_NUMBERS = 5e8
 # The share of them that starts may take; the rest is for moves.
-SHARE_OF_STARTS = 0.6
+SHARE_OF_STARTS = 0.5
 # While no regular optimum was found the budget is so many times as large.
 WITHOUT_ONE = 4.0
 
@@ -137,7 +137,7 @@ class Thorough:
             )
             quiet += 1
             for move in islice(supply, 1):
-                if spent(attempts) * (1 + 1 / len(attempts)) > most:
+                if spent(attempts) * (1 + 1 / len(attempts)) >= most:
                     return  # one more of the usual length would exceed the budget
                 yield Begin(*move, peak.start.index)
             if _best(attempts) is not best:
