@@ -1,8 +1,8 @@
 """From many starts to many ends: which starts to run, and when enough have been.
 
 Every start is run to convergence, because what separates a good basin from a poor one shows late
-in a run.  What is left of the budget goes to moves away from the best optimum, which may have a
-better one next to it that no start of its own is likely to find.
+in a run.  What is left of the budget goes to moves away from the best few optima, which may have
+a better one next to them that no start of its own is likely to find.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MOST_QUIET = 48
 MOST_STEPS = 3500
 MOST_NUMBERS = 5e8
 # The share of them that starts may take; the rest is for moves.
-SHARE_OF_STARTS = 0.6
+SHARE_OF_STARTS = 0.5
 # While no regular optimum was found the budget is so many times as large.
 WITHOUT_ONE = 4.0
 
@@ -138,7 +138,7 @@ class Thorough:
             )
             quiet += 1
             for move in islice(supply, 1):
-                if spent(attempts) * (1 + 1 / len(attempts)) > most:
+                if spent(attempts) * (1 + 1 / len(attempts)) >= most:
                     return  # one more of the usual length would exceed the budget
                 yield Begin(*move, peak.start.index)
             if _best(attempts) is not best:
