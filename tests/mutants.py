@@ -543,10 +543,10 @@ class Clipped(Bernoulli):
 
 
 class KeptOffZero(Bernoulli):
-    """What was never seen keeps a probability of 1e-10, which costs next to nothing."""
+    """What was never seen keeps a probability of 1e-9, which costs next to nothing."""
 
     def from_mean(self, mean: Array) -> Any:
-        return changed(super().from_mean(mean), probs=lambda p: np.clip(p, 1e-10, 1 - 1e-10))
+        return changed(super().from_mean(mean), probs=lambda p: np.clip(p, 1e-9, 1 - 1e-9))
 
 
 class Stale(Normal):
