@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from emframe import spaces
 from emframe.families import Family, from_logpdf, from_scipy
 from emframe.host import families
 from emframe.host import family as named_family
@@ -29,8 +30,8 @@ MAKERS: dict[str, Callable[..., Family]] = {"from_logpdf": from_logpdf, "from_sc
 
 SPACES: dict[str, type[Space]] = {
     name: kind
-    for name, kind in vars(sys.modules[Space.__module__]).items()
-    if isinstance(kind, type) and issubclass(kind, Space) and not name.startswith("_")
+    for name, kind in vars(spaces).items()
+    if isinstance(kind, type) and issubclass(kind, Space)
 }
 
 

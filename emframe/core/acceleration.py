@@ -28,7 +28,7 @@ import numpy as np
 from emframe.core.coordinates import Coordinates, Vector
 from emframe.core.expectation import Expectation, objective
 from emframe.core.methods import Expect, Move
-from emframe.core.tolerance import NOISE, within
+from emframe.core.tolerance import NOISE, RESOLUTION, within
 
 
 class Memory(NamedTuple):
@@ -88,11 +88,7 @@ class Outlook(NamedTuple):
     accelerating: bool
     stretch: float  # of the EM step, where the objective curves upwards
     before: float  # em_gain where the last move began, if that was the EM step; else nan
-
-    @property
-    def em_gain(self) -> float:
-        """What an EM step gains from here, nats: at least this, and at most twice as much."""
-        return 0.5 * float(self.g @ self.f)
+    em_gain: float  # what an EM step gains, nats: at least this, and at most twice as much
 
     @property
     def remaining(self) -> float:
@@ -224,7 +220,8 @@ class QuasiNewton:
         em_params = q.maximize()
         em_x = self.coordinates.to_vector(em_params)
         f, g = em_x - x, self.coordinates.gradient(q)
-        settled = 0.5 * float(g @ f) <= self.patience * gained or moves >= self.most_em
+        em_gain = _gain(q, em_params, 0.5 * float(g @ f))
+        settled = em_gain <= self.patience * gained or moves >= self.most_em
         return Outlook(
             x,
             em_params,
@@ -239,7 +236,21 @@ class QuasiNewton:
             accelerating=accelerating or (moves > 0 and settled),
             stretch=1.0,
             before=before,
+            em_gain=em_gain,
         )
+
+
+def _gain(q: Expectation[Any], em_params: Any, along: float) -> float:
+    """What the M-step gains in Q: half its slope along the step, which has digits where Q has none.
+
+    On data close to singular the gradient may have none itself, and point down where the step leads
+    up.  There Q is asked, which then tells the two apart, or says that there is nothing to gain.
+    """
+    if along > 0.0:
+        return along
+    here = q.value(q.at)
+    rise = q.value(em_params) - here
+    return rise if rise > within(RESOLUTION, here) else 0.0
 
 
 def _nothing(x: Vector) -> Memory:
