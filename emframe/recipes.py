@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from emframe import spaces
 from emframe.families import Family, from_logpdf, from_scipy
 from emframe.host import families
 from emframe.host import family as named_family
@@ -30,7 +29,7 @@ MAKERS: dict[str, Callable[..., Family]] = {"from_logpdf": from_logpdf, "from_sc
 
 SPACES: dict[str, type[Space]] = {
     name: kind
-    for name, kind in vars(spaces).items()
+    for name, kind in vars(sys.modules["emframe.spaces"]).items()
     if isinstance(kind, type) and issubclass(kind, Space)
 }
 
