@@ -24,13 +24,15 @@ nitpicky = True  # every `emframe.name` on a page or in a docstring is one of th
 nitpick_ignore_regex = [
     ("py:class", ".*"),  # types of signatures, as Python prints them
     ("py:obj", r"\w+"),  # arguments, and names in passing
-    ("py:obj", r"emframe\.(core|data|engines|models|parameters)(\.\w+)?"),  # inner modules
+    ("py:obj", r"emframe\.(core|data|engines|models|parameters)"),  # inner modules
+    ("py:obj", r"emframe\.(data|engines|models|parameters)\.\w+"),
 ]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"Array": "Array", "Vector": "Vector"}  # not what they stand for
 napoleon_google_docstring = False
 
 html_theme = "furo"
@@ -38,25 +40,41 @@ html_title = f"emframe {release}"
 html_static_path = ["_static"]
 html_show_sphinx = False
 
-# The sections of a docstring whose entries read "name : what it is".
-ENTRIES = re.compile(r"^(\s*)([*\w]+(?:, \w+)*) : (.*)$")
-SECTIONS = {"Parameters", "Attributes", "Raises"}
+# An entry of a docstring's section reads "name : what it is".
+ENTRY = re.compile(r"^([*\w]+(?:, \w+)*) : (.*)$")
+# Names that stand for a type inside another type, and arrays of any kind.
+SPELLED_OUT = re.compile(
+    r"TypeAliasForwardRef\('(\w+)'\)|(ndarray)\[tuple\[[~.\w]*Any, \.\.\.\], [^]]*\]\]"
+)
 
 
-def entries_without_types(*event):
-    """Our entries say what a parameter is; its type stands in the signature.
+def as_sections_are_read(*event):
+    """Our docstrings as napoleon takes them.
 
-    numpydoc would take the text after the colon for the type, so it goes to a line of its own.
+    Our entries say what a parameter is, its type stands in the signature; napoleon would take the
+    text after the colon for the type, so it goes to a line of its own.  A paragraph after a
+    section is to us outside it, and goes before the sections.
     """
     lines = event[-1]
-    section, told = "", []
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if set(after.strip()) == {"-"}:
-            section = line.strip()
-        entry = ENTRIES.match(line) if section in SECTIONS else None
-        told += [f"{entry[1]}{entry[2]}", f"{entry[1]}    {entry[3]}"] if entry else [line]
-    lines[:] = told
+    text, sections = [], []
+    place = text
+    for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        entry = ENTRY.match(line) if place is sections else None
+        if after and set(after) == {"-"}:
+            place = sections
+        elif place is sections and line and not before and not line.startswith(" ") and not entry:
+            place = text
+        place += [entry[1], f"    {entry[2]}"] if entry else [line]
+    lines[:] = [*text, "", *sections]
+
+
+def as_types_are_called(*event):
+    """Signatures with the names of types that the code has."""
+    return tuple(
+        text and SPELLED_OUT.sub(lambda found: found[1] or found[2], text) for text in event[-2:]
+    )
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", entries_without_types, priority=400)
+    app.connect("autodoc-process-docstring", as_sections_are_read, priority=400)
+    app.connect("autodoc-process-signature", as_types_are_called)

@@ -183,7 +183,9 @@ def plane(ax: Axes) -> None:
 def pairs(ax: Axes) -> None:
     rows = emframe.dataset("iris")
     some = Table(rows.X[:, :3], rows.columns[:3], None)  # fewer panels, a smaller file
-    emframe.fit(emframe.Mixture("gaussian", n_components=3), some, rng=0).plot(some, ax=ax)
+    emframe.fit(emframe.Mixture("gaussian", n_components=3), some, rng=0, n_starts=8).plot(
+        some, ax=ax
+    )
 
 
 def profile(ax: Axes) -> None:

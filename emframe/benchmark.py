@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -156,34 +156,50 @@ def run(problem: Problem, steps: int, engine: Any = None) -> Step[Any]:
     """The last of so many audited steps of ours."""
     model = Mixture("gaussian", problem.shape.k, covariance=problem.structure)
     with one_blas_thread():
-        given = model.rows(problem.rows)
-        rows = model.condense(given)
-        runner = engine_for(engine, len(rows) * model.work(rows))
-        expect = expectation(model, rows, engine=runner)
-        start = model.start(problem.start, given, np.random.default_rng(0))
-        return next(islice(iterate(expect, start), steps, None))
+        return next(islice(audited(model, problem.rows, problem.start, engine), steps, None))
+
+
+def audited(
+    model: Mixture, X: Any, start: Mapping[str, Any], engine: Any = None
+) -> Iterator[Step[Any]]:
+    """The start and then every step of plain EM, as `emframe.fit` would take them.
+
+    The caller holds BLAS to one thread while it draws them.
+    """
+    given = model.rows(X)
+    rows = model.condense(given)
+    runner = engine_for(engine, len(rows) * model.work(rows))
+    params = model.start(start, given, np.random.default_rng(0))
+    return iterate(expectation(model, rows, engine=runner), params)
 
 
 def scikit_learn(problem: Problem, steps: int) -> Any:
-    """scikit-learn's mixture after so many steps, at its defaults apart from the start."""
+    """scikit-learn's mixture after so many steps."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged is the intention
+        return peer(problem.structure, problem.start, steps).fit(problem.rows)
+
+
+def peer(structure: str, start: Mapping[str, Array], steps: int) -> Any:
+    """scikit-learn's mixture, to take so many steps: at its defaults apart from the start.
+
+    start : weights (K,), means (K, d), and unit covariances, which it takes as precisions.
+    """
     from sklearn.mixture import GaussianMixture
 
-    k, d = problem.shape.k, problem.shape.d
+    k, d = start["means"].shape
     identity = {
-        "full": problem.start["covariances"],
+        "full": np.broadcast_to(np.eye(d), (k, d, d)),
         "tied": np.eye(d),
         "diag": np.ones((k, d)),
         "spherical": np.ones(k),
-    }[problem.structure]
-    made = GaussianMixture(
+    }[structure]
+    return GaussianMixture(
         k,
-        covariance_type=problem.structure,
-        weights_init=problem.start["weights"],
-        means_init=problem.start["means"],
+        covariance_type=structure,
+        weights_init=start["weights"],
+        means_init=start["means"],
         precisions_init=identity,
         max_iter=steps,
         tol=0.0,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has not converged is the intention
-        return made.fit(problem.rows)

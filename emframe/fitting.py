@@ -86,7 +86,7 @@ def fit(
         again and again, within a budget, part of which goes to moves away from the best.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
-        rows, at two successive steps.
+        rows, at two successive steps, or at one where it is a bound.
     max_iter : cap on the steps of each start.
     max_seconds : cap on the time of the whole fit.
     accelerate : True for accelerated EM, False for plain EM; the name of another acceleration
@@ -117,8 +117,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     model = model_for(model)
-    tol = real("tol", tol, "a number of nats, 0 or above", lambda nats: nats >= 0)
-    rules: list[Rule] = [RemainingGain(tol), MaxIterations(whole("max_iter", max_iter, 0))]
+    rules = ends(tol, max_iter)
     rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
     deadline: list[Rule] = []
     if max_seconds is not None:
@@ -164,6 +163,12 @@ def fit(
     if interrupted:
         raise Interrupted(result)
     return result
+
+
+def ends(tol: float, max_iter: int) -> list[Rule]:
+    """The rules that end a run: nothing left to gain, or the cap on its steps."""
+    tol = real("tol", tol, "a number of nats, 0 or above", lambda nats: nats >= 0)
+    return [RemainingGain(tol), MaxIterations(whole("max_iter", max_iter, 0))]
 
 
 def model_for(model: Any) -> Model:
@@ -251,9 +256,9 @@ def _assemble(model: Model, data: _Data, prior: Any, attempts: Sequence[Attempt]
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
         last = attempts[-1].start
-        raise Degenerate(
-            f"none of {len(attempts)} starts could be used: {last.message}. {last.status.message}"
-        )
+        n = len(attempts)
+        none = "the start cannot" if n == 1 else f"none of {n} starts can"
+        raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
 
     best = max(with_point, key=rank)
     done = best.run

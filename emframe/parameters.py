@@ -14,7 +14,7 @@ One known case: ``n_free`` of a Poisson mixture's parameters with K rates is K +
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -100,24 +100,27 @@ def declarations(kind: Any) -> dict[str, Declared]:
 
 
 @cache
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _layout(kind: Any) -> tuple[tuple[str, Declared | None], ...]:
+    """The fields of a parameter dataclass in order; None for one that holds parameters itself."""
+    declared = declarations(kind)
+    return tuple((field.name, declared.get(field.name)) for field in dataclasses.fields(kind))
 
 
-def leaves(params: Any, prefix: str = "") -> Iterator[Leaf]:
+def leaves(params: Any, prefix: str = "") -> list[Leaf]:
     """Every declared array of a nest of parameters, in a fixed order."""
+    found: list[Leaf] = []
     if isinstance(params, tuple):
         for index, item in enumerate(params):
-            yield from leaves(item, f"{prefix}{index}.")
-        return
+            found += leaves(item, f"{prefix}{index}.")
+        return found
     kind: Any = type(params)
-    declared = declarations(kind)
-    for name in _fields(kind):
+    for name, declared in _layout(kind):
         value = getattr(params, name)
-        if name in declared:
-            yield Leaf(prefix + name, declared[name], value)
+        if declared is None:
+            found += leaves(value, f"{prefix}{name}.")
         else:
-            yield from leaves(value, f"{prefix}{name}.")
+            found.append(Leaf(prefix + name, declared, value))
+    return found
 
 
 def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> Any:
@@ -125,13 +128,13 @@ def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> A
     if isinstance(params, tuple):
         return tuple(rebuild(item, change, f"{prefix}{i}.") for i, item in enumerate(params))
     kind: Any = type(params)
-    declared, changed = declarations(kind), {}
-    for name in _fields(kind):
-        value, path = getattr(params, name), prefix + name
-        if name in declared:
-            changed[name] = change(Leaf(path, declared[name], value))
+    changed = {}
+    for name, declared in _layout(kind):
+        value = getattr(params, name)
+        if declared is None:
+            changed[name] = rebuild(value, change, f"{prefix}{name}.")
         else:
-            changed[name] = rebuild(value, change, f"{path}.")
+            changed[name] = change(Leaf(prefix + name, declared, value))
     return kind(**changed)
 
 
@@ -231,11 +234,12 @@ def valid(params: Any, like: Any = None) -> bool:
 
     The quick form of `problem`, for every step of a fit.
     """
+    found = leaves(params)
     if like is not None:
         shapes = [leaf.value.shape for leaf in leaves(like)]
-        if [np.shape(leaf.value) for leaf in leaves(params)] != shapes:
+        if [np.shape(leaf.value) for leaf in found] != shapes:
             return False
-    free = (leaf for leaf in leaves(params) if not leaf.declared.fixed)
+    free = (leaf for leaf in found if not leaf.declared.fixed)
     return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in free)
 
 

@@ -29,8 +29,8 @@ MAKERS: dict[str, Callable[..., Family]] = {"from_logpdf": from_logpdf, "from_sc
 
 SPACES: dict[str, type[Space]] = {
     name: kind
-    for name, kind in vars(sys.modules[Space.__module__]).items()
-    if isinstance(kind, type) and issubclass(kind, Space) and not name.startswith("_")
+    for name, kind in vars(sys.modules["emframe.spaces"]).items()
+    if isinstance(kind, type) and issubclass(kind, Space)
 }
 
 

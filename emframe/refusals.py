@@ -19,14 +19,26 @@ TOO_LARGE = (
 )
 
 
+def several(n: float, noun: str) -> str:
+    """A number of things: ``1 row``, ``2 rows``, ``1.5 rows``."""
+    return f"{n:.12g} {noun}{'' if n == 1 else 's'}"
+
+
+def refuse_beyond(name: str, value: int, n: int, noun: str) -> None:
+    """Raise ValueError for a setting that is larger than what the data have."""
+    if value > n:
+        raise ValueError(
+            f"`{name}` is {value}, but the data have {several(n, noun)}; pass at most {n}."
+        )
+
+
 def refusal(
     name: str, row: int, column: int, label: str, value: str, fault: str, count: int, remedy: str
 ) -> str:
     """The words for values that cannot be used, of which `value` in `row` is the first."""
-    plural = "s" if count > 1 else ""
     return (
         f"`{name}` row {row}, column {column} ({label!r}) is {value}: {fault} "
-        f"({count} such value{plural}); {remedy}."
+        f"({several(count, 'such value')}); {remedy}."
     )
 
 

@@ -1,8 +1,8 @@
 """From many starts to many ends: which starts to run, and when enough have been.
 
 Every start is run to convergence, because what separates a good basin from a poor one shows late
-in a run.  What is left of the budget goes to moves away from the best optimum, which may have a
-better one next to it that no start of its own is likely to find.
+in a run.  What is left of the budget goes to moves away from the best few optima, which may have
+a better one next to them that no start of its own is likely to find.
 """
 
 from __future__ import annotations
@@ -28,18 +28,25 @@ from emframe.core import (
 )
 from emframe.data import Rows
 from emframe.models import Model
-from emframe.optima import is_higher, optima
+from emframe.optima import is_same, optima
 from emframe.result import Start
 
-# The default number of starts, where they are cheap: at least, at most.
+# The default number of starts, where they are cheap: at least, and at most.  Where there are moves
+# to follow fewer will do.
 FEWEST_STARTS = 32
+FEWEST_BEFORE_MOVES = 16
 MOST_STARTS = 120
+# Moves start from so many of the best optima in turn, and end when so many in a row led to none
+# better: a number of moves for each time that the best was found among the starts, and at most.
+PEAKS = 3
+ROUNDS = 6
+MOST_QUIET = 48
 # The most E-steps that the default spends on all starts, and on data of any size the most
 # numbers of work space (rows x components x columns) that these may pass through.
 MOST_STEPS = 3500
 MOST_NUMBERS = 5e8
 # The share of them that starts may take; the rest is for moves.
-SHARE_OF_STARTS = 0.8
+SHARE_OF_STARTS = 0.5
 # While no regular optimum was found the budget is so many times as large.
 WITHOUT_ONE = 4.0
 
@@ -101,27 +108,41 @@ class Thorough:
     rng: np.random.Generator
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        most = min(MOST_STEPS, MOST_NUMBERS / max(len(self.rows) * self.model.work(self.rows), 1))
-        for begin in self.model.starts(self.rows, self.rng):
-            yield Begin(*begin)
-            share = 1.0 if _best(attempts) is not None else WITHOUT_ONE
-            if spent(attempts) >= share * SHARE_OF_STARTS * most or _is_enough(attempts):
-                break
-        yield from self._moves(attempts, max(most, spent(attempts) / SHARE_OF_STARTS))
+        numbers = len(self.rows) * self.model.work(self.rows) * self.model.effort
+        most = min(MOST_STEPS, MOST_NUMBERS / max(numbers, 1))
+        starts = (Begin(*begin) for begin in self.model.starts(self.rows, self.rng))
+        for few in (FEWEST_BEFORE_MOVES, FEWEST_STARTS):
+            for begin in starts if not _is_enough(attempts, few, most) else ():
+                yield begin
+                if _is_enough(attempts, few, most):
+                    break
+            n = len(attempts)
+            yield from self._moves(attempts, max(most, spent(attempts) / SHARE_OF_STARTS))
+            if len(attempts) > n:
+                return
 
     def _moves(self, attempts: Sequence[Attempt], most: float) -> Iterator[Begin]:
-        """Moves away from the best regular optimum, and from each better one they lead to."""
-        best, tried = _best(attempts), None
-        while best is not None and best is not tried:
-            assert best.run is not None
-            tried = best
-            for kind, params in self.model.moves(best.run.step.params, self.rows, self.rng):
-                if spent(attempts) * (1 + 1 / len(attempts)) > most:
+        """Moves away from the best few optima in turn, the better ones that they lead to included.
+
+        They end when so many in a row led to none better that, had each start been a move, the
+        best would have been found `ROUNDS` times; the rarer it is the longer they go on.
+        """
+        supplies: dict[int, Iterator[tuple[str, Any]]] = {}
+        best, quiet = _best(attempts), 0
+        while best is not None and quiet < _patience(attempts):
+            peaks = _peaks(attempts)
+            peak = peaks[quiet % len(peaks)]
+            assert peak.run is not None
+            supply = supplies.setdefault(
+                peak.start.index, self.model.moves(peak.run.step.params, self.rows, self.rng)
+            )
+            quiet += 1
+            for move in islice(supply, 1):
+                if spent(attempts) * (1 + 1 / len(attempts)) >= most:
                     return  # one more of the usual length would exceed the budget
-                yield Begin(kind, params, best.start.index)
-                best = _best(attempts)
-                if best is not tried:
-                    break
+                yield Begin(*move, peak.start.index)
+            if _best(attempts) is not best:
+                best, quiet = _best(attempts), 0
 
 
 def spent(attempts: Sequence[Attempt]) -> int:
@@ -129,24 +150,39 @@ def spent(attempts: Sequence[Attempt]) -> int:
     return sum(one.start.n_iter for one in attempts)
 
 
-def _is_enough(attempts: Sequence[Attempt]) -> bool:
-    """Whether the best optimum was found many times over, and by a good share of the starts."""
-    n = len(attempts)
-    if n < FEWEST_STARTS:
-        return False
-    if n >= MOST_STARTS:
+def _is_enough(attempts: Sequence[Attempt], few: int, most: float) -> bool:
+    """Whether the best optimum was found often and by a good share of the starts, or must do."""
+    n, times = len(attempts), _times_found(attempts)
+    share = 1.0 if _best(attempts) is not None else WITHOUT_ONE
+    if n >= MOST_STARTS or spent(attempts) >= share * SHARE_OF_STARTS * most:
         return True
+    return n >= few and times >= max(few, n / 2) / 4
+
+
+def _patience(attempts: Sequence[Attempt]) -> float:
+    """How many moves in a row may lead to no better optimum."""
+    starts = sum(one.start.parent is None for one in attempts)
+    return min(MOST_QUIET, ROUNDS * starts / max(_times_found(attempts), 1))
+
+
+def _times_found(attempts: Sequence[Attempt]) -> int:
+    """How many starts found the best optimum; 0 where it is not regular."""
     best = next(iter(optima(one.start for one in attempts)), None)
-    return best is not None and best.is_regular and best.times >= max(8, n / 8)
+    return best.times if best is not None and best.is_regular else 0
+
+
+def _peaks(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The first attempts that found the best few regular optima, the best first."""
+    peaks: list[Attempt] = []
+    for one in (one for one in attempts if one.run is not None and one.start.is_regular):
+        if not any(is_same(one.start.objective, peak.start.objective) for peak in peaks):
+            peaks.append(one)
+    return sorted(peaks, key=lambda one: -one.start.objective)[:PEAKS]
 
 
 def _best(attempts: Sequence[Attempt]) -> Attempt | None:
     """The first attempt that found the best regular optimum; None while there is none."""
-    best: Attempt | None = None
-    for one in (one for one in attempts if one.run is not None and one.start.is_regular):
-        if best is None or is_higher(one.start.objective, best.start.objective):
-            best = one
-    return best
+    return next(iter(_peaks(attempts)), None)
 
 
 def rank(one: Attempt) -> tuple[bool, bool, float]:
@@ -155,11 +191,11 @@ def rank(one: Attempt) -> tuple[bool, bool, float]:
 
 
 def leads(attempts: Sequence[Attempt]) -> bool:
-    """Whether the newest attempt is now the best: no other's run is ever needed again."""
+    """Whether the newest attempt is the best now or a peak: no other's run is needed again."""
     newest, reached = attempts[-1], [one for one in attempts if one.run is not None]
     if newest.run is None:
         return False
-    return newest is _best(attempts) or newest is max(reached, key=rank)
+    return any(newest is one for one in (*_peaks(attempts), max(reached, key=rank)))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,8 @@ def select(
     if not fits:
         if cut:
             raise KeyboardInterrupt
-        raise Degenerate(f"none of the {len(candidates)} models could be fitted: {failures[-1][1]}")
+        none = f"none of the {len(candidates)} models could be fitted: " * (len(candidates) > 1)
+        raise Degenerate(none + failures[-1][1])
     selection = Selection(fits, criterion, failures, left_out)
     if cut:
         raise Interrupted(selection.best)

@@ -20,6 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+STOP = -1  # jobs left, once nobody is to begin one
 R = TypeVar("R")
 Job = Callable[[], R]
 """Answers Ctrl-C with a result, of what there was by then; ``result.stopped`` says so."""
@@ -82,7 +83,7 @@ class _Crew:
 
     def stop(self) -> None:
         """Let nobody begin another job, and everybody end the one at hand."""
-        self.left.value = 0
+        self.left.value = STOP
         for process, _ in self.members:
             if process.is_alive():
                 os.kill(process.pid, signal.SIGINT)
@@ -131,6 +132,8 @@ def _member(jobs: Sequence[Job[Any]], left: Any, out: Connection) -> None:
     for index in _draw(left):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            if left.value == STOP:  # said before this process could hear it
+                return
             out.send((index, jobs[index](), None))
         except KeyboardInterrupt:  # before the job could have answered
             return

@@ -542,6 +542,13 @@ class Clipped(Bernoulli):
         return changed(super().from_mean(mean), probs=lambda p: np.clip(p, 0.01, 0.99))
 
 
+class KeptOffZero(Bernoulli):
+    """What was never seen keeps a probability of 1e-9, which costs next to nothing."""
+
+    def from_mean(self, mean: Array) -> Any:
+        return changed(super().from_mean(mean), probs=lambda p: np.clip(p, 1e-9, 1 - 1e-9))
+
+
 class Stale(Normal):
     """Once it has parameters it returns them for ever."""
 
@@ -1001,6 +1008,7 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     Ridge: ("m_step",),
     TinyRidge: ("m_step",),
     Clipped: ("m_step",),
+    KeptOffZero: ("m_step",),
     Stale: ("m_step",),
     StaleGeneralised: ("m_step",),
     Overshoots: ("m_step", "ascent"),

@@ -279,12 +279,13 @@ def test_fingerprints_are_equal_where_values_are():
 # ---- real signals
 
 LONG = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import emframe
 from emframe.files import checkpoints
 
 checkpoints.EVERY, checkpoints.SHARE = 0.0, 1e9
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is deaf
 x = np.random.default_rng(0).normal(size=(20_000, 4))
 model = emframe.Mixture("gaussian", 4)
 tell = lambda step: print("step", flush=True) if step.index > 2 else None

@@ -259,6 +259,7 @@ FILES: dict[str, str | bytes] = {
 REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown data set": ("fit faithfull", ("no file 'faithfull'", "Did you mean 'faithful'?")),
     "missing file": ("fit no/such.csv --family gaussian", ("there is no file 'no/such.csv'",)),
+    "directory": ("fit . --family gaussian", ("'.' is a directory, and no data set is called",)),
     "no family for a file": ("fit word.csv", ("--family is needed", "known: bernoulli, ")),
     "unknown family": ("fit faithful --family gausian", ("Did you mean 'gaussian'?",)),
     "unknown option": ("fit faithful --familly x", ("No such option", "emframe fit --help")),

@@ -171,6 +171,18 @@ def test_weights_may_be_held_and_the_rest_as_well() -> None:
     assert "weights held" in fit.model.title()
 
 
+def test_a_mixture_with_held_weights_keeps_them_as_a_component() -> None:
+    inner = emframe.fixed(emframe.Mixture("poisson", 2), weights=[0.3, 0.7])
+    x = np.random.default_rng(0).poisson([[2.0], [9.0]] * 50).astype(float)
+    fit = emframe.fit(emframe.Mixture(inner, 1), x, rng=0, n_starts=4)
+    plain = emframe.fit(
+        emframe.fixed(emframe.Mixture("poisson", 2), weights=[0.3, 0.7]), x, rng=0, n_starts=4
+    )
+    assert fit.params.components.shares.tolist() == [[0.3, 0.7]]
+    assert fit.n_parameters == plain.n_parameters == 2
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-5)
+
+
 @pytest.mark.parametrize("weights", [0.4, [0.5, 0.6], [0.2, 0.3, 0.5], "equal"])
 def test_weights_that_cannot_be_held_are_refused(weights: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="`weights` is"):

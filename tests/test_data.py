@@ -63,6 +63,11 @@ def test_weights_are_refused(weights, words):
         gate(BASE, weights=weights)
 
 
+def test_weights_are_numbers_and_no_name_of_a_column():
+    with pytest.raises(TypeError, match="`weights` is 'days'; pass one weight per row, such as"):
+        gate(BASE, weights="days")
+
+
 def test_rows_of_weight_zero_are_gone_whatever_they_hold():
     X = BASE.copy()
     X[1] = np.nan
@@ -77,8 +82,15 @@ def test_rows_of_weight_zero_are_gone_whatever_they_hold():
 def test_columns_have_to_match_those_of_the_fit():
     with pytest.raises(ValueError, match="2 columns; the model was fitted to 3"):
         gate(BASE, n_columns=3)
-    with pytest.raises(ValueError, match="columns b, a; the model was fitted to a, b"):
-        gate(pd.DataFrame(BASE, columns=["b", "a"]), columns=["a", "b"])
+    for names, words in (
+        (["b", "a"], "columns b, a; the model was fitted to a, b; pass those, in that order"),
+        (["a", "c"], "columns a, c; the model was fitted to a, b; 'b' is not there"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            gate(pd.DataFrame(BASE, columns=names), columns=["a", "b"], n_columns=2)
+    wider = pd.DataFrame(np.c_[BASE, BASE[:, 0]], columns=["a", "b", "c"])
+    with pytest.raises(ValueError, match="columns a, b, c; the model was fitted to a, b; pass"):
+        gate(wider, columns=["a", "b"], n_columns=2)
     with pytest.raises(ValueError, match="a density of one column"):
         gate(BASE, takes_columns=False)
 

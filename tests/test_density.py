@@ -6,6 +6,7 @@ sample.
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -433,3 +434,63 @@ def test_a_step_from_where_rows_are_impossible() -> None:
     previous = family.build({"loc": [0.0], "scale": [1.0]})
     assert np.isneginf(family.expected(statistics, previous))
     assert np.isfinite(family.expected(statistics, family.m_step(statistics, previous)))
+
+
+def test_jax_finds_what_differences_find() -> None:
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+
+    def logpdf(x: Array, shape: Array, rate: Array) -> Any:
+        density = shape * jax.numpy.log(rate) + (shape - 1) * jax.numpy.log(x) - rate * x
+        return density - jax.scipy.special.gammaln(shape)
+
+    plain, exact = (
+        emframe.from_logpdf(logpdf, GAMMA, Positive(), grad=grad) for grad in (None, "jax")
+    )
+    rng = np.random.default_rng(0)
+    x, resp = rng.gamma(3.0, size=(41, 1)), rng.dirichlet(np.ones(2), size=41)
+    resp[:7, 0] = 0.0  # a component on fewer rows than there are
+    statistics = exact.accumulate(x, resp)
+    params = exact.m_step(statistics, None)
+    other = plain.m_step(statistics, None)
+    assert params.shape == pytest.approx(other.shape, rel=1e-5)
+    away = exact.parameters(params.shape + 0.5, params.rate)
+    assert exact.gradient(statistics, away) == pytest.approx(
+        plain.gradient(statistics, away), rel=1e-6
+    )
+
+
+def test_distributions_that_integrate_say_so() -> None:
+    with pytest.warns(UserWarning, match="levy_stable integrates numerically at each row"):
+        emframe.from_scipy(stats.levy_stable)
+
+
+def test_a_flat_parameter_does_not_hold_up_the_others() -> None:
+    x = np.random.default_rng(0).normal(size=200)  # no heavier tails than normal: df goes to inf
+    fit = emframe.fit(emframe.Mixture(emframe.from_scipy(stats.t)), x)
+    normal = emframe.fit(emframe.Mixture("gaussian"), x)
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(normal.log_likelihood, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["dgamma", "dpareto_lognorm"])
+def test_several_hills_are_climbed(name: str) -> None:
+    true = {"dgamma": (1.1,), "dpareto_lognorm": (3.0, 1.2, 1.5, 2.0)}[name]
+    dist = getattr(stats, name)
+    x = dist.rvs(*true, size=300, random_state=np.random.default_rng(7))
+    family = emframe.from_scipy(dist)
+    fit = emframe.fit(emframe.Mixture(family), x)
+    with np.errstate(all="ignore"):
+        peer = dist.fit(x, **{"f" + key: value for key, value in family.held})
+        assert fit.log_likelihood > dist.logpdf(x, *peer).sum() - 1e-4
+
+
+def test_scipys_formula_and_its_method_agree() -> None:
+    for name in ("gamma", "weibull_min", "t", "nbinom"):
+        family = emframe.from_scipy(getattr(stats, name))
+        assert family.broadcasts
+        plain = dataclasses.replace(family, broadcasts=False)
+        params = family.template({"K": 3, "d": 1})
+        x = np.array([[-1.0], [0.0], [0.5], [1.0], [40.0]])
+        one, two = (each.log_density(params, x) for each in (family, plain))
+        np.testing.assert_allclose(one, two, rtol=1e-13)

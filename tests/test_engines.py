@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 import emframe
 from emframe.core import Status
 from emframe.engines import Serial, Threads, Workspace, block_rows, engine_for, one_blas_thread
-from emframe.families import Densities
+from emframe.families import Densities, own_rows
 from emframe.families.kernel import tiled
 from emframe.fitting import expectation
 from emframe.parameters import leaves
@@ -195,6 +195,47 @@ def test_every_pass_gives_the_q_that_plain_densities_give(name):
         forms.append(q.form)
         same_q(q, plain, params, rel=1e-10)
     assert len(set(forms)) == len(forms)
+
+
+def test_sums_over_own_rows_are_those_over_all():
+    """Clusters apart, of so many columns that each component's own rows are picked out."""
+    rng = np.random.default_rng(3)
+    d, k = 45, 20
+    means = 1.5 * np.arange(k)[:, None] * np.ones(d)
+    x = rng.normal(size=(2000, d)) + means[rng.permutation(2000) % k]
+    model = emframe.Mixture("gaussian", n_components=k)
+    rows = model.rows(x, weights=rng.uniform(0.5, 2.0, len(x)))
+    start = {"weights": np.full(k, 1 / k), "means": means, "covariances": [np.eye(d)] * k}
+    params = model.build(start)
+
+    def sums(q):
+        return q.statistics.means, q.statistics.scatter
+
+    with one_blas_thread():
+        plain = model.expect(params, rows.x, rows.weights)
+        own = own_rows(model.posterior(params, rows.x)[1].T, (d + 1) * (d + 2) // 2)
+        assert own is not None
+        assert len(x) < own.sum() < 5 * len(x)
+        forms = set()
+        for one in model.passes(params, as_if_many(model.survey(rows))):
+            q = one.finish(Serial().sum(one.block, rows.blocks(900)))
+            forms.add(q.form)
+            assert q.counts == pytest.approx(plain.counts, rel=1e-12)
+            for mine, theirs in zip(sums(q), sums(plain), strict=True):
+                assert np.abs(mine - theirs).max() <= 1e-10 * np.abs(theirs).max()
+    assert forms == {"quadratic", "direct", "densities"}
+
+
+@given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_what_is_not_of_own_rows_is_lost_in_the_sum(k, b, seed):
+    rng = np.random.default_rng(seed)
+    resp = np.exp(-(10.0 ** rng.uniform(-2, 3, size=(k, b))))
+    resp[rng.random((k, b)) < 0.2] = 0.0
+    own = own_rows(resp, 10**6)
+    if own is None:
+        return
+    assert 2 * own.sum() < own.size
+    assert (np.where(own, resp, 0.0).sum(axis=1) == resp.sum(axis=1)).all()
 
 
 @pytest.mark.parametrize("name", SHAPES)

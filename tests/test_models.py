@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -564,3 +565,54 @@ def test_a_continuous_z_has_no_probabilities():
         found.predict_proba(wide())
     with pytest.raises(ValueError, match="factors of each row"):
         found.complete_log_likelihood(wide(), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("family", "k", "n"), [("gaussian", 40, 6001), ("gaussian", 2, 99_001), ("poisson", 2, 99_001)]
+)
+def test_chains_meet_their_rows_by_any_kernel(family: str, k: int, n: int) -> None:
+    """Tiles that are filled up, and runs longer than a block, give the Q of plain densities."""
+    rng = np.random.default_rng(0)
+    d = 3 if k > 3 else 1
+    x = rng.poisson(4.0, size=(n, d)).astype(float)
+    x += 0.0 if family == "poisson" else rng.normal(size=x.shape)
+    model = emframe.model("hidden-markov", family=family, n_states=k)
+    rows = model.rows(emframe.Sequences(x, np.array([1000, n - 1000])), [1.0, 2.0])
+    _, params = next(model.starts(rows, rng))
+    q = expectation(model, rows)(params)
+    plain = model.expect(params, rows.x, rows.weights)
+    assert q.loglik == pytest.approx(plain.loglik, rel=1e-11)
+    assert q.entropy == pytest.approx(plain.entropy, rel=1e-9)
+    assert q.value(params) == pytest.approx(plain.value(params), rel=1e-11)
+    one, two = (to_vector(each.maximize()) for each in (q, plain))
+    np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-6)
+
+
+def test_a_chain_over_a_product_takes_its_columns_by_name(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {
+            "other": rng.normal(size=90),
+            "visits": rng.poisson(4.0, size=90),
+            "height": rng.normal(170.0, 9.0, size=90),
+        },
+        index=np.arange(5, 95),
+    )
+    family = emframe.Product({"height": "gaussian", "visits": "poisson"})
+    model = emframe.model("hidden-markov", family=family, n_states=2)
+    fit = emframe.fit(model, frame, rng=0, n_starts=2)
+    turned = emframe.fit(model, frame[["height", "visits"]], rng=0, n_starts=2)
+    assert fit.log_likelihood == turned.log_likelihood
+    assert fit.columns == ("height", "visits")
+    assert fit.score_samples(frame).shape == (1,)
+    assert list(fit.predict(frame).index) == list(frame.index)
+    fit.save(tmp_path / "chain.fit")
+    again = emframe.load(tmp_path / "chain.fit")
+    assert np.array_equal(again.predict(frame), fit.predict(frame))
+    runs = emframe.fit(model, [frame[:40], frame[40:]], rng=0, n_starts=2)
+    assert runs.columns == fit.columns
+    with pytest.raises(ValueError, match=r"with the columns other, visits, height and height, "):
+        emframe.fit(model, [frame[:40], frame[["height", "visits", "other"]][40:]])
+    with pytest.raises(ValueError, match="'height' is not there"):
+        emframe.fit(model, frame[["visits", "other"]])

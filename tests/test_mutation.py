@@ -24,10 +24,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     if not hasattr(os, "fork"):
         pytest.skip("each mutant is a fork of one process")
     folder = tmp_path_factory.mktemp("mutants")
+    plain = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}
     subprocess.run(
         [sys.executable, str(HERE / "mutation.py"), str(folder), *SPOILT],
         cwd=HERE.parent,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env=plain | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=True,
     )
     return reports(folder)

@@ -98,7 +98,7 @@ def test_the_plugin_of_this_repository_looks_as_if_made_that_way(tmp_path: Path)
         (("poisson",), "the family 'poisson' is there already"),
         (("1st",), "cannot name a module"),
         (("class",), "cannot name a module"),
-        (("twice",), "File exists"),
+        (("twice",), "emframe-twice is there already"),
     ],
 )
 def test_what_cannot_be_written_is_refused(

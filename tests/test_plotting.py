@@ -167,7 +167,7 @@ def test_a_selection_shows_its_criterion_and_rings_the_best():
     assert ax.get_ylabel() == "BIC"
 
 
-def test_models_of_several_kinds_are_lines_and_those_without_a_number_points():
+def test_models_of_several_kinds_are_lines_and_those_without_a_size_points():
     X = emframe.dataset("faithful")
     kinds = [("gaussian", {"covariance": kind}) for kind in ("full", "tied")]
     models = [emframe.Mixture(name, k, **options) for name, options in kinds for k in (2, 1)]
@@ -175,10 +175,25 @@ def test_models_of_several_kinds_are_lines_and_those_without_a_number_points():
     told = [text.get_text() for text in ax.get_legend().get_texts()]
     assert told == ["gaussian mixture, covariance=full", "gaussian mixture, covariance=tied"]
     assert [list(line.get_xdata()) for line in labelled(ax, "gaussian")] == [[1, 2], [1, 2]]
-    factors = [emframe.model("factor-analysis", n_factors=q) for q in (1, 2)]
-    few = emframe.select(factors, np.random.default_rng(0).normal(size=(60, 5)), n_starts=1, rng=0)
+    tables = [emframe.model("gene-counting", table=name) for name in ("abo", "linkage")]
+    few = emframe.select(tables, [0, 1, 1, 2, 3], n_starts=1, rng=0)
     ax = few.plot(ax=axes())
-    assert [text.get_text() for text in ax.get_xticklabels()] == [m.title() for m in factors]
+    assert [text.get_text() for text in ax.get_xticklabels()] == [m.title() for m in tables]
+
+
+def test_a_size_is_called_what_the_model_counts():
+    rows = np.random.default_rng(0).normal(size=(60, 5))
+    factors = [emframe.model("factor-analysis", n_factors=q) for q in (1, 2)]
+    both = [*factors, emframe.Mixture("gaussian", 1)]
+    hidden = [emframe.model("hidden-markov", family="gaussian", n_states=k) for k in (1, 2)]
+    for models, name in (
+        (factors, "number of factors"),
+        (hidden, "number of states"),
+        (both, "number of factors or components"),
+    ):
+        ax = emframe.select(models, rows, n_starts=1, rng=0).plot(ax=axes())
+        assert ax.get_xlabel() == name
+        assert list(ax.lines[0].get_xdata()) == [1, 2]
 
 
 def test_runs_and_continuous_z_are_drawn_as_well():

@@ -338,3 +338,21 @@ def test_their_example_of_selection() -> None:
     assert search.fit(X).best_params_ == {"covariance_type": "full", "n_components": 2}
     assert search.best_estimator_.covariances_.shape == (2, 2, 2)
     assert search.predict(X).shape == (1000,)
+
+
+def test_a_product_takes_its_columns_from_a_frame() -> None:
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {
+            "other": rng.normal(size=90),
+            "visits": rng.poisson(4.0, 90),
+            "height": rng.normal(size=90),
+        }
+    )
+    family = emframe.Product({"height": "gaussian", "visits": "poisson"})
+    one = EMMixture(family, n_components=2, n_init=2, random_state=0)
+    by_name = one.fit(frame).predict_proba(frame)
+    rows = frame[["height", "visits"]].to_numpy()
+    by_place = one.fit(rows).predict_proba(rows)
+    np.testing.assert_array_equal(by_name, by_place)

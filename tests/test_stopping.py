@@ -93,9 +93,13 @@ def test_what_is_no_rule_is_refused():
 
 
 def test_one_small_estimate_is_not_convergence():
-    """An estimate may be small by chance; two in a row are taken for arrival."""
+    """An estimate may be small by chance; two in a row are taken for arrival, or one bound."""
     fit_to = RemainingGain(1e-8)
-    far, near = (SimpleNamespace(remaining=gain, objective=-10.0) for gain in (1.0, 1e-12))
+    far, near, bound = (
+        SimpleNamespace(remaining=gain, objective=-10.0, is_bound=is_bound)
+        for gain, is_bound in ((1.0, True), (1e-12, False), (1e-12, True))
+    )
+    assert fit_to([far, bound]) is Status.CONVERGED
     assert fit_to([far, near]) is None
     assert fit_to([near, far]) is None
     assert fit_to([near, near]) is Status.CONVERGED

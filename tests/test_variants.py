@@ -21,6 +21,7 @@ LABELS = (X[:, 0] > 3).astype(int)
 GAUSSIAN = emframe.Mixture("gaussian", n_components=2)
 POISSON = emframe.Mixture("poisson", n_components=2)
 QUAKES = emframe.dataset("earthquakes").X
+HIDDEN = emframe.model("hidden-markov", family="poisson", n_states=2)
 HALVES = (QUAKES[:, 0] > 20).astype(int)
 
 CLIMBERS = {
@@ -215,3 +216,28 @@ def test_conditional_qs_add():
 def test_settings_without_a_meaning_are_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: variants.classification(HIDDEN, QUAKES), TypeError, "pass a mixture, for rows"),
+        (lambda: variants.stochastic(HIDDEN, QUAKES), TypeError, "pass a mixture, for rows"),
+        (lambda: variants.annealed("poisson", QUAKES), ValueError, "poisson"),
+        (lambda: variants.incremental(POISSON, QUAKES, max_iter=-1), ValueError, "`max_iter` is"),
+        (lambda: variants.conditional(POISSON, QUAKES, tol=-1.0), ValueError, "`tol` is -1"),
+        (lambda: variants.stochastic(POISSON, QUAKES, 0.5), TypeError, "`n_steps` is 0.5"),
+    ],
+)
+def test_arguments_are_checked_as_those_of_a_fit_are(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_lost_in_the_rounding_of_all_rows_is_not_held_against_a_block(seed):
+    """A probability climbs to 1 - 1e-17, which is stored as 1, while a block still has a 0."""
+    items = emframe.dataset("carcinoma")
+    done = variants.incremental(emframe.Mixture("bernoulli", n_components=2), items, rng=seed)
+    assert done.status is Status.CONVERGED
+    assert done.step.objective == pytest.approx(-317.2568373, abs=1e-6)

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import emframe
+from emframe import workers
 from emframe.workers import share
 
 
@@ -121,8 +124,8 @@ def test_a_wrong_number_of_workers_is_refused(wrong):
 
 
 SCRIPT = """
-import sys
 import os
+import signal
 import numpy as np
 import emframe
 
@@ -133,6 +136,7 @@ def watch(step):
         print("under way", flush=True)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is deaf
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 4))
     options = {"rng": 0, "n_starts": 10_000, "tol": 0.0, "callbacks": [watch]}
@@ -141,6 +145,24 @@ if __name__ == "__main__":
     except emframe.Interrupted as stop:
         print("kept", np.isfinite(stop.fit.log_likelihood))
 """
+
+
+def test_a_job_is_not_begun_where_ctrl_c_came_between_it_and_the_draw():
+    class Left:
+        value = 1
+
+        @contextmanager
+        def get_lock(self):
+            yield
+            self.value = workers.STOP  # as soon as the job is drawn
+
+    done = []
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        workers._member([lambda: done.append("job")], Left(), SimpleNamespace(send=done.append))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -60,7 +60,9 @@ def write(name: str, folder: Path, lane: str = "exponential") -> list[Path]:
         f"emframe_{names['name']}.py": skeleton.LANES[lane],
         f"tests/test_{names['name']}.py": skeleton.TEST,
     }
-    (home / "tests").mkdir(parents=True, exist_ok=False)
+    if home.exists():
+        raise FileExistsError(f"{home} is there already; choose another name, or move it away.")
+    (home / "tests").mkdir(parents=True)
     for path, text in files.items():
         (home / path).write_text(Template(text).substitute(names), encoding="utf-8")
     return [home / path for path in files]

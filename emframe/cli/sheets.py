@@ -114,7 +114,9 @@ def read(data: str, has_header: bool | None = None) -> Sheet:
         try:
             emframe.dataset(data)
         except ValueError as error:
-            raise ValueError(f"there is no file {data!r}, and {error}") from None
+            is_folder = Path(data).is_dir()
+            what = f"{data!r} is a directory" if is_folder else f"there is no file {data!r}"
+            raise ValueError(f"{what}, and {error}") from None
     with click.open_file(data, "rb") as file:
         content = file.read()
     origin = "standard input" if data == "-" else data

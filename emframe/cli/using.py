@@ -14,6 +14,7 @@ import emframe
 from emframe.cli import sheets
 from emframe.cli.models import run_lengths
 from emframe.cli.settings import header
+from emframe.refusals import several
 from emframe.spaces import Array
 
 
@@ -56,7 +57,7 @@ def predict(
         )
     impossible = int(np.isnan(latent).any(axis=1).sum())
     if impossible:
-        rows = "1 row has" if impossible == 1 else f"{impossible} rows have"
+        rows = f"{several(impossible, 'row')} {'has' if impossible == 1 else 'have'}"
         click.echo(
             f"Warning: {rows} density zero under every component, and so no label.", err=True
         )

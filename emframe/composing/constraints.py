@@ -62,6 +62,10 @@ class Constrained(Family):
         return Contract.GENERALISED if mine is Contract.EXACT else mine
 
     @property
+    def effort(self) -> float:  # type: ignore[override]
+        return self.family.effort
+
+    @property
     def parameters(self) -> type:
         """The family's, with the constraints declared."""
         held = dict(self.held)

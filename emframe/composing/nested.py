@@ -44,6 +44,10 @@ class Nested(Family):
         return f"({'+'.join(family.name for family in self.inner)})"
 
     @property
+    def effort(self) -> float:  # type: ignore[override]
+        return max(family.effort for family in self.inner)
+
+    @property
     def support(self) -> Space:  # type: ignore[override]
         return self.inner[0].support
 

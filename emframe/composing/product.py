@@ -111,6 +111,10 @@ class Product(Family):
         return weakest(part.family for part in self.parts)
 
     @property
+    def effort(self) -> float:  # type: ignore[override]
+        return max(part.family.effort for part in self.parts)
+
+    @property
     def support(self) -> Space:  # type: ignore[override]
         """Whole rows."""
         return RowsOf(self.parts)

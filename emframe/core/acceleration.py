@@ -27,8 +27,8 @@ import numpy as np
 
 from emframe.core.coordinates import Coordinates, Vector
 from emframe.core.expectation import Expectation, objective
-from emframe.core.methods import Expect, Move, aitken
-from emframe.core.tolerance import NOISE, within
+from emframe.core.methods import Expect, Move
+from emframe.core.tolerance import NOISE, RESOLUTION, within
 
 
 class Memory(NamedTuple):
@@ -37,15 +37,39 @@ class Memory(NamedTuple):
     s: Vector  # (m, p)  the moves
     y: Vector  # (m, p)  the falls of the gradient along them
     h: Vector  # (m, p)  the falls of the EM step: h = P y
+    inverse: Vector  # (m, m)  of R, the upper triangle of s y'
 
     def __bool__(self) -> bool:
         return len(self.s) > 0
 
     def with_move(self, s: Vector, y: Vector, h: Vector, most: int) -> Memory:
-        """One move more, and the oldest forgotten where there are too many."""
-        return Memory(
-            *(np.vstack([old, new])[-most:] for old, new in zip(self, (s, y, h), strict=True))
+        """One move more, and the oldest forgotten where there are too many.
+
+        R gets a column c and a corner r, and its inverse the column -R^-1 c / r and the corner
+        1 / r; forgetting takes the first row and column off both.
+        """
+        m, last = len(self.s), 1.0 / (s @ y)
+        inverse = np.zeros((m + 1, m + 1))
+        inverse[:m, :m] = self.inverse
+        inverse[:m, m] = self.inverse @ (self.s @ y) * -last
+        inverse[m, m] = last
+        s, y, h = (
+            np.concatenate([old, new[None]])[-most:]
+            for old, new in zip(self[:3], (s, y, h), strict=True)
         )
+        return Memory(s, y, h, inverse[-most:, -most:])
+
+    def direction(self, g: Vector, f: Vector) -> Vector:
+        """H g, where H is the BFGS inverse Hessian that starts from H0 = P: H0 g = f, H0 y = h.
+
+        With R the upper triangle of s y' and D its diagonal, in the compact form of Byrd, Nocedal
+        and Schnabel (1994, Math. Prog. 63, 129, eq. 2.21):
+
+            a = R^-1 s g,    r = f - h' a,    H g = r + s' R^-T (D a - y r)
+        """
+        a = self.inverse @ (self.s @ g)
+        r = f - a @ self.h
+        return r + ((a / self.inverse.diagonal() - self.y @ r) @ self.inverse) @ self.s
 
 
 class Outlook(NamedTuple):
@@ -53,35 +77,40 @@ class Outlook(NamedTuple):
 
     x: Vector
     em_params: Any  # where the EM step leads
+    em_x: Vector  # its coordinates
     f: Vector
     g: Vector
     direction: Vector
     memory: Memory
+    objective: float
     gained: float  # objective here, less that of the start
     moves: int
     accelerating: bool
     stretch: float  # of the EM step, where the objective curves upwards
     before: float  # em_gain where the last move began, if that was the EM step; else nan
-
-    @property
-    def em_gain(self) -> float:
-        """What an EM step gains from here, nats: at least this, and at most twice as much."""
-        return 0.5 * float(self.g @ self.f)
+    em_gain: float  # what an EM step gains, nats: at least this, and at most twice as much
 
     @property
     def remaining(self) -> float:
-        """About what all further steps can gain, nats, and no less than fifty EM steps do.
+        """About what all further steps can gain, nats.
 
-        Near a maximum each EM step gains less than the one before it.  What lies beyond fifty is
-        the model's to say, or where there is none the ratio by which EM's gains shrank; where that
-        is not known either, EM is taken to be as slow as 1 - 1e-6.
+        No less than fifty EM steps can gain, for near a maximum each gains less than the one
+        before it.  What lies beyond is the model's to say, or after an EM step EM's own: where
+        each leaves the share c of the error, and so c^2 of the gain, ``em_gain / (1 - c)``.  EM
+        is not taken to be slower than 1 - 1e-6.
         """
         if self.memory:
             ahead = 0.5 * float(self.g @ self.direction)
         else:
-            ahead = 2.0 * (self.em_gain + aitken(self.before, self.em_gain))
-            ahead = min(ahead, 1e6 * self.em_gain)
+            shrinks = 0.0 < self.em_gain < self.before
+            c = math.sqrt(self.em_gain / self.before) if shrinks else 1.0
+            ahead = self.em_gain / max(1.0 - c, 1e-6)
         return max(100.0 * self.em_gain, ahead, 0.0)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether EM moved here and answers for what remains: no model of it could be wrong."""
+        return not self.memory and self.before > 0.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,8 @@ class QuasiNewton:
     quick: float = 0.02
 
     def start(self, q: Expectation[Any]) -> Outlook:
-        return self._look(q, gained=0.0, moves=0, accelerating=False)
+        x = self.coordinates.to_vector(q.at)
+        return self._look(q, x, objective=objective(q), gained=0.0, moves=0, accelerating=False)
 
     def advance(
         self, expect: Expect[Any], q: Expectation[Any], state: Outlook
@@ -118,29 +148,36 @@ class QuasiNewton:
             trial = self.coordinates.expect(expect, q, state.x + length * state.direction)
             cost += trial is not None
             slope = length * float(state.g @ state.direction)
-            rise = -math.inf if trial is None else objective(trial) - objective(q)
+            rise = -math.inf if trial is None else objective(trial) - state.objective
             if trial is not None and rise >= 1e-4 * max(0.5 * slope, state.em_gain):
-                return self._arrive(q, trial, state, cost, is_em=False)
+                x = self.coordinates.to_vector(trial.at)
+                return self._arrive(trial, x, state, cost, is_em=False)
             length = _interpolate(slope, rise) if length == 1.0 else 0.0
         state = state._replace(memory=_nothing(state.x), stretch=1.0)
-        return self._arrive(q, expect(state.em_params), state, cost + 1, is_em=True)
+        new = expect(state.em_params)
+        return self._arrive(new, state.em_x, state, cost + 1, is_em=True)
 
     def _arrive(
-        self, q: Expectation[Any], new: Expectation[Any], old: Outlook, cost: int, *, is_em: bool
+        self, new: Expectation[Any], x: Vector, old: Outlook, cost: int, *, is_em: bool
     ) -> tuple[Move[Any], Outlook]:
-        """The move from `q` to `new`, and the outlook from there with the pair it taught."""
-        gain = objective(new) - objective(q)
+        """The move from `old` to `new`, at x, and the outlook there with the pair it taught."""
+        reached = objective(new)
         here = self._look(
-            new, gained=old.gained + gain, moves=old.moves + 1, accelerating=old.accelerating
+            new,
+            x,
+            objective=reached,
+            gained=old.gained + reached - old.objective,
+            moves=old.moves + 1,
+            accelerating=old.accelerating,
+            before=old.em_gain if is_em else math.nan,
         )
-        if is_em:
-            here = here._replace(before=old.em_gain)
         is_quick = is_em and here.em_gain <= self.quick * old.em_gain
         if here.accelerating and not is_quick:
-            here = self._learn(old, here, math.inf if is_em else gain)
-        gain_is_noise = here.em_gain <= within(NOISE, objective(new)) * 1e-3
+            here = self._learn(old, here, math.inf if is_em else reached - old.objective)
+        gain_is_noise = here.em_gain <= within(NOISE, reached) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
-        return Move(new, is_em=is_em, remaining=remaining, cost=cost), here
+        move = Move(new, is_em=is_em, remaining=remaining, cost=cost, is_bound=here.is_bound)
+        return move, here
 
     def _learn(self, old: Outlook, here: Outlook, gain: float) -> Outlook:
         """The outlook with the direction that the moves so far suggest.
@@ -163,54 +200,62 @@ class QuasiNewton:
             return here
         safe = along > tiny and float(y @ h) > 0.0
         memory = old.memory.with_move(s, y, h, self.memory) if safe else old.memory
-        direction = _direction(here.g, here.f, memory)
+        direction = memory.direction(here.g, here.f)
         if float(here.g @ direction) <= 0.0:
             return here
         return here._replace(memory=memory, direction=direction)
 
     def _look(
-        self, q: Expectation[Any], *, gained: float, moves: int, accelerating: bool
+        self,
+        q: Expectation[Any],
+        x: Vector,
+        *,
+        objective: float,
+        gained: float,
+        moves: int,
+        accelerating: bool,
+        before: float = math.nan,
     ) -> Outlook:
-        x = self.coordinates.to_vector(q.at)
+        """What is known at `q`, whose point is x, with what came before it."""
         em_params = q.maximize()
-        f = self.coordinates.to_vector(em_params) - x
-        g = self.coordinates.gradient(q)
-        settled = 0.5 * float(g @ f) <= self.patience * gained or moves >= self.most_em
+        em_x = self.coordinates.to_vector(em_params)
+        f, g = em_x - x, self.coordinates.gradient(q)
+        em_gain = _gain(q, em_params, 0.5 * float(g @ f))
+        settled = em_gain <= self.patience * gained or moves >= self.most_em
         return Outlook(
             x,
             em_params,
+            em_x,
             f,
             g,
             direction=f,
             memory=_nothing(x),
+            objective=objective,
             gained=gained,
             moves=moves,
             accelerating=accelerating or (moves > 0 and settled),
             stretch=1.0,
-            before=math.nan,
+            before=before,
+            em_gain=em_gain,
         )
+
+
+def _gain(q: Expectation[Any], em_params: Any, along: float) -> float:
+    """What the M-step gains in Q: half its slope along the step, which has digits where Q has none.
+
+    On data close to singular the gradient may have none itself, and point down where the step leads
+    up.  There Q is asked, which then tells the two apart, or says that there is nothing to gain.
+    """
+    if along > 0.0:
+        return along
+    here = q.value(q.at)
+    rise = q.value(em_params) - here
+    return rise if rise > within(RESOLUTION, here) else 0.0
 
 
 def _nothing(x: Vector) -> Memory:
     empty = np.zeros((0, len(x)))
-    return Memory(empty, empty, empty)
-
-
-def _direction(g: Vector, f: Vector, memory: Memory) -> Vector:
-    """H g, where H is the BFGS inverse Hessian that starts from H0 = P: H0 g = f, H0 y = h.
-
-    With R the upper triangle of s y' and D its diagonal, in the compact form of Byrd, Nocedal and
-    Schnabel (1994, Math. Prog. 63, 129, eq. 2.21):
-
-        a = R^-1 s g,    r = f - h' a,    H g = r + s' R^-T (D a - y r)
-    """
-    if not memory:
-        return f
-    s, y, h = memory
-    upper = np.triu(s @ y.T)
-    a = np.linalg.solve(upper, s @ g)
-    r = f - h.T @ a
-    return r + s.T @ np.linalg.solve(upper.T, upper.diagonal() * a - y @ r)
+    return Memory(empty, empty, empty, np.zeros((0, 0)))
 
 
 def _interpolate(slope: float, rise: float) -> float:

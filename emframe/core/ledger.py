@@ -52,6 +52,7 @@ class Step(Generic[P]):
     remaining: float  # the method's estimate of the gain still ahead; inf while unknown
     n_expectations: int  # E-steps spent so far, rejected trials included
     breach: Breach | None = None
+    is_bound: bool = False  # `remaining` is no estimate but a bound on what fifty EM steps gain
 
     @property
     def params(self) -> P:
@@ -92,6 +93,7 @@ def enter(previous: Step[P], move: Move[P], contract: Contract) -> Step[P]:
         move.remaining,
         previous.n_expectations + move.cost,
         breach,
+        move.is_bound,
     )
 
 

@@ -26,6 +26,7 @@ class Move(Generic[P]):
     is_em: bool  # reached by maximize() alone, so that Q must have risen
     remaining: float  # estimated gain of the objective still ahead, nats; inf while unknown
     cost: int = 1  # E-steps spent, rejected trials included
+    is_bound: bool = False  # fifty EM steps gain no more than `remaining`, whatever came before
 
 
 class Method(Protocol):

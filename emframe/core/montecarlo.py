@@ -112,7 +112,7 @@ class MonteCarloEM:
     """EM steps on as many draws as make each rise of Q clear of its error.
 
     For `emframe.core.run` with ``contract=Contract.STOCHASTIC``.  The gain that it reports as
-    remaining is the upper end of the last rise: `RemainingGain(tol)` ends the run when neither of
+    remaining is the upper end of the last rise: ``RemainingGain(tol)`` ends the run when neither of
     two successive steps can have gained more than tol.  The state is the number of draws.
 
     Parameters

@@ -28,7 +28,8 @@ class RemainingGain:
     """Converged once the estimated remaining gain is below `tol` nats at two successive steps.
 
     A statement about the distance to the limit, not about the last step, so that slow progress
-    is not taken for arrival.  Never finer than the objective's own rounding.
+    is not taken for arrival.  Where the method gives a bound, one step is enough.  Never finer
+    than the objective's own rounding.
     """
 
     tol: float = 1e-8
@@ -37,7 +38,9 @@ class RemainingGain:
         if len(steps) < 2:
             return None
         tol = max(self.tol, within(RESOLUTION, steps[-1].objective))
-        return Status.CONVERGED if all(step.remaining <= tol for step in steps[-2:]) else None
+        before, here = steps[-2:]
+        near = here.remaining <= tol and (here.is_bound or before.remaining <= tol)
+        return Status.CONVERGED if near else None
 
 
 @dataclass(frozen=True)

@@ -32,4 +32,4 @@ SUMMIT = 0.02
 
 def within(tolerance: float, *numbers: float) -> float:
     """The absolute difference that `tolerance` allows between numbers of this size."""
-    return tolerance * (1.0 + max(abs(number) for number in numbers))
+    return tolerance * (1.0 + max(map(abs, numbers)))

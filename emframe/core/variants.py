@@ -99,13 +99,16 @@ class Patchwork:
     def entropy(self) -> float:
         return sum(q.entropy for q in self.parts)
 
+    @property
+    def whole(self) -> Any:
+        """The sum of the Qs: what is lost in the rounding of all rows is not seen in a block."""
+        return reduce(add, (dataclasses.replace(q, at=self.at) for q in self.parts))
+
     def value(self, params: Any) -> float:
-        return sum(q.value(params) for q in self.parts)
+        return float(self.whole.value(params))
 
     def maximize(self) -> Any:
-        """The maximiser of the sum."""
-        total = reduce(add, (dataclasses.replace(q, at=self.at) for q in self.parts))
-        return total.maximize()
+        return self.whole.maximize()
 
     def __add__(self, other: Patchwork) -> Patchwork:
         if other.at is not self.at:

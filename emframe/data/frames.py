@@ -56,9 +56,10 @@ def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     """Values of the rows of X, carrying the index of X where it has one.
 
     A pandas frame gives a series (n,), or a frame (n, K) with these names for its columns; rows
-    without an index are told apart by their order alone, and give the array itself.
+    without an index are told apart by their order alone, and give the array itself; and so do
+    values that are not one to a row, but one to a run of them.
     """
-    if not hasattr(X, "iloc") or not hasattr(X, "index"):
+    if not hasattr(X, "iloc") or not hasattr(X, "index") or len(values) != len(X):
         return values
     nw = extra("narwhals", "dataframe", "reading data frames")
     backend = nw.from_native(X, eager_only=True, allow_series=True).implementation

@@ -19,6 +19,7 @@ from emframe.data.demands import require
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
+from emframe.refusals import several
 from emframe.spaces import Array, Space
 
 _SMALL = 1 << 20  # numbers of which a copy is no burden
@@ -77,13 +78,16 @@ def as_rows(
             f"`X` has {d} columns, but {owner} is a density of one column; pass one column."
         )
     if width is not None and d != width:
-        raise ValueError(f"`X` has {d} columns; {owner} takes {width}.")
-    if n_columns is not None and d != n_columns:
-        raise ValueError(f"`X` has {d} columns; the model was fitted to {n_columns}.")
+        raise ValueError(f"`X` has {several(d, 'column')}; {owner} takes {width}.")
     if columns is not None and names is not None and tuple(columns) != names:
+        absent = [name for name in columns if name not in names]
+        remedy = f"{absent[0]!r} is not there" if absent else "pass those, in that order"
         raise ValueError(
-            f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}."
+            f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}; "
+            f"{remedy}."
         )
+    if n_columns is not None and d != n_columns:
+        raise ValueError(f"`X` has {several(d, 'column')}; the model was fitted to {n_columns}.")
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
     rows = in_range(_without_zeros(Rows(source, plain(row_weights), labels)))
     require(rows, supports, owner)

@@ -21,6 +21,10 @@ def as_weights(weights: Any, n: int) -> Array:
     """Validate frequency weights for n rows; ones where they are None."""
     if weights is None:
         return ones(n)
+    if isinstance(weights, str):
+        raise TypeError(
+            f"`weights` is {weights!r}; pass one weight per row, such as the values of that column."
+        )
     values = as_floats(real_array(weights, "weights"))
     if values.shape != (n, 1):
         shape = np.shape(weights)

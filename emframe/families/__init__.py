@@ -13,6 +13,7 @@ from emframe.families.kernel import (
     RowProducts,
     Survey,
     TiledProducts,
+    own_rows,
 )
 from emframe.families.stack import Stack
 
@@ -34,4 +35,5 @@ __all__ = [
     "TiledProducts",
     "from_logpdf",
     "from_scipy",
+    "own_rows",
 ]

@@ -17,6 +17,7 @@ One known case: for the density above, with weights w, the slope is sum_i w_i (1
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,26 +26,38 @@ from emframe.extras import extra
 from emframe.spaces import Array
 
 Values = Mapping[str, Array]
-Density = Callable[[Values], Any]
-"""Log density at parameters by name, each (m, ...): -> (n, m)."""
+Density = Callable[[Any, Values], Any]
+"""Log density of rows x at parameters by name, each (m, ...): -> (n, m)."""
 
 
-def _autograd(density: Density, values: Values, weights: Array) -> Values:
+def _autograd(density: Density, x: Array, values: Values, weights: Array) -> Values:
     import autograd
     import autograd.numpy as anp
 
-    total = autograd.grad(lambda at: anp.sum(weights * density(at)))
+    total = autograd.grad(lambda at: anp.sum(weights * density(x, at)))
     return total(dict(values))
 
 
-def _jax(density: Density, values: Values, weights: Array) -> Values:
+@cache
+def _jax_compiled() -> Callable[..., Values]:
+    """The slope, compiled by jax once for each density and each number of rows and points."""
     import jax
 
-    total = jax.grad(lambda at: (weights * density(at)).sum())
-    return total(dict(values))
+    def slope(density: Density, x: Any, values: Values, weights: Any) -> Any:
+        return jax.grad(lambda at: (weights * density(x, at)).sum())(values)
+
+    return jax.jit(slope, static_argnums=0)
 
 
-BACKENDS: Mapping[str, Callable[[Density, Values, Array], Values]] = {
+def _jax(density: Density, x: Array, values: Values, weights: Array) -> Values:
+    # Numbers of rows change as shares underflow; powers of two are few to compile for.
+    more = (1 << (len(x) - 1).bit_length()) - len(x)
+    x = np.concatenate([x, np.broadcast_to(x[-1:], (more, *x.shape[1:]))])
+    weights = np.concatenate([weights, np.zeros((more, *weights.shape[1:]))])
+    return _jax_compiled()(density, x, dict(values), weights)
+
+
+BACKENDS: Mapping[str, Callable[[Density, Array, Values, Array], Values]] = {
     "autograd": _autograd,
     "jax": _jax,
 }
@@ -64,19 +77,22 @@ def require(backend: str) -> None:
     NEEDS[backend]()
 
 
-def slope_of_sum(backend: str, density: Density, values: Values, weights: Array) -> dict[str, Any]:
-    """Derivatives of ``(weights * density(values)).sum()`` by each parameter, in their shapes.
+def slope_of_sum(
+    backend: str, density: Density, x: Array, values: Values, weights: Array
+) -> dict[str, Any]:
+    """Derivatives of ``(weights * density(x, values)).sum()`` by each parameter, in their shapes.
 
     Parameters
     ----------
     backend : a key of `BACKENDS`.
+    density : for jax it has to be hashable, and what it is known by when it is met again.
     weights : (n, 1) or (n, m).
 
     Raises TypeError where the backend cannot see through the density.
     """
     require(backend)
     try:
-        found = BACKENDS[backend](density, values, weights)
+        found = BACKENDS[backend](density, x, values, weights)
     except Exception as error:
         raise TypeError(
             f"{backend} cannot differentiate the log density ({type(error).__name__}: {error}); "

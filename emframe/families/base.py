@@ -56,6 +56,7 @@ class Family(ABC):
     support: ClassVar[Space] = Real()
     contract: ClassVar[Contract] = Contract.EXACT
     priors: ClassVar[tuple[str, ...]] = ()  # the names that conjugate_prior knows
+    effort: ClassVar[float] = 1.0  # an EM iteration, in passes of a cheap density over the rows
     equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled

@@ -68,6 +68,10 @@ class FromLogpdf(NumericFamily):
         """Exact where `fit` is given: it is said to maximise."""
         return Contract.GENERALISED if self.fit is None else Contract.EXACT
 
+    @property
+    def effort(self) -> float:  # type: ignore[override]
+        return super().effort if self.fit is None else 1.0
+
     def log_density(self, params: Any, x: Array) -> Array:
         return self._called("logpdf", self.logpdf, x, params)
 
@@ -103,11 +107,10 @@ class FromLogpdf(NumericFamily):
         values = {name: np.asarray(getattr(params, name), dtype=float) for name in names}
         rows = _rows(x, self.takes_columns)
         if isinstance(self.grad, str):
-
-            def density(at: Mapping[str, Any]) -> Any:
-                return _apply(self.logpdf, names, rows, at)
-
-            return type(params)(**slope_of_sum(self.grad, density, values, weights[:, None]))
+            found = slope_of_sum(
+                self.grad, _Applied(self.logpdf, names), rows, values, weights[:, None]
+            )
+            return type(params)(**found)
         assert self.grad is not None
         found = _apply(self.grad, names, rows, values)
         if not isinstance(found, Mapping) or set(found) != set(names):
@@ -220,6 +223,17 @@ def _apply(function: OneRow, names: tuple[str, ...], x: Array, values: Mapping[s
     if _takes_names(function, names):
         return function(x, **values)
     return function(x, *values.values())
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """A log density of rows and parameters by name; equal where the function is the same."""
+
+    function: OneRow
+    names: tuple[str, ...]
+
+    def __call__(self, x: Any, values: Mapping[str, Any]) -> Any:
+        return _apply(self.function, self.names, x, {name: values[name] for name in self.names})
 
 
 def _takes_names(function: OneRow, names: tuple[str, ...]) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -43,6 +43,7 @@ from emframe.spaces import (
 
 STANDARD = {"loc": 0.0, "scale": 1.0}
 PROBES = (0.3, -1.5, 1.5)  # coordinates at which shapes are tried
+INTEGRATED = {"levy_stable", "studentized_range"}  # whose densities are integrals, row by row
 # Bounds that scipy writes as the number next to the one meant.
 MEANT = 1e-12
 
@@ -56,6 +57,7 @@ class FromScipy(NumericFamily):
     held: tuple[tuple[str, float], ...]  # scipy's parameters that are none here, and their values
     support: Space = Real()  # type: ignore[misc]
     name: str = ""  # type: ignore[misc]
+    broadcasts: bool = field(default=False, compare=False, repr=False)  # see `_formula`
 
     maker = "from_scipy"
 
@@ -74,16 +76,18 @@ class FromScipy(NumericFamily):
 
         Raises `Degenerate` where a density is infinite at a row.
         """
-        density = self._raw(params, x)
+        density = self.raw(params, x)
         if (density == np.inf).any():
             row, k = np.argwhere(density == np.inf)[0]
             raise Degenerate(f"component {k} has an infinite density at {x[row, 0]:g}", int(k))
-        return np.where(np.isnan(density), -np.inf, density)
+        return _impossible(density)
 
-    def _raw(self, params: Any, x: Array) -> Array:
+    def raw(self, params: Any, x: Array) -> Array:
         log_density = self.dist.logpmf if self.support.discrete else self.dist.logpdf
+        given = self._arguments(params)
         with np.errstate(all="ignore"):
-            return np.asarray(log_density(x, **self._arguments(params)), dtype=float)
+            found = _formula(self.dist, x, given) if self.broadcasts else log_density(x, **given)
+        return np.asarray(found, dtype=float)
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         own = {name: getattr(params, name)[labels] for name, _ in self.fields}
@@ -115,8 +119,18 @@ def from_scipy(
     ------
     TypeError : for anything but a univariate distribution of scipy, or an unknown parameter.
     ValueError : for a shape that has to be held, naming it and how; where nothing is left to fit.
+
+    Warns where the density is itself a numerical integral, row by row, and a fit so takes long.
     """
     dist, given = _thawed(dist)
+    if dist.name in INTEGRATED:
+        warnings.warn(
+            f"{dist.name} integrates numerically at each row, for milliseconds, and a fit asks for "
+            "tens of thousands of densities: a few hundred rows take many minutes. Hold some "
+            f"shapes ({_example(dist, *_shapes(dist))}), or pass a quicker density to "
+            "emframe.from_logpdf.",
+            stacklevel=2,
+        )
     discrete = isinstance(dist, scipy.stats.rv_discrete)
     shapes = _shapes(dist)
     names = [*shapes, "loc"] if discrete else [*shapes, "loc", "scale"]
@@ -151,7 +165,46 @@ def from_scipy(
     closed = np.isfinite(low) and _finite_at_end(dist, spaces, given, ends[0])
     support = _where(ends, discrete=discrete, closed=bool(closed))
     kept = tuple((one, float(given[one])) for one in names if one in given)
-    return FromScipy(dist, fields, kept, support, name or dist.name)
+    family = FromScipy(dist, fields, kept, support, name or dist.name)
+    return replace(family, broadcasts=_broadcasts(family))
+
+
+# ---- scipy's formulas
+
+
+def _formula(dist: Any, x: Array, given: Mapping[str, Any]) -> Array:
+    """What logpdf or logpmf of rows (n, 1) is for parameters (K,): (n, K).
+
+    Those copy every parameter out to every row first, which costs more than most formulas do.
+    """
+    shapes = [np.asarray(given[name], dtype=float) for name in _shapes(dist)]
+    scale = np.asarray(given.get("scale", 1.0))
+    y = (x - given["loc"]) / scale
+    held = dist._argcheck(*shapes) & (scale > 0.0) & dist._support_mask(y, *shapes)
+    if isinstance(dist, scipy.stats.rv_discrete):
+        return np.where(held & (np.floor(y) == y), dist._logpmf(y, *shapes), -np.inf)
+    return np.where(held, dist._logpdf(y, *shapes) - np.log(scale), -np.inf)
+
+
+def _broadcasts(family: FromScipy) -> bool:
+    """Whether `_formula` finds what scipy's method finds, on a few rows and two components."""
+    rows = family.support.point(np.array([-0.5, 0.4, 1.2]), (3,))[:, None]
+    params = family.parameters(
+        **{
+            name: declared.space.point(np.array([0.3, 0.8]), (2,))
+            for name, declared in family.fields
+        }
+    )
+    try:
+        quick = replace(family, broadcasts=True).raw(params, rows)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return False
+    return np.array_equal(quick, _impossible(family.raw(params, rows)))
+
+
+def _impossible(density: Array) -> Array:
+    """-inf for nan: a row for which scipy has no answer."""
+    return np.where(np.isnan(density), -np.inf, density)
 
 
 # ---- what scipy says of a distribution

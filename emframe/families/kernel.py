@@ -14,14 +14,16 @@ One known case: `Densities`, which asks the family's own two functions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.engines import MOST_ROWS, Workspace, block_rows
-from emframe.spaces import Array
+from emframe.spaces import EPS, Array
 
 if TYPE_CHECKING:
     from emframe.families.base import Family
@@ -144,6 +146,23 @@ def tiled(rows: Array, most: int) -> Array:
     return rows.reshape(even, b // even, d)
 
 
+def untiled(tiles: Array, n: int) -> Array:
+    """What a kernel hands out, (K, b) or (tiles, K, w), as (K, n): without rows of its own."""
+    if tiles.ndim == 2 or len(tiles) == 1:
+        return tiles.reshape(tiles.shape[-2:])[:, :n]
+    return np.moveaxis(tiles, 1, 0).reshape(tiles.shape[1], -1)[:, :n]
+
+
+def retiled(resp: Array, shape: tuple[int, ...]) -> Array:
+    """Responsibilities (K, n) in the shape that a kernel handed out; its own rows weigh nothing."""
+    *tiles, k, width = shape
+    if math.prod(tiles) == 1 and resp.shape[1] == width:
+        return resp.reshape(shape)
+    full = np.zeros((k, math.prod(tiles) * width))
+    full[:, : resp.shape[1]] = resp
+    return np.ascontiguousarray(np.moveaxis(full.reshape(k, *tiles, width), 0, -2))
+
+
 @dataclass(frozen=True)
 class RowProducts:
     """The kernel of an exponential family: E and M are one matrix product each.
@@ -181,7 +200,24 @@ class RowProducts:
         return self.conclude(sums[:, :-1], sums[:, -1])
 
 
-MANY_STATISTICS = 64  # from here on it pays to turn the responsibilities round before the product
+# Statistics from which on it pays, before the product, to turn the responsibilities round; and from
+# which on, to look which of them are of any account.
+MANY_STATISTICS, VERY_MANY = 64, 1000
+# A responsibility this far below the component's largest is lost in every sum, were its row 1e8
+# standard deviations off.
+NEGLIGIBLE = EPS**2
+
+
+def own_rows(resp: Array, p: int) -> NDArray[np.bool_] | None:
+    """Which rows count for a component, as a mask like `resp` (..., K, w); None where too many do.
+
+    Where clusters are apart most rows count for one component alone, and sums over p statistics
+    need no others.
+    """
+    if p < VERY_MANY:
+        return None
+    counting = resp > NEGLIGIBLE * resp.max(axis=-1, keepdims=True)
+    return counting if 2 * np.count_nonzero(counting) < counting.size else None
 
 
 @dataclass(frozen=True)
@@ -200,6 +236,8 @@ class TiledProducts:
     write: Callable[[Array, Array], None]  # T of rows x (tiles, d, w), all but the last of the
     # P, written into (tiles, P - 1, w)
     conclude: Callable[[Array], Concluded | None]  # `finish`, from the sums (K, P)
+    # The sums (K, P) from T, resp and `own_rows`, where there is a shorter way than the product.
+    few: Callable[[Array, Array, NDArray[np.bool_]], Array] | None = None
 
     def rows(self, d: int) -> int:
         k, p = self.natural.shape
@@ -217,6 +255,8 @@ class TiledProducts:
         def collect(resp: Array) -> Array:
             if p < MANY_STATISTICS:
                 return np.matmul(resp, t.transpose(0, 2, 1)).sum(axis=0)
+            if self.few is not None and (own := own_rows(resp, p)) is not None:
+                return self.few(t, resp, own)
             turned = work("turned", tiles, width, k)
             np.copyto(turned, resp.transpose(0, 2, 1))
             return np.matmul(t, turned).sum(axis=0).T

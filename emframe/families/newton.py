@@ -38,9 +38,26 @@ RISE = 1e-7
 # A predicted gain below this, per row, is lost in the rounding of Q.
 SETTLED = 1e-14
 STEPS = 60
+FARTHEST = 3.0  # natural units in one step; parabolas of a nearly flat Q promise tops beyond
+KEPT = 0.1  # how near its promise a gain has to come to be called kept
 SHORTER = 0.25 ** np.arange(1, 12)
 LATELY = 8  # steps over which a climb without an end is looked for
 RUNAWAY = 10.0  # nats per row: what it gains over them, and a Newton climb near its end does not
+
+
+class Beside(NamedTuple):
+    """Q at a point, and a span to either side of it along each coordinate."""
+
+    span: Array  # (K, p)
+    here: Array  # (K,)
+    up: Array  # (p, K)
+    down: Array  # (p, K)
+
+    def flat(self, weights: Array, unit: Array) -> NDArray[np.bool_]:
+        """Coordinates along which Q changes in no digit that counts over a whole unit, (K, p)."""
+        with np.errstate(invalid="ignore"):
+            change = np.abs(self.up - self.here) + np.abs(self.down - self.here)
+        return np.asarray((self.span >= unit) & (BEND_WITHIN[0] * weights[:, None] >= change.T))
 
 
 class Shape(NamedTuple):
@@ -52,29 +69,46 @@ class Shape(NamedTuple):
 
 
 def ascend(
-    value: Value, start: Array, weights: Array, unit: Array, slope: Slope | None = None
+    value: Value,
+    start: Array,
+    weights: Array,
+    unit: Array,
+    slope: Slope | None = None,
+    *,
+    instead: Callable[[int], Array] | None = None,
+    brief: bool = False,
 ) -> Array:
     """Coordinates (K, p) at which no component's part of Q is lower than at `start`.
 
     Parameters
     ----------
     value : Q by component.
-    start : (K, p), where Q is finite.
+    start : (K, p); a component for which Q is not finite there stays.
     weights : (K,) sums of responsibilities; a component of weight 0 stays where it is.
     unit : (p,) the natural scale of each coordinate, for a first guess.
     slope : derivatives of Q; by differences of its values where left out.
+    instead : where to start with a component for which Q is not finite at `start`, (p,).
+    brief : a component is done once a step brought what it promised: the parabola is that of Q
+        then, and what a further step could add is of the second order.
 
     Raises `Degenerate` where Q goes on rising without an end.
     """
     at = start.copy()
-    reached = value(at[None])[0]
+    beside = settle(value, at, weights, unit)
+    nowhere = np.flatnonzero((weights > 0) & ~np.isfinite(beside.here))
+    if instead is not None and len(nowhere):
+        at[nowhere] = [instead(int(k)) for k in nowhere]
+        beside = settle(value, at, weights, unit)
+    reached = beside.here
     trace = [reached]
     open_ = (weights > 0) & np.isfinite(reached)
     rough = np.zeros(len(at), dtype=bool)
-    span = spans(value, at, weights, unit)
     for _ in range(STEPS):
-        shape = look(value, at, span) if slope is None else look_along(value, slope, at, span)
-        direction, gain = newton(shape)
+        shape = bent(value, at, beside) if slope is None else bent_along(slope, at, beside)
+        direction, gain = newton(shape, beside.flat(weights, unit))
+        with np.errstate(invalid="ignore"):
+            far = (np.abs(direction) / unit).max(axis=1) / FARTHEST
+            direction = direction / np.maximum(far, 1.0)[:, None]
         smooth = np.isfinite(gain) & np.isfinite(direction).all(axis=1)
         rough |= open_ & ~smooth
         open_ &= smooth & (gain > SETTLED * weights)
@@ -83,97 +117,111 @@ def ascend(
         moved, new = _best(value, at, reached, direction, open_)
         rough |= open_ & ~moved.any(axis=1) & (gain > 1e6 * SETTLED * weights)
         open_ &= moved.any(axis=1)
+        if brief:
+            open_ &= ~(np.abs(new - reached - gain) <= KEPT * gain)
         at, reached = at + moved, new
-        span = _again(span, shape, weights)
         trace.append(reached)
         runaway = open_ & (reached - trace[-LATELY:][0] > RUNAWAY * weights)
         if len(trace) > 2 * LATELY and runaway.any():
             k = int(runaway.argmax())
             raise Degenerate(f"the density of component {k} grows without bound on its rows", k)
+        if not open_.any():
+            break
+        beside = look(value, at, _again(beside.span, shape, weights))
     for one in np.flatnonzero(rough | open_):
-        at[one] = _simplex(value, at, int(one), span[one])
+        at[one] = _simplex(value, at, int(one), beside.span[one])
     return at
 
 
 def slopes(value: Value, at: Array, weights: Array, unit: Array) -> Array:
     """Gradient of each component's part of Q, (K, p); 0 along an edge where it has none."""
-    span = spans(value, at, weights, unit, RISE)
-    steps = _along(span)
-    up, down = value(at + steps), value(at - steps)
+    span, _, up, down = settle(value, at, weights, unit, RISE)
     with np.errstate(invalid="ignore"):
         found = (up - down).T / (2.0 * span)
     return np.where(np.isfinite(found) & (weights > 0)[:, None], found, 0.0)
 
 
-def spans(value: Value, at: Array, weights: Array, unit: Array, rise: float = np.inf) -> Array:
-    """How far to step for a difference quotient, (K, p): far enough to bend Q by `BEND`.
+def spans(value: Value, at: Array, weights: Array, unit: Array) -> Array:
+    """How far to step for a difference quotient, (K, p)."""
+    return settle(value, at, weights, unit).span
 
-    Or, where only slopes are wanted, to raise it by `rise`: a straight piece never bends.
+
+def settle(value: Value, at: Array, weights: Array, unit: Array, rise: float = np.inf) -> Beside:
+    """Q beside a point, in spans that bend it by about `BEND`.
+
+    Or, where only slopes are wanted, raise it by `rise`: a straight piece never bends.
     """
-    h = np.broadcast_to(np.sqrt(BEND) * unit, at.shape).copy()
-    here = value(at[None])[0]
-    scale = np.where(weights > 0, weights, 1.0)
+    span = np.broadcast_to(np.sqrt(BEND) * unit, at.shape).copy()
+    scale = np.where(weights > 0, weights, 1.0)[:, None]
     settled = np.broadcast_to((weights <= 0)[:, None], at.shape).copy()
     for _ in range(12):
-        steps = _along(h)
+        beside = look(value, at, span)
         with np.errstate(invalid="ignore"):
-            up, down = value(at + steps), value(at - steps)
-            bend = np.abs(up - 2.0 * here + down).T / scale[:, None]
-            enough = (bend >= BEND_WITHIN[0]) | (np.abs(up - down).T / scale[:, None] >= rise)
-        settled |= enough & (bend <= BEND_WITHIN[1])
+            bend = np.abs(beside.up - 2.0 * beside.here + beside.down).T / scale
+            enough = (bend >= BEND_WITHIN[0]) | (np.abs(beside.up - beside.down).T / scale >= rise)
+        settled |= (enough & (bend <= BEND_WITHIN[1])) | beside.flat(weights, unit)
         if settled.all():
-            break
+            return beside
         with np.errstate(divide="ignore"):
             factor = np.where(np.isfinite(bend), np.sqrt(BEND / bend), 0.0)
         # Below 1e-13 what bends is rounding.
         factor = np.where(bend < 1e-13, 100.0, np.clip(factor, 1e-2, 1e3))
-        h = np.where(settled, h, h * factor)
-    return h
+        span = np.where(settled, span, span * factor)
+    return look(value, at, span)
 
 
-def look(value: Value, at: Array, h: Array) -> Shape:
-    """Value, slope and second derivatives by central differences, in one call."""
+def look(value: Value, at: Array, span: Array) -> Beside:
+    """Q at a point and beside it, in one call."""
+    p = at.shape[1]
+    single = _along(span)
+    f = value(at + np.concatenate([np.zeros((1, *at.shape)), single, -single]))
+    return Beside(span, f[0], f[1 : 1 + p], f[1 + p :])
+
+
+def bent(value: Value, at: Array, beside: Beside) -> Shape:
+    """Value, slope and second derivatives by central differences."""
     k, p = at.shape
-    single = _along(h)
+    h, here, up, down = beside
     first, second = np.triu_indices(p, 1)
-    double = single[first] + single[second]
-    zero = np.zeros((1, k, p))
-    f = value(at + np.concatenate([zero, single, -single, double, -double]))
-    pairs = len(first)
-    here, up, down = f[0], f[1 : 1 + p], f[1 + p : 1 + 2 * p]
-    both = f[1 + 2 * p : 1 + 2 * p + pairs] + f[1 + 2 * p + pairs :]
     with np.errstate(invalid="ignore"):
         slope = (up - down).T / (2.0 * h)
         bend = np.zeros((k, p, p))
         bend[:, range(p), range(p)] = (up - 2.0 * here + down).T / h**2
-        sides = (up + down)[first] + (up + down)[second]
-        cross = (both - sides + 2.0 * here).T / (2.0 * h[:, first] * h[:, second])
-        bend[:, first, second] = bend[:, second, first] = cross
+        if p > 1:
+            single = _along(h)
+            double = single[first] + single[second]
+            f = value(at + np.concatenate([double, -double]))
+            both = f[: len(first)] + f[len(first) :]
+            sides = (up + down)[first] + (up + down)[second]
+            cross = (both - sides + 2.0 * here).T / (2.0 * h[:, first] * h[:, second])
+            bend[:, first, second] = bend[:, second, first] = cross
     return Shape(here, slope, bend)
 
 
-def look_along(value: Value, slope: Slope, at: Array, h: Array) -> Shape:
+def bent_along(slope: Slope, at: Array, beside: Beside) -> Shape:
     """The same where slopes are known: second derivatives are differences of them."""
+    h = beside.span
     found = slope(at + np.concatenate([np.zeros((1, *at.shape)), _along(h)]))
     with np.errstate(invalid="ignore"):
         bend = np.moveaxis((found[1:] - found[0]) / h.T[:, :, None], 0, 1)
         bend = 0.5 * (bend + np.swapaxes(bend, 1, 2))
-    return Shape(value(at[None])[0], found[0], bend)
+    return Shape(beside.here, found[0], bend)
 
 
-def newton(shape: Shape) -> tuple[Array, Array]:
+def newton(shape: Shape, flat: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Directions (K, p) and the gains (K,) that they promise; nan where there is no such step.
 
     Curvatures enter by their size, so that a saddle is left and not sought, in coordinates
-    scaled to unit curvature.
+    scaled to unit curvature.  A flat coordinate stays where it is.
     """
     k, p = shape.slope.shape
     direction, gain = np.full((k, p), np.nan), np.full(k, np.nan)
     curved = np.abs(np.diagonal(shape.bend, axis1=1, axis2=2))
     fine = np.isfinite(shape.bend).all(axis=(1, 2)) & np.isfinite(shape.slope).all(axis=1)
-    fine &= (curved > 0).all(axis=1)
+    fine &= ((curved > 0) | flat).all(axis=1)
     if fine.any():
-        unit = 1.0 / np.sqrt(curved[fine])
+        held = np.where(flat, np.inf, curved)[fine]
+        unit = 1.0 / np.sqrt(held)
         values, vectors = np.linalg.eigh(shape.bend[fine] * unit[:, :, None] * unit[:, None, :])
         sizes = np.maximum(np.abs(values), 1e-6)
         slope = np.einsum("kji,kj->ki", vectors, shape.slope[fine] * unit)

@@ -14,9 +14,8 @@ One known case: for a normal density the parameters reached are the weighted mea
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,23 @@ from numpy.typing import NDArray
 from emframe.core import Contract, Degenerate
 from emframe.families import newton
 from emframe.families.base import Family
+from emframe.families.componentwise import (
+    at_coordinates,
+    coordinates,
+    from_coordinates,
+    origin,
+    pulled_back,
+    size_of,
+)
+from emframe.families.guesses import guesses
 from emframe.families.inversion import inverted
-from emframe.parameters import Leaf, declarations, keep, leaves, to_vector
-from emframe.spaces import EPS, Array, PositiveDefinite, Simplex, Space
+from emframe.parameters import keep, leaves, to_vector
+from emframe.spaces import EPS, Array
 
-TRIED = 1000  # about how many combinations of values a start tries
-LOOKED_AT = 200  # on so many of the rows
+HILLS = 4  # starts that a single component climbs from, for no other kind of start differs
+APART = 0.05  # in natural units, or they are on the same hill
 POINT = 16.0  # a density this many times the spacing of numbers wide is one number
+EFFORT = 20.0  # evaluations of the density in a climb, and each costs more than a table's product
 FEW = 20.0  # rows for each parameter, under which a component may be an artefact
 
 
@@ -62,6 +71,7 @@ class NumericFamily(Family):
     """Base of families that state `log_density`, for any number of components, and no M-step."""
 
     contract = Contract.GENERALISED
+    effort = EFFORT
 
     @abstractmethod
     def log_density(self, params: Any, x: Array) -> Array:
@@ -75,23 +85,52 @@ class NumericFamily(Family):
         return float(self._by_component(statistics, params).sum())
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
-        weights = statistics.counts
         if previous is None:
-            previous = self.guess(statistics)
+            return self._begun(statistics)
 
         def value(points: Array) -> Array:
             return self._values(statistics, points)
 
-        start = coordinates(previous)
-        nowhere = (weights > 0) & np.isneginf(value(start[None])[0])
-        for k in map(int, np.flatnonzero(nowhere)):
-            start[k] = self._best_of_table(*statistics.of(k), k)  # nothing to climb from
-        slope = self._slope_of(statistics)
-        reached = newton.ascend(value, start, weights, self._unit(statistics), slope)
+        reached = newton.ascend(
+            value,
+            coordinates(previous),
+            statistics.counts,
+            self._unit(statistics),
+            self._slope_of(statistics),
+            instead=lambda k: guesses(self, *statistics.of(k), k)[0],
+            brief=True,
+        )
         stayed = (reached == coordinates(previous)).all(axis=1)
         params = keep(stayed, previous, from_coordinates(previous, reached))
         self._refuse_points(statistics, params)
         return params
+
+    def _begun(self, statistics: Kept) -> Any:
+        """Parameters from the rows alone: the best of a table, climbed from to the top.
+
+        A single component climbs from several, and the highest top counts.
+        """
+        d, counts = self._d(statistics), statistics.counts
+
+        def value(points: Array) -> Array:
+            return self._values(statistics, points)
+
+        found, heights, failed = [], [], []
+        for start in self._guesses(statistics):
+            try:
+                top = newton.ascend(
+                    value, start, counts, self._unit(statistics), self._slope_of(statistics)
+                )
+                params = at_coordinates(self.parameters, top, d)
+                self._refuse_points(statistics, params)
+            except Degenerate as error:
+                failed.append(error)
+                continue
+            found.append(params)
+            heights.append(float(value(top[None]).sum()))
+        if not found:
+            raise failed[0]
+        return found[int(np.argmax(heights))]
 
     def _refuse_points(self, statistics: Kept, params: Any) -> None:
         """Raise `Degenerate` where a density is narrower than the last bits of a row."""
@@ -100,7 +139,7 @@ class NumericFamily(Family):
         for x, resp in statistics.blocks:
             room = np.maximum(np.abs(x), np.finfo(float).tiny)
             highest = -np.log(POINT * EPS * room).sum(axis=1)[:, None]
-            narrow = (resp > 0) & (self._raw(params, x) > highest)
+            narrow = (resp > 0) & (self.raw(params, x) > highest)
             if narrow.any():
                 row, k = np.argwhere(narrow)[0]
                 raise Degenerate(f"component {k} has shrunk to a point, {x[row]}", int(k))
@@ -119,7 +158,7 @@ class NumericFamily(Family):
             slopes = np.where(np.isfinite(found), found, 0.0)  # 0 along an edge that has none
         parts, used = [], 0
         for leaf in leaves(params):
-            size = _size(leaf)
+            size = size_of(leaf)
             parts.append(slopes[:, used : used + size].ravel())
             used += size
         return np.concatenate(parts)
@@ -143,7 +182,7 @@ class NumericFamily(Family):
             if count < fewest
         }
 
-    def _raw(self, params: Any, x: Array) -> Array:
+    def raw(self, params: Any, x: Array) -> Array:
         """`log_density` at a trial point, where nan and inf are no news."""
         return np.asarray(self.log_density(params, x))
 
@@ -163,7 +202,7 @@ class NumericFamily(Family):
         with np.errstate(all="ignore"):  # a trial point may lie anywhere
             params = at_coordinates(self.parameters, points.reshape(m * k, p), self._d(statistics))
             for x, resp in statistics.blocks:
-                density = self._raw(params, x).reshape(len(x), m, k)
+                density = self.raw(params, x).reshape(len(x), m, k)
                 total += _weighted(resp[:, None], density)
         inside = _inside(params).reshape(m, k)  # rounding may put a point on an open end
         return np.where(inside & np.isfinite(total), total, -np.inf)
@@ -189,7 +228,7 @@ class NumericFamily(Family):
                 if len(x):
                     with np.errstate(all="ignore"):  # a trial point may lie anywhere
                         params = at_coordinates(self.parameters, points[:, k], d)
-                        found[:, k] = _pulled_back(params, self.slope(x, weights, params))
+                        found[:, k] = pulled_back(params, self.slope(x, weights, params))
             return found
 
         return slope
@@ -202,9 +241,9 @@ class NumericFamily(Family):
         x = statistics.blocks[0][0]
         spread = x.std(axis=0)
         units = []
-        for leaf in leaves(_origin(self.parameters, self._d(statistics))):
+        for leaf in leaves(origin(self.parameters, self._d(statistics))):
             plain = type(leaf.declared.space).__name__ in {"Real", "NonNegative"}
-            like = np.ones(_size(leaf))
+            like = np.ones(size_of(leaf))
             if plain:
                 own = spread if len(like) == len(spread) else np.full(len(like), spread.mean())
                 like = np.where(own > 0, own, 1.0)
@@ -218,68 +257,25 @@ class NumericFamily(Family):
 
         Raises `Degenerate` for a component without rows, or one that no value tried allows.
         """
-        found = []
+        start = self._guesses(statistics)[0]
+        return at_coordinates(self.parameters, start, self._d(statistics))
+
+    def _guesses(self, statistics: Kept) -> list[Array]:
+        """Coordinates (K, p) to climb from; several of a single component, the best first."""
+        tables = []
         for k, count in enumerate(statistics.counts):
             if not count > 0:
                 raise Degenerate(f"component {k} starts without a row", k)
-            found.append(self._best_of_table(*statistics.of(k), k))
-        return at_coordinates(self.parameters, np.array(found), self._d(statistics))
-
-    def _best_of_table(self, x: Array, weights: Array, k: int) -> Array:
-        stride = max(1, len(x) // LOOKED_AT)
-        x, weights = x[::stride], weights[::stride]
-        fields = declarations(self.parameters).items()
-        each = round(TRIED ** (1.0 / len(fields)))
-        lists = []
-        for _, declared in fields:
-            lists.append(_suggestions(declared.space, declared.shape, x, weights)[: max(each, 3)])
-        table = np.array([np.concatenate(row) for row in product(*lists)])
-        with np.errstate(all="ignore"):
-            params = at_coordinates(self.parameters, table, x.shape[1])
-            density = np.asarray(self._raw(params, x))
-        total = weights @ np.where(np.isfinite(density), density, -np.inf)
-        if not np.isfinite(total).any():
-            raise Degenerate(
-                f"component {k} has rows that {self.name} gives no density under any parameters "
-                "tried; pass start= to emframe.fit",
-                k,
-            )
-        return np.asarray(table[np.where(np.isnan(total), -np.inf, total).argmax()])
-
-
-def _suggestions(space: Space, shape: Any, x: Array, weights: Array) -> list[Array]:
-    """Coordinates of values of one field that weighted rows suggest, the likeliest first."""
-    d = x.shape[1]
-    size = tuple(d if axis == "d" else axis for axis in shape)
-    mean = np.average(x, axis=0, weights=weights)
-    centred = x - mean
-    variance = np.average(centred**2, axis=0, weights=weights)
-    sd = np.sqrt(variance)
-    low, middle, high = np.quantile(x, [0.1, 0.5, 0.9], axis=0)
-    one = np.ones(d)
-    if isinstance(space, PositiveDefinite):
-        spread = np.diag(variance) if space.structure != "full" else (weights * centred.T) @ centred
-        values = [spread / (weights.sum() if space.structure == "full" else 1.0), np.eye(d)]
-    elif isinstance(space, Simplex):
-        values = [np.full(size, 1.0 / size[-1])]
-    else:
-        with np.errstate(all="ignore"):
-            ratio = mean / variance
-            values = [mean, sd, one, middle, 1.0 / mean, 3.0 * one, 0.3 * one, variance]
-            values += [mean * ratio, ratio, 0.0 * one, 0.1 * one, 10.0 * one, 1.0 / (1.0 + mean)]
-            values += [low, high, -one, 0.5 * one, 0.9 * one, 1.0 / sd, np.log(np.abs(mean))]
-            values += [-mean, 30.0 * one, 100.0 * one, -0.3 * one]
-    shaped = []
-    for value in values:
-        full = value if np.shape(value) == size else np.broadcast_to(np.mean(value), size)
-        with np.errstate(all="ignore"):
-            inside = np.isfinite(full).all() and space.contains(np.asarray(full)[None]).all()
-            at = space.coordinates(np.asarray(full)[None]) if inside else None
-        if at is not None and np.isfinite(at).all():
-            shaped.append(at)
-    n = space.n_coordinates(size)
-    # Steps through the coordinates themselves, so that no space is left without a value.
-    return shaped + [np.full(n, at) for at in (0.0, -1.0, 1.0, -2.5, 2.5)]
+            tables.append(guesses(self, *statistics.of(k), k))
+        if len(tables) > 1:
+            return [np.array([table[0] for table in tables])]
+        unit, chosen = self._unit(statistics), tables[0][:1]
+        for row in tables[0][1:]:
+            if len(chosen) == HILLS:
+                break
+            if (np.abs(chosen - row) / unit > APART).any(axis=1).all():
+                chosen = np.vstack([chosen, row])
+        return [row[None] for row in chosen]
 
 
 def _inside(params: Any) -> NDArray[np.bool_]:
@@ -295,58 +291,3 @@ def _weighted(resp: Array, density: Array) -> Array:
     """Sum over rows of resp times density, where 0 times anything is 0."""
     held = resp > 0
     return np.asarray((resp * np.where(held, density, 0.0)).sum(axis=0))
-
-
-# ---- coordinates, component by component
-
-
-def _size(leaf: Leaf) -> int:
-    """Coordinates of one component's value."""
-    return leaf.declared.space.n_coordinates((1, *np.shape(leaf.value)[1:]))
-
-
-def coordinates(params: Any) -> Array:
-    """Coordinates of each component, (K, p)."""
-    parts = []
-    for leaf in leaves(params):
-        k = len(leaf.value)
-        parts.append(leaf.declared.space.coordinates(leaf.value).reshape(k, -1))
-    return np.concatenate(parts, axis=1)
-
-
-def _pulled_back(params: Any, slope: Any) -> Array:
-    """Derivatives in the form of parameters as derivatives by the coordinates, (K, p)."""
-    parts = [
-        leaf.declared.space.pullback(leaf.value, along.value).reshape(len(leaf.value), -1)
-        for leaf, along in zip(leaves(params), leaves(slope), strict=True)
-    ]
-    return np.concatenate(parts, axis=1)
-
-
-def from_coordinates(like: Any, points: Array) -> Any:
-    """Parameters of the class of `like` at coordinates (K, p)."""
-    d = next((leaf.value.shape[1] for leaf in leaves(like) if leaf.declared.shape), 1)
-    return at_coordinates(type(like), points, d)
-
-
-def at_coordinates(kind: type, points: Array, d: int) -> Any:
-    """Parameters of a class at coordinates (K, p), for data of d columns."""
-    values, used = {}, 0
-    for name, declared in declarations(kind).items():
-        shape = (len(points), *(d if axis == "d" else int(axis) for axis in declared.shape))
-        size = declared.space.n_coordinates((1, *shape[1:]))
-        vector = np.ascontiguousarray(points[:, used : used + size]).ravel()
-        values[name] = declared.space.point(vector, shape)
-        used += size
-    return kind(**values)
-
-
-def _origin(kind: type, d: int) -> Any:
-    """One component at the origin of the coordinates."""
-    shapes: list[Callable[[], int]] = [
-        lambda one=one: one.space.n_coordinates(  # type: ignore[misc]
-            (1, *(d if axis == "d" else axis for axis in one.shape))
-        )
-        for one in declarations(kind).values()
-    ]
-    return at_coordinates(kind, np.zeros((1, sum(size() for size in shapes))), d)

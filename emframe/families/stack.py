@@ -57,6 +57,10 @@ class Stack(Family):
         return weakest(self.families)
 
     @property
+    def effort(self) -> float:  # type: ignore[override]
+        return max(family.effort for family in self.families)
+
+    @property
     def supports(self) -> tuple[Space, ...]:
         return tuple(space for family in self.families for space in family.supports)
 

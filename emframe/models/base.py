@@ -44,6 +44,10 @@ class Model(Protocol):
     def contract(self) -> Contract:
         """What it promises of its M-step."""
 
+    @property
+    def effort(self) -> float:
+        """What an EM iteration costs, in passes of a cheap density over the rows."""
+
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
         """Validate data, or refuse them with a message that names the place."""
 

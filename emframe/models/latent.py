@@ -136,6 +136,11 @@ class LatentModel(ABC):
     def contract(self) -> Contract:
         return Contract.EXACT
 
+    @property
+    def effort(self) -> float:
+        """What an EM iteration costs, in passes of a cheap density over the rows."""
+        return 1.0
+
     def choices(self) -> int | None:
         """How many values z chooses from; None where it is continuous."""
         return None
@@ -187,21 +192,22 @@ class LatentModel(ABC):
         """The rows as they are."""
         return rows
 
-    def survey(self, rows: Any) -> None:
-        """Nothing: no E-step needs to know of all rows."""
+    def survey(self, rows: Any) -> Any:
+        """What every E-step needs to know of all rows: nothing, unless a model says so."""
+        return None
 
     def under(self, prior: None) -> LatentModel:
         """This model: it has no priors."""
         return self
 
-    def passes(self, params: Any, survey: None) -> Iterator[Pass]:
+    def passes(self, params: Any, survey: Any) -> Iterator[Pass]:
         """Q of each block, added up."""
         yield Plain(self, params)
 
     def work(self, rows: Any) -> int:
         return 8 * (len(rows.columns) + 8)
 
-    def prior(self, prior: Any, survey: None) -> None:
+    def prior(self, prior: Any, survey: Any) -> None:
         """No term: a model of this kind knows no priors.  Raises ValueError where one is asked."""
         if prior is not None:
             raise ValueError(f"`prior` is {prior!r}; the model {self.name!r} knows: none.")

@@ -14,7 +14,6 @@ One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -29,9 +28,8 @@ from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, as_rows, chosen
 from emframe.engines import Workspace, block_rows
-from emframe.families import ConjugatePrior, Densities, Family, Stack, Survey
+from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
-from emframe.host import family as named_family
 from emframe.models import starts
 from emframe.models.mixture_expectation import (
     HeldWeights,
@@ -42,10 +40,12 @@ from emframe.models.mixture_expectation import (
     held_weights,
     mixture_problem,
 )
+from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
+from emframe.refusals import refuse_beyond
 from emframe.spaces import Array
 
 # Rows that a start looks at, drawn from the data where they are more.
@@ -79,33 +79,9 @@ class Mixture:
         n_components: int | Sequence[int] | None = None,
         **options: Any,
     ) -> None:
-        if isinstance(family, (str, Family)) or not isinstance(family, Sequence):
-            resolved, k = _resolve(family, options), 1 if n_components is None else n_components
-            if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
-                raise TypeError(f"`n_components` is {k!r}; pass a whole number.")
-        else:
-            families = tuple(_resolve(item, options) for item in family)
-            sizes = [1] * len(families) if n_components is None else n_components
-            if not families:
-                raise ValueError("`family` is an empty list; pass at least one family.")
-            if isinstance(sizes, (int, np.integer)) or len(sizes) != len(families):
-                raise ValueError(
-                    f"`n_components` is {n_components!r} for {len(families)} families; pass one "
-                    "size for each, or leave it out for one component of each."
-                )
-            if min(sizes) < 1:
-                raise ValueError(f"`n_components` is {sizes!r}; pass sizes of 1 or more.")
-            if len({space.discrete for one in families for space in one.supports}) > 1:
-                warnings.warn(
-                    "a mixture of families of counts and of real numbers compares probabilities "
-                    "with densities: its likelihood depends on the units of the columns.",
-                    stacklevel=2,
-                )
-            resolved, k = Stack(families, tuple(int(size) for size in sizes)), sum(sizes)
-        if k < 1:
-            raise ValueError(f"`n_components` is {k}; pass 1 or more.")
+        resolved, k = composed(family, n_components, options)
         object.__setattr__(self, "family", resolved)
-        object.__setattr__(self, "n_components", int(k))
+        object.__setattr__(self, "n_components", k)
 
     def fixed(self, **values: Any) -> Mixture:
         """The same mixture with parameters held; see `emframe.fixed`.
@@ -120,6 +96,12 @@ class Mixture:
             object.__setattr__(other, "family", fixed(self.family, **values))
         return other
 
+    def as_component(self) -> Family:
+        """The family of which each component is such a mixture."""
+        each = zip(*parts(self.family, self.n_components), strict=True)
+        nested = Nested(tuple(family for family, size in each for _ in range(size)))
+        return nested if self.weights is None else fixed(nested, shares=self.weights)
+
     def tied(self, *names: str) -> Mixture:
         """The same mixture with parameters that all components share; see `emframe.tied`."""
         other = copy(self)
@@ -129,6 +111,10 @@ class Mixture:
     @property
     def contract(self) -> Contract:
         return self.family.contract
+
+    @property
+    def effort(self) -> float:
+        return self.family.effort
 
     # ---- data
 
@@ -150,17 +136,8 @@ class Mixture:
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
         k = self.n_components
-        if k > len(rows):
-            raise ValueError(
-                f"`n_components` is {k}, but the data have {len(rows)} rows; pass at most "
-                f"{len(rows)}."
-            )
-        distinct = rows.n_distinct(k)
-        if distinct < k:
-            raise ValueError(
-                f"`n_components` is {k}, but the data have {distinct} distinct rows; pass at most "
-                f"{distinct}."
-            )
+        refuse_beyond("n_components", k, len(rows), "row")
+        refuse_beyond("n_components", k, rows.n_distinct(k), "distinct row")
 
     def condense(self, rows: Rows) -> Rows:
         """Distinct rows with their counts as weights, where the data are discrete and it pays."""
@@ -367,10 +344,7 @@ class Mixture:
 
     def describe(self) -> dict[str, Any]:
         """The model as JSON: names of registered families and their settings."""
-        one = self.family
-        families, sizes = (
-            (one.families, one.sizes) if isinstance(one, Stack) else ((one,), (self.n_components,))
-        )
+        families, sizes = parts(self.family, self.n_components)
         return {
             "model": "mixture",
             "families": [describe(family) for family in families],
@@ -380,32 +354,8 @@ class Mixture:
 
     def title(self) -> str:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
-        end = f"K = {self.n_components}" + ", weights held" * (self.weights is not None)
-        if isinstance(self.family, Stack):
-            names = "+".join(family.name for family in self.family.families)
-            return f"{names} mixture, {end}"
-        # What a family was put together from is too much for a title.
-        options = {} if self.family.maker else self.family.ingredients()
-        settings = "".join(f", {key}={value}" for key, value in options.items())
-        return f"{self.family.name} mixture{settings}, {end}"
-
-
-def _resolve(family: str | Family | Mixture, options: Mapping[str, Any]) -> Family:
-    if isinstance(family, str):
-        return named_family(family, **options)
-    if isinstance(family, Mixture):
-        one, k = family.family, family.n_components
-        each = zip(one.families, one.sizes, strict=True) if isinstance(one, Stack) else [(one, k)]
-        return Nested(tuple(part for part, size in each for _ in range(size)))
-    if not isinstance(family, Family):
-        raise TypeError(
-            f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
-        )
-    if options:
-        raise TypeError(
-            f"options {', '.join(options)} go with a family's name; this one is an object already."
-        )
-    return family
+        held = ", weights held" * (self.weights is not None)
+        return f"{titled(self.family)}, K = {self.n_components}{held}"
 
 
 def _log(weights: Array) -> Array:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class MixtureExpectation:
     prior: MixturePrior | None = None
     form: str = ""  # how the kernel computed it
 
-    @property
+    @cached_property
     def log_prior(self) -> float:
         """Log density of the prior at `at`; 0 without one."""
         return 0.0 if self.prior is None else self.prior.log_density(self.at)
@@ -127,7 +128,7 @@ class MixtureExpectation:
         weights, inner = self.at.weights, self.family.gradient(self._with_prior, self.at.components)
         if isinstance(self.at, HeldWeights):
             return inner
-        share = np.divide(self.counts, weights, out=np.zeros_like(weights), where=weights > 0)
+        share = np.divide(self.counts, weights, out=np.zeros(len(weights)), where=weights > 0)
         return np.concatenate([Simplex().pullback(weights, share), inner])
 
     def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
@@ -179,7 +180,7 @@ def mixture_problem(
     family: Family, params: MixtureParameters, dims: Mapping[str, int]
 ) -> str | None:
     """What is wrong with a mixture's parameters for these dimensions, or None."""
-    weights = next(leaves(params))
+    weights = leaves(params)[0]
     given, wanted = type(params.components), family.parameters
     if given is not wanted and given is not tuple:
         same = ", with what this family holds or shares" * (given.__name__ == wanted.__name__)

@@ -1,17 +1,19 @@
-"""Away from an optimum, but not far: merge two components that overlap, and split a third.
+"""Away from an optimum, but not far: merge two components, and split one.
 
 A poor optimum of a mixture often has two components where one would do and one where two are
 needed, and no small step leads from it to a better one.  So two components are merged and their
-place is given to the halves of another (Ueda, Nakano, Ghahramani and Hinton 2000, Neural
-Computation 12, 2109):
+place is given to the parts of another (Ueda, Nakano, Ghahramani and Hinton 2000, Neural
+Computation 12, 2109), or to parts of the two together, which then begin anew while all others
+stay:
 
     merge  i, j   by the overlap of their responsibilities, the cosine of the two columns
     split  k      by how badly it describes its own rows, the divergence of the rows that it is
                   responsible for from its density (section 3.2)
 
-The moves are tried from the most promising on, in two rounds.  In the first a component is cut
-across a direction, in the second a core is cut out of it, a tight cluster that a broad component
-covers; which direction and which core is drawn at random.
+The moves are tried from the most promising on, in rounds without end.  A component is cut across
+a direction in one round and in the next a core is cut out of it, a tight cluster that a broad
+component covers; which direction and which core is drawn at random.  Two that begin anew are
+always cut that way: it is the move that leads to better optima most often.
 
 One known case: two components that are equal overlap entirely, and are merged first.
 """
@@ -19,21 +21,23 @@ One known case: two components that are equal overlap entirely, and are merged f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, product
+from itertools import combinations, cycle
 
 import numpy as np
 from scipy.special import expit, xlogy
 
 from emframe.spaces import Array
 
-# How many pairs to merge, and how many components to split in the place of each.
-PAIRS, SPLITS = 4, 3
+# How many pairs to merge, and how many other components to split in the place of each.
+PAIRS, SPLITS = 6, 3
 
 
 def split_and_merge(
     resp: Array, log_density: Array, x: Array, weights: Array, rng: np.random.Generator
 ) -> Iterator[Array]:
-    """Responsibilities (n, K) to start from, the most promising first; none where K < 3.
+    """Responsibilities (n, K) to start from, the most promising first.
+
+    None where K < 3: to begin anew is then to begin.
 
     Parameters
     ----------
@@ -42,6 +46,8 @@ def split_and_merge(
     x, weights : the rows (n, d) and their frequencies (n,).
     """
     k = resp.shape[1]
+    if k < 3:
+        return
     overlap = _overlap(resp, weights)
     misfit = _misfit(resp, log_density, weights)
     pairs = sorted(combinations(range(k), 2), key=lambda pair: -overlap[pair])
@@ -49,15 +55,15 @@ def split_and_merge(
     plan = [
         (rank + order, i, j, one)
         for rank, (i, j) in enumerate(pairs[:PAIRS])
-        for order, one in enumerate([one for one in worst if one not in (i, j)][:SPLITS])
+        for order, one in enumerate([i, *(one for one in worst if one not in (i, j))][: 1 + SPLITS])
     ]
     plan.sort(key=lambda move: move[0])
-    for cut, (_, i, j, one) in product((_across, _core), plan):
+    for cut, (_, i, j, one) in ((cut, move) for cut in cycle((_across, _core)) for move in plan):
         new = resp.copy()
         new[:, i] += resp[:, j]
-        side = cut(resp[:, one] * weights, x, rng)
-        new[:, j] = resp[:, one] * side
-        new[:, one] = resp[:, one] * (1.0 - side)
+        whole = new[:, one]
+        side = (_core if one == i else cut)(whole * weights, x, rng)
+        new[:, j], new[:, one] = whole * side, whole * (1.0 - side)
         yield new
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Table, as_rows, as_weights, in_range
+from emframe.data import Table, as_rows, as_weights, chosen, in_range
+from emframe.data.frames import from_frame, is_frame
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ class Sequences:
         first = bounds[:-1][part][0] if len(chosen) else 0
         return Sequences(self.x[first : first + chosen.sum()], chosen)
 
-    @property
+    @cached_property
     def firsts(self) -> NDArray[np.intp]:
         """Where each run begins, (S,)."""
         return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
-    @property
+    @cached_property
     def lasts(self) -> NDArray[np.intp]:
         """Where the last row of each run is, (S,)."""
         return np.asarray(np.cumsum(self.lengths) - 1)
@@ -98,8 +100,10 @@ class SequenceRows:
 
     def blocks(self, size: int) -> Iterator[tuple[Sequences, Array]]:
         """Whole runs and their weights, a block at a time, of `size` rows or a few more."""
-        ends = np.cumsum(self.x.lengths)
-        first = 0
+        if len(self.x.x) <= max(size, BLOCK):
+            yield self.x, self.weights
+            return
+        ends, first = np.cumsum(self.x.lengths), 0
         while first < len(self):
             begun = ends[first] - self.x.lengths[first]
             last = int(np.searchsorted(ends, begun + max(size, BLOCK))) + 1
@@ -115,6 +119,8 @@ def as_sequences(
     weights: Any = None,
     takes_columns: bool = True,
     columns: Sequence[str] | None = None,
+    names: tuple[str, ...] | None = None,
+    width: int | None = None,
 ) -> SequenceRows:
     """Validate runs of rows for a model.
 
@@ -123,6 +129,7 @@ def as_sequences(
     X : `Sequences`, a list of arrays or data frames (a run each), or anything else that is rows:
         then it is one run.
     weights : (S,) frequencies of the runs; a run of weight 0 is removed.
+    names : the columns that the model takes, where it names them.
 
     The others, and what is raised, are those of `emframe.data.as_rows`; rows are counted through
     all runs.
@@ -135,29 +142,43 @@ def as_sequences(
         )
     frequency = as_weights(weights, len(given))
     rows = as_rows(
-        given.x,
+        given.x if names is None else chosen(given.x, names),
         supports=supports,
         owner=owner,
         weights=None if weights is None else np.repeat(frequency, given.lengths),
         takes_columns=takes_columns,
         n_columns=None if columns is None else len(columns),
         columns=columns,
+        width=width,
     )
     kept = frequency > 0
     runs, numbers = Sequences(rows.x, given.lengths[kept]), np.flatnonzero(kept)
-    return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
+    labels = rows.columns if names is None else names
+    return in_range(SequenceRows(runs, frequency[kept], labels, numbers, len(kept)))
 
 
 def _runs(X: Any) -> Sequences:
-    """One run, or those of a list of arrays."""
+    """One run, or those of a list of arrays or data frames."""
     if not isinstance(X, (list, tuple)) or not any(hasattr(run, "shape") for run in X):
         return Sequences(X if isinstance(X, Table) or hasattr(X, "__len__") else np.asarray(X))
-    runs = [np.asarray(run) for run in X]
-    runs = [run[:, None] if run.ndim == 1 else run for run in runs]
+    pairs = [from_frame(run, "X") if is_frame(run) else (np.asarray(run), None) for run in X]
+    runs = [run[:, None] if run.ndim == 1 else run for run, _ in pairs]
     widths = {run.shape[1:] for run in runs}
     if len(widths) > 1:
         shapes = ", ".join(str(run.shape) for run in runs[:4])
         raise ValueError(
             f"`X` has sequences of shapes {shapes}, ...; pass as many columns in each."
         )
-    return Sequences(np.concatenate(runs), np.array([len(run) for run in runs]))
+    columns = pairs[0][1]
+    other = next((names for _, names in pairs if names != columns), columns)
+    if other != columns:
+        raise ValueError(
+            f"`X` has sequences with the columns {_told(columns)} and {_told(other)}; pass the "
+            "same ones, in the same order."
+        )
+    rows, lengths = np.concatenate(runs), np.array([len(run) for run in runs])
+    return Sequences(rows if columns is None else Table(rows, columns, None), lengths)
+
+
+def _told(columns: Sequence[str] | None) -> str:
+    return "without names" if columns is None else ", ".join(columns)

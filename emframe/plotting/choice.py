@@ -1,9 +1,16 @@
-"""The criterion of each model of a selection, against the number of components."""
+"""The criterion of each model of a selection, against its size.
+
+The size is what the model counts: components, or what the entry of an announced model says that
+sizes are.
+
+One known case: of hidden Markov models it is the number of states.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emframe.host import models
 from emframe.plotting.style import MUTED, axes, dash, hues, ink, marker, tidy
 
 if TYPE_CHECKING:
@@ -19,11 +26,11 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
     groups: dict[str, list[tuple[Fit, float]]] = {}
     for one, value in zip(selection.fits, selection.values, strict=True):
         groups.setdefault(_kind(one), []).append((one, value))
-    sizes = [one.model.choices() for one in selection.fits]
-    numbered = None not in sizes
+    sizes = [_size(one) for one in selection.fits]
+    numbered = all(size for _, size in sizes)
     for i, (name, members) in enumerate(groups.items()):
-        members.sort(key=lambda pair: pair[0].model.choices() or 0)
-        at = [(one.model.choices() or 0) if numbered else i for one, _ in members]
+        members.sort(key=lambda pair: _size(pair[0])[1])
+        at = [_size(one)[1] if numbered else i for one, _ in members]
         values = [value for _, value in members]
         ax.plot(at, values, color=hues(ax, i + 1)[i], ls=dash(i), marker=marker(i), label=name)
         for (one, value), where in zip(members, at, strict=True):
@@ -36,8 +43,8 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
                     va="top", fontsize="small",
                 )  # fmt: skip
     if numbered:
-        ax.set_xlabel("number of components")
-        ax.set_xticks(sorted({size for size in sizes if size is not None}))
+        ax.set_xlabel(f"number of {' or '.join(dict.fromkeys(what for what, _ in sizes))}")
+        ax.set_xticks(sorted({size for _, size in sizes}))
     else:
         ax.set_xticks(range(len(groups)), list(groups))
     ax.set_ylabel(selection.label)
@@ -49,8 +56,17 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _size(fit: Fit) -> tuple[str, int]:
+    """What the model counts, in a word, and how many it has; 0 where it comes in one size."""
+    entry = models().get(getattr(fit.model, "name", ""))
+    if entry is None:
+        return "components", fit.model.choices() or 0
+    word = entry.size.removeprefix("n_").replace("_", " ")
+    return word, getattr(fit.model, entry.size) if entry.size else 0
+
+
 def _kind(fit: Fit) -> str:
-    """The title without what says how many components there are."""
+    """The title without what says its size."""
     parts = fit.model.title().split(", ")
-    size = f"={fit.model.choices()}"
+    size = f"={_size(fit)[1]}"
     return ", ".join(part for part in parts if not part.replace(" ", "").endswith(size))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 6
 SHARE = 0.9  # of a component inside its outline
 BINS = 28
+MOST_MARGIN = 0.25  # of the range of the rows, that outlines may add on either side
 
 
 def pairs(scene: Scene, ax: Axes) -> None:
@@ -42,17 +43,18 @@ def pairs(scene: Scene, ax: Axes) -> None:
     colours = hues(ax, scene.k)
     ax.set_axis_off()
     side, gap = 1.0 / d, 0.10 / d
+    spans = [_span(scene, j) for j in range(d)]
     for row in range(d):
         for column in range(d):
             panel = ax.inset_axes(
                 (column * side + gap / 2, 1.0 - (row + 1) * side + gap / 2, side - gap, side - gap)
             )
             panel.set_facecolor(ax.get_facecolor())
-            panel.set_xlim(*scene.span(column))
+            panel.set_xlim(*spans[column])
             if row == column:
-                _margin(scene, panel, column, colours)
+                _margin(scene, panel, column, spans[column], colours)
             else:
-                panel.set_ylim(*scene.span(row))
+                panel.set_ylim(*spans[row])
                 _pair(scene, panel, column, row, colours)
             panel.tick_params(labelsize="x-small", length=2)
             panel.locator_params(nbins=3)
@@ -74,9 +76,24 @@ def pairs(scene: Scene, ax: Axes) -> None:
         above(ax, scene.k, handles=handles)
 
 
-def _margin(scene: Scene, panel: Axes, j: int, colours: list[str]) -> None:
+def _span(scene: Scene, j: int) -> tuple[float, float]:
+    """The range of a column to show: with the outlines, where they reach beyond the rows."""
+    low, high = scene.span(j)
+    most = MOST_MARGIN * (high - low)
+    reach = np.sqrt(chdtri(2, 1.0 - SHARE))
+    own = [scene.drawn[scene.labels == k, j] for k in range(scene.k)]
+    ends = [(x.mean() - reach * x.std(), x.mean() + reach * x.std()) for x in own if len(x) > 2]
+    return (
+        max(low - most, min([low, *(first for first, _ in ends)])),
+        min(high + most, max([high, *(last for _, last in ends)])),
+    )
+
+
+def _margin(
+    scene: Scene, panel: Axes, j: int, span: tuple[float, float], colours: list[str]
+) -> None:
     """One column: the rows' histogram in grey, the components' as lines, each in its share."""
-    edges = np.linspace(*scene.span(j), BINS + 1)
+    edges = np.linspace(*span, BINS + 1)
     width = edges[1] - edges[0]
     if scene.x is not None and scene.weights is not None:
         known = ~np.isnan(scene.x[:, j])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def html(fit: Fit) -> str:
     """The summary of a fit as HTML: criteria, parameters, and the verdict."""
     facts = {
-        "rows": f"{fit.n_rows:g}",
+        "rows": f"{fit.n_rows:.12g}",
         "parameters": str(fit.n_parameters),
         "log-likelihood": f"{fit.log_likelihood:.4f}",
         "AIC": f"{fit.aic:.2f}",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emframe.core import Status
+from emframe.optima import is_same
 from emframe.parameters import leaves
+from emframe.refusals import several
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     """
     lines = [
         fit.model.title(),
-        f"{fit.n_rows:g} rows, columns {', '.join(fit.columns)}",
+        f"{several(fit.n_rows, 'row')}, columns {', '.join(fit.columns)}",
         "",
         f"log-likelihood {fit.log_likelihood:.6f}   parameters {fit.n_parameters}",
         f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}",
@@ -66,11 +68,16 @@ def replication(fit: Fit) -> str:
     n_moves = sum(one.parent is not None for one in fit.starts)
     regular = sum(one.is_regular for one in fit.optima)
     moves = f" and {n_moves} moves away from the best" if n_moves else ""
-    times = fit.n_found
-    found = {
-        0: "by a move only; it is not replicated, and more n_starts may find a better one",
-        1: "once; it is not replicated, and more n_starts may find a better one",
-    }.get(times, f"{times} times")
+    by_moves = sum(one.moves for one in fit.optima if is_same(one.objective, fit.objective))
+    more = "and more n_starts may find a better one"
+    if fit.n_found > 1:
+        found = f"{fit.n_found} times"
+    elif fit.n_found == 1:
+        found = f"once; it is not replicated, {more}"
+    elif by_moves > 1:
+        found = f"by {by_moves} moves and no start of its own, {more}"
+    else:
+        found = f"by a move only; it is not replicated, {more}"
     return (
         f"{len(fit.starts) - n_moves} starts{moves}, {fit.n_iter} E-steps; the best optimum was "
         f"found {found}, among {regular} distinct regular {'one' if regular == 1 else 'ones'}."

@@ -127,9 +127,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """
         start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
         x = validate_data(self, X, **_TAKEN, ensure_min_samples=2)
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(x.shape[1])])
-        table = Table(x, tuple(map(str, names)), None)
-        self._show(self._fitted(table, sample_weight, start))
+        self._show(self._fitted(self._named(x), sample_weight, start))
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.intp]:
@@ -252,14 +250,21 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             raise ValueError(f"`n_samples` is {n_samples}; pass 1 or above.")
         return self.fit_.sample(n_samples, rng=_seed(self.random_state), labels=True)
 
-    def _rows(self, X: Any) -> Array:
+    def _rows(self, X: Any) -> Table:
         check_is_fitted(self)
-        return np.asarray(validate_data(self, X, **_TAKEN, reset=False))
+        return self._named(np.asarray(validate_data(self, X, **_TAKEN, reset=False)))
+
+    def _named(self, x: Array) -> Table:
+        """Rows with the names of their columns: those of the frame, or in the family's order."""
+        d = x.shape[1]
+        own = self._model().family.columns or ()
+        names = own if len(own) == d else tuple(f"x{j}" for j in range(d))
+        return Table(x, tuple(map(str, getattr(self, "feature_names_in_", names))), None)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        minus_one = np.array([[-1.0]])
-        supports = self._model().family.supports
+        family = self._model().family
+        minus_one, supports = np.full((1, family.width or 1), -1.0), family.supports
         tags.input_tags.positive_only = not all(one.contains(minus_one).all() for one in supports)
         return tags
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from emframe.arguments import Rng
-from emframe.core import Contract, MaxIterations, RemainingGain, Rule, Run, Status, run
+from emframe.arguments import Rng, whole
+from emframe.core import Contract, MaxIterations, Run, Status, run
+from emframe.fitting import ends
 from emframe.models import Mixture
 from emframe.variants.assignments import drawn, shaken, tempered
-from emframe.variants.problem import pose
+from emframe.variants.problem import mixture_for, pose
 
 
 def classification(
@@ -30,9 +31,10 @@ def classification(
     The objective is the classification likelihood, the sum over rows of max_k log p(x, z_k).  It
     ends where no row changes its component; the parameters are as for `emframe.fit`.
     """
+    model = mixture_for(model)
     problem = pose(model, X, weights, start, rng)
     expect = tempered(model, problem.rows, math.inf)
-    return run(expect, problem.params, rules=[RemainingGain(0.0), MaxIterations(max_iter)])
+    return run(expect, problem.params, rules=ends(0.0, max_iter))
 
 
 def annealed(
@@ -60,6 +62,7 @@ def annealed(
     falls = all(hot > cool for hot, cool in pairwise(temperatures))
     if not temperatures or temperatures[-1] != 1.0 or not falls:
         raise ValueError(f"`temperatures` is {temperatures!r}; pass falling ones that end with 1.")
+    model = mixture_for(model)
     problem = pose(model, X, weights, start, rng)
     params = problem.params
     for number, temperature in enumerate(temperatures):
@@ -68,7 +71,7 @@ def annealed(
             params = shaken(model, problem.rows, params, beta, problem.rng)
         # Before the last the place is all that matters, and a thousandth of a nat is near enough.
         ahead = tol if temperature == 1.0 else max(tol, 1e-3)
-        rules: list[Rule] = [RemainingGain(ahead), MaxIterations(max_iter)]
+        rules = ends(ahead, max_iter)
         done = run(
             tempered(model, problem.rows, beta), params, rules=rules, contract=model.contract
         )
@@ -92,11 +95,12 @@ def stochastic(
     The parameters are a Markov chain that moves about the maximum, and leaves poor ones; the run
     is `n_steps` steps of it.  Its objective is the log-likelihood, which rises on average only.
     """
+    model = mixture_for(model)
     problem = pose(model, X, weights, start, rng)
     if (problem.rows.weights != np.floor(problem.rows.weights)).any():
         raise ValueError(
             "stochastic EM draws a z for each row, so the weights have to be whole numbers."
         )
     expect = drawn(model, problem.rows, problem.rng)
-    rules = [MaxIterations(n_steps)]
+    rules = [MaxIterations(whole("n_steps", n_steps, 0))]
     return run(expect, problem.params, rules=rules, contract=Contract.STOCHASTIC)

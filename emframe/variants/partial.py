@@ -13,10 +13,10 @@ import numpy as np
 import scipy
 
 from emframe.arguments import Rng
-from emframe.core import Contract, Expectation, MaxIterations, RemainingGain, Rule, Run, run
+from emframe.core import Contract, Expectation, Run, run
 from emframe.core.variants import Incremental, PartialStep
 from emframe.core.variants import conditional as with_steps
-from emframe.fitting import expectation
+from emframe.fitting import ends, expectation
 from emframe.models import Model
 from emframe.parameters import from_vector, leaves, rebuild, to_vector, valid
 from emframe.spaces import Array, slopes
@@ -24,7 +24,7 @@ from emframe.variants.problem import pose
 
 
 def conditional(
-    model: Model,
+    model: Model | str,
     X: Any,
     blocks: Sequence[str] = (),
     *,
@@ -50,14 +50,14 @@ def conditional(
     unknown = [name for name in chosen if not any(path.startswith(name) for path in paths)]
     if unknown:
         raise ValueError(f"`blocks` has {unknown[0]!r}; the parameters are {', '.join(paths)}.")
-    expect = with_steps(expectation(model, problem.rows), [_over(name) for name in chosen])
-    rules: list[Rule] = [RemainingGain(tol), MaxIterations(max_iter)]
-    contract = Contract.GENERALISED if model.contract.ascends else model.contract
-    return run(expect, problem.params, rules=rules, contract=contract)
+    expect = with_steps(expectation(problem.model, problem.rows), [_over(name) for name in chosen])
+    promised = problem.model.contract
+    contract = Contract.GENERALISED if promised.ascends else promised
+    return run(expect, problem.params, rules=ends(tol, max_iter), contract=contract)
 
 
 def incremental(
-    model: Model,
+    model: Model | str,
     X: Any,
     n_blocks: int = 8,
     *,
@@ -72,13 +72,18 @@ def incremental(
     The rows are dealt into the blocks in turn.  The other parameters are as for `emframe.fit`.
     """
     problem = pose(model, X, weights, start, rng)
-    rows = problem.rows
+    model, rows = problem.model, problem.rows
     if not 1 <= n_blocks <= len(rows):
         raise ValueError(f"`n_blocks` is {n_blocks}; pass 1 to {len(rows)}, the number of rows.")
     parts = [(rows.x[i::n_blocks], rows.weights[i::n_blocks]) for i in range(n_blocks)]
     method = Incremental([_of_block(model, x, w) for x, w in parts])
-    rules: list[Rule] = [RemainingGain(tol), MaxIterations(max_iter)]
-    return run(method.expect, problem.params, rules=rules, method=method, contract=model.contract)
+    return run(
+        method.expect,
+        problem.params,
+        rules=ends(tol, max_iter),
+        method=method,
+        contract=model.contract,
+    )
 
 
 def _of_block(model: Model, x: Array, weights: Array) -> Callable[[Any], Expectation[Any]]:
@@ -107,9 +112,11 @@ def _over(name: str) -> PartialStep:
                 reached = q.value(there) if valid(there) else -math.inf
             return -reached if math.isfinite(reached) else math.inf
 
+        # Where it does not depend on the others, the maximum over this block is that of the M-step.
+        begin = min(x[free], to_vector(q.maximize())[free], key=fall)
         options = {"ftol": 1e-14, "gtol": 1e-9}
         found = scipy.optimize.minimize(
-            fall, x[free], jac=lambda part: slopes(fall, part), method="L-BFGS-B", options=options
+            fall, begin, jac=lambda part: slopes(fall, part), method="L-BFGS-B", options=options
         )
         if not -found.fun > q.value(params):
             return params

@@ -11,7 +11,8 @@ import numpy as np
 from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate, Status, Stopped
 from emframe.data import Rows, frequencies
-from emframe.models import Model
+from emframe.fitting import model_for
+from emframe.models import Mixture, Model
 
 # Starts that are tried for one that has an M-step.
 _MOST_STARTS = 100
@@ -26,11 +27,23 @@ class Problem(NamedTuple):
     rng: np.random.Generator
 
 
-def pose(model: Model, X: Any, weights: Any, start: Any, rng: Rng) -> Problem:
+def mixture_for(model: Any) -> Mixture:
+    """The mixture that was passed: a model in which each row belongs to one component."""
+    found = model_for(model)
+    if not isinstance(found, Mixture):
+        raise TypeError(
+            f"`model` is a {found.title()}; pass a mixture, for rows are assigned to components "
+            "here."
+        )
+    return found
+
+
+def pose(model: Model | str, X: Any, weights: Any, start: Any, rng: Rng) -> Problem:
     """The problem that these arguments of `emframe.fit` pose.
 
     Raises as it does for unusable ones, and `Stopped` where no start could be used.
     """
+    model = model_for(model)
     generator = generator_from(rng)
     given = model.rows(X, frequencies(X, weights))
     model.require(given)

@@ -90,10 +90,12 @@ class Bands:
                 middle = (start + stop) // 2
                 waiting += [(middle, stop), (start, middle)]
         self._blocks = done
-        logs, starts = np.log(total[self.lasts]), np.array([start for start, _ in done])
-        run = np.searchsorted(self.firsts, starts, side="right") - 1
-        carries = self.firsts[run] < starts  # a run goes on from one block to the next
-        np.add.at(logs, run[carries], np.log(total[starts[carries] - 1]))
+        logs = np.log(total[self.lasts])
+        if len(done) > 1:
+            starts = np.array([start for start, _ in done])
+            run = np.searchsorted(self.firsts, starts, side="right") - 1
+            carries = self.firsts[run] < starts  # a run goes on from one block to the next
+            np.add.at(logs, run[carries], np.log(total[starts[carries] - 1]))
         return a, total, logs
 
     def backwards(self) -> Array:

@@ -28,7 +28,7 @@ from emframe.spaces import Array
 from emframe_families import gaussian_kernels
 from emframe_families.gaussian_scatter import Scatter, pooled, transposed, whitening
 
-EPS = float(np.finfo(float).eps)
+EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 # Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
 # proportion to its inverse; below this it would hold fewer than six.
 SINGULAR = 1e-10
@@ -163,34 +163,33 @@ class Gaussian(Family):
         shift = statistics.means - params.means
         if self._diagonal:
             about = statistics.scatter + statistics.counts[:, None] * shift**2
-            distance = (about * whiten**2).sum(axis=1)
+            distance = np.vdot(about, whiten**2)
         else:
-            within = ((whiten @ statistics.scatter) * whiten).sum(axis=(1, 2))
             off = (whiten @ shift[:, :, None])[:, :, 0]
-            distance = within + statistics.counts * (off**2).sum(axis=1)
+            within = np.vdot(whiten @ statistics.scatter, whiten)
+            distance = within + np.vdot(statistics.counts[:, None] * off, off)
         d = params.means.shape[1]
-        return -0.5 * float((statistics.dof * (d * log(2 * pi) + log_det) + distance).sum())
+        return -0.5 * float(statistics.dof @ (d * log(2 * pi) + log_det) + distance)
 
     def m_step(self, statistics: Scatter, previous: Any) -> Any:
         d = statistics.means.shape[1]
         # A count so small that its reciprocal overflows holds no row in any useful sense.
-        empty = statistics.counts <= np.finfo(float).tiny
+        empty = statistics.counts <= TINY
+        used: slice | NDArray[np.bool_] = ~empty if empty.any() else slice(None)
         dof = np.where(empty, 1.0, statistics.dof)[:, None]
         if self.covariance == "tied":
             shared = statistics.scatter.sum(axis=0) / statistics.dof.sum()
             shared = 0.5 * (shared + shared.T)
             covariances = np.broadcast_to(shared, statistics.scatter.shape)
-            used = np.array([0])
+            used = slice(0, 1)
         elif self.covariance == "full":
             covariances = statistics.scatter / dof[:, :, None]
             covariances = 0.5 * (covariances + transposed(covariances))
-            used = np.flatnonzero(~empty)
         else:
             variances = statistics.scatter / dof
             if self.covariance == "spherical":
                 variances = np.broadcast_to(variances.mean(axis=1, keepdims=True), variances.shape)
             covariances = variances[:, :, None] * np.eye(d)
-            used = np.flatnonzero(~empty)
         means = statistics.means
         self._refuse_degenerate(statistics.counts, means, covariances, used)
         params = self.parameters(means, covariances)
@@ -203,35 +202,37 @@ class Gaussian(Family):
         return keep(empty, previous, params)
 
     def _refuse_degenerate(
-        self, counts: Array, means: Array, covariances: Array, used: NDArray[np.intp]
+        self, counts: Array, means: Array, covariances: Array, used: slice | NDArray[np.bool_]
     ) -> None:
         """Raise where a covariance is singular to rounding, in the columns' own units.
+
+        used : those to judge, as an index.
 
         The length of a column is where a component lies, or how far the data spread: the origin
         is a place like any other.
         """
         tied = self.covariance == "tied"
-        all_sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
         sd, share = all_sd[used], counts / counts.sum()
         spread = share @ (np.abs(means - share @ means) + all_sd)
         reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
-        flat = ~(sd > np.maximum(FLAT * reach, POINT * spread))
-        if flat.any():
-            row, column = np.unravel_index(int(flat.argmax()), flat.shape)
-            k = int(used[row])
+        spreads = sd > np.maximum(FLAT * reach, POINT * spread)
+        if not spreads.all():
+            row, column = np.unravel_index(int(spreads.argmin()), spreads.shape)
+            k = int(np.arange(len(counts))[used][row])
             raise Degenerate(
                 f"{self._owner(k)} has no spread in {{columns}}: it sits on a point",
                 k,
                 [int(column)],
             )
-        if not self._diagonal:
+        if not self._diagonal and len(spread) > 1:
             correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
-            singular = ~(np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR)
-            if singular.any():
-                first = int(singular.argmax())
+            regular = np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR
+            if not regular.all():
+                first = int(regular.argmin())
                 _, directions = np.linalg.eigh(correlation[first])
                 among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
-                k = int(used[first])
+                k = int(np.arange(len(counts))[used][first])
                 raise Degenerate(
                     f"{self._owner(k)} is singular: its rows lie in a plane, with {{columns}} "
                     "collinear, or are too few",
@@ -245,18 +246,19 @@ class Gaussian(Family):
     def gradient(self, statistics: Scatter, params: Any) -> Array:
         whiten, _ = params.whitening
         shift = statistics.means - params.means
-        counts, dof = statistics.counts[:, None], statistics.dof
+        moved, dof = statistics.counts[:, None] * shift, statistics.dof[:, None]
         if self._diagonal:
             precision = whiten**2
-            along = counts * precision * shift
-            about = statistics.scatter + counts * shift**2
-            spread = 0.5 * precision * (precision * about - dof[:, None])
+            along = precision * moved
+            about = statistics.scatter + moved * shift
+            spread = 0.5 * precision * (precision * about - dof)
             spread = spread[:, :, None] * np.eye(shift.shape[1])
         else:
             precision = transposed(whiten) @ whiten
-            along = counts * (precision @ shift[:, :, None])[:, :, 0]
-            about = statistics.scatter + counts[:, :, None] * shift[:, :, None] * shift[:, None, :]
-            excess = precision @ about - dof[:, None, None] * np.eye(shift.shape[1])
+            along = (precision @ moved[:, :, None])[:, :, 0]
+            about = statistics.scatter + moved[:, :, None] * shift[:, None, :]
+            excess = precision @ about
+            np.einsum("kjj->kj", excess)[...] -= dof
             spread = 0.5 * excess @ precision
         return pullback(params, self.parameters(along, spread))
 

@@ -13,7 +13,8 @@ linear      Where all components share Sigma, x' L x is a term of the row alone:
             responsibilities, and its sum over rows is known from the total scatter.
 
 `digits_at_risk` bounds what the expansion loses, and `kernels` offers the forms that are safe,
-the cheapest first, by a model of their cost.
+the cheapest first, by a model of their cost.  Where columns are many and clusters apart, M sums
+over each component's own rows alone (`own_moments`).
 
 One known case: components at the centre of the data with the data's own spread lose nothing.
 """
@@ -26,9 +27,10 @@ from math import log, pi
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.engines import Workspace, block_rows
-from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts
+from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts, own_rows
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import Scatter, transposed
 
@@ -40,6 +42,7 @@ MOST_EXPANSION = 1e3
 MOST_AFTER = 1e8
 # Standard deviations between this and its inverse have squares, and squares of squares, in range.
 SMALL_UNIT = 1e-30
+TINY = float(np.finfo(float).tiny)
 # The cost model: nanoseconds for a floating-point operation in a product of matrices, and in a
 # batch of triangular ones; and for all the ways of one number through the caches.  Only their
 # ratios matter.  tests/benchmarks/forms.py prints the times that they are read off.
@@ -158,12 +161,22 @@ def quadratic(
             scatter = np.empty((len(counts), d, d))
             scatter[:, rows, columns] = scatter[:, columns, rows] = sums[:, : len(rows)]
             scatter -= first[:, :, None] * mean[:, None, :]
-        some = counts > np.finfo(float).tiny
+        some = counts > TINY
         if not _keeps_digits(mean[some], (scatter[some].T / counts[some]).T):
             return None
         return Concluded(_in_units(counts, mean, scatter, frame), counts)
 
-    return TiledProducts("quadratic", natural, write, conclude)
+    # Where the products and sums are in a matrix of second moments of u and 1.
+    places = np.append(rows * (d + 1) + columns, d * (d + 1) + np.arange(d + 1))
+
+    def few(t: Array, resp: Array, own: NDArray[np.bool_]) -> Array:
+        sums = np.zeros(natural.shape)
+        for line, r, mine in zip(t[:, len(rows) :], resp, own, strict=True):  # u and 1
+            moments = own_moments(line.T[np.nonzero(mine)[1]], r, mine)
+            sums += moments.reshape(len(sums), -1).take(places, axis=1)
+        return sums
+
+    return TiledProducts("quadratic", natural, write, conclude, None if diagonal else few)
 
 
 def linear(
@@ -193,6 +206,16 @@ def linear(
     return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)
 
 
+def own_moments(vectors: Array, resp: Array, own: NDArray[np.bool_]) -> Array:
+    """sum_i r_ik v_ik v_ik' over each component's own rows, (K, m, m).
+
+    vectors : (N, m), one for each True of `own` (K, w), in its order; overwritten.
+    """
+    vectors *= np.sqrt(resp[own])[:, None]
+    ends = np.cumsum(np.count_nonzero(own, axis=1))[:-1]
+    return np.stack([v.T @ v for v in np.split(vectors, ends)])
+
+
 def _centred(x: Array, frame: Frame, out: Array) -> Array:
     """Rows x (tiles, d, w) in the frame."""
     np.subtract(x, frame.centre[:, None], out=out)
@@ -203,9 +226,8 @@ def _centred(x: Array, frame: Frame, out: Array) -> Array:
 
 def _per_count(sums: Array, counts: Array) -> Array:
     """Means from sums; 0 where there is nothing to average."""
-    return np.divide(
-        sums, counts[:, None], out=np.zeros_like(sums), where=counts[:, None] > np.finfo(float).tiny
-    )
+    counts = counts[:, None]
+    return np.divide(sums, counts, out=np.zeros(sums.shape), where=counts > TINY)
 
 
 def _keeps_digits(means: Array, covariances: Array) -> bool:
@@ -274,6 +296,10 @@ class Direct:
             first = moved @ resp[:, :, None]
             second = np.square(moved, out=moved) @ resp[:, :, None]
             return np.concatenate([first, second], axis=2)
+        own = own_rows(resp, moved.shape[1] * (moved.shape[1] + 1) // 2)
+        if own is not None:
+            component, row = np.nonzero(own)
+            return own_moments(moved[component, :, row], resp, own)
         moved *= np.sqrt(resp)[:, None, :]
         return np.asarray(moved @ transposed(moved))
 
@@ -285,12 +311,11 @@ class Direct:
             second = sums[:, :-1, :-1]
         shift = _per_count(first, counts)
         if self.whiten.ndim == 2:
-            scatter = second - first * shift
-            spread = scatter
+            spread = scatter = second - first * shift
         else:
             scatter = second - first[:, :, None] * shift[:, None, :]
-            spread = np.diagonal(scatter, axis1=1, axis2=2)
-        if not (np.abs(first * shift) / MOST_AFTER <= spread).all():
+            spread = scatter.diagonal(0, 1, 2)
+        if not (first * shift / MOST_AFTER <= spread).all():
             return None
         return Concluded(Scatter(counts, self.means + shift, scatter, counts), counts)
 

@@ -50,7 +50,7 @@ class Scatter:
 
 
 def transposed(matrices: Array) -> Array:
-    return np.swapaxes(matrices, -1, -2)
+    return matrices.swapaxes(-1, -2)
 
 
 def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
@@ -65,7 +65,7 @@ def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
         factor = np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError as error:
         raise Degenerate("a covariance is singular to rounding") from error
-    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    log_det = 2.0 * np.log(factor.diagonal(0, 1, 2)).sum(axis=1)
     return np.array([dtrtri(triangle, lower=1)[0] for triangle in factor]), log_det
 
 

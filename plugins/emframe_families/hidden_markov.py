@@ -24,12 +24,16 @@ from scipy.special import xlogy
 from emframe import Array, Contract, Degenerate, Expectation, Family, LatentModel, Simplex
 from emframe import parameter as declared
 from emframe.data import as_rows
+from emframe.engines import Workspace
+from emframe.families import Densities, Survey
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
 from emframe.models.sequences import Sequences, as_sequences
-from emframe.parameters import frozen, problem
+from emframe.parameters import frozen, leaf_problem, leaves
 from emframe.recipes import describe
+from emframe.refusals import refuse_beyond
+from emframe_families.chain_pass import ChainPass, PathSums
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
 
 _ROWS = 1 << 13  # that the family is shown at a time
@@ -56,22 +60,6 @@ class StationaryParameters:
     def initial(self) -> Array:
         """The stationary distribution of the transitions, (K,)."""
         return stationary(self.transitions)
-
-
-@dataclass(frozen=True)
-class PathSums:
-    """What is expected of the paths; it adds over runs."""
-
-    begins: Array  # (K,)  runs by the state they begin in
-    steps: Array  # (K, K)  steps from state to state
-    emissions: Any  # the family's sums
-
-    def __add__(self, other: PathSums) -> PathSums:
-        return PathSums(
-            self.begins + other.begins,
-            self.steps + other.steps,
-            self.emissions + other.emissions,
-        )
 
 
 @dataclass(frozen=True, init=False)
@@ -125,6 +113,10 @@ class HiddenMarkov(LatentModel):
         own = Contract.EXACT if self.initial == "free" else Contract.GENERALISED
         return max(own, self.family.contract, key=order.index)
 
+    @property
+    def effort(self) -> float:
+        return self.family.effort
+
     def choices(self) -> int:
         return self.n_states
 
@@ -143,15 +135,13 @@ class HiddenMarkov(LatentModel):
             weights=weights,
             takes_columns=self.family.takes_columns,
             columns=columns,
+            names=self.family.columns,
+            width=self.family.width,
         )
 
     def require(self, rows: Any) -> None:
         """Refuse fewer rows than states."""
-        if len(rows.x.x) < self.n_states:
-            raise ValueError(
-                f"`n_states` is {self.n_states}, but the data have {len(rows.x.x)} rows; pass at "
-                f"most {len(rows.x.x)}."
-            )
+        refuse_beyond("n_states", self.n_states, len(rows.x.x), "row")
 
     def work(self, rows: Any) -> int:
         """Numbers of work space for a run of average length."""
@@ -172,20 +162,23 @@ class HiddenMarkov(LatentModel):
             log_b[:, part] = self.family.log_density(params.components, x.x[part]).T
         return log_b.T
 
+    def survey(self, rows: Any) -> Survey:
+        """The family's statistics of all rows as one component."""
+        each = np.repeat(rows.weights, rows.x.lengths)
+        parts = (self.family.whole(rows.x.x[part], each[part]) for part in _parts(rows.x))
+        return Survey(reduce(add, parts), len(rows.x.x))
+
+    def passes(self, params: Any, survey: Survey) -> Iterator[ChainPass]:
+        """The E-step by each of the family's kernels in turn."""
+        for kernel in self.family.kernels(params.components, np.zeros(self.n_states), survey):
+            yield ChainPass(self, params, kernel)
+
     def e_step(self, params: Any, x: Any, weights: Array) -> Posterior:
-        found = self.paths(params, x, weights)
-        if not np.isfinite(found.loglik).all():
-            run = int((~np.isfinite(found.loglik)).argmax())
-            raise Degenerate(f"a run has density zero along every path: number {run} of its block")
-        shares = found.states
-        begins = weights @ shares[x.firsts]
-        if (weights != 1.0).any():
-            shares = shares * np.repeat(weights, x.lengths)[:, None]
-        emissions = reduce(
-            add, (self.family.accumulate(x.x[part], shares[part]) for part in _parts(x))
-        )
-        sums = PathSums(begins, found.steps, emissions)
-        return Posterior(float(found.loglik @ weights), found.entropy, sums)
+        kernel = Densities(self.family, params.components, np.zeros(self.n_states))
+        plain = ChainPass(self, params, kernel)
+        q = plain.finish(plain.block((x, weights), Workspace()))
+        assert q is not None  # plain densities lose no digits
+        return Posterior(q.loglik, q.entropy, q.statistics)
 
     def posterior(self, params: Any, x: Any) -> tuple[Array, Array]:
         """Log density of each run (S,), and p(z_t | x) of each row (n, K)."""
@@ -269,9 +262,16 @@ class HiddenMarkov(LatentModel):
 
     def problem(self, params: Any, d: int) -> str | None:
         dims = {"K": self.n_states, "d": d}
-        if type(params) is not self.parameters:
-            return f"these are {type(params).__name__}; expected {self.parameters.__name__}"
-        return problem(params, dims)
+        kind, wanted = type(params), self.parameters
+        if kind is not wanted:
+            return f"these are {kind.__name__}; expected {wanted.__name__}"
+        given, wanted = type(params.components), self.family.parameters
+        if given is not wanted and wanted is not tuple:
+            return f"`components` is {given.__name__}; expected {wanted.__name__}"
+        chain = (leaf for leaf in leaves(params) if not leaf.path.startswith("components"))
+        found = (leaf_problem(leaf, dims) for leaf in chain)
+        wrong = next((text for text in found if text), None)
+        return wrong or self.family.problem(params.components, dims, "components.")
 
     # ---- after the fit
 

@@ -28,6 +28,7 @@ from emframe import Array, Degenerate, Expectation, LatentModel, Simplex
 from emframe.data import Table, as_rows, as_weights, in_range
 from emframe.models import MixtureParameters, Posterior, starts
 from emframe.parameters import frozen, problem
+from emframe.refusals import refuse_beyond
 from emframe_families.gaussian import Gaussian
 from emframe_families.gaussian_scatter import Scatter
 
@@ -138,11 +139,7 @@ class IncompleteGaussian(LatentModel):
 
     def require(self, rows: Any) -> None:
         """Refuse fewer rows than components."""
-        if len(rows) < self.n_components:
-            raise ValueError(
-                f"`n_components` is {self.n_components}, but the data have {len(rows)} rows; pass "
-                f"at most {len(rows)}."
-            )
+        refuse_beyond("n_components", self.n_components, len(rows), "row")
 
     def work(self, rows: Any) -> int:
         return self.n_components * (len(rows.columns) + 4) * 4

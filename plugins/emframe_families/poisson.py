@@ -88,7 +88,9 @@ class Poisson(Family):
             )
         # A rate of 0 makes a positive count impossible, which a product shows for x alone.
         origin = np.where((centre >= CENTRED_FROM) & (rates.min(axis=0) > 0), centre, 0.0)
-        falls = np.where(origin > 0, divergence(origin, rates), rates - reference)
+        falls = rates - reference
+        if shifted := bool(origin.any()):
+            falls = np.where(origin > 0, divergence(origin, rates), falls)
         possible = np.where(rates > 0, slopes, 0.0)
         reach = (np.abs(rates - origin) + np.sqrt(rates)) * np.abs(possible)
         if EPS * reach.max() <= LOSS:
@@ -101,10 +103,8 @@ class Poisson(Family):
                 sums = Counted(counts, means, base + float(gained))
                 return Concluded(sums, counts, base)
 
-            base = whole.peak - float(
-                whole.counts @ divergence(centre[None], reference).sum(axis=1)
-            )
-            shifted = origin.any()
+            # D(centre, reference), which are the same save in a column of zeros.
+            base = whole.peak - float(whole.counts.sum() * (reference - centre).sum())
             constant = log_weights - falls.sum(axis=1)
             yield RowProducts(slopes, constant, lambda x: x - origin if shifted else x, conclude)
         yield from super().kernels(params, log_weights, survey)

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 import emframe
-from emframe.core import iterate
-from emframe.engines import engine_for, one_blas_thread
-from emframe.fitting import expectation
+from emframe.benchmark import audited, peer
+from emframe.engines import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -82,33 +81,14 @@ def ours(case: Case, engine: Any = None, steps: int = 6) -> float:
     options = {"covariance": case.structure} if case.structure else {}
     model = emframe.Mixture(case.family, n_components=case.k, **options)
     with one_blas_thread():
-        given = model.rows(case.x)
-        rows = model.condense(given)
-        runner = engine_for(engine, len(rows) * model.work(rows))
-        expect = expectation(model, rows, engine=runner)
-        params = model.start(case.start, given, np.random.default_rng(0))
-        marks = [time.perf_counter() for _ in islice(iterate(expect, params), steps + 1)]
+        line = audited(model, case.x, case.start, engine)
+        marks = [time.perf_counter() for _ in islice(line, steps + 1)]
     return float(np.median(np.diff(marks)))
 
 
 def scikit_learn(case: Case, steps: int) -> Callable[[], object]:
-    from sklearn.mixture import GaussianMixture
-
-    identity = {
-        "full": np.broadcast_to(np.eye(case.d), (case.k, case.d, case.d)),
-        "tied": np.eye(case.d),
-        "diag": np.ones((case.k, case.d)),
-        "spherical": np.ones(case.k),
-    }[case.structure]
-    return GaussianMixture(
-        case.k,
-        covariance_type=case.structure,
-        weights_init=case.start["weights"],
-        means_init=case.start["means"],
-        precisions_init=identity,
-        max_iter=steps,
-        tol=0.0,
-    ).fit
+    fit: Callable[[object], object] = peer(case.structure, case.start, steps).fit
+    return fit
 
 
 def stepmix(case: Case, steps: int) -> Callable[[], object]:

@@ -1,0 +1,83 @@
+"""What a mixture is made of: one family for all components, or a list of them, or mixtures again.
+
+One known case: a list of one family is that family with one component.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emframe.families import Family, Stack
+from emframe.host import family as named_family
+
+
+def composed(family: Any, n_components: Any, options: Mapping[str, Any]) -> tuple[Family, int]:
+    """The family of all components, and their number K, from what a user names.
+
+    Raises TypeError, ValueError, as `emframe.Mixture` says.
+    """
+    if isinstance(family, (str, Family)) or not isinstance(family, Sequence):
+        resolved, k = _resolve(family, options), 1 if n_components is None else n_components
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
+            raise TypeError(f"`n_components` is {k!r}; pass a whole number.")
+    else:
+        resolved, k = _listed([_resolve(item, options) for item in family], n_components)
+    if k < 1:
+        raise ValueError(f"`n_components` is {k}; pass 1 or more.")
+    return resolved, int(k)
+
+
+def parts(family: Family, k: int) -> tuple[tuple[Family, ...], tuple[int, ...]]:
+    """The families side by side, and how many components each has."""
+    return (family.families, family.sizes) if isinstance(family, Stack) else ((family,), (k,))
+
+
+def titled(family: Family) -> str:
+    """For example ``gaussian mixture, covariance=full``."""
+    if isinstance(family, Stack):
+        return f"{'+'.join(one.name for one in family.families)} mixture"
+    # What a family was put together from is too much for a title.
+    options = {} if family.maker else family.ingredients()
+    return f"{family.name} mixture" + "".join(f", {key}={one}" for key, one in options.items())
+
+
+def _listed(families: list[Family], n_components: Any) -> tuple[Stack, int]:
+    """Families side by side, and the number of components of all."""
+    sizes = [1] * len(families) if n_components is None else n_components
+    if not families:
+        raise ValueError("`family` is an empty list; pass at least one family.")
+    if isinstance(sizes, (int, np.integer)) or len(sizes) != len(families):
+        raise ValueError(
+            f"`n_components` is {n_components!r} for {len(families)} families; pass one "
+            "size for each, or leave it out for one component of each."
+        )
+    if min(sizes) < 1:
+        raise ValueError(f"`n_components` is {sizes!r}; pass sizes of 1 or more.")
+    if len({space.discrete for one in families for space in one.supports}) > 1:
+        warnings.warn(
+            "a mixture of families of counts and of real numbers compares probabilities "
+            "with densities: its likelihood depends on the units of the columns.",
+            stacklevel=4,
+        )
+    return Stack(tuple(families), tuple(int(size) for size in sizes)), sum(sizes)
+
+
+def _resolve(family: Any, options: Mapping[str, Any]) -> Family:
+    if isinstance(family, str):
+        return named_family(family, **options)
+    if hasattr(family, "as_component"):  # a mixture
+        family = family.as_component()
+    if not isinstance(family, Family):
+        raise TypeError(
+            f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
+            + f" The number of components is n_components={family}." * isinstance(family, int)
+        )
+    if options:
+        raise TypeError(
+            f"options {', '.join(options)} go with a family's name; this one is an object already."
+        )
+    return family

@@ -1,0 +1,36 @@
+"""Where parameters and data live.
+
+A space says which values belong to it, in words for messages, and gives coordinates: a map from
+flat real vectors onto the space and back.  The coordinates are those that steady the variance of
+the usual estimates (a rate by its root, a probability by its angle, a simplex by the sphere, a
+covariance by its log-Cholesky factor), so a quasi-Newton step or a difference quotient is equally
+meaningful everywhere.  Every real vector is mapped into the space, and every value has finite
+coordinates, those on the boundary of a closed space included.
+
+One known case: ``UnitInterval().point(angle)`` is ``sin(angle) ** 2``, the arcsine transform of
+Bartlett (1947, Biometrics 3, 39).
+"""
+
+from emframe.spaces.base import EPS, Array, Shape, Space, slopes
+from emframe.spaces.matrices import PositiveDefinite
+from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
+from emframe.spaces.simplex import Simplex
+from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
+
+__all__ = [
+    "EPS",
+    "Array",
+    "Binary",
+    "Integers",
+    "Interval",
+    "NonNegative",
+    "NonNegativeInteger",
+    "Positive",
+    "PositiveDefinite",
+    "Real",
+    "Shape",
+    "Simplex",
+    "Space",
+    "UnitInterval",
+    "slopes",
+]

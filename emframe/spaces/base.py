@@ -1,0 +1,115 @@
+"""What every space answers, and what those of single numbers share.
+
+One known case: a space whose `point` is the identity pulls a gradient back to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Shape = tuple[int, ...]
+EPS = float(np.finfo(float).eps)
+
+
+def slopes(function: Callable[[Array], float], at: Array) -> Array:
+    """Gradient of a function of a vector by central differences, (m,).
+
+    The step is the cube root of the rounding unit, where truncation and rounding errors meet.
+    """
+    gradient = np.empty_like(at)
+    for j in range(len(at)):
+        step = np.cbrt(EPS) * max(1.0, abs(at[j]))
+        up, down = at.copy(), at.copy()
+        up[j] += step
+        down[j] -= step
+        gradient[j] = (function(up) - function(down)) / (2.0 * step)
+    return gradient
+
+
+class Space:
+    """Base of all spaces.  A new one states `words`, `contains`, `coordinates` and `point`.
+
+    ``n_event_axes`` trailing axes of an array make up one value (0: each entry is a value).
+    """
+
+    words = "values"
+    n_event_axes = 0
+    discrete = False
+    bounded = False
+    least_range: float = 0.0
+    lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Whether each value belongs: an array without the event axes."""
+        raise NotImplementedError
+
+    def coordinates(self, values: Array) -> Array:
+        """A flat real vector that `point` maps back to `values`."""
+        raise NotImplementedError
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        """The values of the given shape at these coordinates; any real vector will do."""
+        raise NotImplementedError
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        """A gradient with respect to `values`, as one with respect to their coordinates.
+
+        By central differences of `point`, unless a space knows better.
+        """
+        return slopes(
+            lambda vector: float((self.point(vector, values.shape) * gradient).sum()),
+            self.coordinates(values),
+        )
+
+    def n_coordinates(self, shape: Shape) -> int:
+        """Length of the coordinate vector of values of this shape."""
+        return prod(shape)
+
+    def n_free(self, shape: Shape) -> int:
+        """Number of free parameters (dimensions of the space) for values of this shape."""
+        return self.n_coordinates(shape)
+
+    def limits(self, shape: Shape) -> tuple[Array, Array]:
+        """Lower and upper limit of each entry, attained or not: two arrays of this shape."""
+        return np.full(shape, self.lower), np.full(shape, self.upper)
+
+    def distinct(self, shape: Shape) -> NDArray[np.bool_]:
+        """Which entries to show: not those that repeat another or are fixed by the structure."""
+        return np.ones(shape, dtype=bool)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(vars(self).items())))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Elementwise(Space):
+    """A space of single numbers: subclasses map an array of reals of the same shape."""
+
+    def forward(self, values: Array) -> Array:
+        raise NotImplementedError
+
+    def backward(self, reals: Array) -> Array:
+        raise NotImplementedError
+
+    def slope(self, values: Array) -> Array:
+        """Derivative of `backward`, at the coordinates of `values`."""
+        raise NotImplementedError
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        return np.asarray(self.slope(values) * gradient).ravel()
+
+    def coordinates(self, values: Array) -> Array:
+        return np.asarray(self.forward(np.asarray(values, dtype=float)), dtype=float).ravel()
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        return np.asarray(self.backward(np.reshape(vector, shape)), dtype=float)

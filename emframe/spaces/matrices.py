@@ -1,0 +1,140 @@
+"""Covariance matrices, by their log-Cholesky factor.
+
+One known case: the identity matrix has coordinates 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.spaces.base import EPS, Array, Shape, Space
+
+
+@cache
+def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of the lower triangle among the numbers of a (d, d) matrix, and of the diagonal in it.
+
+    Both row by row.
+    """
+    rows, columns = np.tril_indices(d)
+    return rows * d + columns, np.flatnonzero(rows == columns)
+
+
+def _triangle(matrices: NDArray[Any]) -> Array:
+    """Lower triangles row by row, (..., d, d) -> (..., d (d + 1) / 2)."""
+    d = matrices.shape[-1]
+    return matrices.reshape(*matrices.shape[:-2], d * d).take(_lower(d)[0], axis=-1)
+
+
+def _factors(matrices: Array) -> bool:
+    """Whether all are symmetric to the last bit and have a Cholesky factor: the usual case."""
+    if not (matrices == matrices.swapaxes(-1, -2)).all():
+        return False
+    try:
+        factor = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return False
+    return isfinite(np.vdot(factor, factor))  # the sum of their traces
+
+
+@dataclass(frozen=True, repr=False)
+class PositiveDefinite(Space):
+    """Symmetric positive definite matrices, by the Cholesky factor with a log diagonal.
+
+    ``structure`` restricts them: "full", "diagonal", or "spherical" (one variance for all
+    columns).  The matrices are stored whole whatever the structure.
+    """
+
+    structure: str = "full"
+    n_event_axes = 2
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        kind = {"full": "", "diagonal": "diagonal ", "spherical": "spherical "}[self.structure]
+        return f"{kind}symmetric positive definite matrices"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        if self.structure == "full" and _factors(values):
+            return np.ones(values.shape[:-2], dtype=bool)
+        variances = np.diagonal(values, axis1=-2, axis2=-1)
+        if not (np.isfinite(values).all() and (variances > 0).all()):
+            # Judge the others alone, so that one bad matrix spoils no factorisation.
+            finite = np.isfinite(values).all(axis=(-2, -1)) & (variances > 0).all(axis=-1)
+            inside = np.zeros(finite.shape, dtype=bool)
+            inside[finite] = self.contains(values[finite]) if finite.any() else False
+            return inside
+        if self.structure != "full":
+            plain = (values == variances[..., None] * np.eye(values.shape[-1])).all(axis=(-2, -1))
+            one = self.structure == "diagonal" or (variances == variances[..., :1]).all(axis=-1)
+            return np.asarray(plain & one)
+        # Scaling to correlation matrices makes the test independent of the columns' units.
+        scale = np.sqrt(variances)
+        correlation = values / scale[..., :, None] / scale[..., None, :]
+        gap = np.abs(correlation - np.swapaxes(correlation, -1, -2)).max(axis=(-2, -1))
+        symmetric = gap <= 8 * EPS * values.shape[-1]
+        try:
+            np.linalg.cholesky(correlation)
+        except np.linalg.LinAlgError:  # some are not, and it does not say which
+            return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
+        return np.asarray(symmetric)
+
+    def coordinates(self, values: Array) -> Array:
+        if self.structure == "full":
+            entries = _triangle(np.linalg.cholesky(values))
+            diagonal = _lower(values.shape[-1])[1]
+            entries[..., diagonal] = np.log(entries[..., diagonal])
+            return entries.ravel()
+        variances = np.diagonal(values, axis1=-2, axis2=-1)
+        if self.structure == "spherical":
+            variances = variances[..., :1]
+        return np.asarray(0.5 * np.log(variances).ravel())
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        *batch, d, _ = shape
+        if self.structure == "full":
+            places, diagonal = _lower(d)
+            entries = np.array(vector, dtype=float).reshape(*batch, len(places))
+            entries[..., diagonal] = np.exp(entries[..., diagonal])
+            factor = np.zeros((*batch, d * d))
+            factor[..., places] = entries
+            factor = factor.reshape(shape)
+            return factor @ factor.swapaxes(-1, -2)
+        variances = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
+        return np.asarray(np.broadcast_to(variances, (*batch, d))[..., None] * np.eye(d))
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        if self.structure == "full":
+            factor = np.linalg.cholesky(values)
+            entries = _triangle((gradient + gradient.swapaxes(-1, -2)) @ factor)
+            entries[..., _lower(values.shape[-1])[1]] *= factor.diagonal(0, -2, -1)
+            return entries.ravel()
+        each = 2.0 * np.diagonal(values * gradient, axis1=-2, axis2=-1)
+        if self.structure == "spherical":
+            each = each.sum(axis=-1)
+        return np.asarray(each.ravel())
+
+    def n_coordinates(self, shape: Shape) -> int:
+        *batch, d, _ = shape
+        per_matrix = {"full": d * (d + 1) // 2, "diagonal": d, "spherical": 1}[self.structure]
+        return prod(batch) * per_matrix
+
+    def limits(self, shape: Shape) -> tuple[Array, Array]:
+        on_diagonal = np.broadcast_to(np.eye(shape[-1], dtype=bool), shape)
+        return np.where(on_diagonal, 0.0, -np.inf), np.full(shape, np.inf)
+
+    def distinct(self, shape: Shape) -> NDArray[np.bool_]:
+        shown = np.tri(shape[-1], dtype=bool)
+        if self.structure != "full":
+            shown &= np.eye(shape[-1], dtype=bool)
+        if self.structure == "spherical":
+            shown[1:] = False
+        return np.broadcast_to(shown, shape)
+
+    def __repr__(self) -> str:
+        return f"PositiveDefinite({self.structure!r})"

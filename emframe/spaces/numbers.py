@@ -1,0 +1,158 @@
+"""Spaces of one real number each.
+
+One known case: ``UnitInterval().point(angle)`` is ``sin(angle) ** 2``, the arcsine transform of
+Bartlett (1947, Biometrics 3, 39).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.spaces.base import Array, Elementwise
+
+
+@dataclass(frozen=True, repr=False)
+class Real(Elementwise):
+    """The real line, or as much of it as arithmetic can handle.
+
+    Parameters
+    ----------
+    largest : the largest absolute value.
+    least_range : data in this space whose column spans less than this, but not nothing, are
+        refused: what is made of their differences would underflow.
+    """
+
+    largest: float = float(np.finfo(float).max)
+    least_range: float = 0.0
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        most = f" up to {self.largest:g} in size" if self.largest < np.finfo(float).max else ""
+        return f"finite real numbers{most}"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.abs(values) <= self.largest
+
+    def forward(self, values: Array) -> Array:
+        return values
+
+    def backward(self, reals: Array) -> Array:
+        return reals
+
+    def slope(self, values: Array) -> Array:
+        return np.ones(values.shape)
+
+
+class Positive(Elementwise):
+    """The open half line (0, inf), by its logarithm."""
+
+    words = "finite numbers above 0"
+    lower = 0.0
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values > 0)
+
+    def forward(self, values: Array) -> Array:
+        return np.log(values)
+
+    def backward(self, reals: Array) -> Array:
+        with np.errstate(over="ignore"):  # inf is no member, and is treated as that
+            return np.exp(reals)
+
+    def slope(self, values: Array) -> Array:
+        return values
+
+
+class NonNegative(Elementwise):
+    """The closed half line [0, inf), by its square root (steady for rates)."""
+
+    words = "finite numbers, 0 or above"
+    lower = 0.0
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values >= 0)
+
+    def forward(self, values: Array) -> Array:
+        return np.sqrt(values)
+
+    def backward(self, reals: Array) -> Array:
+        return np.square(reals)
+
+    def slope(self, values: Array) -> Array:
+        return 2.0 * np.sqrt(values)
+
+
+class UnitInterval(Elementwise):
+    """The closed interval [0, 1], by the angle (steady for probabilities)."""
+
+    words = "numbers from 0 to 1"
+    bounded = True
+    lower, upper = 0.0, 1.0
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return (values >= 0) & (values <= 1)
+
+    def forward(self, values: Array) -> Array:
+        return np.arcsin(np.sqrt(values))
+
+    def backward(self, reals: Array) -> Array:
+        return np.square(np.sin(reals))
+
+    def slope(self, values: Array) -> Array:
+        return 2.0 * np.sqrt(values * (1.0 - values))
+
+
+@dataclass(frozen=True)
+class Interval(Elementwise):
+    """The open interval between two ends, of which one may be infinite.
+
+    By the logarithm of the distance from the end, or the log odds of the distances from both.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"`low` is {self.low} and `high` {self.high}; pass low < high.")
+        if np.isinf(self.low) and np.isinf(self.high):
+            raise ValueError("an interval without an end is emframe.Real().")
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        if np.isinf(self.high):
+            return f"finite numbers above {self.low:g}"
+        if np.isinf(self.low):
+            return f"finite numbers below {self.high:g}"
+        return f"numbers between {self.low:g} and {self.high:g}, the ends left out"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isfinite(values) & (values > self.low) & (values < self.high)
+
+    def forward(self, values: Array) -> Array:
+        above = np.log(values - self.low) if np.isfinite(self.low) else 0.0
+        below = np.log(self.high - values) if np.isfinite(self.high) else 0.0
+        return np.asarray(above - below)
+
+    def backward(self, reals: Array) -> Array:
+        with np.errstate(over="ignore"):  # a value at an end is no member, and is treated as that
+            if np.isinf(self.high):
+                return self.low + np.exp(reals)
+            if np.isinf(self.low):
+                return self.high - np.exp(-reals)
+            # From the nearer end, so that no digit of the distance is lost there.
+            near = (self.high - self.low) / (1.0 + np.exp(np.abs(reals)))
+            return np.where(reals < 0, self.low + near, self.high - near)
+
+    def slope(self, values: Array) -> Array:
+        above, below = values - self.low, self.high - values
+        if np.isinf(self.high):
+            return above
+        return below if np.isinf(self.low) else above * below / (self.high - self.low)
