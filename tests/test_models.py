@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -454,6 +454,17 @@ def test_factors_may_be_turned():
     density = multivariate_normal.logpdf(X, turned.means, model.covariance(turned))
     assert found.score_samples(X) == pytest.approx(density, rel=1e-9)
     assert found.latent(X).shape == (len(X), 2)
+
+
+@pytest.mark.parametrize("noise", [1e-20, 1e-200])
+def test_factors_that_depend_on_one_another_are_degenerate_and_no_accident(noise):
+    """A run that comes near such a point ends there, and other starts go on."""
+    x = np.random.default_rng(0).normal(size=(30, 6))
+    model = emframe.model("factor-analysis", n_factors=2)
+    params = emframe.fit(model, x, rng=0).params
+    loadings = np.outer(np.ones(6), [1.0, 2.0])
+    with pytest.raises(emframe.Degenerate, match="singular"):
+        model.expect(replace(params, noise=np.full(6, noise), loadings=loadings), x, np.ones(30))
 
 
 def test_a_heywood_case_is_told():

@@ -138,12 +138,12 @@ class FactorAnalysis(LatentModel):
         noise = np.broadcast_to(params.noise, d)
         # V^-1 = 1 + L' Psi^-1 L, a sum, loses no digits where 1 - b L would.
         scaled = params.loadings / noise[:, None]
-        left = np.linalg.inv(np.eye(self.n_factors) + params.loadings.T @ scaled)
-        left = 0.5 * (left + left.T)
         try:
+            left = np.linalg.inv(np.eye(self.n_factors) + params.loadings.T @ scaled)
             factor = np.linalg.cholesky(params.loadings @ params.loadings.T + np.diag(noise))
         except np.linalg.LinAlgError as error:
             raise Degenerate("the covariance of the columns is singular to rounding") from error
+        left = 0.5 * (left + left.T)
         return factor, left @ scaled.T, left
 
     def posterior(self, params: Any, x: Array) -> tuple[Array, Array]:
@@ -182,7 +182,10 @@ class FactorAnalysis(LatentModel):
         """Columns regressed on factors; noise is what is left."""
         d = len(previous.means)
         n, mean, scatter = statistics.counts[0], statistics.means[0], statistics.scatter[0]
-        loadings = np.linalg.solve(scatter[d:, d:], scatter[d:, :d]).T
+        try:
+            loadings = np.linalg.solve(scatter[d:, d:], scatter[d:, :d]).T
+        except np.linalg.LinAlgError as error:
+            raise Degenerate("the factors depend on one another: use fewer") from error
         means = mean[:d] - loadings @ mean[d:]
         turn = np.hstack([np.eye(d), -loadings])
         noise = np.einsum("ij,jk,ik->i", turn, scatter, turn) / n
