@@ -123,6 +123,11 @@ def leaves(params: Any, prefix: str = "") -> list[Leaf]:
     return found
 
 
+def free_leaves(params: Any) -> list[Leaf]:
+    """Those that are not held: all that moves, and is counted."""
+    return [leaf for leaf in leaves(params) if not leaf.declared.fixed]
+
+
 def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> Any:
     """The same nest with each array replaced by ``change(leaf)``, visited in order of `leaves`."""
     if isinstance(params, tuple):
@@ -174,23 +179,19 @@ def keep(which: Any, previous: Any, params: Any) -> Any:
 
 def n_free(params: Any) -> int:
     """Number of free parameters: what AIC and BIC count."""
-    free = (leaf for leaf in leaves(params) if not leaf.declared.fixed)
-    return sum(leaf.declared.space.n_free(leaf.free_shape) for leaf in free)
+    return sum(leaf.declared.space.n_free(leaf.free_shape) for leaf in free_leaves(params))
 
 
 def to_vector(params: Any) -> Array:
     """Coordinates of all arrays, end to end."""
-    free = [leaf for leaf in leaves(params) if not leaf.declared.fixed]
-    parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in free]
+    parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in free_leaves(params)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def owners(params: Any) -> NDArray[np.intp]:
     """The component that each coordinate of `to_vector` belongs to; -1 where it is not one's."""
     parts = [np.zeros(0, dtype=np.intp)]
-    for leaf in leaves(params):
-        if leaf.declared.fixed:
-            continue
+    for leaf in free_leaves(params):
         size = leaf.declared.space.n_coordinates(leaf.free_shape)
         own = leaf.declared.per_component and not leaf.declared.shared
         k = leaf.free_shape[0] if own else 1
@@ -221,9 +222,7 @@ def from_vector(like: Any, vector: Array) -> Any:
 def pullback(params: Any, gradient: Any) -> Array:
     """A gradient as parameters of the same form, turned into one in coordinates."""
     parts = []
-    for leaf, slope in zip(leaves(params), leaves(gradient), strict=True):
-        if leaf.declared.fixed:
-            continue
+    for leaf, slope in zip(free_leaves(params), free_leaves(gradient), strict=True):
         along = slope.value.sum(axis=0, keepdims=True) if leaf.declared.shared else slope.value
         parts.append(leaf.declared.space.pullback(leaf.free_value, along))
     return np.concatenate(parts) if parts else np.zeros(0)

@@ -17,14 +17,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.families.newton import BEND, BEND_WITHIN, KEPT, Shape, newton
 from emframe.spaces import Array
 
-# A difference of gradients spans what bends Q by about this share of its weight: near there
-# truncation and rounding both leave four digits of the curvature, and the steps need no more.
-BEND = 1e-8
-BEND_WITHIN = (1e-11, 1e-5)
-CLOSE = 1e-14  # of the weight; a climb ends where about this share could still be gained
-KEPT = 0.1  # how near its promise a gain comes where the second derivatives still hold
+CLOSE = 1e-14  # of Q; a climb ends where about this share could still be gained
 STEPS = 30
 LENGTHS = 0.25 ** np.arange(12)
 
@@ -34,7 +30,6 @@ def climb(
     slope: Callable[[Array], Array],
     start: Array,
     owner: NDArray[np.intp],
-    weight: float,
 ) -> Array:
     """Coordinates (p,) at which Q is no lower than at `start`.
 
@@ -42,9 +37,11 @@ def climb(
     ----------
     value, slope : Q at coordinates, -inf outside its domain, and its gradient (p,).
     owner : (p,) the component that each coordinate belongs to, -1 where all share it.
-    weight : the size of Q, by which gains are measured.
     """
     at, here = start, value(start)
+    if not len(at) or not np.isfinite(here):
+        return start
+    weight = max(abs(here), 1.0)
     columns = _columns(owner)
     span = np.sqrt(BEND) * np.where(at != 0.0, np.abs(at), 1.0)
     bend = None
@@ -52,7 +49,7 @@ def climb(
         ahead = slope(at)
         if bend is None:
             span, bend = _bend(slope, at, ahead, columns, owner, span, weight)
-        direction, gain = _newton(ahead, bend)
+        direction, gain = _step(here, ahead, bend)
         if not gain > CLOSE * weight:
             break
         tried = ((at + length * direction) for length in LENGTHS)
@@ -106,20 +103,8 @@ def _bend(
     return span, 0.5 * (bend + bend.T)
 
 
-def _newton(ahead: Array, bend: Array) -> tuple[Array, float]:
-    """A direction (p,), and the gain that it promises.
-
-    Curvatures enter by their size, so that a saddle is left and not sought, in coordinates
-    scaled to unit curvature; a coordinate without any stays where it is.
-    """
-    direction = np.zeros(len(ahead))
-    curved = np.abs(np.diagonal(bend))
-    if not (np.isfinite(bend).all() and np.isfinite(ahead).all()):
-        return direction, 0.0
-    free = curved > 0
-    unit = 1.0 / np.sqrt(curved[free])
-    values, vectors = np.linalg.eigh(bend[np.ix_(free, free)] * unit[:, None] * unit)
-    sizes = np.maximum(np.abs(values), 1e-6)
-    along = vectors.T @ (ahead[free] * unit)
-    direction[free] = (vectors @ (along / sizes)) * unit
-    return direction, float(0.5 * (along**2 / sizes).sum())
+def _step(here: float, ahead: Array, bend: Array) -> tuple[Array, float]:
+    """Newton's direction (p,), and the gain that it promises; a coordinate without a bend stays."""
+    shape = Shape(np.array([here]), ahead[None], bend[None])
+    direction, gain = newton(shape, np.diagonal(bend)[None] == 0.0)
+    return direction[0], float(gain[0])

@@ -229,9 +229,6 @@ class Constrained(Family):
 
     def _climbed(self, statistics: Any, start: Any) -> Any:
         """The end of a climb of Q along the constraint, no lower than its start."""
-        centre, before = to_vector(start), self._value(statistics, start)
-        if not len(centre) or not np.isfinite(before):
-            return start
 
         def value(at: Array) -> float:
             return self._value(statistics, from_vector(start, at))
@@ -240,9 +237,10 @@ class Constrained(Family):
             params = from_vector(start, at)
             return self.gradient(statistics, params) if valid(params) else np.full(len(at), np.nan)
 
+        at = to_vector(start)
         with np.errstate(all="ignore"):
-            end = climb(value, slope, centre, owners(start), max(abs(before), 1.0))
-        return from_vector(start, end)
+            end = climb(value, slope, at, owners(start))
+        return start if end is at else from_vector(start, end)
 
 
 def fixed(family: Any, /, **values: Any) -> Any:

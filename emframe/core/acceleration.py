@@ -162,18 +162,19 @@ class QuasiNewton:
     ) -> tuple[Move[Any], Outlook]:
         """The move from `old` to `new`, at x, and the outlook there with the pair it taught."""
         reached = objective(new)
+        gain = reached - old.objective
         here = self._look(
             new,
             x,
             objective=reached,
-            gained=old.gained + reached - old.objective,
+            gained=old.gained + gain,
             moves=old.moves + 1,
             accelerating=old.accelerating,
             before=old.em_gain if is_em else math.nan,
         )
         is_quick = is_em and here.em_gain <= self.quick * old.em_gain
         if here.accelerating and not is_quick:
-            here = self._learn(old, here, math.inf if is_em else reached - old.objective)
+            here = self._learn(old, here, math.inf if is_em else gain)
         gain_is_noise = here.em_gain <= within(NOISE, reached) * 1e-3
         remaining = 0.0 if gain_is_noise else here.remaining
         move = Move(new, is_em=is_em, remaining=remaining, cost=cost, is_bound=here.is_bound)

@@ -2,7 +2,7 @@
 
 Weight 2 is the row twice, weight 0 the row removed.
 
-One known case: weights that are all equal say no more than how many rows there are.
+One known case: weights of 1 are no weights, to the bits.
 """
 
 from __future__ import annotations

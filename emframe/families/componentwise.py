@@ -8,7 +8,6 @@ One known case: a rate and a mean per component have p = 2 coordinates, a root a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,14 +55,3 @@ def at_coordinates(kind: type, points: Array, d: int) -> Any:
         values[name] = declared.space.point(vector, shape)
         used += size
     return kind(**values)
-
-
-def origin(kind: type, d: int) -> Any:
-    """One component at the origin of the coordinates."""
-    shapes: list[Callable[[], int]] = [
-        lambda one=one: one.space.n_coordinates(  # type: ignore[misc]
-            (1, *(d if axis == "d" else axis for axis in one.shape))
-        )
-        for one in declarations(kind).values()
-    ]
-    return at_coordinates(kind, np.zeros((1, sum(size() for size in shapes))), d)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,12 @@ from emframe.families.componentwise import (
     at_coordinates,
     coordinates,
     from_coordinates,
-    origin,
     pulled_back,
     size_of,
 )
 from emframe.families.guesses import guesses
 from emframe.families.inversion import inverted
-from emframe.parameters import keep, leaves, to_vector
+from emframe.parameters import keep, leaves, template, to_vector
 from emframe.spaces import EPS, Array
 
 HILLS = 4  # starts that a single component climbs from, for no other kind of start differs
@@ -88,19 +88,17 @@ class NumericFamily(Family):
         if previous is None:
             return self._begun(statistics)
 
-        def value(points: Array) -> Array:
-            return self._values(statistics, points)
-
+        at = coordinates(previous)
         reached = newton.ascend(
-            value,
-            coordinates(previous),
+            partial(self._values, statistics),
+            at,
             statistics.counts,
             self._unit(statistics),
             self._slope_of(statistics),
             instead=lambda k: guesses(self, *statistics.of(k), k)[0],
             brief=True,
         )
-        stayed = (reached == coordinates(previous)).all(axis=1)
+        stayed = (reached == at).all(axis=1)
         params = keep(stayed, previous, from_coordinates(previous, reached))
         self._refuse_points(statistics, params)
         return params
@@ -110,17 +108,12 @@ class NumericFamily(Family):
 
         A single component climbs from several, and the highest top counts.
         """
-        d, counts = self._d(statistics), statistics.counts
-
-        def value(points: Array) -> Array:
-            return self._values(statistics, points)
-
+        d, counts, unit = self._d(statistics), statistics.counts, self._unit(statistics)
+        value, slope = partial(self._values, statistics), self._slope_of(statistics)
         found, heights, failed = [], [], []
         for start in self._guesses(statistics):
             try:
-                top = newton.ascend(
-                    value, start, counts, self._unit(statistics), self._slope_of(statistics)
-                )
+                top = newton.ascend(value, start, counts, unit, slope)
                 params = at_coordinates(self.parameters, top, d)
                 self._refuse_points(statistics, params)
             except Degenerate as error:
@@ -147,12 +140,8 @@ class NumericFamily(Family):
     def gradient(self, statistics: Kept, params: Any) -> Array:
         at, slope = coordinates(params), self._slope_of(statistics)
         if slope is None:
-            slopes = newton.slopes(
-                lambda points: self._values(statistics, points),
-                at,
-                statistics.counts,
-                self._unit(statistics),
-            )
+            value, unit = partial(self._values, statistics), self._unit(statistics)
+            slopes = newton.slopes(value, at, statistics.counts, unit)
         else:
             found = slope(at[None])[0]
             slopes = np.where(np.isfinite(found), found, 0.0)  # 0 along an edge that has none
@@ -241,7 +230,7 @@ class NumericFamily(Family):
         x = statistics.blocks[0][0]
         spread = x.std(axis=0)
         units = []
-        for leaf in leaves(origin(self.parameters, self._d(statistics))):
+        for leaf in leaves(template(self.parameters, {"K": 1, "d": self._d(statistics)})):
             plain = type(leaf.declared.space).__name__ in {"Real", "NonNegative"}
             like = np.ones(size_of(leaf))
             if plain:

@@ -37,8 +37,8 @@ from emframe.models.mixture_expectation import (
     MixtureParameters,
     MixturePrior,
     check_m_step,
+    composed_problem,
     held_weights,
-    mixture_problem,
 )
 from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
@@ -88,13 +88,12 @@ class Mixture:
 
         Weights of 1/K, or any others that sum to 1, are the mixture's own; all else its family's.
         """
-        other = copy(self)
+        changes: dict[str, Any] = {}
         if "weights" in values:
-            weights = held_weights(values.pop("weights"), self.n_components)
-            object.__setattr__(other, "weights", weights)
+            changes["weights"] = held_weights(values.pop("weights"), self.n_components)
         if values:
-            object.__setattr__(other, "family", fixed(self.family, **values))
-        return other
+            changes["family"] = fixed(self.family, **values)
+        return self._with(**changes)
 
     def as_component(self) -> Family:
         """The family of which each component is such a mixture."""
@@ -104,8 +103,13 @@ class Mixture:
 
     def tied(self, *names: str) -> Mixture:
         """The same mixture with parameters that all components share; see `emframe.tied`."""
+        return self._with(family=tied(self.family, *names))
+
+    def _with(self, **changes: Any) -> Mixture:
+        """The same mixture but for these fields."""
         other = copy(self)
-        object.__setattr__(other, "family", tied(self.family, *names))
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
         return other
 
     @property
@@ -206,9 +210,7 @@ class Mixture:
 
     def under(self, prior: MixturePrior | None) -> Mixture:
         """The same mixture, whose starts are M-steps on the prior's pseudo-data as well."""
-        other = copy(self)
-        object.__setattr__(other, "pseudo", prior)
-        return other
+        return self._with(pseudo=prior)
 
     def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
@@ -291,7 +293,7 @@ class Mixture:
 
     def problem(self, params: MixtureParameters, d: int) -> str | None:
         """What is wrong with parameters of this model for data of d columns, or None."""
-        found = mixture_problem(self.family, params, {"K": self.n_components, "d": d})
+        found = composed_problem(self.family, params, {"K": self.n_components, "d": d})
         if found or self.weights is None or np.array_equal(params.weights, self.weights):
             return found
         return f"`weights` is {params.weights}; they are held at {self.weights}"

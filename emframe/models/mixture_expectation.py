@@ -40,7 +40,13 @@ class MixtureParameters:
 
     def after(self, counts: Array, components: Any) -> MixtureParameters:
         """The weights that maximise sum_k N_k log w_k for counts (K,), and these components."""
-        return type(self)(counts / counts.sum(), components)
+        return MixtureParameters(counts / counts.sum(), components)
+
+    def slope(self, counts: Array) -> Array:
+        """Gradient of sum_k N_k log w_k in the coordinates of the weights."""
+        w = self.weights
+        share = np.divide(counts, w, out=np.zeros(len(w)), where=w > 0)
+        return Simplex().pullback(w, share)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class HeldWeights(MixtureParameters):
 
     def after(self, counts: Array, components: Any) -> MixtureParameters:
         return HeldWeights(self.weights, components)
+
+    def slope(self, counts: Array) -> Array:
+        return np.zeros(0)
 
 
 def held_weights(value: Any, k: int) -> tuple[float, ...]:
@@ -125,11 +134,8 @@ class MixtureExpectation:
 
         By Fisher's identity it is also the gradient of the objective.
         """
-        weights, inner = self.at.weights, self.family.gradient(self._with_prior, self.at.components)
-        if isinstance(self.at, HeldWeights):
-            return inner
-        share = np.divide(self.counts, weights, out=np.zeros(len(weights)), where=weights > 0)
-        return np.concatenate([Simplex().pullback(weights, share), inner])
+        inner = self.family.gradient(self._with_prior, self.at.components)
+        return np.concatenate([self.at.slope(self.counts), inner])
 
     def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
         if isinstance(other, MixturePrior):
@@ -176,16 +182,16 @@ class MixtureExpectation:
         return replace(self, at=at)
 
 
-def mixture_problem(
-    family: Family, params: MixtureParameters, dims: Mapping[str, int]
-) -> str | None:
-    """What is wrong with a mixture's parameters for these dimensions, or None."""
-    weights = leaves(params)[0]
+def composed_problem(family: Family, params: Any, dims: Mapping[str, int]) -> str | None:
+    """What is wrong with parameters whose ``components`` are a family's, or None."""
     given, wanted = type(params.components), family.parameters
     if given is not wanted and given is not tuple:
         same = ", with what this family holds or shares" * (given.__name__ == wanted.__name__)
         return f"`components` is {given.__name__}; expected {wanted.__name__}{same}"
-    return leaf_problem(weights, dims) or family.problem(params.components, dims, "components.")
+    own = (leaf for leaf in leaves(params) if not leaf.path.startswith("components."))
+    found = (leaf_problem(leaf, dims) for leaf in own)
+    wrong = next((text for text in found if text), None)
+    return wrong or family.problem(params.components, dims, "components.")
 
 
 def check_m_step(family: Family, params: MixtureParameters) -> None:
@@ -193,6 +199,6 @@ def check_m_step(family: Family, params: MixtureParameters) -> None:
     if not isinstance(params.components, family.parameters):
         given, wanted = type(params.components).__name__, family.parameters.__name__
         raise FamilyError(f"{family.name}.m_step returned a {given}; expected {wanted}")
-    wrong = mixture_problem(family, params, {"K": len(params.weights)})
+    wrong = composed_problem(family, params, {"K": len(params.weights)})
     if wrong:
         raise FamilyError(f"{family.name}.m_step: {wrong}")

@@ -59,9 +59,9 @@ class Sequences:
     def __getitem__(self, part: slice) -> Sequences:
         """Some of the runs, by a slice without a stride."""
         bounds = np.concatenate([[0], np.cumsum(self.lengths)])
-        chosen = self.lengths[part]
-        first = bounds[:-1][part][0] if len(chosen) else 0
-        return Sequences(self.x[first : first + chosen.sum()], chosen)
+        lengths = self.lengths[part]
+        first = bounds[:-1][part][0] if len(lengths) else 0
+        return Sequences(self.x[first : first + lengths.sum()], lengths)
 
     @cached_property
     def firsts(self) -> NDArray[np.intp]:

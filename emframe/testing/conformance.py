@@ -92,7 +92,7 @@ def excuse(result: CheckResult, reason: str | None) -> CheckResult:
 
 
 class FamilyConformance:
-    """The same checks as methods of a pytest class, one test each.
+    """The same checks as methods of a pytest class, one test each::
 
     class TestMine(emframe.testing.FamilyConformance):
         family = Mine()

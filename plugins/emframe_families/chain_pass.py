@@ -23,6 +23,7 @@ from emframe.engines import Workspace
 from emframe.families import LOG_ZERO, Kernel
 from emframe.families.kernel import retiled, untiled
 from emframe.models.latent import LatentExpectation
+from emframe.models.mixture_pass import BlockSums
 from emframe_families.paths import path_posterior
 
 _SPARE = 2  # times the rows of a kernel's block that it is shown at once
@@ -45,20 +46,6 @@ class PathSums:
 
 
 @dataclass(frozen=True)
-class ChainSums:
-    """What a block of runs leaves behind; blocks add."""
-
-    loglik: float
-    entropy: float
-    paths: PathSums  # with the kernel's sums as those of the family
-
-    def __add__(self, other: ChainSums) -> ChainSums:
-        return ChainSums(
-            self.loglik + other.loglik, self.entropy + other.entropy, self.paths + other.paths
-        )
-
-
-@dataclass(frozen=True)
 class ChainPass:
     """The E-step at `params`, by one kernel of the family."""
 
@@ -70,8 +57,8 @@ class ChainPass:
         """Rows of d columns that a block should have."""
         return self.kernel.rows(d)
 
-    def block(self, runs: tuple[Any, Array], work: Workspace) -> ChainSums:
-        """The sums of whole runs with frequency weights (S,)."""
+    def block(self, runs: tuple[Any, Array], work: Workspace) -> BlockSums:
+        """The `PathSums` of whole runs with frequency weights (S,), by the kernel's own sums."""
         x, weights = runs
         parts = list(self._parts(x.x))
         meet = self._meet(x.x, work) if len(parts) == 1 else None
@@ -89,14 +76,14 @@ class ChainPass:
         else:
             sums = meet[1](shares)
         paths = PathSums(begins, found.steps, sums)
-        return ChainSums(float(found.loglik @ weights), found.entropy, paths)
+        return BlockSums(float(found.loglik @ weights), found.entropy, paths)
 
-    def finish(self, total: ChainSums) -> LatentExpectation | None:
+    def finish(self, total: BlockSums) -> LatentExpectation | None:
         """Q of all runs from the sums over all blocks; None where too many digits were lost."""
-        found = self.kernel.finish(total.paths.emissions)
+        found = self.kernel.finish(total.sums.emissions)
         if found is None:
             return None
-        paths = PathSums(total.paths.begins, total.paths.steps, found.statistics)
+        paths = PathSums(total.sums.begins, total.sums.steps, found.statistics)
         loglik = total.loglik + found.row_terms
         return LatentExpectation(self.model, self.params, loglik, total.entropy, paths)
 

@@ -29,8 +29,9 @@ from emframe.families import Densities, Survey
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
+from emframe.models.mixture_expectation import composed_problem
 from emframe.models.sequences import Sequences, as_sequences
-from emframe.parameters import frozen, leaf_problem, leaves
+from emframe.parameters import frozen
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
 from emframe_families.chain_pass import ChainPass, PathSums
@@ -261,17 +262,10 @@ class HiddenMarkov(LatentModel):
         return frozen(self.parameters(**arrays, components=components))
 
     def problem(self, params: Any, d: int) -> str | None:
-        dims = {"K": self.n_states, "d": d}
         kind, wanted = type(params), self.parameters
         if kind is not wanted:
             return f"these are {kind.__name__}; expected {wanted.__name__}"
-        given, wanted = type(params.components), self.family.parameters
-        if given is not wanted and wanted is not tuple:
-            return f"`components` is {given.__name__}; expected {wanted.__name__}"
-        chain = (leaf for leaf in leaves(params) if not leaf.path.startswith("components"))
-        found = (leaf_problem(leaf, dims) for leaf in chain)
-        wrong = next((text for text in found if text), None)
-        return wrong or self.family.problem(params.components, dims, "components.")
+        return composed_problem(self.family, params, {"K": self.n_states, "d": d})
 
     # ---- after the fit
 

@@ -79,6 +79,11 @@ def growth(path: Path) -> None:
             axes.loglog(sizes, 1e3 * line, ":", color="#8a8a8a", label=f"power {power:g}")
             axes.legend(frameon=False)
         axes.set(xlabel=name, ylabel="milliseconds an iteration")
+        if sizes[-1] < 1000:
+            axes.set_xticks(sizes, list(map(str, sizes)))
+            axes.set_xticks([], minor=True)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
 
