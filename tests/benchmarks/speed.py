@@ -83,7 +83,7 @@ def growth(path: Path) -> None:
             axes.set_xticks(sizes, list(map(str, sizes)))
             axes.set_xticks([], minor=True)
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}" if times.max() < 10 * times.min() else "")
+        axes.yaxis.set_minor_formatter("{x:g}" if times.max() < 3 * times.min() else "")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
 
