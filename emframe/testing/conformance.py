@@ -92,10 +92,12 @@ def excuse(result: CheckResult, reason: str | None) -> CheckResult:
 
 
 class FamilyConformance:
-    """The same checks as methods of a pytest class, one test each::
+    """The same checks as methods of a pytest class, one test each.
 
-    class TestMine(emframe.testing.FamilyConformance):
-        family = Mine()
+    All that a class of yours has to say is its family::
+
+        class TestMine(emframe.testing.FamilyConformance):
+            family = Mine()
     """
 
     family: ClassVar[Family]
