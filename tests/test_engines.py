@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -14,7 +15,15 @@ from threadpoolctl import threadpool_info
 
 import emframe
 from emframe.core import Status
-from emframe.engines import Serial, Threads, Workspace, block_rows, engine_for, one_blas_thread
+from emframe.engines import (
+    Serial,
+    Threads,
+    Workspace,
+    block_rows,
+    engine_for,
+    one_blas_thread,
+    products,
+)
 from emframe.families import Densities, own_rows
 from emframe.families.kernel import tiled
 from emframe.fitting import expectation
@@ -126,6 +135,45 @@ def test_tiles_hold_the_rows_and_repeat_the_last_to_fill_up(b, most):
     assert len(flat) - b < len(tiles)
     if b % 64 == 0 and b <= 64 * most:
         assert np.shares_memory(tiles, rows)
+
+
+SHAPES = [(1, 5, 20_000, 6), (3, 5, 4000, 7), (40, 5, 4000, 7), (3, 2, 10, 2), (2, 30, 2000, 30)]
+
+
+@pytest.mark.parametrize(("s", "m", "n", "p"), SHAPES)
+def test_products_of_stacks_are_those_of_their_matrices(s, m, n, p):
+    rng = np.random.default_rng(s)
+    a, b = rng.normal(size=(s, m, n)), rng.normal(size=(s, p, n)).transpose(0, 2, 1)
+    found = products(a, b)
+    assert found.shape == (s, m, p)
+    assert np.allclose(found, np.einsum("smn,snp->smp", a, b), rtol=1e-12, atol=1e-12 * n)
+
+
+@pytest.mark.parametrize(("s", "m", "n", "p"), [shape for shape in SHAPES if shape[2] > 1000])
+def test_other_threads_run_during_products(s, m, n, p):
+    a, b = np.ones((s, m, n)), np.ones((s, n, p))
+    ran, done = [0], threading.Event()
+
+    def other():
+        while not done.is_set():
+            ran[0] += 1
+            time.sleep(0)
+
+    usual = sys.getswitchinterval()
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        sys.setswitchinterval(60.0)  # whoever has the lock keeps it until they let go of it
+        before = ran[0]
+        for _ in range(2000):
+            products(a, b)
+            if ran[0] > before:
+                break
+        assert ran[0] > before
+    finally:
+        sys.setswitchinterval(usual)
+        done.set()
+        thread.join()
 
 
 def test_blas_has_one_thread_inside_and_its_own_afterwards():

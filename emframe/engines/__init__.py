@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from emframe.engines.blas import one_blas_thread
+from emframe.engines.products import products
 from emframe.engines.serial import Serial
 from emframe.engines.threads import Threads
 from emframe.engines.workspace import Workspace, Workspaces
@@ -28,6 +29,7 @@ __all__ = [
     "cores",
     "engine_for",
     "one_blas_thread",
+    "products",
 ]
 
 B = TypeVar("B")

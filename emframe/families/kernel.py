@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.engines import MOST_ROWS, Workspace, block_rows
+from emframe.engines import MOST_ROWS, Workspace, block_rows, products
 from emframe.spaces import EPS, Array
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class RowProducts:
         joint += np.maximum(self.constant, LOG_ZERO)[:, None]
 
         def collect(resp: Array) -> Array:
-            return np.column_stack([np.matmul(resp, t).sum(axis=0), resp.sum(axis=(0, 2))])
+            return np.column_stack([products(resp, t).sum(axis=0), resp.sum(axis=(0, 2))])
 
         return joint, collect
 
@@ -254,12 +254,12 @@ class TiledProducts:
 
         def collect(resp: Array) -> Array:
             if p < MANY_STATISTICS:
-                return np.matmul(resp, t.transpose(0, 2, 1)).sum(axis=0)
+                return products(resp, t.transpose(0, 2, 1)).sum(axis=0)
             if self.few is not None and (own := own_rows(resp, p)) is not None:
                 return self.few(t, resp, own)
             turned = work("turned", tiles, width, k)
             np.copyto(turned, resp.transpose(0, 2, 1))
-            return np.matmul(t, turned).sum(axis=0).T
+            return products(t, turned).sum(axis=0).T
 
         return joint, collect
 

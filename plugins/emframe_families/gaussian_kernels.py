@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.engines import Workspace, block_rows
+from emframe.engines import Workspace, block_rows, products
 from emframe.families import LOG_ZERO, Concluded, Kernel, Survey, TiledProducts, own_rows
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import Scatter, transposed
@@ -293,15 +293,15 @@ class Direct:
         """Second moments about the current means of the centred row and 1, (K, d+1, d+1)."""
         moved[:, -1] = 1.0
         if self.whiten.ndim == 2:
-            first = moved @ resp[:, :, None]
-            second = np.square(moved, out=moved) @ resp[:, :, None]
+            first = products(moved, resp[:, :, None])
+            second = products(np.square(moved, out=moved), resp[:, :, None])
             return np.concatenate([first, second], axis=2)
         own = own_rows(resp, moved.shape[1] * (moved.shape[1] + 1) // 2)
         if own is not None:
             component, row = np.nonzero(own)
             return own_moments(moved[component, :, row], resp, own)
         moved *= np.sqrt(resp)[:, None, :]
-        return np.asarray(moved @ transposed(moved))
+        return products(moved, transposed(moved))
 
     def finish(self, sums: Array) -> Concluded | None:
         counts, first = sums[:, -1, -1], sums[:, :-1, -1]
