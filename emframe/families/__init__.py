@@ -13,7 +13,6 @@ from emframe.families.kernel import (
     RowProducts,
     Survey,
     TiledProducts,
-    own_rows,
 )
 from emframe.families.stack import Stack
 
@@ -35,5 +34,4 @@ __all__ = [
     "TiledProducts",
     "from_logpdf",
     "from_scipy",
-    "own_rows",
 ]

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emframe.engines import MOST_ROWS, Workspace, block_rows, products
-from emframe.spaces import EPS, Array
+from emframe.spaces import Array
 
 if TYPE_CHECKING:
     from emframe.families.base import Family
@@ -200,24 +199,8 @@ class RowProducts:
         return self.conclude(sums[:, :-1], sums[:, -1])
 
 
-# Statistics from which on it pays, before the product, to turn the responsibilities round; and from
-# which on, to look which of them are of any account.
-MANY_STATISTICS, VERY_MANY = 64, 1000
-# A responsibility this far below the component's largest is lost in every sum, were its row 1e8
-# standard deviations off.
-NEGLIGIBLE = EPS**2
-
-
-def own_rows(resp: Array, p: int) -> NDArray[np.bool_] | None:
-    """Which rows count for a component, as a mask like `resp` (..., K, w); None where too many do.
-
-    Where clusters are apart most rows count for one component alone, and sums over p statistics
-    need no others.
-    """
-    if p < VERY_MANY:
-        return None
-    counting = resp > NEGLIGIBLE * resp.max(axis=-1, keepdims=True)
-    return counting if 2 * np.count_nonzero(counting) < counting.size else None
+# Statistics from which on it pays, before the product, to turn the responsibilities round.
+MANY_STATISTICS = 64
 
 
 @dataclass(frozen=True)
@@ -236,8 +219,6 @@ class TiledProducts:
     write: Callable[[Array, Array], None]  # T of rows x (tiles, d, w), all but the last of the
     # P, written into (tiles, P - 1, w)
     conclude: Callable[[Array], Concluded | None]  # `finish`, from the sums (K, P)
-    # The sums (K, P) from T, resp and `own_rows`, where there is a shorter way than the product.
-    few: Callable[[Array, Array, NDArray[np.bool_]], Array] | None = None
 
     def rows(self, d: int) -> int:
         k, p = self.natural.shape
@@ -255,8 +236,6 @@ class TiledProducts:
         def collect(resp: Array) -> Array:
             if p < MANY_STATISTICS:
                 return products(resp, t.transpose(0, 2, 1)).sum(axis=0)
-            if self.few is not None and (own := own_rows(resp, p)) is not None:
-                return self.few(t, resp, own)
             turned = work("turned", tiles, width, k)
             np.copyto(turned, resp.transpose(0, 2, 1))
             return products(t, turned).sum(axis=0).T

@@ -11,10 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
 from emframe.core import Degenerate
-from emframe.spaces import Array
+from emframe.spaces import EPS, Array
+
+# Columns from which on it pays to look which responsibilities are of any account.
+MANY_COLUMNS = 16
+# A responsibility this far below the component's largest is lost in every sum, were its row 1e8
+# standard deviations off.
+NEGLIGIBLE = EPS**2
 
 
 @dataclass(frozen=True)
@@ -76,3 +83,25 @@ def pooled(statistics: Scatter) -> Array:
     between = (off * statistics.counts[:, None]).T @ off
     within = statistics.scatter.sum(axis=0)
     return (between + (np.diag(within) if within.ndim == 1 else within)) / total
+
+
+def own_rows(resp: Array, d: int) -> NDArray[np.bool_] | None:
+    """Which rows count for a component, as a mask like `resp` (K, b); None where too many do.
+
+    Where clusters are apart most rows count for one component alone, and sums of products of d
+    columns need no others.
+    """
+    if d < MANY_COLUMNS:
+        return None
+    counting = resp > NEGLIGIBLE * resp.max(axis=-1, keepdims=True)
+    return counting if 2 * np.count_nonzero(counting) < counting.size else None
+
+
+def own_moments(vectors: Array, resp: Array, own: NDArray[np.bool_]) -> Array:
+    """sum_i r_ik v_ik v_ik' over each component's own rows, (K, m, m).
+
+    vectors : (N, m), one for each True of `own` (K, w), in its order; overwritten.
+    """
+    vectors *= np.sqrt(resp[own])[:, None]
+    ends = np.cumsum(np.count_nonzero(own, axis=1))[:-1]
+    return np.stack([v.T @ v for v in np.split(vectors, ends)])
