@@ -316,6 +316,8 @@ def test_threads_give_the_same_bits(name):
     separation=st.floats(0, 2),
     seed=st.integers(0, 2**16),
 )
+@example(offset=0.0, scale=2.25, condition=4.0, separation=1.5, seed=0)
+@example(offset=0.0, scale=0.0, condition=4.0, separation=1.5, seed=0)
 def test_both_forms_agree_where_both_are_offered(
     covariance, d, form, offset, scale, condition, separation, seed
 ):
@@ -340,11 +342,14 @@ def test_both_forms_agree_where_both_are_offered(
             qs.append(q)
     assert {q.form for q in qs} <= {form, "direct", "densities"}
     size = sum(abs(v) for v in (qs[-1].loglik, qs[-1].entropy)) + n * d
+    # Q sees the rounding of a scatter through the inverse covariance, whatever the form.
+    amplified = max(1.0, np.linalg.cond(params.components.covariances).max() / 1e8)
     for q in qs[:-1]:
         assert abs(q.loglik - qs[-1].loglik) <= 1e-9 * size, q.form
-        assert abs(q.value(params) - qs[-1].value(params)) <= 1e-9 * size, q.form
+        assert abs(q.value(params) - qs[-1].value(params)) <= 1e-9 * amplified * size, q.form
         q_at, other_at = q.maximize(), qs[-1].maximize()
-        assert abs(qs[-1].value(q_at) - qs[-1].value(other_at)) <= 1e-9 * size, q.form
+        gap = abs(qs[-1].value(q_at) - qs[-1].value(other_at))
+        assert gap <= 1e-9 * amplified * size, q.form
 
 
 def test_the_form_changes_where_an_expansion_would_lose_digits():
