@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emframe.core import Degenerate
 from emframe.families import Concluded, TiledProducts
 from emframe.spaces import Array
-from emframe_families.gaussian_scatter import Scatter, transposed
+from emframe_families.gaussian_scatter import Scatter, transposed, whitening
 
 # After an M-step the new components may be smaller; beyond this half of all digits are gone, and
 # the pass is made again in the direct form.
@@ -53,20 +54,19 @@ class Frame:
         return cls(whole.means[0], scale)
 
 
-def digits_at_risk(means: Array, whiten: Array) -> float:
+def digits_at_risk(means: Array, whiten: Array, variances: Array) -> float:
     """The largest sum of absolute terms of a component's expanded square, per column.
 
     For rows within a standard deviation of its mean, where the square itself is about 1: times
     the rounding unit it bounds the error of a log density, and the relative error of a variance.
 
     means : (K, d) from the centre of the expansion.
-    whiten : (K, d, d) or (K, d).
+    whiten : (K, d, d) or (K, d); variances : (K, d), of the columns.
     """
     if whiten.ndim == 2:
         return float((1.0 + np.abs(means * whiten)).max(initial=0.0) ** 2)
     precision = np.abs(transposed(whiten) @ whiten)
-    spread = np.linalg.inv(transposed(whiten) @ whiten)
-    reach = np.abs(means) + np.sqrt(np.diagonal(spread, axis1=1, axis2=2))
+    reach = np.abs(means) + np.sqrt(variances)
     terms = reach * (precision @ reach[:, :, None])[:, :, 0]
     return float(terms.sum(axis=1).max()) / means.shape[1]
 
@@ -172,16 +172,14 @@ def _keeps_digits(means: Array, covariances: Array) -> bool:
     covariances : (K, d, d), or variances (K, d).
     """
     diagonal = covariances.ndim == 2
-    variances = covariances if diagonal else np.diagonal(covariances, axis1=1, axis2=2)
+    variances = covariances if diagonal else covariances.diagonal(0, 1, 2)
     if not (variances > 0).all():
         return False
     try:
-        whiten = (
-            1 / np.sqrt(variances) if diagonal else np.linalg.inv(np.linalg.cholesky(covariances))
-        )
-        return digits_at_risk(means, whiten) <= MOST_AFTER
-    except np.linalg.LinAlgError:
+        whiten = 1 / np.sqrt(variances) if diagonal else whitening(covariances, diagonal)[0]
+    except Degenerate:
         return False
+    return digits_at_risk(means, whiten, variances) <= MOST_AFTER
 
 
 def _in_units(counts: Array, mean: Array, scatter: Array, frame: Frame) -> Scatter:

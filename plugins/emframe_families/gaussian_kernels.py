@@ -57,7 +57,8 @@ def kernels(covariance: str, params: Any, log_weights: Array, survey: Survey) ->
     form = min(FORMS[covariance], key=lambda form: form.cost(k, d))
     if PREPARE + n * form.cost(k, d) < n * direct_cost(k, d, whiten.ndim == 2):
         frame = Frame.of(survey.statistics)
-        if digits_at_risk(params.means - frame.centre, whiten) <= MOST_EXPANSION:
+        variances = params.covariances.diagonal(0, 1, 2)
+        if digits_at_risk(params.means - frame.centre, whiten, variances) <= MOST_EXPANSION:
             yield form.make(params.means, whiten, constant, frame, survey.statistics)
     yield Direct(params.means, whiten, constant)
 
