@@ -98,10 +98,20 @@ def replicate(
 def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> Any:
     """As many rows drawn from a model as there are, in runs as long as theirs."""
     if not isinstance(rows.x, Sequences):
-        return model.sample(params, round(rows.total), rng)[0]
+        drawn = model.sample(params, round(rows.total), rng)[0]
+        return _hidden(drawn, rows)
     lengths = np.repeat(rows.x.lengths, np.rint(rows.weights).astype(int))
     runs = [model.sample(params, int(length), rng)[0] for length in lengths]
     return Sequences(np.concatenate(runs), lengths)
+
+
+def _hidden(drawn: Array, rows: Any) -> Array:
+    """The rows drawn, less what is missing in the data: each hides what its counterpart does."""
+    gaps = np.isnan(rows.x)
+    if not gaps.any():
+        return drawn
+    place = np.searchsorted(np.cumsum(rows.weights), np.arange(len(drawn)) + 0.5)
+    return np.where(gaps[np.minimum(place, len(gaps) - 1)], np.nan, drawn)
 
 
 def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
@@ -234,6 +244,7 @@ def bootstrap_lrt(
     for one in (small, large):
         if not _is_sound(one):
             raise Degenerate(f"{one.model.title()}: {one.spurious or one.message}")
+    null, alternative = small.model, large.model  # with what was left to the data
     rows = null.rows(X, weights)
     ratios, lost = [], 0
     for stream in generator.spawn(n_replicates):

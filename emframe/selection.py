@@ -143,6 +143,7 @@ def select(
     candidates = _candidates(models)
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
+    candidates = [model.settled(X, options.get("weights")) for model in candidates]
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))

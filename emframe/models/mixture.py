@@ -26,7 +26,7 @@ import numpy as np
 
 from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
-from emframe.data import Rows, as_rows, chosen
+from emframe.data import Rows, as_rows, chosen, filled, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
@@ -121,6 +121,17 @@ class Mixture:
         return self.family.effort
 
     # ---- data
+
+    def settled(self, X: Any, weights: Any = None) -> Mixture:
+        """The same mixture with what its family leaves to the data read off them.
+
+        `emframe.fit` does that by itself; see ``fit.model``.
+        """
+        if self.family.is_settled:
+            return self
+        rows = self.rows(X, frequencies(X, weights))
+        whole = self.survey(rows).statistics
+        return self._with(family=self.family.settled(whole, rows.columns))
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
         """Validate data; see `emframe.data.as_rows`."""
@@ -258,7 +269,8 @@ class Mixture:
         rows = rows.sample(MOST_ROWS, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
-        for changed in split_and_merge(resp, density, rows.x, rows.weights, rng):
+        x = filled(rows.x, rows.weights)
+        for changed in split_and_merge(resp, density, x, rows.weights, rng):
             yield "split and merge", self._from_responsibilities(rows, changed)
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:

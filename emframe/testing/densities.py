@@ -23,7 +23,7 @@ EDGE = -200.0  # where a genuine edge of the support lies, some component is not
 
 def normalised(subject: Subject, case: Case) -> None:
     """The density sums or integrates to 1 over the support, for one column and for two."""
-    space = case.family.support
+    space = case.family.support.present
     if space.n_event_axes or case.d > 2:
         raise Inapplicable("there is no quadrature here for rows that are one value, or 3 columns")
 
