@@ -18,7 +18,6 @@ from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
 from emframe.spaces import Array, Space
 
-
 MISSING = "remove or impute such rows, or choose a model that takes missing values"
 
 

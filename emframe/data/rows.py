@@ -112,8 +112,8 @@ class Rows:
         """Number of distinct rows, counted no further than `at_most`."""
         seen: Array | None = None
         for x, _ in self.blocks(max(4 * at_most, 1024)):
-            x = np.where(np.isnan(x), -np.inf, x)  # which equals itself
-            both = x if seen is None else np.concatenate([seen, x])
+            same = np.where(np.isnan(x), -np.inf, x)  # what is missing equals itself
+            both = same if seen is None else np.concatenate([seen, same])
             seen = np.unique(both, axis=0)
             if len(seen) >= at_most:
                 return at_most

@@ -42,7 +42,9 @@ def titled(family: Family) -> str:
         return f"{'+'.join(one.name for one in family.families)} mixture"
     # What a family was put together from is too much for a title, and what is off goes unsaid.
     options = {} if family.maker else family.ingredients()
-    told = (f", {key}={one}" for key, one in options.items() if one is not None and one is not False)
+    told = (
+        f", {key}={one}" for key, one in options.items() if one is not None and one is not False
+    )
     return f"{family.name} mixture" + "".join(told)
 
 

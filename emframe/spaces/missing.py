@@ -23,7 +23,9 @@ class OrMissing(Space):
 
     def __init__(self, space: Space) -> None:
         if space.n_event_axes:
-            raise ValueError(f"{space!r} has values of several numbers; pass a space of single ones.")
+            raise ValueError(
+                f"{space!r} has values of several numbers; pass a space of single ones."
+            )
         self.space = space
 
     @property

@@ -108,7 +108,9 @@ def sample(subject: Subject, case: Case) -> None:
             if case.d > 1:
                 _exchange(subject, case, mine, k, rng)
     if case.d == 1:
-        table = grid(case.family.support.present, lambda rows: subject.log_density(case.params, rows))
+        table = grid(
+            case.family.support.present, lambda rows: subject.log_density(case.params, rows)
+        )
         if table is not None and (np.abs(table.mass.sum(axis=0) - 1.0) < 1e-3).all():
             for k in range(2):
                 mine = x[labels == k, 0]

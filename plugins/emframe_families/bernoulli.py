@@ -23,6 +23,7 @@ from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
 from emframe.parameters import pullback
 from emframe.spaces import Array, OrMissing
 from emframe_families.answers import shares, slope
+from emframe_families.lookups import lookups
 
 # From here on the shorter form is worth the digits of the rarer answer that it may lose.
 MANY_ROWS = 10_000
@@ -71,10 +72,14 @@ class Bernoulli(ExponentialFamily):
 
             log f = sum_j x_j log p_j / (1 - p_j) + sum_j log(1 - p_j)
 
-        It has half the statistics; the other half is what the counts leave where all answer.
+        It has half the statistics; the other half is what the counts leave.  Where answers may be
+        missing they do not tell, and tables do the work of products; see `lookups`.
         """
         probs = params.probs
-        if not self.missing and survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
+        if self.missing:
+            natural, levels = self.natural(params), np.full(probs.shape[1], 2)
+            yield from lookups(natural, log_weights, self.statistics, levels, True, survey)
+        elif survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
             against = np.log1p(-probs)
 
             def conclude(ones: Array, counts: Array) -> Concluded:

@@ -14,7 +14,7 @@ component are the shares of the answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from emframe import Array, ConjugatePrior, ExponentialFamily, Family, parameter
+from emframe import Array, ConjugatePrior, ExponentialFamily
 from emframe.composing.product import AtColumns, Part, RowsOf
-from emframe.families import Moments
+from emframe.families import Kernel, Moments, Survey
 from emframe.parameters import Declared, pullback
 from emframe.records import record
 from emframe.spaces import Integers, OrMissing, Simplex, Simplexes, Space
 from emframe_families.answers import shares, slope
+from emframe_families.lookups import lookups
 
 MOST_LEVELS = 1000  # where they are read off the data: numbers that count are no codes
 
@@ -59,7 +60,12 @@ class Categorical(ExponentialFamily):
             return
         one = isinstance(self.levels, (int, np.integer))
         given = np.atleast_1d(np.asarray(self.levels))
-        if given.dtype.kind not in "iu" or given.ndim != 1 or not (given >= 1).all() or not len(given):
+        if (
+            given.dtype.kind not in "iu"
+            or given.ndim != 1
+            or not (given >= 1).all()
+            or not len(given)
+        ):
             raise ValueError(
                 f"`levels` is {self.levels!r}; pass a whole number of answers, 1 or more, or a "
                 "tuple with one for each column."
@@ -124,7 +130,9 @@ class Categorical(ExponentialFamily):
         """The columns in groups of as many levels each."""
         levels = np.array(self.levels)
         return tuple(
-            Part(f"{m} levels", Categorical(int(m), self.missing), tuple(np.flatnonzero(levels == m)))
+            Part(
+                f"{m} levels", Categorical(int(m), self.missing), tuple(np.flatnonzero(levels == m))
+            )
             for m in np.unique(levels)
         )
 
@@ -140,6 +148,13 @@ class Categorical(ExponentialFamily):
 
     def log_partition(self, params: Any) -> Array:
         return np.zeros(len(params.probs))
+
+    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+        """With many rows by tables of joint answers; see `lookups`."""
+        natural = self.natural(params)
+        levels = self._inside(params.probs.shape[1]).sum(axis=1)
+        yield from lookups(natural, log_weights, self.statistics, levels, self.missing, survey)
+        yield from super().kernels(params, log_weights, survey)
 
     def from_mean(self, mean: Array) -> Any:
         totals = self._items(mean)
@@ -165,7 +180,7 @@ class Categorical(ExponentialFamily):
         return np.asarray((drawn >= below).sum(axis=-1), dtype=float)
 
     def conjugate_prior(self, prior: Any, whole: Moments, k: int) -> ConjugatePrior[Moments]:
-        """``"weak"``: independent Dirichlet densities worth one row, with the data's shares as mode."""
+        """``"weak"``: Dirichlet densities worth one row, with the data's shares as mode."""
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
         share = np.repeat(self.from_mean(whole.totals).probs, k, axis=0)
@@ -182,7 +197,9 @@ class Categorical(ExponentialFamily):
     def _inside(self, d: int) -> NDArray[np.bool_]:
         """Which answers there are, (d, m)."""
         known = self._known
-        return np.ones((d, known), dtype=bool) if isinstance(known, int) else Simplexes(known).inside
+        return (
+            np.ones((d, known), dtype=bool) if isinstance(known, int) else Simplexes(known).inside
+        )
 
     def _answers(self, items: NDArray[Any]) -> NDArray[Any]:
         """(n, d, m) -> (n, P), without what is beyond the levels of an item."""
@@ -216,7 +233,9 @@ class Seen:
 def seen(x: Array) -> Seen:
     """The codes that occur in rows x (n, d)."""
     most = int(np.fmax.reduce(x, axis=None, initial=-1.0))
-    return Seen(np.array([(x == code).any(axis=0) for code in range(most + 1)]).reshape(-1, x.shape[1]))
+    return Seen(
+        np.array([(x == code).any(axis=0) for code in range(most + 1)]).reshape(-1, x.shape[1])
+    )
 
 
 def _levels(codes: NDArray[np.bool_], column: str) -> int:
