@@ -89,7 +89,7 @@ def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:
         native = column.to_native()
         fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
         value = shown(column[0]) if len(column) else "empty"
-        remedy = "pass columns of numbers, categories as codes 0, 1, 2, ..."
+        remedy = "pass columns of numbers, categories as codes 0, 1, 2 and so on"
         raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
     elif not gaps.any():
         values = np.asarray(column.to_numpy())
