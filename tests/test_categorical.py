@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from test_reference import column
 
 import emframe
 from emframe.families import Survey
-from emframe.parameters import n_free
+from emframe.parameters import equal, n_free
 
 RNG = np.random.default_rng(5)
 LEVELS = (3, 2, 5, 3)
@@ -123,6 +124,7 @@ def test_a_family_of_families_leaves_them_to_the_data_too(case, tmp_path):
     fit = emframe.fit(emframe.Mixture(family, k), table, rng=0, n_starts=1, max_iter=20)
     assert fit.model.family.is_settled
     assert n_free(fit.params) == n_parameters
+    assert equal(pickle.loads(pickle.dumps(fit.params)), fit.params)
     fit.save(tmp_path / "fit")
     again = emframe.load(tmp_path / "fit")
     assert again.model == fit.model
