@@ -12,7 +12,7 @@ One known case: of models that do not contain one another none is searched again
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +46,7 @@ class Chain:
     candidates: Sequence[Candidate]
     steps: tuple[tuple[int, int], ...]  # (model, the one it grows from), that one's step first
     X: Any
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any]  # of `emframe.fit`
 
     def __call__(self) -> Grown:
         """Search each model again, from the best fit of the one below."""
@@ -71,8 +71,7 @@ class Chain:
 
 
 def chains(candidates: Sequence[Candidate], X: Any, options: Mapping[str, Any]) -> list[Chain]:
-    """Which models grow from which: each from the largest that it contains and that has a sound
-    fit."""
+    """Which models grow from which: each from the largest within it that has a sound fit."""
     below = {
         index: found
         for index in range(len(candidates))
@@ -85,15 +84,8 @@ def chains(candidates: Sequence[Candidate], X: Any, options: Mapping[str, Any]) 
 
     paths = sorted((path(index) for index in below), key=len)
     roots = dict.fromkeys(one[0] for one in sorted(paths))
-    return [
-        Chain(
-            candidates,
-            tuple((one[-1], one[-2]) for one in paths if one[0] == root),
-            X,
-            options,
-        )
-        for root in roots
-    ]
+    steps = {root: tuple((p[-1], p[-2]) for p in paths if p[0] == root) for root in roots}
+    return [Chain(candidates, steps[root], X, options) for root in roots]
 
 
 def joined(own: Fit | None, grown: Fit) -> Fit:

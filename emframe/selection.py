@@ -137,8 +137,8 @@ def select(
         by ``if __name__ == "__main__":``, as the module `multiprocessing` asks.
     **options : passed on to `emframe.fit`. With ``n_starts`` no more than so many of a model's
         starts split another's components, ``max_seconds`` is for both of its searches, and with
-        ``start`` there is no second one. A ``checkpoint`` is of one search: of one model that
-        cross-validation does not fit again.
+        ``start`` there is no second one; nor where cross-validation fits it without a part. A
+        ``checkpoint`` is of one search, so of one model and without cross-validation.
 
     Raises
     ------

@@ -66,13 +66,13 @@ def verdict(fit: Fit) -> str:
 def replication(fit: Fit) -> str:
     """How often the best optimum was found: once is no evidence that there is none better."""
     grown = sum(one.grown for one in fit.starts)
-    kinds = {
-        "starts": sum(one.is_own for one in fit.starts),
-        "starts from the optimum of a smaller model": grown,
-        "moves away from the best": sum(one.parent is not None for one in fit.starts),
-    }
-    *others, last = [f"{count} {kind}" for kind, count in kinds.items() if count]
-    begun = f"{', '.join(others)} and {last}" if others else last
+    begun = [
+        (sum(one.is_own for one in fit.starts), "start", ""),
+        (grown, "start", " from the optimum of a smaller model"),
+        (sum(one.parent is not None for one in fit.starts), "move", " away from the best"),
+    ]
+    *others, last = [several(n, what) + where for n, what, where in begun if n]
+    all_of_them = f"{', '.join(others)} and {last}" if others else last
     regular = sum(one.is_regular for one in fit.optima)
     by_moves = sum(one.moves for one in fit.optima if is_same(one.objective, fit.objective))
     moves = ("a move", "moves")
@@ -87,7 +87,7 @@ def replication(fit: Fit) -> str:
     else:
         found = f"by {single} only; it is not replicated, {more}"
     return (
-        f"{begun}, {fit.n_iter} E-steps; the best optimum was found {found}, among {regular} "
+        f"{all_of_them}, {fit.n_iter} E-steps; the best optimum was found {found}, among {regular} "
         f"distinct regular {'one' if regular == 1 else 'ones'}."
     )
 
