@@ -10,6 +10,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("emframe", "plugins/emframe_families", "plugins/emframe_command")
 
 
 def sources(folder: str) -> set[str]:
@@ -29,10 +30,10 @@ def check_wheel(path: Path) -> None:
         points, metadata = ConfigParser(), wheel.read(f"{info}/METADATA").decode()
         points.read_string(wheel.read(f"{info}/entry_points.txt").decode())
     code = {name for name in names if not name.startswith(f"{info}/")}
-    expected = sources("emframe") | sources("plugins/emframe_families")
+    expected = set().union(*map(sources, PACKAGES))
     assert code == expected, f"{path.name}: {sorted(code ^ expected)}"
     assert {"emframe/py.typed", "emframe/datasets/faithful.csv"} <= code, "data are missing"
-    assert dict(points["console_scripts"]) == {"emframe": "emframe.__main__:main"}
+    assert dict(points["console_scripts"]) == {"emframe": "emframe_command:main"}
     assert dict(points["emframe"]) == {"emframe_families": "emframe_families"}
     headers = message_from_string(metadata)
     assert headers["Requires-Python"] == ">=3.11", headers["Requires-Python"]
@@ -50,9 +51,9 @@ def check_sdist(path: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     needed = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/conf.py"}
-    needed |= sources("emframe") | {
-        f"plugins/{name}" for name in sources("plugins/emframe_families")
-    }
+    for package in PACKAGES:
+        above = Path(package).parent
+        needed |= {(above / name).as_posix() for name in sources(package)}
     needed |= {f"tests/{path.name}" for path in (ROOT / "tests").glob("test_*.py")}
     assert needed <= names, f"{path.name} lacks {sorted(needed - names)}"
     made = [name for name in names if "_build/" in name or "__pycache__" in name]

@@ -37,7 +37,7 @@ from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
 from emframe.result import Fit
-from emframe.search import Attempt, Given, Plan, Search, Starts, Thorough, rank
+from emframe.search import Attempt, Given, Grown, Plan, Search, Starts, Thorough, rank
 from emframe.showing.progress import watching
 
 
@@ -81,7 +81,9 @@ def fit(
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
-        there is one start.
+        there is one start. Or a `Fit` of a smaller model to the same data, the same but for fewer
+        components: there are starts then with each of its components split in turn, and the
+        objective does not end below its own, unless a prior charges for the component.
     n_starts : how many starts to run to convergence. By default until the best optimum was found
         again and again, within a budget, part of which goes to moves away from the best.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
@@ -130,10 +132,10 @@ def fit(
     method = method_for(accelerate, model.contract)
     before = None if path is None else earlier(path)
     generator = generator_for(rng, before)
-    many = n_starts if start is None else 1
+    many = n_starts if start is None else None if isinstance(start, Fit) else 1
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         data = _data(model, X, weights, prior, engine)
-        unit = getattr(data.given, "unit", 1.0)
+        unit = data.unit
         rules[:0] = [Callback(_in_nats(one, unit)) for one in (*watchers, *shown)]
         fresh = generator.bit_generator.state
 
@@ -149,7 +151,7 @@ def fit(
                 model,
                 data.rows,
                 fresh,
-                start=plan.params if isinstance(plan, Given) else None,
+                start=plan.params if isinstance(plan, (Given, Grown)) else None,
                 n_starts=n_starts,
                 tol=tol,
                 max_iter=max_iter,
@@ -192,6 +194,11 @@ class _Data(NamedTuple):
     term: Any  # of the prior; None without one
     engine: Engine
 
+    @property
+    def unit(self) -> float:
+        """What a weight of 1 of the rows stands for."""
+        return getattr(self.given, "unit", 1.0)
+
     def expect(self, model: Model) -> Callable[[Any], Expectation[Any]]:
         """The E-step."""
         return expectation(model, self.rows, self.term, self.survey, self.engine)
@@ -219,6 +226,12 @@ def _plan(
     tell: Callable[[Degenerate], str],
 ) -> Plan:
     """Where to start: where the user says, so many times, or until the best was found often."""
+    if isinstance(start, Fit):
+        params = model.embedded(start.model, start.params)
+        if params is not None:
+            reached = start.objective / data.unit
+            return Grown(model, start, params, reached, data.rows, rng, n_starts)
+        start = start.params
     if start is not None:
         try:
             return Given(model.start(start, data.given, rng))

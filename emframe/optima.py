@@ -28,7 +28,7 @@ class End(Protocol):
     @property
     def spurious(self) -> str: ...
     @property
-    def parent(self) -> int | None: ...
+    def is_own(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Optimum:
     objective: float
     log_likelihood: float
     times: int  # how many starts of their own ended here
-    moves: int  # how many moves from another start's optimum did
+    moves: int  # how many from another optimum, of this model or a smaller one, did
     status: Status
     spurious: str  # why it looks like an artefact; empty where it does not
 
@@ -81,7 +81,7 @@ def _same(best: End, end: End) -> bool:
 
 
 def _optimum(group: Sequence[End]) -> Optimum:
-    best, moves = group[0], sum(end.parent is not None for end in group)
+    best, moves = group[0], sum(not end.is_own for end in group)
     return Optimum(
         best.objective,
         best.log_likelihood,

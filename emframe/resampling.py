@@ -28,8 +28,8 @@ from emframe.data import frequencies
 from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
 from emframe.models import Model, Sequences, observed
+from emframe.models.components import groups, taken
 from emframe.models.sequences import per_row
-from emframe.parameters import Leaf, leaves, rebuild
 from emframe.result import Fit
 from emframe.spaces import Array
 
@@ -132,47 +132,9 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
         shared = shared + np.nan_to_num(ours * per_row(x, weights)[:, None]).T @ np.nan_to_num(
             theirs
         )
-    group = _groups(params, len(shared))
+    group = groups(params, len(shared))
     shared[group[:, None] != group] = -1.0
-    return permuted(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
-
-
-def permuted(params: Any, order: NDArray[np.intp]) -> Any:
-    """Parameters with components in another order, along every axis ``"K"``.
-
-    With several families, each keeps its own components: `order` does not mix them.
-    """
-    group = _groups(params, len(order))
-    names = list(dict.fromkeys(_family(leaf) for leaf in leaves(params) if _family(leaf)))
-
-    def of_leaf(leaf: Leaf) -> Array:
-        value, own = np.asarray(leaf.value), order
-        if _family(leaf):
-            mine = np.flatnonzero(group == names.index(_family(leaf)))
-            own = order[mine] - mine[0]
-        for axis, name in enumerate(leaf.declared.axes()):
-            if name == "K":
-                value = np.take(value, own, axis=axis)
-        return value
-
-    return rebuild(params, of_leaf)
-
-
-def _family(leaf: Leaf) -> str:
-    """Which of several families a leaf belongs to, by the numbers in its path; empty for one."""
-    return ".".join(part for part in leaf.path.split(".") if part.isdigit())
-
-
-def _groups(params: Any, k: int) -> NDArray[np.intp]:
-    """The family of each of K components, (K,), counted from 0."""
-    sizes = {
-        _family(leaf): len(leaf.value)
-        for leaf in leaves(params)
-        if _family(leaf) and leaf.declared.axes()[:1] == ("K",)
-    }
-    if not sizes:
-        return np.zeros(k, dtype=np.intp)
-    return np.repeat(np.arange(len(sizes)), list(sizes.values()))
+    return taken(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ class Start:
     spurious: str = ""  # why the optimum looks like an artefact; empty where it does not
     parent: int | None = None  # the start whose optimum this one moved away from, for a move
     trace: tuple[float, ...] = ()  # objective after each accepted step
+    grown: bool = False  # whether it began at the optimum of a smaller model
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it did not begin at an optimum that another search had reached."""
+        return self.parent is None and not self.grown
 
     @property
     def is_regular(self) -> bool:

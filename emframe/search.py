@@ -8,7 +8,7 @@ a better one next to them that no start of its own is likely to find.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import nan
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from emframe.core import (
 from emframe.data import Rows
 from emframe.models import Model
 from emframe.optima import is_same, optima
-from emframe.result import Start
+from emframe.result import Fit, Start
 
 # The default number of starts, where they are cheap: at least, and at most.  Where there are moves
 # to follow fewer will do.
@@ -47,6 +47,8 @@ MOST_STEPS = 3500
 MOST_NUMBERS = 5e8
 # The share of them that starts may take; the rest is for moves.
 SHARE_OF_STARTS = 0.5
+# What starts from the optimum of a smaller model may take, as a share of the same.
+SHARE_OF_GROWN = 0.25
 # While no regular optimum was found the budget is so many times as large.
 WITHOUT_ONE = 4.0
 
@@ -65,6 +67,7 @@ class Begin(NamedTuple):
     kind: str
     params: Any  # or the Degenerate that came in the place of parameters
     parent: int | None = None  # index of the attempt that it moves away from
+    grown: bool = False  # whether it is from the optimum of a smaller model
 
 
 Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
@@ -108,8 +111,7 @@ class Thorough:
     rng: np.random.Generator
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        numbers = len(self.rows) * self.model.work(self.rows) * self.model.effort
-        most = min(MOST_STEPS, MOST_NUMBERS / max(numbers, 1))
+        most = allowed(self.model, self.rows)
         starts = (Begin(*begin) for begin in self.model.starts(self.rows, self.rng))
         for few in (FEWEST_BEFORE_MOVES, FEWEST_STARTS):
             for begin in starts if not _is_enough(attempts, few, most) else ():
@@ -143,6 +145,39 @@ class Thorough:
                 yield Begin(*move, peak.start.index)
             if _best(attempts) is not best:
                 best, quiet = _best(attempts), 0
+
+
+@dataclass(frozen=True)
+class Grown:
+    """From the optimum of a smaller model: ways on from there, and if need be that point itself.
+
+    It is a point of this model, so the objective of the best end is no lower than there.
+    """
+
+    model: Model
+    smaller: Fit
+    params: Any  # the point of this model that is the smaller one at its optimum
+    reached: float  # the objective there
+    rows: Rows
+    rng: np.random.Generator
+    n: int | None  # at most so many; None for all that the budget has room for
+
+    def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
+        most = SHARE_OF_GROWN * allowed(self.model, self.rows)
+        below = self.smaller.model, self.smaller.params
+        for begin in islice(self.model.grown(*below, self.rows, self.rng), self.n):
+            yield Begin(*begin, grown=True)
+            if self.n is None and spent(attempts) >= most:
+                break
+        best = _best(attempts)
+        if best is None or best.start.objective < self.reached:
+            yield Begin("smaller model", self.params, grown=True)
+
+
+def allowed(model: Model, rows: Rows) -> float:
+    """The most E-steps that the default spends on these rows."""
+    numbers = len(rows) * model.work(rows) * model.effort
+    return min(MOST_STEPS, MOST_NUMBERS / max(numbers, 1))
 
 
 def spent(attempts: Sequence[Attempt]) -> int:
@@ -235,11 +270,10 @@ class Search:
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
-        kind, params, parent = begin
+        kind, params, parent, grown = begin
+        start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
         if isinstance(params, Degenerate):
-            return Attempt(
-                Start(index, kind, Status.DEGENERATE, nan, nan, 0, self.tell(params), "", parent)
-            )
+            return Attempt(replace(start, message=self.tell(params)))
         try:
             done = run(
                 self.expect,
@@ -251,21 +285,17 @@ class Search:
                 tell=self.tell,
             )
         except Stopped as stopped:
-            return Attempt(
-                Start(index, kind, stopped.status, nan, nan, 1, str(stopped), "", parent)
-            )
+            return Attempt(replace(start, status=stopped.status, n_iter=1, message=str(stopped)))
         odd = self.model.irregularities(done.step.expectation)
         why = "; ".join(f"component {k}: {reason}" for k, reason in sorted(odd.items()))
-        start = Start(
-            index,
-            kind,
-            done.status,
-            done.step.objective,
-            done.step.expectation.loglik,
-            done.n_expectations,
-            done.message,
-            why,
-            parent,
-            done.trace,
+        ended = replace(
+            start,
+            status=done.status,
+            objective=done.step.objective,
+            log_likelihood=done.step.expectation.loglik,
+            n_iter=done.n_expectations,
+            message=done.message,
+            spurious=why,
+            trace=done.trace,
         )
-        return Attempt(start, done)
+        return Attempt(ended, done)

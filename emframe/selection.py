@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,7 @@ from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import counted, frequencies
 from emframe.fitting import Interrupted, fit, model_for
+from emframe.growing import Candidate, chains
 from emframe.models import Mixture, Model
 from emframe.result import Fit
 from emframe.validation import dealt, held_out
@@ -113,8 +115,13 @@ def select(
 ) -> Selection:
     """Fit each model and rank them by a criterion (lower is better).
 
-    The random numbers of a model do not depend on the others, so any number of workers gives the
-    same selection.
+    Each is searched on its own. Then, from the smallest up, those that contain another of the
+    models are searched again from its best fit: a mixture from the same one with fewer components,
+    each of these split in turn. The better end counts, so a mixture does not end below one that it
+    contains, unless a prior charges for the component. ``fit.starts`` lists these starts too, as
+    ``"split of K = 2"`` or the like.
+
+    The random numbers of a model are its own, so any number of workers gives the same selection.
 
     Parameters
     ----------
@@ -128,11 +135,15 @@ def select(
         pays for small data, where threads do not (see `engine` of `emframe.fit`). Models, data and
         options have to be picklable then, and a script that calls this has to guard its main part
         by ``if __name__ == "__main__":``, as the module `multiprocessing` asks.
-    **options : passed on to `emframe.fit`.
+    **options : passed on to `emframe.fit`. With ``n_starts`` no more than so many of a model's
+        starts split another's components, ``max_seconds`` is for both of its searches, and with
+        ``start`` there is no second one; nor where cross-validation fits it without a part. A
+        ``checkpoint`` is of one search, so of one model and without cross-validation.
 
     Raises
     ------
-    ValueError : for an unknown criterion, a wrong number of folds or workers, or no models.
+    ValueError : for an unknown criterion, a wrong number of folds or workers, no models, or a
+        checkpoint of more than one search.
     TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
@@ -143,6 +154,11 @@ def select(
     candidates = _candidates(models)
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
+    if options.get("checkpoint") is not None and (len(candidates) > 1 or criterion == "cv"):
+        raise ValueError(
+            "`checkpoint` is a file of one search, and this selection makes several; leave it out, "
+            "or fit each model by emframe.fit with a file of its own."
+        )
     candidates = [model.settled(X, options.get("weights")) for model in candidates]
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
@@ -157,6 +173,9 @@ def select(
         for model, stream in zip(candidates, streams, strict=True)
     ]
     outcomes, cut = share(trials, workers)
+    if not cut and options.get("start") is None:
+        again = generator.spawn(len(candidates))
+        outcomes, cut = _grown(candidates, outcomes, again, X, options, workers)
     done = [one for one in outcomes if one is not None]
     failures = tuple((one.title, one.failure) for one in done if one.failure)
     fits = tuple(one.fit for one in done if one.fit is not None)
@@ -180,6 +199,7 @@ class Outcome(NamedTuple):
     held_out: float | None = None  # for "cv"; -inf where it did not get that far
     failure: str = ""
     stopped: bool = False  # by Ctrl-C: the fit is the best by then
+    seconds: float = 0.0  # that the fit took
 
 
 @dataclass(frozen=True)
@@ -196,18 +216,44 @@ class Trial:
         """Fit it, and for "cv" fit it again without each part."""
         title, found = self.model.title(), None
         unknown = None if self.dealt is None else -np.inf
+        began = time.monotonic()
         try:
             found = fit(self.model, self.X, rng=self.rng, **self.options)
+            took = time.monotonic() - began
             if self.dealt is None:
-                return Outcome(title, found)
+                return Outcome(title, found, seconds=took)
             left_out = held_out(self.model, self.X, *self.dealt, self.rng, **self.options)
-            return Outcome(title, found, left_out)
+            return Outcome(title, found, left_out, seconds=took)
         except Degenerate as error:
-            return Outcome(title, failure=str(error))
+            return Outcome(title, held_out=unknown, failure=str(error))
         except Interrupted as stop:
             return Outcome(title, found or stop.fit, unknown, stopped=True)
         except KeyboardInterrupt:
             return Outcome(title, found, unknown, stopped=True)
+
+
+def _grown(
+    models: Sequence[Model],
+    outcomes: Sequence[Outcome],
+    streams: Sequence[np.random.Generator],
+    X: Any,
+    options: Mapping[str, Any],
+    workers: int,
+) -> tuple[list[Outcome], bool]:
+    """The outcomes after the second search, and whether Ctrl-C cut it short: no fit is lost."""
+    candidates = [
+        Candidate(model, own.fit, own.seconds, rng)
+        for model, own, rng in zip(models, outcomes, streams, strict=True)
+    ]
+    try:
+        found, cut = share(chains(candidates, X, options), workers)
+    except KeyboardInterrupt:  # between two chains
+        return list(outcomes), True
+    fits = {index: fit for chain in found if chain for index, fit in chain.fits.items()}
+    return [
+        own._replace(fit=fits.get(index, own.fit), failure="" if index in fits else own.failure)
+        for index, own in enumerate(outcomes)
+    ], cut
 
 
 def _candidates(models: Any) -> list[Model]:

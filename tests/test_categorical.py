@@ -95,6 +95,12 @@ def test_levels_are_whole_numbers_above_0(levels):
         emframe.family("categorical", levels=levels)
 
 
+@pytest.mark.parametrize("family", ["bernoulli", "categorical"])
+def test_missing_is_a_truth_value(family):
+    with pytest.raises(TypeError, match="`missing` is 'yes'; pass True or False"):
+        emframe.family(family, missing="yes")
+
+
 def test_what_is_left_to_the_data_is_said_where_there_are_none():
     family = emframe.family("categorical")
     for ask in (lambda: family.parameters, lambda: family.log_density(None, X)):
@@ -158,6 +164,15 @@ def test_one_component_has_the_shares_of_the_answers_that_were_given(family):
     ones = [np.mean(one[~np.isnan(one)] == 1) for one in rows.T]
     probs = fit.params.components.probs[0]
     assert (probs if family == "bernoulli" else probs[:, 1]) == pytest.approx(ones)
+
+
+def test_a_selection_reads_the_levels_once_and_splits_components_of_rows_with_gaps():
+    models = [categorical(k, missing=True) for k in (1, 2, 3)]
+    chosen = emframe.select(models, GAPS, rng=0, n_starts=2, criterion="cv")
+    assert [fit.model.family.levels for fit in chosen.fits] == [LEVELS] * 3
+    kinds = {start.kind for start in chosen.fits[2].starts}
+    assert "split of K = 2" in kinds
+    assert np.isfinite(chosen.held_out).all()
 
 
 def test_rows_alike_are_one_row_with_gaps_too():

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import types
@@ -726,6 +727,41 @@ def test_python_m_emframe() -> None:
     assert wrong.returncode == 2
     assert wrong.stdout == ""
     assert wrong.stderr.endswith("Did you mean 'earthquakes'?\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(
+    "after", ["numpy.version", "numpy", "scipy.special", "emframe.fitting", "click", "emframe.cli"]
+)
+def test_ctrl_c_while_modules_are_imported_ends_quietly(after: str) -> None:
+    """Sent once a module was imported; a command that gets so far waits for its standard input."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from emframe_command import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-c", code, "fit", "-", "--family", "gaussian"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any(line.rstrip().endswith(f" {after}") for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    said = [line for line in err.splitlines() if not line.startswith("import time:")]
+    assert process.returncode == 130
+    assert said in ([], ["Error: interrupted"])
+    assert out == ""
+
+
+def test_the_command_is_python_m_emframe() -> None:
+    (script,) = metadata.entry_points(group="console_scripts", name="emframe")
+    assert script.value == "emframe_command:main"
+    done = program("datasets", code="from emframe_command import main; main()")
+    assert done.returncode == 0
+    assert done.stdout == program("datasets").stdout
 
 
 @pytest.mark.parametrize("name", ["click", "rich"])

@@ -16,8 +16,9 @@ from test_reference import CASES, column, fit, rows_of
 import emframe
 from emframe import Regularity
 from emframe.inference import wald
+from emframe.models.components import taken
 from emframe.parameters import equal, leaves, n_free
-from emframe.resampling import matched, permuted
+from emframe.resampling import matched
 from emframe.showing.tidy import entries, flat, like
 
 REFERENCES = json.loads((Path(__file__).parent / "reference" / "errors.json").read_text())
@@ -301,7 +302,7 @@ def test_components_are_put_back_in_order():
         found = emframe.fit(model, X, rng=0, n_starts=2)
         data = model.rows(X)
         order = np.array([1, 0, 2])
-        other = permuted(found.params, order)
+        other = taken(found.params, order)
         assert not equal(other, found.params)
         assert equal(matched(model, found.params, other, data), found.params)
         assert model.posterior(other, X)[0] == pytest.approx(found.score_samples(X))

@@ -34,7 +34,13 @@ _NUMBERS = (
     "n_rows",
 )
 _FINITE = ("log_likelihood", "objective", "entropy", "n_rows")
-_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+}
 
 
 def save(fit: Fit, path: str | Path) -> None:
@@ -173,7 +179,8 @@ def start_from(told: Any) -> Start:
     """The start that `start_told` told.  Raises TypeError, ValueError, naming what is wrong."""
     if not isinstance(told, dict):
         raise TypeError(f"a start is {told!r}; expected an object")
-    told = {"spurious": "", "parent": None, "trace": [], **told}  # which came with later versions
+    # What came with later versions.
+    told = {"spurious": "", "parent": None, "trace": [], "grown": False, **told}
     known = {field.name for field in dataclasses.fields(Start)}
     if set(told) != known:
         odd = sorted(set(told) ^ known)[0]
@@ -189,6 +196,7 @@ def start_from(told: Any) -> Start:
         spurious=_item(told, "spurious", str),
         parent=None if told["parent"] is None else _count(told, "parent"),
         trace=tuple(_number({"trace": one}, "trace") for one in _item(told, "trace", list)),
+        grown=_item(told, "grown", bool),
     )
 
 

@@ -89,6 +89,17 @@ class Model(Protocol):
         Those with the best prospects come first.  None, unless a model knows some.
         """
 
+    def embedded(self, smaller: Model, params: Any) -> Any | None:
+        """The point of this model that is `smaller` at `params`: every row has the same density.
+
+        None unless this model is `smaller` with more components, or the like.
+        """
+
+    def grown(
+        self, smaller: Model, params: Any, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """Ways on from there: (name of the kind of start, parameters), as of `moves`."""
+
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
         """Parameters from what the user passed as ``start=``."""
 

@@ -192,6 +192,16 @@ class LatentModel(ABC):
         """No ways out of an optimum, unless a model knows some."""
         return iter(())
 
+    def embedded(self, smaller: Any, params: Any) -> Any | None:
+        """No smaller model is contained in this one, unless a model knows some."""
+        return None
+
+    def grown(
+        self, smaller: Any, params: Any, rows: Any, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """No starts from a smaller model, unless a model knows some."""
+        return iter(())
+
     def condense(self, rows: Any) -> Any:
         """The rows as they are."""
         return rows

@@ -31,6 +31,7 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
 from emframe.models import starts
+from emframe.models.components import taken
 from emframe.models.mixture_expectation import (
     HeldWeights,
     MixtureExpectation,
@@ -42,7 +43,8 @@ from emframe.models.mixture_expectation import (
 )
 from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
-from emframe.models.moves import split_and_merge
+from emframe.models.moves import split_and_merge, splits
+from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
@@ -272,6 +274,35 @@ class Mixture:
         x = filled(rows.x, rows.weights)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
             yield "split and merge", self._from_responsibilities(rows, changed)
+
+    def embedded(self, smaller: Any, params: Any) -> MixtureParameters | None:
+        """The heaviest of the smaller mixture's components twice; see `emframe.models.nesting`."""
+        found = self._nesting(smaller)
+        if found is None:
+            return None
+        order, times = doubled(params.weights, found)
+        twice = taken(params, order)
+        return frozen(replace(twice, weights=twice.weights / times))
+
+    def grown(
+        self, smaller: Any, params: Any, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+        """Splits of each of the smaller mixture's components; see `emframe.models.moves`."""
+        found = self._nesting(smaller)
+        if found is None:
+            return
+        rows = rows.sample(MOST_ROWS, rng)
+        resp = smaller.posterior(params, rows.x)[1]
+        density = checked_density(smaller.family, params.components, rows.x, smaller.n_components)
+        x = filled(rows.x, rows.weights)
+        for changed in splits(resp, density, x, rows.weights, *found, rng):
+            yield f"split of K = {smaller.n_components}", self._from_responsibilities(rows, changed)
+
+    def _nesting(self, smaller: Any) -> Nesting | None:
+        """How this mixture contains a smaller one; not where the weights of either are held."""
+        if type(smaller) is not type(self) or (self.weights, smaller.weights) != (None, None):
+            return None
+        return nesting((smaller.family, smaller.n_components), (self.family, self.n_components))
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
         try:

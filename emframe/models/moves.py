@@ -1,4 +1,4 @@
-"""Away from an optimum, but not far: merge two components, and split one.
+"""Away from an optimum, but not far: merge two components and split one, or only split one.
 
 A poor optimum of a mixture often has two components where one would do and one where two are
 needed, and no small step leads from it to a better one.  So two components are merged and their
@@ -15,6 +15,9 @@ a direction in one round and in the next a core is cut out of it, a tight cluste
 component covers; which direction and which core is drawn at random.  Two that begin anew are
 always cut that way: it is the move that leads to better optima most often.
 
+Where there is room for a component more, one is split and none merged: from the optimum of a
+mixture with K components that leads to optima of one with K + 1.
+
 One known case: two components that are equal overlap entirely, and are merged first.
 """
 
@@ -24,6 +27,7 @@ from collections.abc import Iterator
 from itertools import combinations, cycle
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, xlogy
 
 from emframe.spaces import Array
@@ -65,6 +69,43 @@ def split_and_merge(
         side = (_core if one == i else cut)(whole * weights, x, rng)
         new[:, j], new[:, one] = whole * side, whole * (1.0 - side)
         yield new
+
+
+def splits(
+    resp: Array,
+    log_density: Array,
+    x: Array,
+    weights: Array,
+    kinds: NDArray[np.intp],
+    room: NDArray[np.intp],
+    rng: np.random.Generator,
+) -> Iterator[Array]:
+    """Responsibilities (n, K + sum of `room`) to start from: each component is split in turn.
+
+    The one that describes its rows worst comes first.  Each is cut across a direction, and then a
+    core is cut out of each.  Where there is room for several more, the heaviest are cut too.
+
+    Parameters
+    ----------
+    resp, log_density, x, weights : as for `split_and_merge`.
+    kinds : (K,) of what kind each component is; those of one kind stand side by side.
+    room : for each kind, how many components more there are to be.
+    """
+    worst = np.argsort(-_misfit(resp, log_density, weights))
+    heavy = weights @ resp > 0
+    for cut, first in ((cut, one) for cut in (_across, _core) for one in worst if heavy[one]):
+        new, kind, left = resp, kinds, room.copy()
+        one = int(first)
+        while left[kind[one]] > 0:
+            whole = new[:, one]
+            side = (cut if new is resp else _across)(whole * weights, x, rng)
+            left[kind[one]] -= 1
+            new = np.insert(new, one + 1, whole * side, axis=1)
+            new[:, one] -= new[:, one + 1]
+            kind = np.insert(kind, one, kind[one])
+            one = int(np.argmax(np.where(left[kind] > 0, weights @ new, -1.0)))
+        if new is not resp:
+            yield new
 
 
 def _overlap(resp: Array, weights: Array) -> Array:

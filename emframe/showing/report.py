@@ -66,22 +66,30 @@ def verdict(fit: Fit) -> str:
 
 def replication(fit: Fit) -> str:
     """How often the best optimum was found: once is no evidence that there is none better."""
-    n_moves = sum(one.parent is not None for one in fit.starts)
+    grown = sum(one.grown for one in fit.starts)
+    begun = [
+        (sum(one.is_own for one in fit.starts), "start", ""),
+        (grown, "start", " from the optimum of a smaller model"),
+        (sum(one.parent is not None for one in fit.starts), "move", " away from the best"),
+    ]
+    *others, last = [several(n, what) + where for n, what, where in begun if n]
+    all_of_them = f"{', '.join(others)} and {last}" if others else last
     regular = sum(one.is_regular for one in fit.optima)
-    moves = f" and {n_moves} moves away from the best" if n_moves else ""
     by_moves = sum(one.moves for one in fit.optima if is_same(one.objective, fit.objective))
+    moves = ("a move", "moves")
+    single, plural = ("a start from another optimum", "starts from others") if grown else moves
     more = "and more n_starts may find a better one"
     if fit.n_found > 1:
         found = f"{fit.n_found} times"
     elif fit.n_found == 1:
         found = f"once; it is not replicated, {more}"
     elif by_moves > 1:
-        found = f"by {by_moves} moves and no start of its own, {more}"
+        found = f"by {by_moves} {plural} and no start of its own, {more}"
     else:
-        found = f"by a move only; it is not replicated, {more}"
+        found = f"by {single} only; it is not replicated, {more}"
     return (
-        f"{len(fit.starts) - n_moves} starts{moves}, {fit.n_iter} E-steps; the best optimum was "
-        f"found {found}, among {regular} distinct regular {'one' if regular == 1 else 'ones'}."
+        f"{all_of_them}, {fit.n_iter} E-steps; the best optimum was found {found}, among {regular} "
+        f"distinct regular {'one' if regular == 1 else 'ones'}."
     )
 
 

@@ -9,9 +9,17 @@ One known case: where every question was answered, the shares are those of all r
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from emframe.spaces import Array
+
+
+def checked(missing: Any) -> None:
+    """Raise TypeError unless a setting `missing` is True or False."""
+    if not isinstance(missing, bool):
+        raise TypeError(f"`missing` is {missing!r}; pass True or False.")
 
 
 def shares(totals: Array, otherwise: Array) -> Array:

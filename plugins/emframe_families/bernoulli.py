@@ -22,7 +22,7 @@ from emframe import Binary, ConjugatePrior, ExponentialFamily, Space, UnitInterv
 from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
 from emframe.parameters import pullback
 from emframe.spaces import Array, OrMissing
-from emframe_families.answers import shares, slope
+from emframe_families.answers import checked, shares, slope
 from emframe_families.lookups import lookups
 
 # From here on the shorter form is worth the digits of the rarer answer that it may lose.
@@ -51,6 +51,9 @@ class Bernoulli(ExponentialFamily):
     name = "bernoulli"
     parameters = BernoulliParameters
     priors = ("weak",)
+
+    def __post_init__(self) -> None:
+        checked(self.missing)
 
     @property
     def support(self) -> Space:  # type: ignore[override]

@@ -28,7 +28,7 @@ from emframe.families import Kernel, Moments, Survey
 from emframe.parameters import Declared, pullback
 from emframe.records import record
 from emframe.spaces import Integers, OrMissing, Simplex, Simplexes, Space
-from emframe_families.answers import shares, slope
+from emframe_families.answers import checked, shares, slope
 from emframe_families.lookups import lookups
 
 MOST_LEVELS = 1000  # where they are read off the data: numbers that count are no codes
@@ -56,16 +56,11 @@ class Categorical(ExponentialFamily):
     priors = ("weak",)
 
     def __post_init__(self) -> None:
+        checked(self.missing)
         if self.levels is None:
             return
-        one = isinstance(self.levels, (int, np.integer))
-        given = np.atleast_1d(np.asarray(self.levels))
-        if (
-            given.dtype.kind not in "iu"
-            or given.ndim != 1
-            or not (given >= 1).all()
-            or not len(given)
-        ):
+        one, given = np.ndim(self.levels) == 0, np.atleast_1d(np.asarray(self.levels))
+        if given.dtype.kind not in "iu" or given.ndim != 1 or min(given, default=0) < 1:
             raise ValueError(
                 f"`levels` is {self.levels!r}; pass a whole number of answers, 1 or more, or a "
                 "tuple with one for each column."
@@ -100,10 +95,11 @@ class Categorical(ExponentialFamily):
     @property
     def parameters(self) -> type:
         known = self._known
-        most, space = (
-            (known, Simplex()) if isinstance(known, int) else (max(known), Simplexes(known))
-        )
-        return record("CategoricalParameters", {"probs": Declared(space, ("d", most))})
+        if isinstance(known, int):
+            probs = Declared(Simplex(), ("d", known))
+        else:
+            probs = Declared(Simplexes(known), ("d", max(known)))
+        return record("CategoricalParameters", {"probs": probs})
 
     @property
     def width(self) -> int | None:  # type: ignore[override]
@@ -129,12 +125,12 @@ class Categorical(ExponentialFamily):
     def _alike(self) -> tuple[Part, ...]:
         """The columns in groups of as many levels each."""
         levels = np.array(self.levels)
-        return tuple(
-            Part(
-                f"{m} levels", Categorical(int(m), self.missing), tuple(np.flatnonzero(levels == m))
-            )
-            for m in np.unique(levels)
-        )
+
+        def part(m: int) -> Part:
+            places = tuple(map(int, np.flatnonzero(levels == m)))
+            return Part(f"{m} levels", Categorical(m, self.missing), places)
+
+        return tuple(part(int(m)) for m in np.unique(levels))
 
     # ---- the exponential family, its statistics item by item and answer by answer
 
@@ -197,9 +193,7 @@ class Categorical(ExponentialFamily):
     def _inside(self, d: int) -> NDArray[np.bool_]:
         """Which answers there are, (d, m)."""
         known = self._known
-        return (
-            np.ones((d, known), dtype=bool) if isinstance(known, int) else Simplexes(known).inside
-        )
+        return Simplexes((known,) * d if isinstance(known, int) else known).inside
 
     def _answers(self, items: NDArray[Any]) -> NDArray[Any]:
         """(n, d, m) -> (n, P), without what is beyond the levels of an item."""
@@ -233,9 +227,8 @@ class Seen:
 def seen(x: Array) -> Seen:
     """The codes that occur in rows x (n, d)."""
     most = int(np.fmax.reduce(x, axis=None, initial=-1.0))
-    return Seen(
-        np.array([(x == code).any(axis=0) for code in range(most + 1)]).reshape(-1, x.shape[1])
-    )
+    found = [(x == code).any(axis=0) for code in range(most + 1)]
+    return Seen(np.array(found, dtype=bool).reshape(-1, x.shape[1]))
 
 
 def _levels(codes: NDArray[np.bool_], column: str) -> int:

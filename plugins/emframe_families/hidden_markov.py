@@ -12,7 +12,7 @@ One known case: runs of a single row make it a mixture, with the initial probabi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -29,7 +29,10 @@ from emframe.families import Densities, Survey
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
+from emframe.models.components import taken
 from emframe.models.mixture_expectation import composed_problem
+from emframe.models.moves import splits
+from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.sequences import Sequences, as_sequences
 from emframe.parameters import frozen
 from emframe.recipes import describe
@@ -161,10 +164,10 @@ class HiddenMarkov(LatentModel):
 
     def paths(self, params: Any, x: Sequences, weights: Array) -> PathPosterior:
         """The posterior of the path of each run."""
-        log_b = self._log_density(params, x)
+        log_b = self.log_density(params, x)
         return path_posterior(params.initial, params.transitions, log_b, x, weights)
 
-    def _log_density(self, params: Any, x: Sequences) -> Array:
+    def log_density(self, params: Any, x: Sequences) -> Array:
         """log f(x_t | z_t = k) of all rows, (n, K)."""
         log_b = np.empty((self.n_states, len(x.x)))
         for part in _parts(x):
@@ -240,22 +243,57 @@ class HiddenMarkov(LatentModel):
         each = np.repeat(rows.weights, runs.lengths)
         points = as_rows(filled(runs.x, each), supports=(), owner="", weights=each)
         is_real = not any(space.discrete for space in self.family.supports)
-        inner = np.delete(np.arange(len(runs.x)), runs.lasts)
         stay = 0.8 * np.eye(k) + 0.2 / k
         for index, (kind, resp) in enumerate(starts.portfolio(points, k, rng, is_real)):
-            seen = (resp[inner] * each[inner, None]).T @ resp[inner + 1] + 1.0 / k
-            seen = 0.9 * seen / seen.sum(axis=1, keepdims=True) + 0.1 / k
-            matrix = (seen, stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
-            try:
-                components = self.family.m_step(
-                    self.family.accumulate(runs.x, resp * each[:, None]), None
-                )
-            except Degenerate as error:
-                yield kind, error
-                continue
-            transitions = matrix / matrix.sum(axis=1, keepdims=True)
-            begins = () if self.initial == "stationary" else (np.full(k, 1.0 / k),)
-            yield kind, frozen(self.parameters(*begins, transitions, components))
+            matrix = (_steps(rows, resp), stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
+            yield kind, self._begun(rows, resp, matrix)
+
+    def _begun(self, rows: Any, resp: Array, matrix: Array) -> Any:
+        """The M-step of states that share rows so (n, K), with these transitions; or Degenerate."""
+        each = np.repeat(rows.weights, rows.x.lengths)
+        try:
+            components = self.family.m_step(
+                self.family.accumulate(rows.x.x, resp * each[:, None]), None
+            )
+        except Degenerate as error:
+            return error
+        k = self.n_states
+        transitions = matrix / matrix.sum(axis=1, keepdims=True)
+        begins = () if self.initial == "stationary" else (np.full(k, 1.0 / k),)
+        return frozen(self.parameters(*begins, transitions, components))
+
+    def embedded(self, smaller: Any, params: Any) -> Any | None:
+        """The states that paths are in most stand twice; a step to one goes to either alike."""
+        found = self._nesting(smaller)
+        if found is None:
+            return None
+        lazy = (np.eye(smaller.n_states) + params.transitions) / 2.0  # forgets, if slowly
+        order, times = doubled(params.initial @ np.linalg.matrix_power(lazy, 64), found)
+        twice = taken(params, order)
+        halves: dict[str, Array] = {"transitions": twice.transitions / times}
+        if self.initial == "free":
+            halves["initial"] = twice.initial / times
+        return frozen(replace(twice, **halves))
+
+    def grown(
+        self, smaller: Any, params: Any, rows: Any, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """Splits of each of the smaller model's states; see `emframe.models.moves`."""
+        found = self._nesting(smaller)
+        if found is None:
+            return
+        each = np.repeat(rows.weights, rows.x.lengths)
+        resp = smaller.posterior(params, rows.x)[1]
+        density = smaller.log_density(params, rows.x)
+        for changed in splits(resp, density, rows.x.x, each, *found, rng):
+            kind = f"split of K = {smaller.n_states}"
+            yield kind, self._begun(rows, changed, _steps(rows, changed))
+
+    def _nesting(self, smaller: Any) -> Nesting | None:
+        """How this model contains a smaller one."""
+        if not isinstance(smaller, HiddenMarkov) or self.initial != smaller.initial:
+            return None
+        return nesting((smaller.family, smaller.n_states), (self.family, self.n_states))
 
     def build(self, values: Mapping[str, Any]) -> Any:
         """Parameters from a mapping, the family's fields among the others or in ``components``."""
@@ -285,7 +323,7 @@ class HiddenMarkov(LatentModel):
     def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
         """The likeliest path of each run, end to end, (n,)."""
         x = X if isinstance(X, Sequences) and X.x.ndim == 2 else self.rows(X).x
-        return best_paths(params.initial, params.transitions, self._log_density(params, x), x)
+        return best_paths(params.initial, params.transitions, self.log_density(params, x), x)
 
     def uncertainty(self, params: Any, x: Any, weights: Array) -> float:
         """-log of the posterior probability of each run's likeliest path."""
@@ -302,7 +340,7 @@ class HiddenMarkov(LatentModel):
         with np.errstate(divide="ignore"):
             terms = np.log(params.transitions)[np.append(0, z[:-1]), z]
             terms[x.firsts] = np.log(params.initial)[z[x.firsts]]
-        terms = terms + self._log_density(params, x)[np.arange(len(z)), z]
+        terms = terms + self.log_density(params, x)[np.arange(len(z)), z]
         return np.asarray(np.add.reduceat(terms, x.firsts))
 
     def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
@@ -335,6 +373,15 @@ class HiddenMarkov(LatentModel):
 def _parts(x: Sequences) -> Iterator[slice]:
     """Rows a cache-full at a time: what the family makes of them is soon used."""
     return (slice(first, first + _ROWS) for first in range(0, len(x.x), _ROWS))
+
+
+def _steps(rows: Any, resp: Array) -> Array:
+    """Transitions as rows that follow one another share states, (K, K); all are possible."""
+    runs, k = rows.x, resp.shape[1]
+    each = np.repeat(rows.weights, runs.lengths)
+    inner = np.delete(np.arange(len(runs.x)), runs.lasts)
+    seen = (resp[inner] * each[inner, None]).T @ resp[inner + 1] + 1.0 / k
+    return np.asarray(0.9 * seen / seen.sum(axis=1, keepdims=True) + 0.1 / k)
 
 
 # ---- paths that begin as they go on

@@ -1,0 +1,54 @@
+"""Parameters as a list of components, to be taken in any order, or several times.
+
+With several families side by side, each keeps its own components.
+
+One known case: in the order 0, 1, ..., K - 1 they are what they were.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.parameters import Leaf, leaves, rebuild
+from emframe.spaces import Array
+
+
+def taken(params: Any, order: NDArray[np.intp]) -> Any:
+    """Parameters of the components `order`, along every axis ``"K"``.
+
+    With several families `order` does not mix them: first those of the first, and so on.
+    """
+    group = groups(params, int(order.max()) + 1)
+    names = list(dict.fromkeys(_family(leaf) for leaf in leaves(params) if _family(leaf)))
+
+    def of_leaf(leaf: Leaf) -> Array:
+        value, own = np.asarray(leaf.value), order
+        if _family(leaf):
+            mine = names.index(_family(leaf))
+            own = order[group[order] == mine] - np.flatnonzero(group == mine)[0]
+        for axis, name in enumerate(leaf.declared.axes()):
+            if name == "K":
+                value = np.take(value, own, axis=axis)
+        return value
+
+    return rebuild(params, of_leaf)
+
+
+def groups(params: Any, k: int) -> NDArray[np.intp]:
+    """The family of each of K components, (K,), counted from 0."""
+    sizes = {
+        _family(leaf): len(leaf.value)
+        for leaf in leaves(params)
+        if _family(leaf) and leaf.declared.axes()[:1] == ("K",)
+    }
+    if not sizes:
+        return np.zeros(k, dtype=np.intp)
+    return np.repeat(np.arange(len(sizes)), list(sizes.values()))
+
+
+def _family(leaf: Leaf) -> str:
+    """Which of several families a leaf belongs to, by the numbers in its path; empty for one."""
+    return ".".join(part for part in leaf.path.split(".") if part.isdigit())
