@@ -260,20 +260,20 @@ class Mixture:
 
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
-        rows = rows.sample(MOST_ROWS, rng)
+        model, rows = self._sampled(rows, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
-            yield kind, self._from_responsibilities(rows, resp)
+            yield kind, model._from_responsibilities(rows, resp)
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
     ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
         """Splits and merges of its components; see `emframe.models.moves`."""
-        rows = rows.sample(MOST_ROWS, rng)
+        model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
         x = filled(rows.x, rows.weights)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
-            yield "split and merge", self._from_responsibilities(rows, changed)
+            yield "split and merge", model._from_responsibilities(rows, changed)
 
     def embedded(self, smaller: Any, params: Any) -> MixtureParameters | None:
         """The heaviest of the smaller mixture's components twice; see `emframe.models.nesting`."""
@@ -291,18 +291,35 @@ class Mixture:
         found = self._nesting(smaller)
         if found is None:
             return
-        rows = rows.sample(MOST_ROWS, rng)
+        model, rows = self._sampled(rows, rng)
         resp = smaller.posterior(params, rows.x)[1]
         density = checked_density(smaller.family, params.components, rows.x, smaller.n_components)
         x = filled(rows.x, rows.weights)
         for changed in splits(resp, density, x, rows.weights, *found, rng):
-            yield f"split of K = {smaller.n_components}", self._from_responsibilities(rows, changed)
+            started = model._from_responsibilities(rows, changed)
+            yield f"split of K = {smaller.n_components}", started
 
     def _nesting(self, smaller: Any) -> Nesting | None:
         """How this mixture contains a smaller one; not where the weights of either are held."""
         if type(smaller) is not type(self) or (self.weights, smaller.weights) != (None, None):
             return None
         return nesting((smaller.family, smaller.n_components), (self.family, self.n_components))
+
+    def _sampled(self, rows: Rows, rng: np.random.Generator) -> tuple[Mixture, Rows]:
+        """Rows enough to start from, and this mixture, whose M-steps on them know of the others.
+
+        All rows together are there as one more, so that a value too rare for the sample is
+        improbable at the start, and not impossible, from where EM has no way.
+        """
+        some = rows.sample(MOST_ROWS, rng)
+        if self._is_real or len(some) == len(rows):
+            return self, some
+        share = np.full(self.n_components, 1.0 / (self.n_components * rows.weights.sum()))
+        blocks = rows.blocks(block_rows(self.work(rows)))
+        whole = reduce(add, (self.family.accumulate(x, np.outer(w, share)) for x, w in blocks))
+        if self.pseudo is not None:
+            whole = whole + self.pseudo.components.statistics
+        return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0))), some
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
         try:
