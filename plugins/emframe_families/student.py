@@ -29,39 +29,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from math import inf, log, pi
+from math import log, pi
 from operator import add
 from typing import Any
 
 import numpy as np
 
 from emframe import ConjugatePrior, Contract, Family, PositiveDefinite, Real
+from emframe.core import Degenerate
+from emframe.families import Kernel, Survey
 from emframe.parameters import Declared
 from emframe.records import record
 from emframe.spaces import Array
 from emframe_families.gaussian import LARGEST, LEAST_RANGE, Gaussian
 from emframe_families.gaussian_scatter import Scatter, distances
+from emframe_families.student_rows import Block, Held, Met, Pseudo, Rows
 from emframe_families.student_tail import DegreesOfFreedom, Tail, log_tail, precision
 
 STRUCTURES = {"full": "full", "diag": "diagonal", "spherical": "spherical", "tied": "full"}
+ESTIMATED = ("each", "shared")
 # A start knows no tail yet; it tries this one, and takes a few cycles to settle.
 FIRST, CYCLES = 8.0, 6
-
-
-@dataclass(frozen=True)
-class Held:
-    """Rows and responsibilities, block by block; they add by lying side by side."""
-
-    blocks: tuple[tuple[Array, Array], ...]  # x (b, d) and resp (K, b) of each
-    pseudo: Scatter | None = None  # of a prior
-
-    def __add__(self, other: Held) -> Held:
-        both = [one.pseudo for one in (self, other) if one.pseudo is not None]
-        return Held(self.blocks + other.blocks, reduce(add, both) if both else None)
-
-    def __mul__(self, factor: float) -> Held:
-        pseudo = None if self.pseudo is None else self.pseudo * factor
-        return Held(tuple((x, resp * factor) for x, resp in self.blocks), pseudo)
+# A core so narrow that half of the rows are 1e7 and more of its widths away is a point.
+LEAST = 0.05
 
 
 @dataclass(frozen=True)
@@ -75,13 +65,12 @@ class StudentT(Family):
     Parameters
     ----------
     covariance : "full", "diag", "spherical" or "tied": the structure of the scale matrices.
-    dof : where the degrees of freedom are held; None to estimate them.
-    shared_dof : whether all components have the same.
+    dof : degrees of freedom: "each" component its own, "shared" by all, or the number that they
+        are held at.
     """
 
     covariance: str = "full"
-    dof: float | None = None
-    shared_dof: bool = False
+    dof: str | float = "each"
 
     name = "student-t"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
@@ -95,17 +84,16 @@ class StudentT(Family):
             raise ValueError(
                 f"`covariance` is {self.covariance!r}; expected one of {', '.join(STRUCTURES)}."
             )
-        if self.dof is not None and not self.dof > 0:
+        if not (self.dof in ESTIMATED if isinstance(self.dof, str) else self.dof > 0):
             raise ValueError(
-                f"`dof` is {self.dof}; expected a number above 0 (inf for a normal "
-                "distribution), or None to estimate it."
+                f"`dof` is {self.dof!r}; expected 'each' or 'shared', which are estimated, or a "
+                "number above 0 that is not (inf for normal components)."
             )
 
     @property
     def parameters(self) -> type:
         tied, matrices = self.covariance == "tied", PositiveDefinite(STRUCTURES[self.covariance])
-        fixed = self.dof is not None
-        dof = Declared(DegreesOfFreedom(), shared=self._one_dof, fixed=fixed)
+        dof = Declared(DegreesOfFreedom(), shared=self.dof != "each", fixed=self._holds_dof)
         return record(
             "StudentTParameters",
             {
@@ -116,8 +104,8 @@ class StudentT(Family):
         )
 
     @property
-    def _one_dof(self) -> bool:
-        return self.shared_dof or self.dof is not None
+    def _holds_dof(self) -> bool:
+        return self.dof not in ESTIMATED
 
     @property
     def _gaussian(self) -> Gaussian:
@@ -129,96 +117,127 @@ class StudentT(Family):
 
     # ---- E
 
+    def distances(self, params: Any, x: Array) -> Array:
+        """Squared distances of the rows from each component, (K, n), in units of its scale."""
+        return distances(x, params.locations, self._normal(params).whitening[0])
+
+    def density(self, params: Any, distance: Array) -> Array:
+        """Log density of rows at these squared distances, (K, n)."""
+        d = params.locations.shape[1]
+        _, log_det = self._normal(params).whitening
+        return log_tail(distance, params.dof, d) - 0.5 * (d * log(2 * pi) + log_det[:, None])
+
     def log_density(self, params: Any, x: Array) -> Array:
-        normal, d = self._normal(params), x.shape[1]
-        whiten, log_det = normal.whitening
-        tail = log_tail(distances(x, normal.means, whiten), params.dof, d)
-        return (tail - 0.5 * (d * log(2 * pi) + log_det[:, None])).T
+        return self.density(params, self.distances(params, x)).T
 
     def accumulate(self, x: Array, resp: Array) -> Held:
         # The caller writes the next block's responsibilities where these are.
-        return Held(((x, np.array(resp.T, order="C")),))
+        return Held((Block(x, np.array(resp.T, order="C")),))
+
+    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+        """The one of `emframe_families.student_rows`."""
+        yield Rows(self, params, log_weights)
 
     # ---- M
 
     def expected(self, statistics: Held, params: Any) -> float:
         total = 0.0
-        for x, resp in statistics.blocks:
-            density = self.log_density(params, x).T
+        for (_, resp), distance in zip(
+            statistics.blocks, self._distances(statistics, params), strict=True
+        ):
+            density = self.density(params, distance)
             total += float(np.vdot(resp, np.where(resp > 0, density, 0.0)))
         if statistics.pseudo is not None:
-            total += self._gaussian.expected(statistics.pseudo, self._normal(params))
+            scatter, rates = statistics.pseudo.scatter, statistics.pseudo.rates
+            total += self._gaussian.expected(scatter, self._normal(params))
+            total -= float((rates / params.dof).sum())
         return total
 
     def m_step(self, statistics: Held, previous: Any) -> Any:
         if previous is not None:
             return self._cycle(statistics, previous)
-        ones = (np.ones(resp.shape) for _, resp in statistics.blocks)
-        normal = self._gaussian.m_step(self._scatter(statistics, ones), None)
-        dof = np.full(len(normal.means), FIRST if self.dof is None else self.dof)
-        params = self.parameters(normal.means, normal.covariances, dof)
+        params = self._begun(statistics)
         for _ in range(CYCLES):
             params = self._cycle(statistics, params)
         return params
 
-    def _cycle(self, statistics: Held, params: Any) -> Any:
-        """One cycle of ECME: locations and scale matrices, then degrees of freedom."""
-        old = self._normal(params)
-        scatter = self._scatter(statistics, self._precisions(statistics, params))
-        normal = self._gaussian.m_step(scatter, old)
-        dof = params.dof
-        if self.dof is None:
-            dof = self._tail(statistics, normal).maximised(dof)
+    def _begun(self, statistics: Held) -> Any:
+        """Where every u is 1."""
+        gaussian, pseudo = self._gaussian, statistics.pseudo
+        rows = reduce(add, (gaussian.accumulate(x, resp.T) for x, resp in statistics.blocks))
+        normal = gaussian.m_step(rows if pseudo is None else rows + pseudo.scatter, None)
+        dof = np.full(len(normal.means), self.dof if self._holds_dof else FIRST)
         return self.parameters(normal.means, normal.covariances, dof)
 
-    def _precisions(self, statistics: Held, params: Any) -> Iterator[Array]:
-        """E[u | x] of each block, (K, b)."""
-        for x, distance in self._distances(statistics, self._normal(params)):
-            yield precision(distance, params.dof, x.shape[1])
+    def _cycle(self, statistics: Held, params: Any) -> Any:
+        """One cycle of ECME: locations and scale matrices, then degrees of freedom."""
+        scatter = self._divided(statistics, self._met(statistics, params).scatter)
+        normal = self._gaussian.m_step(scatter, self._normal(params))
+        moved = self.parameters(normal.means, normal.covariances, params.dof)
+        if self._holds_dof:
+            return moved
+        tail = self._tail(statistics, tuple(self._distances(statistics, moved)))
+        dof = tail.maximised(params.dof)
+        if statistics.pseudo is None:
+            _refuse_points(dof)
+        return replace(moved, dof=dof)
 
-    def _distances(self, statistics: Held, normal: Any) -> Iterator[tuple[Array, Array]]:
-        """The rows of each block, and their squared distances from the components, (K, b)."""
-        whiten, _ = normal.whitening
-        for x, _ in statistics.blocks:
-            yield x, distances(x, normal.means, whiten)
+    def _distances(self, statistics: Held, params: Any) -> Iterator[Array]:
+        """Squared distances of each block's rows, (K, b)."""
+        met = statistics.met
+        if met is not None and met.at is params:
+            yield from met.distances
+        else:
+            yield from (self.distances(params, block.x) for block in statistics.blocks)
 
-    def _scatter(self, statistics: Held, precisions: Iterator[Array]) -> Scatter:
-        """What a Gaussian M-step needs, with r u in the place of r.
+    def _met(self, statistics: Held, params: Any) -> Met:
+        """What the E-step at `params` makes of the rows, known already or not."""
+        if statistics.met is not None and statistics.met.at is params:
+            return statistics.met
+        found = tuple(self._distances(statistics, params))
+        blocks = zip(statistics.blocks, found, strict=True)
+        return Met(params, found, reduce(add, (self.weighed(params, *one) for one in blocks)))
 
-        Where components share a scale matrix but not the degrees of freedom no one divisor but
-        the plain count is an ascent for all; nor is any other where there are pseudo-data.
+    def weighed(self, params: Any, block: Block, distance: Array) -> Scatter:
+        """The Gaussian's statistics of a block with r u in the place of r."""
+        u = precision(distance, params.dof, block.x.shape[1])
+        return self._gaussian.accumulate(block.x, (block.resp * u).T)
+
+    def _divided(self, statistics: Held, scatter: Scatter) -> Scatter:
+        """The same, told what divides it in the M-step, and with pseudo-data where there are any.
+
+        Where components share a scale matrix but not the degrees of freedom no divisor but the
+        plain count is an ascent for all; nor is any other beside pseudo-data.
         """
-        blocks = zip(statistics.blocks, precisions, strict=True)
-        parts = [self._gaussian.accumulate(x, (resp * u).T) for (x, resp), u in blocks]
-        found = reduce(add, parts)
-        if statistics.pseudo is None and (self.covariance != "tied" or self._one_dof):
-            return found
-        counted = replace(found, dof=self._counts(statistics))
-        return counted if statistics.pseudo is None else counted + statistics.pseudo
+        if statistics.pseudo is not None:
+            return replace(scatter, dof=statistics.counts) + statistics.pseudo.scatter
+        if self.covariance == "tied" and self.dof == "each":
+            return replace(scatter, dof=statistics.counts)
+        return scatter
 
-    def _counts(self, statistics: Held) -> Array:
-        return np.asarray(sum(resp.sum(axis=1) for _, resp in statistics.blocks))
-
-    def _tail(self, statistics: Held, normal: Any) -> Tail:
-        """Q as a function of the degrees of freedom."""
-        found = tuple(distance for _, distance in self._distances(statistics, normal))
-        resp = tuple(resp for _, resp in statistics.blocks)
-        d = normal.means.shape[1]
-        return Tail(found, resp, self._counts(statistics), d, self.shared_dof)
+    def _tail(self, statistics: Held, found: tuple[Array, ...]) -> Tail:
+        """Q as a function of the degrees of freedom, at these squared distances."""
+        resp = tuple(block.resp for block in statistics.blocks)
+        counts, pseudo = statistics.counts, statistics.pseudo
+        rates = np.zeros(len(counts)) if pseudo is None else pseudo.rates
+        d = statistics.blocks[0].x.shape[1]
+        return Tail(found, resp, counts, d, rates, self.dof == "shared")
 
     def gradient(self, statistics: Held, params: Any) -> Array:
-        """That of the Gaussian with r u in the place of r; the tail's is 2 / s by log t = s^2."""
-        normal = self._normal(params)
-        scatter = self._scatter(statistics, self._precisions(statistics, params))
-        if statistics.pseudo is None:
-            scatter = replace(scatter, dof=self._counts(statistics))
-        along = self._gaussian.gradient(scatter, normal)
-        if self.dof is not None:
+        """That of the Gaussian with r u in the place of r, and that of the tail.
+
+        The coordinate of dof is s = dof^-1/2, and log t = 2 log s.
+        """
+        met, pseudo = self._met(statistics, params), statistics.pseudo
+        scatter = replace(met.scatter, dof=statistics.counts)
+        scatter = scatter if pseudo is None else scatter + pseudo.scatter
+        along = self._gaussian.gradient(scatter, self._normal(params))
+        if self._holds_dof:
             return along
         t = 1.0 / params.dof
-        slope = self._tail(statistics, normal).at(np.where(t > 0, t, 1.0))[1]
+        slope = self._tail(statistics, met.distances).at(np.where(t > 0, t, 1.0))[1]
         tail = np.divide(2.0 * slope, np.sqrt(t), out=np.zeros_like(t), where=t > 0)
-        return np.concatenate([along, tail[:1] if self.shared_dof else tail])
+        return np.concatenate([along, tail[:1] if self.dof == "shared" else tail])
 
     # ---- the rest
 
@@ -233,35 +252,52 @@ class StudentT(Family):
         return np.asarray(params.locations[labels] + normal / np.sqrt(u)[:, None])
 
     def conjugate_prior(self, prior: Any, whole: Held, k: int) -> ConjugatePrior[Held]:
-        """``"weak"``: that of the Gaussian family, on locations and scale matrices.
+        """``"weak"``: that of the Gaussian family on locations and scale matrices.
 
-        It is conjugate given u; flat on the degrees of freedom.
+        It is conjugate given u.  And 1 / dof ~ Exponential(1), which says little but that a
+        component is no point: without it Q has no bound as dof falls to 0.
         """
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
         rows = reduce(add, (self._gaussian.accumulate(x, resp.T) for x, resp in whole.blocks))
         found = self._gaussian.conjugate_prior(prior, rows, k)
-        return ConjugatePrior(Held((), found.statistics), found.log_constant)
+        copies = {"each": 1.0, "shared": 1.0 / k}.get(self.dof, 0.0)
+        pseudo = Pseudo(found.statistics, np.full(k, copies))
+        return ConjugatePrior(Held((), pseudo), found.log_constant)
 
     def irregularities(self, params: Any, statistics: Held) -> Mapping[int, str]:
         """As for the Gaussian family, each row counted as much as its component's tail lets it."""
-        scatter = self._scatter(statistics, self._precisions(statistics, params))
+        scatter = self._met(statistics, params).scatter
         return self._gaussian.irregularities(self._normal(params), scatter)
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         wrong = super().problem(params, dims, prefix)
-        if wrong or self.dof is None or (params.dof == self.dof).all():
+        if wrong or not self._holds_dof or (params.dof == self.dof).all():
             return wrong
         return f"`{prefix}dof` is {params.dof}; it is held at {self.dof}"
 
     def build(self, values: Any) -> Any:
         """Degrees of freedom that are held may be left out."""
-        if self.dof is not None and "dof" not in values and "locations" in values:
+        if self._holds_dof and "dof" not in values and "locations" in values:
             values = {**values, "dof": np.full(len(values["locations"]), self.dof)}
         return super().build(values)
 
     def template(self, dims: Mapping[str, int]) -> Any:
-        if self.dof is None:
+        if not self._holds_dof:
             return super().template(dims)
         normal, held = self._gaussian.template(dims), np.full(dims["K"], self.dof)
         return self.parameters(normal.means, normal.covariances, held)
+
+
+def _refuse_points(dof: Array) -> None:
+    """Raise where a component goes to a point that many rows share, and its tail to the others.
+
+    The likelihood has no bound there (Fernandez and Steel 1999, Biometrika 86, 153).
+    """
+    if dof.min() < LEAST:
+        k = int(dof.argmin())
+        raise Degenerate(
+            f"component {k} shrinks to a point, with all other rows in a tail of {dof[k]:.2g} "
+            "degrees of freedom",
+            k,
+        )

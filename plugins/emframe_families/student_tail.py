@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln, polygamma
 
-from emframe.spaces import Array
+from emframe.spaces import EPS, Array
 from emframe.spaces.base import Elementwise
 
+# A reciprocal of degrees of freedom below this changes nothing: 64 units of rounding.
+NONE = 64 * EPS
 # Up to here the series of h below is exact to rounding, and beyond it the gamma functions are.
 NEAR_NORMAL = 0.02
 # Its coefficients, of t, t^3, t^5, ... (from Stirling's series).
@@ -36,7 +38,10 @@ SETTLED = 1e-13  # a gain below this for each row is lost in the rounding of Q
 
 
 class DegreesOfFreedom(Elementwise):
-    """Numbers above 0 with infinity, by the root of their reciprocal: 0 is infinitely many."""
+    """Numbers above 0 with infinity, by the root of their reciprocal: 0 is infinitely many.
+
+    Where the reciprocal is lost in the rounding of an objective it is 0.
+    """
 
     words = "numbers above 0, or inf"
     lower = 0.0
@@ -48,8 +53,8 @@ class DegreesOfFreedom(Elementwise):
         return 1.0 / np.sqrt(values)
 
     def backward(self, reals: Array) -> Array:
-        with np.errstate(divide="ignore", over="ignore"):
-            return 1.0 / np.square(reals)
+        t = np.square(reals)
+        return np.divide(1.0, t, out=np.full_like(t, np.inf), where=t > NONE)
 
     def slope(self, values: Array) -> Array:
         finite = np.isfinite(values)
@@ -60,9 +65,7 @@ def log_tail(distance: Array, dof: Array, d: int) -> Array:
     """log f + 1/2 (d log(2 pi) + log|Sigma|), (K, n), from squared distances (K, n)."""
     t = 1.0 / dof
     log = np.log1p(distance * t[:, None])
-    return np.asarray(
-        normaliser(t, d)[0][:, None] - 0.5 * (_per_t(log, distance, t) + d * log)
-    )
+    return np.asarray(normaliser(t, d)[0][:, None] - 0.5 * (_per_t(log, distance, t) + d * log))
 
 
 def precision(distance: Array, dof: Array, d: int) -> Array:
@@ -117,16 +120,18 @@ class Tail:
     resp: tuple[Array, ...]  # (K, b)
     counts: Array  # (K,)  sum of resp
     d: int
+    rates: Array  # (K,)  of a prior: less rate t
     shared: bool = False  # one t for all components
 
     def at(self, t: Array) -> Array:
         """Q at t (K,) and its first two derivatives with respect to log t, (3, K)."""
-        total = self.counts * normaliser(t, self.d)
+        total = self.counts * normaliser(t, self.d) - self.rates * t
         for distance, resp in zip(self.distances, self.resp, strict=True):
             y = distance * t[:, None]
-            log, share = np.log1p(y), y / (1.0 + y)
-            bend = share * (1.0 - share)
-            own = np.divide(log, y, out=np.ones_like(y), where=y > 0) - 1.0 + share
+            log, rest = np.log1p(y), 1.0 / (1.0 + y)
+            share = y * rest
+            bend = share * rest
+            own = np.divide(log, y, out=np.ones_like(y), where=y > 0) - rest
             for order, term in enumerate(
                 (
                     -_per_t(log, distance, t) - self.d * log,
@@ -145,7 +150,7 @@ class Tail:
         """
         total = np.zeros((2, len(self.counts)))
         slope = np.arange(self.d - 2, 0, -2.0).sum() + (SERIES[0] if self.d % 2 else 0.0)
-        total[1] = self.counts * slope
+        total[1] = self.counts * slope - self.rates
         for distance, resp in zip(self.distances, self.resp, strict=True):
             total[0] -= 0.5 * np.einsum("kb,kb->k", resp, distance)
             total[1] += 0.5 * np.einsum("kb,kb->k", resp, distance * (0.5 * distance - self.d))
@@ -159,26 +164,27 @@ class Tail:
         """
         start = 1.0 / dof
         t = np.where(start > 0, start, OFF_NORMAL)
-        normal, normal_slope = self.at_normal()
+        weight = self._met(self.counts[None])[0]
+        normal, slope = self.at_normal()
         here = self.at(t)
         before = np.where(start > 0, here[0], normal)
-        limit = np.full(len(t), FARTHEST)
-        weight = self._met(self.counts[None])[0]
+        ends = (slope <= 0) & (normal >= before)
+        open_, limit = (weight > 0) & ~ends, np.full(len(t), FARTHEST)
         for _ in range(STEPS):
             size = np.abs(here[2])
             step = np.divide(here[1], size, out=np.zeros_like(t), where=size > 0)
             step = np.clip(step, -limit, limit)
-            open_ = np.abs(step * here[1]) > SETTLED * weight
+            open_ &= np.abs(step * here[1]) > SETTLED * weight
             if not open_.any():
                 break
             trial = np.where(open_, t * np.exp(step), t)
             there = self.at(trial)
             rises = open_ & (there[0] > here[0])
             t, here = np.where(rises, trial, t), np.where(rises, there, here)
-            limit = np.where(open_ & ~rises, 0.25 * np.abs(step), limit)
-        best = np.where(here[0] > before, t, start)
-        ends = (normal_slope <= 0) & (normal >= np.maximum(here[0], before))
-        found = np.where(ends, np.inf, np.divide(1.0, best, out=np.full_like(t, np.inf), where=best > 0))
+            limit = np.where(rises, FARTHEST, 0.25 * np.abs(step))
+        t = np.where(here[0] > before, t, start)
+        t = np.where(ends, 0.0, t)
+        found = np.divide(1.0, t, out=np.full_like(t, np.inf), where=t > 0)
         return np.where(weight > 0, found, dof)
 
     def _met(self, sums: Array) -> Array:
