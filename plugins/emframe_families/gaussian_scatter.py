@@ -78,9 +78,9 @@ def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
 
 def distances(x: Array, means: Array, whiten: Array) -> Array:
     """(x_i - mu_k)' Sigma_k^-1 (x_i - mu_k), (K, n), from what `whitening` gives."""
-    centred = x - means[:, None, :]  # (K, n, d)
-    white = centred * whiten[:, None, :] if whiten.ndim == 2 else centred @ transposed(whiten)
-    return np.asarray(np.einsum("knd,knd->kn", white, white))
+    centred = x.T - means[:, :, None]  # (K, d, n)
+    white = centred * whiten[:, :, None] if whiten.ndim == 2 else whiten @ centred
+    return np.asarray(np.square(white, out=white).sum(axis=1))
 
 
 def pooled(statistics: Scatter) -> Array:

@@ -1,6 +1,6 @@
 """Rows with heavy tails: each component a multivariate t distribution.
 
-    x | u ~ Normal(mu, Sigma / u),    u ~ Gamma(dof / 2, rate dof / 2),    so    x ~ t(mu, Sigma, dof)
+    u ~ Gamma(dof / 2, rate dof / 2),    x | u ~ Normal(mu, Sigma / u),    so x ~ t(mu, Sigma, dof)
 
 A row far out has a small u, and counts for little.  So there are two latent variables, the z that
 picks the component and the u within it, and two ways to EM (Peel and McLachlan 2000, Statistics
@@ -261,8 +261,8 @@ class StudentT(Family):
             return super().conjugate_prior(prior, whole, k)
         rows = reduce(add, (self._gaussian.accumulate(x, resp.T) for x, resp in whole.blocks))
         found = self._gaussian.conjugate_prior(prior, rows, k)
-        copies = {"each": 1.0, "shared": 1.0 / k}.get(self.dof, 0.0)
-        pseudo = Pseudo(found.statistics, np.full(k, copies))
+        rate = 0.0 if self._holds_dof else 1.0 / k if self.dof == "shared" else 1.0
+        pseudo = Pseudo(found.statistics, np.full(k, rate))
         return ConjugatePrior(Held((), pseudo), found.log_constant)
 
     def irregularities(self, params: Any, statistics: Held) -> Mapping[int, str]:

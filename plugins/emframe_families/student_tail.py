@@ -9,7 +9,7 @@ and log(1 + y) / t is delta there.  Written so nothing overflows or cancels on t
 many degrees of freedom, which are as ordinary an estimate as a rate of 0: the likelihood falls in
 t from t = 0 on wherever the rows' tail is no heavier than a normal one.
 
-One known case: at dof = 1 and d = 1 this is the Cauchy distribution, and c = -log(pi) / 2 + log 2 / 2.
+One known case: at dof = 1 and d = 1 this is the Cauchy distribution, and c is log(2 / pi) / 2.
 """
 
 from __future__ import annotations
