@@ -41,7 +41,7 @@ from emframe.families import Kernel, Survey
 from emframe.parameters import Declared
 from emframe.records import record
 from emframe.spaces import Array
-from emframe_families.gaussian import LARGEST, LEAST_RANGE, Gaussian
+from emframe_families.gaussian import EPS, LARGEST, LEAST_RANGE, TINY, Gaussian
 from emframe_families.gaussian_scatter import Scatter, distances
 from emframe_families.student_rows import Block, Held, Met, Pseudo, Rows
 from emframe_families.student_tail import DegreesOfFreedom, Tail, log_tail, precision
@@ -50,8 +50,11 @@ STRUCTURES = {"full": "full", "diag": "diagonal", "spherical": "spherical", "tie
 ESTIMATED = ("each", "shared")
 # A start knows no tail yet; it tries this one, and takes a few cycles to settle.
 FIRST, CYCLES = 8.0, 6
-# A core so narrow that half of the rows are 1e7 and more of its widths away is a point.
+# With fewer degrees of freedom half of the rows are 1e7 and more widths away from a core that is
+# then no more than a point.
 LEAST = 0.05
+# Squared distances between which some of a component's rows lie, or it is on a point as well.
+ON, FAR = 1e-10, 1e20
 
 
 @dataclass(frozen=True)
@@ -174,12 +177,10 @@ class StudentT(Family):
         scatter = self._divided(statistics, self._met(statistics, params).scatter)
         normal = self._gaussian.m_step(scatter, self._normal(params))
         moved = self.parameters(normal.means, normal.covariances, params.dof)
-        if self._holds_dof:
-            return moved
         tail = self._tail(statistics, tuple(self._distances(statistics, moved)))
-        dof = tail.maximised(params.dof)
+        dof = params.dof if self._holds_dof else tail.maximised(params.dof)
         if statistics.pseudo is None:
-            _refuse_points(dof)
+            _refuse_points(tail, dof)
         return replace(moved, dof=dof)
 
     def _distances(self, statistics: Held, params: Any) -> Iterator[Array]:
@@ -289,15 +290,19 @@ class StudentT(Family):
         return self.parameters(normal.means, normal.covariances, held)
 
 
-def _refuse_points(dof: Array) -> None:
-    """Raise where a component goes to a point that many rows share, and its tail to the others.
+def _refuse_points(tail: Tail, dof: Array) -> None:
+    """Raise where a component goes to a point that rows share, with all others in its tail.
 
     The likelihood has no bound there (Fernandez and Steel 1999, Biometrika 86, 153).
     """
-    if dof.min() < LEAST:
-        k = int(dof.argmin())
+    around = np.zeros(len(dof))
+    for distance, resp in zip(tail.distances, tail.resp, strict=True):
+        around += (resp * ((distance > ON) & (distance < FAR))).sum(axis=1)
+    on_point = (tail.counts > TINY) & ((around <= EPS * tail.counts) | (dof < LEAST))
+    if on_point.any():
+        k = int(on_point.argmax())
         raise Degenerate(
-            f"component {k} shrinks to a point, with all other rows in a tail of {dof[k]:.2g} "
+            f"component {k} sits on a point, with all other rows in a tail of {dof[k]:.2g} "
             "degrees of freedom",
             k,
         )
