@@ -33,7 +33,7 @@ POWERS = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
 # A climb that starts at the normal distribution starts here instead, at 20 degrees of freedom.
 OFF_NORMAL = 0.05
 STEPS = 12
-FARTHEST = 2.0  # of log t in one step
+FARTHEST = 2.0  # of log t in the first step; twice as far after each that led up
 SETTLED = 1e-13  # a gain below this for each row is lost in the rounding of Q
 
 
@@ -171,8 +171,9 @@ class Tail:
         ends = (slope <= 0) & (normal >= before)
         open_, limit = (weight > 0) & ~ends, np.full(len(t), FARTHEST)
         for _ in range(STEPS):
-            size = np.abs(here[2])
-            step = np.divide(here[1], size, out=np.zeros_like(t), where=size > 0)
+            # Where Q curves upwards there is no top to aim at, and it goes as far as it may.
+            step = np.sign(here[1]) * limit
+            np.divide(here[1], -here[2], out=step, where=here[2] < 0)
             step = np.clip(step, -limit, limit)
             open_ &= np.abs(step * here[1]) > SETTLED * weight
             if not open_.any():
@@ -181,7 +182,7 @@ class Tail:
             there = self.at(trial)
             rises = open_ & (there[0] > here[0])
             t, here = np.where(rises, trial, t), np.where(rises, there, here)
-            limit = np.where(rises, FARTHEST, 0.25 * np.abs(step))
+            limit = np.where(rises, 2.0 * limit, 0.25 * np.abs(step))
         t = np.where(here[0] > before, t, start)
         t = np.where(ends, 0.0, t)
         found = np.divide(1.0, t, out=np.full_like(t, np.inf), where=t > 0)
