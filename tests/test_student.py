@@ -135,6 +135,7 @@ def test_a_prior_bounds_what_has_no_bound():
         ({"dof": "free"}, "`dof` is 'free'; expected 'each' or 'shared'"),
         ({"dof": 0.0}, "`dof` is 0.0"),
         ({"dof": np.nan}, "`dof` is nan"),
+        ({"dof": None}, "`dof` is None"),
     ],
 )
 def test_settings_that_are_none_are_refused(options, message):

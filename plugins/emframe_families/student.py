@@ -29,24 +29,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from math import log, pi
+from numbers import Real as Number
 from operator import add
 from typing import Any
 
 import numpy as np
 
-from emframe import ConjugatePrior, Contract, Family, PositiveDefinite, Real
+from emframe import ConjugatePrior, Contract, Family, Real
 from emframe.core import Degenerate
 from emframe.families import Kernel, Survey
-from emframe.parameters import Declared
+from emframe.parameters import Declared, declarations
 from emframe.records import record
 from emframe.spaces import Array
 from emframe_families.gaussian import EPS, LARGEST, LEAST_RANGE, TINY, Gaussian
-from emframe_families.gaussian_scatter import Scatter, distances
-from emframe_families.student_rows import Block, Held, Met, Pseudo, Rows
-from emframe_families.student_tail import DegreesOfFreedom, Tail, log_tail, precision
+from emframe_families.gaussian_scatter import Scatter
+from emframe_families.student_components import Components
+from emframe_families.student_rows import Block, Held, Pseudo, Rows
+from emframe_families.student_tail import DegreesOfFreedom, Tail
 
-STRUCTURES = {"full": "full", "diag": "diagonal", "spherical": "spherical", "tied": "full"}
 ESTIMATED = ("each", "shared")
 # A start knows no tail yet; it tries this one, and takes a few cycles to settle.
 FIRST, CYCLES = 8.0, 6
@@ -59,7 +59,7 @@ ON, FAR = 1e-10, 1e20
 
 @dataclass(frozen=True)
 class StudentT(Family):
-    """Any number of real columns, jointly t within each component.
+    """Any number of real columns, jointly t within each component; the rows stay in memory.
 
     The parameters are ``locations`` (K, d), ``scale_matrices`` (K, d, d) and ``dof`` (K,), the
     degrees of freedom, which may be inf.  Where dof > 2 the covariance is dof / (dof - 2) times
@@ -78,16 +78,15 @@ class StudentT(Family):
     name = "student-t"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     contract = Contract.GENERALISED
-    effort = 8.0
+    effort = 5.0
     priors = ("weak",)
     equivariant = ("scale", "shift")
 
     def __post_init__(self) -> None:
-        if self.covariance not in STRUCTURES:
-            raise ValueError(
-                f"`covariance` is {self.covariance!r}; expected one of {', '.join(STRUCTURES)}."
-            )
-        if not (self.dof in ESTIMATED if isinstance(self.dof, str) else self.dof > 0):
+        Gaussian(self.covariance)  # it knows the structures
+        dof = self.dof
+        known = dof in ESTIMATED if isinstance(dof, str) else isinstance(dof, Number) and dof > 0
+        if not known:
             raise ValueError(
                 f"`dof` is {self.dof!r}; expected 'each' or 'shared', which are estimated, or a "
                 "number above 0 that is not (inf for normal components)."
@@ -95,16 +94,10 @@ class StudentT(Family):
 
     @property
     def parameters(self) -> type:
-        tied, matrices = self.covariance == "tied", PositiveDefinite(STRUCTURES[self.covariance])
+        normal = declarations(self._gaussian.parameters)
         dof = Declared(DegreesOfFreedom(), shared=self.dof != "each", fixed=self._holds_dof)
-        return record(
-            "StudentTParameters",
-            {
-                "locations": Declared(Real(), ("d",)),
-                "scale_matrices": Declared(matrices, ("d", "d"), shared=tied),
-                "dof": dof,
-            },
-        )
+        fields = {"locations": normal["means"], "scale_matrices": normal["covariances"], "dof": dof}
+        return record("StudentTParameters", fields)
 
     @property
     def _holds_dof(self) -> bool:
@@ -115,23 +108,14 @@ class StudentT(Family):
         """The family of x given u = 1."""
         return Gaussian(self.covariance)
 
-    def _normal(self, params: Any) -> Any:
-        return self._gaussian.parameters(params.locations, params.scale_matrices)
+    def _at(self, params: Any) -> Components:
+        return Components(self._gaussian, params)
 
     # ---- E
 
-    def distances(self, params: Any, x: Array) -> Array:
-        """Squared distances of the rows from each component, (K, n), in units of its scale."""
-        return distances(x, params.locations, self._normal(params).whitening[0])
-
-    def density(self, params: Any, distance: Array) -> Array:
-        """Log density of rows at these squared distances, (K, n)."""
-        d = params.locations.shape[1]
-        _, log_det = self._normal(params).whitening
-        return log_tail(distance, params.dof, d) - 0.5 * (d * log(2 * pi) + log_det[:, None])
-
     def log_density(self, params: Any, x: Array) -> Array:
-        return self.density(params, self.distances(params, x)).T
+        here = self._at(params)
+        return here.log_density(here.distances(x)).T
 
     def accumulate(self, x: Array, resp: Array) -> Held:
         # The caller writes the next block's responsibilities where these are.
@@ -139,21 +123,19 @@ class StudentT(Family):
 
     def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
         """The one of `emframe_families.student_rows`."""
-        yield Rows(self, params, log_weights)
+        yield Rows(self._at(params), log_weights)
 
     # ---- M
 
     def expected(self, statistics: Held, params: Any) -> float:
+        here, pseudo = self._at(params), statistics.pseudo
         total = 0.0
-        for (_, resp), distance in zip(
-            statistics.blocks, self._distances(statistics, params), strict=True
-        ):
-            density = self.density(params, distance)
-            total += float(np.vdot(resp, np.where(resp > 0, density, 0.0)))
-        if statistics.pseudo is not None:
-            scatter, rates = statistics.pseudo.scatter, statistics.pseudo.rates
-            total += self._gaussian.expected(scatter, self._normal(params))
-            total -= float((rates / params.dof).sum())
+        for block, distance in zip(statistics.blocks, statistics.distances(here), strict=True):
+            density = np.where(block.resp > 0, here.log_density(distance), 0.0)
+            total += float(np.vdot(block.resp, density))
+        if pseudo is not None:
+            total += self._gaussian.expected(pseudo.scatter, here.normal)
+            total -= float((pseudo.rates / params.dof).sum())
         return total
 
     def m_step(self, statistics: Held, previous: Any) -> Any:
@@ -174,35 +156,15 @@ class StudentT(Family):
 
     def _cycle(self, statistics: Held, params: Any) -> Any:
         """One cycle of ECME: locations and scale matrices, then degrees of freedom."""
-        scatter = self._divided(statistics, self._met(statistics, params).scatter)
-        normal = self._gaussian.m_step(scatter, self._normal(params))
+        here = self._at(params)
+        scatter = self._divided(statistics, statistics.met_at(here).scatter)
+        normal = self._gaussian.m_step(scatter, here.normal)
         moved = self.parameters(normal.means, normal.covariances, params.dof)
-        tail = self._tail(statistics, tuple(self._distances(statistics, moved)))
+        tail = self._tail(statistics, statistics.distances(self._at(moved)))
         dof = params.dof if self._holds_dof else tail.maximised(params.dof)
         if statistics.pseudo is None:
             _refuse_points(tail, dof)
         return replace(moved, dof=dof)
-
-    def _distances(self, statistics: Held, params: Any) -> Iterator[Array]:
-        """Squared distances of each block's rows, (K, b)."""
-        met = statistics.met
-        if met is not None and met.at is params:
-            yield from met.distances
-        else:
-            yield from (self.distances(params, block.x) for block in statistics.blocks)
-
-    def _met(self, statistics: Held, params: Any) -> Met:
-        """What the E-step at `params` makes of the rows, known already or not."""
-        if statistics.met is not None and statistics.met.at is params:
-            return statistics.met
-        found = tuple(self._distances(statistics, params))
-        blocks = zip(statistics.blocks, found, strict=True)
-        return Met(params, found, reduce(add, (self.weighed(params, *one) for one in blocks)))
-
-    def weighed(self, params: Any, block: Block, distance: Array) -> Scatter:
-        """The Gaussian's statistics of a block with r u in the place of r."""
-        u = precision(distance, params.dof, block.x.shape[1])
-        return self._gaussian.accumulate(block.x, (block.resp * u).T)
 
     def _divided(self, statistics: Held, scatter: Scatter) -> Scatter:
         """The same, told what divides it in the M-step, and with pseudo-data where there are any.
@@ -216,23 +178,24 @@ class StudentT(Family):
             return replace(scatter, dof=statistics.counts)
         return scatter
 
-    def _tail(self, statistics: Held, found: tuple[Array, ...]) -> Tail:
+    def _tail(self, statistics: Held, distances: tuple[Array, ...]) -> Tail:
         """Q as a function of the degrees of freedom, at these squared distances."""
         resp = tuple(block.resp for block in statistics.blocks)
         counts, pseudo = statistics.counts, statistics.pseudo
         rates = np.zeros(len(counts)) if pseudo is None else pseudo.rates
         d = statistics.blocks[0].x.shape[1]
-        return Tail(found, resp, counts, d, rates, self.dof == "shared")
+        return Tail(distances, resp, counts, d, rates, self.dof == "shared")
 
     def gradient(self, statistics: Held, params: Any) -> Array:
         """That of the Gaussian with r u in the place of r, and that of the tail.
 
         The coordinate of dof is s = dof^-1/2, and log t = 2 log s.
         """
-        met, pseudo = self._met(statistics, params), statistics.pseudo
+        here, pseudo = self._at(params), statistics.pseudo
+        met = statistics.met_at(here)
         scatter = replace(met.scatter, dof=statistics.counts)
         scatter = scatter if pseudo is None else scatter + pseudo.scatter
-        along = self._gaussian.gradient(scatter, self._normal(params))
+        along = self._gaussian.gradient(scatter, here.normal)
         if self._holds_dof:
             return along
         t = 1.0 / params.dof
@@ -243,8 +206,7 @@ class StudentT(Family):
     # ---- the rest
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
-        centred = self._normal(params)
-        centred = replace(centred, means=np.zeros_like(centred.means))
+        centred = replace(self._at(params).normal, means=np.zeros_like(params.locations))
         normal = self._gaussian.sample(centred, labels, rng)
         half = 0.5 * params.dof[labels]
         finite = np.isfinite(half)
@@ -268,8 +230,8 @@ class StudentT(Family):
 
     def irregularities(self, params: Any, statistics: Held) -> Mapping[int, str]:
         """As for the Gaussian family, each row counted as much as its component's tail lets it."""
-        scatter = self._met(statistics, params).scatter
-        return self._gaussian.irregularities(self._normal(params), scatter)
+        here = self._at(params)
+        return self._gaussian.irregularities(here.normal, statistics.met_at(here).scatter)
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         wrong = super().problem(params, dims, prefix)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import Concluded
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import Scatter
+from emframe_families.student_components import Components
 
 
 class Block(NamedTuple):
@@ -81,23 +82,28 @@ class Held:
         """Sum of responsibilities, (K,)."""
         return np.asarray(sum(block.resp.sum(axis=1) for block in self.blocks))
 
+    def distances(self, here: Components) -> tuple[Array, ...]:
+        """Squared distances of each block's rows from these components, (K, b)."""
+        if self.met is not None and self.met.at is here.params:
+            return self.met.distances
+        return tuple(here.distances(block.x) for block in self.blocks)
 
-class Meeting(Protocol):
-    """What the kernel asks of the family: see `emframe_families.student.StudentT`."""
-
-    def distances(self, params: Any, x: Array) -> Array: ...
-
-    def density(self, params: Any, distance: Array) -> Array: ...
-
-    def weighed(self, params: Any, block: Block, distance: Array) -> Scatter: ...
+    def met_at(self, here: Components) -> Met:
+        """What the E-step makes of the rows at these components, known already or not."""
+        if self.met is not None and self.met.at is here.params:
+            return self.met
+        found = self.distances(here)
+        blocks = zip(self.blocks, found, strict=True)
+        return Met(
+            here.params, found, reduce(add, (here.scatter(*b, delta) for b, delta in blocks))
+        )
 
 
 @dataclass(frozen=True)
 class Rows:
     """The kernel: joint densities by the distances, which the M-step is handed as well."""
 
-    family: Meeting
-    params: Any
+    components: Components
     log_weights: Array  # (K,)
 
     form = "rows"
@@ -106,13 +112,14 @@ class Rows:
         return block_rows(3 * len(self.log_weights) * (d + 3))
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Held]]:
-        distance = self.family.distances(self.params, x)
-        joint = self.family.density(self.params, distance) + self.log_weights[:, None]
+        here = self.components
+        distance = here.distances(x)
+        joint = here.log_density(distance) + self.log_weights[:, None]
 
         def collect(resp: Array) -> Held:
             block = Block(x, resp.copy())  # the workspace moves on
-            scatter = self.family.weighed(self.params, block, distance)
-            return Held((block,), met=Met(self.params, (distance,), scatter))
+            met = Met(here.params, (distance,), here.scatter(*block, distance))
+            return Held((block,), met=met)
 
         return joint, collect
 

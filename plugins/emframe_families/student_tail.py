@@ -68,12 +68,6 @@ def log_tail(distance: Array, dof: Array, d: int) -> Array:
     return np.asarray(normaliser(t, d)[0][:, None] - 0.5 * (_per_t(log, distance, t) + d * log))
 
 
-def precision(distance: Array, dof: Array, d: int) -> Array:
-    """E[u | x], (dof + d) / (dof + delta), (K, n): 1 for a normal distribution."""
-    t = 1.0 / dof[:, None]
-    return np.asarray((1.0 + d * t) / (1.0 + distance * t))
-
-
 def normaliser(t: Array, d: int) -> Array:
     """c(t) and its first two derivatives with respect to log t, (3, K).
 
@@ -140,21 +134,21 @@ class Tail:
                 )
             ):
                 total[order] += 0.5 * np.einsum("kb,kb->k", resp, term)
-        return self._met(total)
+        return self._pooled(total)
 
     def at_normal(self) -> Array:
         """Q at t = 0 and its derivative with respect to t, (2, K).
 
-        The derivative is that of c and a quarter of how far the rows' kurtosis exceeds a normal
-        one (Mardia 1970, Biometrika 57, 519).
+        Where delta is d on average, as at a maximum, the derivative is a quarter of how far the sum
+        of delta^2 exceeds a normal kurtosis, d (d + 2) for each row (Mardia 1970, Biometrika 57,
+        519).
         """
         total = np.zeros((2, len(self.counts)))
-        slope = np.arange(self.d - 2, 0, -2.0).sum() + (SERIES[0] if self.d % 2 else 0.0)
-        total[1] = self.counts * slope - self.rates
+        total[1] = self.counts * 0.25 * self.d * (self.d - 2) - self.rates
         for distance, resp in zip(self.distances, self.resp, strict=True):
             total[0] -= 0.5 * np.einsum("kb,kb->k", resp, distance)
             total[1] += 0.5 * np.einsum("kb,kb->k", resp, distance * (0.5 * distance - self.d))
-        return self._met(total)
+        return self._pooled(total)
 
     def maximised(self, dof: Array) -> Array:
         """Degrees of freedom (K,) at which Q is highest, and no lower than at `dof`.
@@ -164,7 +158,7 @@ class Tail:
         """
         start = 1.0 / dof
         t = np.where(start > 0, start, OFF_NORMAL)
-        weight = self._met(self.counts[None])[0]
+        weight = self._pooled(self.counts[None])[0]
         normal, slope = self.at_normal()
         here = self.at(t)
         before = np.where(start > 0, here[0], normal)
@@ -188,7 +182,7 @@ class Tail:
         found = np.divide(1.0, t, out=np.full_like(t, np.inf), where=t > 0)
         return np.where(weight > 0, found, dof)
 
-    def _met(self, sums: Array) -> Array:
+    def _pooled(self, sums: Array) -> Array:
         """Sums of each component; of all of them where they share t."""
         if not self.shared:
             return sums
