@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from numbers import Real as Number
 from operator import add
 from typing import Any
 
@@ -85,8 +84,8 @@ class StudentT(Family):
     def __post_init__(self) -> None:
         Gaussian(self.covariance)  # it knows the structures
         dof = self.dof
-        known = dof in ESTIMATED if isinstance(dof, str) else isinstance(dof, Number) and dof > 0
-        if not known:
+        is_number = isinstance(dof, (int, float, np.integer))
+        if not (dof in ESTIMATED if isinstance(dof, str) else is_number and dof > 0):
             raise ValueError(
                 f"`dof` is {self.dof!r}; expected 'each' or 'shared', which are estimated, or a "
                 "number above 0 that is not (inf for normal components)."
