@@ -198,6 +198,7 @@ SHAPES = {
     "tied": ("gaussian", {"covariance": "tied"}),
     "poisson": ("poisson", {}),
     "bernoulli": ("bernoulli", {}),
+    "student-t": ("student-t", {}),
     "two families": (["gaussian", "gaussian"], {}),
 }
 

@@ -32,6 +32,7 @@ MODELS = {
     },
     "bernoulli": (emframe.Mixture("bernoulli", n_components=2), BITS, 11),
     "poisson": (emframe.Mixture("poisson", n_components=2), COUNTS, 5),
+    "student-t": (emframe.Mixture("student-t", n_components=2), REAL, 13),
     "gaussian + gaussian": (
         emframe.Mixture(["gaussian", emframe.family("gaussian", covariance="spherical")]),
         REAL,

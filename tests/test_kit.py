@@ -25,6 +25,9 @@ BUILT_IN = [
     *(emframe.family("gaussian", covariance=c) for c in ("full", "diag", "spherical", "tied")),
     emframe.family("bernoulli"),
     emframe.family("poisson"),
+    emframe.family("student-t"),
+    emframe.family("student-t", covariance="tied", dof="shared"),
+    emframe.family("student-t", covariance="diag", dof=5.0),
 ]
 
 
