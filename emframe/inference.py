@@ -110,7 +110,7 @@ class StandardErrors:
             reach = float(ndtri(tails[1])) * flat(self.params)
             lower, upper = wald(flat(self.at), reach, *limits(self.at))
         else:
-            lower, upper = np.quantile(self.replicates, tails, axis=0)
+            lower, upper = _quantiles(self.replicates, tails)
         return Intervals(like(self.at, lower), like(self.at, upper), level, self)
 
     @property
@@ -194,8 +194,8 @@ def wald(estimate: Array, reach: Array, lower: Array, upper: Array) -> tuple[Arr
     It is laid off on a scale without limits, the logit between two of them and the logarithm
     from a single one, and taken there by the delta method.
     """
-    below, above = estimate - lower, upper - estimate
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        below, above = estimate - lower, upper - estimate
 
         def end(shift: Array) -> Array:
             between = lower + (upper - lower) * expit(
@@ -217,10 +217,16 @@ def derivative(params: Any) -> Array:
     x = to_vector(params)
     steps = np.cbrt(EPS) * np.maximum(1.0, np.abs(x))
     columns = [
-        (flat(from_vector(params, x + shift)) - flat(from_vector(params, x - shift))) / (2.0 * step)
+        apart(flat(from_vector(params, x + shift)), flat(from_vector(params, x - shift)))
+        / (2.0 * step)
         for step, shift in zip(steps, np.diag(steps), strict=True)
     ]
     return np.array(columns).reshape(len(x), -1).T
+
+
+def apart(one: Array, other: Array) -> Array:
+    """``one - other``, and 0 where they are equal: a number at infinity is where it is."""
+    return np.subtract(one, other, out=np.zeros_like(one), where=one != other)
 
 
 def _from_curvature(fit: Fit, method: str, X: Any, weights: Any, engine: Any) -> StandardErrors:
@@ -290,7 +296,7 @@ def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErr
     """Standard errors from a factor of the covariance, and what is to be said of them."""
     estimates, errors = flat(fit.params), np.sqrt(np.square(factor).sum(axis=1))
     lower, upper = limits(fit.params)
-    distance = np.minimum(estimates - lower, upper - estimates)
+    distance = np.minimum(apart(estimates, lower), apart(upper, estimates))
     # What cannot move to both sides has no direction in the sweep, and so an error of 0.
     on_limit = (distance <= AT_LIMIT * errors) | (errors == 0.0)
     between = np.isfinite(lower) & np.isfinite(upper)
@@ -326,17 +332,35 @@ def _names(some: Sequence[Entry]) -> str:
     return told + (f" and {len(some) - MOST_NAMES} more" if len(some) > MOST_NAMES else "")
 
 
+def _quantiles(replicates: Array, shares: Array) -> Array:
+    """Quantiles of each column, between two values where both are finite."""
+    with np.errstate(invalid="ignore"):
+        between = np.quantile(replicates, shares, axis=0)
+    return np.where(
+        np.isnan(between), np.quantile(replicates, shares, axis=0, method="nearest"), between
+    )
+
+
 def _from_replicates(fit: Fit, method: str, drawn: Replicates) -> StandardErrors:
-    """Standard deviations of the replicates."""
+    """Standard deviations of the replicates; none of a number that is infinite in one."""
     values = np.array([flat(params) for params in drawn.params])
-    factor = (values - values.mean(axis=0)).T / np.sqrt(len(values) - 1)
+    with np.errstate(invalid="ignore"):
+        factor = (values - values.mean(axis=0)).T / np.sqrt(len(values) - 1)
+    errors = np.sqrt(np.square(factor).sum(axis=1))
+    loose = [one for one in entries(fit.params, fit.columns) if np.isnan(errors[one.position])]
+    told = [drawn.message] if drawn.message else []
+    if loose:
+        told.append(
+            f"Infinite in some replicates, and so without a standard error: {_names(loose)}; the "
+            "intervals hold."
+        )
     return StandardErrors(
         at=fit.params,
-        params=frozen(like(fit.params, np.sqrt(np.square(factor).sum(axis=1)))),
+        params=frozen(like(fit.params, errors)),
         factor=factor,
         method=method,
         regularity=Regularity.REGULAR,
-        message=drawn.message,
+        message=" ".join(told),
         columns=fit.columns,
         replicates=values,
     )

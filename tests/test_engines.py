@@ -199,6 +199,7 @@ SHAPES = {
     "poisson": ("poisson", {}),
     "bernoulli": ("bernoulli", {}),
     "categorical": ("categorical", {"levels": 5, "missing": True}),
+    "student-t": ("student-t", {}),
     "two families": (["gaussian", "gaussian"], {}),
 }
 

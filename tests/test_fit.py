@@ -38,6 +38,7 @@ MODELS = {
         emframe.Mixture("categorical", n_components=2, levels=4, missing=True), GAPS, 1 + 2 * 9
     ),
     "poisson": (emframe.Mixture("poisson", n_components=2), COUNTS, 5),
+    "student-t": (emframe.Mixture("student-t", n_components=2), REAL, 13),
     "gaussian + gaussian": (
         emframe.Mixture(["gaussian", emframe.family("gaussian", covariance="spherical")]),
         REAL,

@@ -55,11 +55,37 @@ def test_other_systems_agree_where_the_model_is_another():
     errors = found.standard_errors(X).params.components
     theirs = [0.608904903537553, 0.618935884297462, 0.662309389289382]
     assert [errors.loc[0], errors.scale[0], errors.df[0]] == pytest.approx(theirs, rel=2e-4)
+    found = emframe.fit(emframe.Mixture("student-t"), X, rng=0)
+    errors = found.standard_errors(X).params.components
+    of_scale = errors.scale_matrices.item() / np.sqrt(4 * found.params.components.scale_matrices)
+    ours = [errors.locations.item(), of_scale.item(), errors.dof.item()]
+    assert ours == pytest.approx(theirs, rel=2e-4)
     table, counts = column("linkage", ["count"])[:, 0], np.arange(4)
     model = emframe.model("gene-counting", table="linkage")
     found = emframe.fit(model, counts, weights=table, rng=0)
     errors = found.standard_errors(counts, weights=table)
     assert errors.params.frequencies[0] == pytest.approx(0.0514673492008887, rel=2e-4)
+
+
+def test_an_estimate_at_infinity_is_on_its_boundary():
+    """Normal rows with a little less of a tail than they might have; drawn again, with more."""
+    X = np.random.default_rng(5).normal(size=80)
+    found = emframe.fit(emframe.Mixture("student-t"), X, rng=0)
+    normal = emframe.fit(emframe.Mixture("gaussian"), X)
+    assert np.isinf(found.params.components.dof)
+    errors = found.standard_errors(X)
+    assert errors.regularity is Regularity.BOUNDARY
+    assert "dof[0]" in errors.message
+    assert np.isnan(errors.params.components.dof).all()
+    others = errors.params.components
+    theirs = normal.standard_errors(X).params.components
+    assert others.locations == pytest.approx(theirs.means, rel=1e-5)
+    assert others.scale_matrices == pytest.approx(theirs.covariances, rel=1e-5)
+    drawn = found.standard_errors(X, method="bootstrap", n_replicates=30, rng=0)
+    assert "Infinite in some replicates, and so without a standard error: dof[0]" in drawn.message
+    ends = drawn.confint()
+    assert np.isfinite(ends.lower.components.dof)
+    assert np.isinf(ends.upper.components.dof)
 
 
 def closed_form(family, X, weights):

@@ -27,6 +27,9 @@ BUILT_IN = [
     emframe.family("categorical", levels=3),
     emframe.family("categorical", levels=(2, 4, 3), missing=True),
     emframe.family("poisson"),
+    emframe.family("student-t"),
+    emframe.family("student-t", covariance="tied", dof="shared"),
+    emframe.family("student-t", covariance="diag", dof=5.0),
 ]
 
 

@@ -14,6 +14,7 @@ from emframe_families.gene_counting import GeneCounting
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
+from emframe_families.student import StudentT
 
 
 @hookimpl
@@ -43,6 +44,12 @@ def emframe_families() -> list[FamilyEntry]:
             Poisson,
             "Independent columns of counts",
             "McLachlan and Peel (2000), Finite Mixture Models, section 5.3",
+        ),
+        FamilyEntry(
+            "student-t",
+            StudentT,
+            "Rows with heavy tails; as gaussian, with degrees of freedom",
+            "Peel and McLachlan (2000), Statistics and Computing 10, 339",
         ),
     ]
 

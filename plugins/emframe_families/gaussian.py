@@ -26,7 +26,7 @@ from emframe.families import Kernel, Survey
 from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 from emframe_families import gaussian_kernels
-from emframe_families.gaussian_scatter import Scatter, pooled, transposed, whitening
+from emframe_families.gaussian_scatter import Scatter, distances, pooled, transposed, whitening
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 # Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
@@ -132,9 +132,7 @@ class Gaussian(Family):
 
     def log_density(self, params: Any, x: Array) -> Array:
         whiten, log_det = params.whitening
-        centred = x - params.means[:, None, :]  # (K, n, d)
-        white = centred * whiten[:, None, :] if self._diagonal else centred @ transposed(whiten)
-        distance = np.einsum("knd,knd->kn", white, white)
+        distance = distances(x, params.means, whiten)
         return (-0.5 * (x.shape[1] * log(2 * pi) + log_det[:, None] + distance)).T
 
     def accumulate(self, x: Array, resp: Array) -> Scatter:

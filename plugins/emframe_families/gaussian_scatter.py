@@ -76,6 +76,13 @@ def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
     return np.array([dtrtri(triangle, lower=1)[0] for triangle in factor]), log_det
 
 
+def distances(x: Array, means: Array, whiten: Array) -> Array:
+    """(x_i - mu_k)' Sigma_k^-1 (x_i - mu_k), (K, n), from what `whitening` gives."""
+    centred = x.T - means[:, :, None]  # (K, d, n)
+    white = centred * whiten[:, :, None] if whiten.ndim == 2 else whiten @ centred
+    return np.asarray(np.square(white, out=white).sum(axis=1))
+
+
 def pooled(statistics: Scatter) -> Array:
     """Covariance of all rows about their common mean, (d, d)."""
     total = statistics.counts.sum()
