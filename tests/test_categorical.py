@@ -188,16 +188,16 @@ def test_rows_alike_are_one_row_with_gaps_too():
 
 
 @pytest.mark.parametrize(
-    ("family", "options"),
+    ("family", "options", "remedy"),
     [
-        ("bernoulli", {}),
-        ("categorical", {}),
-        ("gaussian", {}),
-        ("categorical", {"levels": LEVELS}),
+        ("bernoulli", {}, "or expect missing answers: missing=True"),
+        ("categorical", {}, "or expect missing answers: missing=True"),
+        ("categorical", {"levels": LEVELS}, "or expect missing answers: missing=True"),
+        ("gaussian", {}, "or choose a model that takes missing values"),
     ],
 )
-def test_missing_answers_are_refused_unless_they_are_expected(family, options):
-    message = r"`X` row \d+, column \d .* is nan: missing or infinite .* takes missing values"
+def test_missing_answers_are_refused_unless_they_are_expected(family, options, remedy):
+    message = rf"`X` row \d+, column \d .* is nan: missing or infinite .* {remedy}"
     with pytest.raises(ValueError, match=message):
         emframe.fit(emframe.Mixture(family, 2, **options), GAPS)
 

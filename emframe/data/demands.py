@@ -18,8 +18,6 @@ from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
 from emframe.spaces import Array, Space
 
-MISSING = "remove or impute such rows, or choose a model that takes missing values"
-
 
 @dataclass(frozen=True)
 class _Demand:
@@ -30,15 +28,22 @@ class _Demand:
     remedy: str
 
 
-def require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
-    """Refuse data outside the supports, in one pass where there is nothing to refuse."""
+def require(rows: Rows, supports: Sequence[Space], owner: str, gaps: str) -> None:
+    """Refuse data outside the supports, in one pass where there is nothing to refuse.
+
+    `gaps` says what can be done about missing values but to do without their rows.
+    """
     demands = [
         _Demand(
             lambda given, x: ~np.isinf(x) | np.isinf(given),
             "too large for float64",
             "rescale the column",
         ),
-        _Demand(lambda _, x: there(x, supports), "missing or infinite", MISSING),
+        _Demand(
+            lambda _, x: there(x, supports),
+            "missing or infinite",
+            f"remove or impute such rows, or {gaps}",
+        ),
         _Demand(
             lambda given, _: _is_exact(given),
             *TOO_LARGE,

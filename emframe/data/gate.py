@@ -47,6 +47,7 @@ def as_rows(
     n_columns: int | None = None,
     columns: Sequence[str] | None = None,
     width: int | None = None,
+    gaps: str = "choose a model that takes missing values",
 ) -> Rows:
     """Validate data for a model.
 
@@ -60,6 +61,7 @@ def as_rows(
     n_columns : the number expected, where it is known.
     columns : names expected, where they are known; checked where X has names.
     width : the number of columns that the family takes, where that is settled.
+    gaps : what can be done about missing values but to do without their rows, for messages.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def as_rows(
         raise ValueError(f"`X` has {several(d, 'column')}; the model was fitted to {n_columns}.")
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
     rows = in_range(_without_zeros(Rows(source, plain(row_weights), labels)))
-    require(rows, supports, owner)
+    require(rows, supports, owner, gaps)
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=read_only(np.array(rows.x, order="C")))
     return rows

@@ -62,6 +62,7 @@ class Family(ABC):
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
+    gaps: ClassVar[str] = "choose a model that takes missing values"  # advice on those of a row
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property

@@ -147,6 +147,7 @@ class Mixture:
             n_columns=None if columns is None else len(columns),
             columns=columns,
             width=width,
+            gaps=self.family.gaps,
         )
         return found if names is None else replace(found, columns=names)
 

@@ -51,6 +51,7 @@ class Bernoulli(ExponentialFamily):
     name = "bernoulli"
     parameters = BernoulliParameters
     priors = ("weak",)
+    gaps = "expect missing answers: missing=True"
 
     def __post_init__(self) -> None:
         checked(self.missing)

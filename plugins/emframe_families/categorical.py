@@ -54,6 +54,7 @@ class Categorical(ExponentialFamily):
 
     name = "categorical"
     priors = ("weak",)
+    gaps = "expect missing answers: missing=True"
 
     def __post_init__(self) -> None:
         checked(self.missing)
