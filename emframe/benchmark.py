@@ -166,6 +166,7 @@ def audited(
 
     The caller holds BLAS to one thread while it draws them.
     """
+    model = model.settled(X)
     given = model.rows(X)
     rows = model.condense(given)
     runner = engine_for(engine, len(rows) * model.work(rows))

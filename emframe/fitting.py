@@ -118,7 +118,7 @@ def fit(
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
-    model = model_for(model)
+    model = model_for(model).settled(X, weights)
     rules = ends(tol, max_iter)
     rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
     deadline: list[Rule] = []

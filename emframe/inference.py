@@ -28,7 +28,7 @@ import numpy as np
 from scipy.special import expit, ndtri
 
 from emframe.arguments import Rng
-from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, SUMMIT
+from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, NOUGHT, SUMMIT
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.information import Information, information
 from emframe.models import observed
@@ -299,6 +299,8 @@ def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErr
     distance = np.minimum(apart(estimates, lower), apart(upper, estimates))
     # What cannot move to both sides has no direction in the sweep, and so an error of 0.
     on_limit = (distance <= AT_LIMIT * errors) | (errors == 0.0)
+    between = np.isfinite(lower) & np.isfinite(upper)
+    on_limit |= between & (distance <= NOUGHT)
     shown = [one for one in entries(fit.params, fit.columns) if not one.fixed]
     fixed = [one for one in shown if on_limit[one.position]]
     loose = [one for one in shown if np.isnan(errors[one.position])]

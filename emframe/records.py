@@ -2,8 +2,8 @@
 
     Rates = record("Rates", {"rate": Declared(Positive())})
 
-The same table always gives the same class, and what is pickled is the table with the values, so
-parameters travel to other processes although no module has the class.
+The same table always gives the same class, and what is pickled is the table, so parameters travel
+to other processes although no module has the class.
 
 One known case: ``record("Rates", {"rate": Declared(Positive())})`` is the class that one would
 write with ``rate: Array = parameter(Positive())``.
@@ -11,6 +11,7 @@ write with ``rate: Array = parameter(Positive())``.
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 from collections.abc import Mapping
 from functools import cache
@@ -43,21 +44,32 @@ def as_declared(name: str, given: Any) -> Declared:
     )
 
 
+class _Kind(type):
+    """The class of classes made here, which are pickled as the tables that they were made from."""
+
+    _made_from: tuple[str, Fields]
+
+
+class _Record(metaclass=_Kind):
+    """The base of all of them."""
+
+
 @cache
 def _made(name: str, fields: Fields) -> type:
-    def reduce(self: Any) -> Any:
-        return _again, (name, fields, tuple(getattr(self, key) for key, _ in fields))
-
     columns: list[Any] = [
         (key, Any, dataclasses.field(metadata={KEY: what}))
         if isinstance(what, Declared)
         else (key, what)
         for key, what in fields
     ]
-    made = dataclasses.make_dataclass(name, columns, frozen=True, namespace={"__reduce__": reduce})
+    held = {"_made_from": (name, fields)}
+    made = dataclasses.make_dataclass(name, columns, bases=(_Record,), frozen=True, namespace=held)
     made.__module__ = __name__
     return made
 
 
-def _again(name: str, fields: Fields, values: tuple[Any, ...]) -> Any:
-    return _made(name, fields)(*values)
+def _told(kind: _Kind) -> Any:
+    return _made, kind._made_from
+
+
+copyreg.pickle(_Kind, _told)

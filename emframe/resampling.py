@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
@@ -95,12 +96,26 @@ def replicate(
 
 
 def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> Any:
-    """As many rows drawn from a model as there are, in runs as long as theirs."""
+    """As many rows drawn from a model as there are, in runs as long as theirs.
+
+    What is missing in these is missing there.
+    """
     if not isinstance(rows.x, Sequences):
-        return model.sample(params, round(rows.total), rng)[0]
-    lengths = np.repeat(rows.x.lengths, np.rint(rows.weights).astype(int))
-    runs = [model.sample(params, int(length), rng)[0] for length in lengths]
+        drawn = model.sample(params, round(rows.total), rng)[0]
+        place = np.searchsorted(np.cumsum(rows.weights), np.arange(len(drawn)) + 0.5)
+        return _hidden(drawn, rows.x, np.minimum(place, len(rows) - 1))
+    times = np.rint(rows.weights).astype(int)
+    lengths, firsts = np.repeat(rows.x.lengths, times), np.repeat(rows.x.firsts, times)
+    runs = [
+        _hidden(model.sample(params, int(n), rng)[0], rows.x.x, first + np.arange(n))
+        for n, first in zip(lengths, firsts, strict=True)
+    ]
     return Sequences(np.concatenate(runs), lengths)
+
+
+def _hidden(drawn: Array, x: Array, place: NDArray[np.intp]) -> Array:
+    """Rows drawn, each less what its counterpart among the rows x hides: that at `place`, (n,)."""
+    return np.where(np.isnan(x[place]), np.nan, drawn)
 
 
 def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
@@ -195,6 +210,7 @@ def bootstrap_lrt(
     for one in (small, large):
         if not _is_sound(one):
             raise Degenerate(f"{one.model.title()}: {one.spurious or one.message}")
+    null, alternative = small.model, large.model  # with what was left to the data
     rows = null.rows(X, weights)
     ratios, lost = [], 0
     for stream in generator.spawn(n_replicates):

@@ -159,6 +159,7 @@ def select(
             "`checkpoint` is a file of one search, and this selection makes several; leave it out, "
             "or fit each model by emframe.fit with a file of its own."
         )
+    candidates = [model.settled(X, options.get("weights")) for model in candidates]
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))

@@ -549,6 +549,16 @@ class KeptOffZero(Bernoulli):
         return changed(super().from_mean(mean), probs=lambda p: np.clip(p, 1e-9, 1 - 1e-9))
 
 
+@dataclass(frozen=True)
+class MissingIsNo(Bernoulli):
+    """An answer that is missing counts as one of them."""
+
+    missing: bool = True
+
+    def statistics(self, x: Array) -> Array:
+        return super().statistics(np.nan_to_num(x))
+
+
 class Stale(Normal):
     """Once it has parameters it returns them for ever."""
 
@@ -971,6 +981,7 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     OnlyTheMeanMoves: ("recovery",),
     MakesWriteable: ("mutation",),
     WithoutConstant: ("normalised",),
+    MissingIsNo: ("normalised",),
     ConstantOfOneColumn: ("normalised",),
     WithoutBase: ("normalised",),
     FactorialOverflow: ("finite",),

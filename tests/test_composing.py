@@ -29,6 +29,7 @@ def people(n: int = 400) -> tuple[pd.DataFrame, Array]:
     columns = {
         "smoker": (rng.random(n) < np.array([0.2, 0.8])[z]).astype(int),
         "noise": rng.normal(size=n),
+        "name": np.array(["Ann", "Bob"])[z],
         "height": rng.normal(np.array([160.0, 185.0])[z], 5.0),
         "visits": rng.poisson(np.array([1.0, 7.0])[z]),
     }
@@ -52,6 +53,10 @@ FAMILIES = {
     "fixed in a product": emframe.fixed(
         emframe.Product({0: "poisson", 1: "poisson"}), **{"x0.rates": 2.0}
     ),
+    "some answers missing": emframe.Product(
+        {(0, 2): emframe.family("categorical", levels=(2, 3), missing=True), 1: "poisson"}
+    ),
+    "tied answers": emframe.tied(emframe.family("categorical", levels=3), "probs"),
     "nested": Nested((emframe.family("poisson"), emframe.family("poisson"))),
 }
 

@@ -198,6 +198,7 @@ SHAPES = {
     "tied": ("gaussian", {"covariance": "tied"}),
     "poisson": ("poisson", {}),
     "bernoulli": ("bernoulli", {}),
+    "categorical": ("categorical", {"levels": 5, "missing": True}),
     "student-t": ("student-t", {}),
     "two families": (["gaussian", "gaussian"], {}),
 }
@@ -211,6 +212,8 @@ def made(name, rng, n=6000, d=3, k=3):
         x = (x > 3).astype(float)
     if family == "poisson":
         x = np.floor(np.abs(x))
+    if family == "categorical":
+        x = np.where(rng.random(x.shape) < 0.1, np.nan, np.clip(np.floor(x), 0, 4))
     model = (
         emframe.Mixture(family)
         if isinstance(family, list)

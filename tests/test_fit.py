@@ -21,6 +21,8 @@ from emframe.families import Moments
 RNG = np.random.default_rng(2024)
 REAL = np.concatenate([RNG.normal(-3, 1, (60, 2)), RNG.normal(3, 2, (60, 2))])
 COUNTS = np.concatenate([RNG.poisson(2, (60, 2)), RNG.poisson(9, (60, 2))]).astype(float)
+CODES = RNG.integers(0, np.where(np.arange(150)[:, None] < 70, [2, 2, 3], [4, 4, 3])).astype(float)
+GAPS = np.where(RNG.random(CODES.shape) < 0.1, np.nan, CODES)
 BITS = (RNG.random((150, 5)) < np.where(np.arange(150)[:, None] < 70, 0.15, 0.85)).astype(float)
 
 MODELS = {
@@ -31,6 +33,10 @@ MODELS = {
         for structure, p in [("full", 11), ("diag", 9), ("spherical", 7), ("tied", 8)]
     },
     "bernoulli": (emframe.Mixture("bernoulli", n_components=2), BITS, 11),
+    "categorical": (emframe.Mixture("categorical", n_components=2), CODES, 1 + 2 * (3 + 3 + 2)),
+    "categorical with gaps": (
+        emframe.Mixture("categorical", n_components=2, levels=4, missing=True), GAPS, 1 + 2 * 9
+    ),
     "poisson": (emframe.Mixture("poisson", n_components=2), COUNTS, 5),
     "student-t": (emframe.Mixture("student-t", n_components=2), REAL, 13),
     "gaussian + gaussian": (

@@ -18,7 +18,7 @@ import pytest
 import emframe
 from emframe import host
 
-BUILT_IN = {"gaussian", "bernoulli", "poisson", "student-t"}
+BUILT_IN = {"gaussian", "bernoulli", "categorical", "poisson", "student-t"}
 INSTALLED = frozenset(emframe.families())  # whatever else there is
 
 HEAD = """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
-from test_reference import CASES, column, fit
+from test_reference import CASES, column, fit, rows_of
 
 import emframe
 from emframe import Regularity
@@ -29,12 +29,13 @@ CURVATURE = ["observed", "scores", "sandwich"]
 def test_other_systems_agree(reference):
     case = next(one for one in CASES if one["case"] == reference["case"])
     found = fit(case)
-    X = column(case["data"], case["columns"])
+    X = rows_of(case)
     weights = case["row_weights"] and column(case["data"], [case["row_weights"]])
     errors = found.standard_errors(X, weights=weights, method=reference["method"])
     name = reference["field"]
     theirs = np.array(reference["estimates"])
-    distance = np.abs(getattr(found.params.components, name)[:, None] - theirs[None]).sum(axis=2)
+    apart = np.abs(getattr(found.params.components, name)[:, None] - theirs[None])
+    distance = apart.reshape(*apart.shape[:2], -1).sum(axis=2)
     _, order = linear_sum_assignment(distance.T)
     for mine, expected in (
         (errors.params.weights[order], np.array(reference["weights"])),

@@ -110,6 +110,20 @@ def test_repeated_rows_are_collapsed_and_nothing_else_changes(family):
     assert one.value(params) == pytest.approx(other.value(params), rel=1e-12)
 
 
+@pytest.mark.parametrize("family", ["bernoulli", "categorical", "poisson"])
+@pytest.mark.parametrize("prior", [None, "weak"])
+def test_a_value_too_rare_for_the_rows_of_a_start_is_not_impossible(family, prior, monkeypatch):
+    monkeypatch.setattr("emframe.models.mixture.MOST_ROWS", 200)
+    rng = np.random.default_rng(0)
+    shares = rng.uniform(0.2, 0.8, (2, 24))[rng.integers(2, size=3000)]
+    x = (rng.random(shares.shape) < shares).astype(float)
+    x[:, 0] = np.arange(len(x)) == 2222
+    fit = emframe.fit(emframe.Mixture(family, 2), x, prior=prior, rng=0, n_starts=3)
+    assert [start.status for start in fit.starts] == [emframe.Status.CONVERGED] * 3
+    larger = emframe.select((family, [2, 3]), x, prior=prior, rng=0, n_starts=3).fits[1]
+    assert all(start.status is emframe.Status.CONVERGED for start in larger.starts)
+
+
 def test_rows_that_seldom_repeat_are_left_alone():
     x = np.random.default_rng(0).poisson(1e6, (500, 3))
     model = emframe.Mixture("poisson", n_components=2)

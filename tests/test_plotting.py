@@ -26,7 +26,13 @@ def axes(**style):
         return Figure(figsize=(5, 4), layout="constrained").subplots()
 
 
+ANSWERS = np.random.default_rng(0).integers(0, [2, 4, 3, 4, 2], (200, 5)).astype(float)
+
+
 def fitted(name, k, columns=None, **options):
+    if name == "answers":
+        model = emframe.Mixture("categorical", n_components=k)
+        return emframe.fit(model, ANSWERS, rng=0, n_starts=1), ANSWERS, None
     data = emframe.dataset(name)
     X = data.X if columns is None else data.X[:, columns]
     names = {"faithful": "gaussian", "iris": "gaussian"}
@@ -42,6 +48,7 @@ CASES = {
     "two columns": (("faithful", 2), "plane"),
     "four columns": (("iris", 3), "pairs"),
     "items": (("carcinoma", 2), "profile"),
+    "answers": (("answers", 2), "profile"),
 }
 
 
@@ -56,7 +63,9 @@ def test_the_kind_suits_the_columns(case, with_data):
     fit.plot(**rows, kind=kind, ax=by_name)
     for one in (by_default, by_name):
         one.figure.canvas.draw()
-    first, second = (len(one.lines) + len(one.child_axes) for one in (by_default, by_name))
+    first, second = (
+        len(one.lines) + len(one.child_axes) + len(one.patches) for one in (by_default, by_name)
+    )
     assert first == second > 0
 
 
@@ -137,6 +146,19 @@ def test_a_profile_shows_the_parameter_and_its_intervals(family, name):
         drawn = [segment[0, 1] for segment in ax.collections[k].get_segments() if len(segment)]
         assert drawn == pytest.approx(lower[k][np.isfinite(lower[k])])
     assert [text.get_text() for text in ax.get_xticklabels()] == list(fit.columns)
+
+
+def test_a_profile_of_several_answers_stacks_their_probabilities():
+    fit, X, _ = fitted("answers", 2)
+    ax = fit.plot(X, ax=axes())
+    probs = fit.params.components.probs  # (K, d, m)
+    heights = np.array([patch.get_height() for patch in ax.patches])
+    assert heights == pytest.approx(np.moveaxis(probs, 2, 1).ravel())
+    tops = [patch.get_y() + patch.get_height() for patch in ax.patches]
+    assert tops == pytest.approx(np.moveaxis(probs.cumsum(axis=2), 2, 1).ravel())
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(fit.columns)
+    with pytest.raises(ValueError, match="show no intervals; leave `errors` out"):
+        fit.plot(X, ax=axes(), errors=fit.standard_errors(X))
 
 
 def test_a_trace_shows_every_start():

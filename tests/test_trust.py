@@ -25,6 +25,7 @@ STRUCTURES = ("full", "diag", "spherical", "tied")
 MODELS = {
     **{f"gaussian {c}": ("gaussian", {"covariance": c}) for c in STRUCTURES},
     "bernoulli": ("bernoulli", {}),
+    "categorical": ("categorical", {"levels": (3, 4)}),
     "poisson": ("poisson", {}),
 }
 models = pytest.mark.parametrize("name", MODELS)
@@ -43,6 +44,8 @@ def made(name: str, n: int = 120, d: int = 2, seed: int = 0) -> tuple[Array, Arr
     x = rng.normal(size=(n, d)) + 4.0 * labels[:, None]
     if name == "bernoulli":
         return (x > 2.5).astype(float), labels
+    if name == "categorical":
+        return np.clip(np.floor(x / 2.0), 0.0, 2.0), labels
     if name == "poisson":
         return np.floor(np.abs(x)), labels
     return np.round(x * 1024) / 1024, labels
@@ -367,6 +370,9 @@ def _log_density(parts: Any, k: int, x: list[Any]) -> Any:
             v * mpmath.log(rate) - rate - mpmath.loggamma(v + 1)
             for v, rate in zip(x, rates, strict=True)
         )
+    if hasattr(parts, "probs") and parts.probs.ndim == 3:
+        each = [mpmath.mpf(float(p[int(v)])) for v, p in zip(x, parts.probs[k], strict=True)]
+        return mpmath.log(mpmath.fprod(each)) if all(each) else mpmath.mpf("-inf")
     if hasattr(parts, "probs"):
         probs = [mpmath.mpf(float(p)) for p in parts.probs[k]]
         each = [p if v == 1 else 1 - p for v, p in zip(x, probs, strict=True)]

@@ -96,7 +96,7 @@ class Sheet:
 
     def _complaint(self, i: int, column: int) -> str:
         cell = self.cells[i][column]
-        hint = "leave the column out with --columns, or correct the cell"
+        hint = "leave the column out with --columns, correct the cell, or code words as 0, 1, 2"
         if _is_number(cell.replace(",", ".", 1)):
             hint = "write decimals with a point"
         place = f"{self.origin}, {self.unit} {self.lines[i]}, column {self.names[column]!r}"

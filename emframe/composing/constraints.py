@@ -14,7 +14,7 @@ One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,13 @@ class Constrained(Family):
     @property
     def width(self) -> int | None:  # type: ignore[override]
         return self.family.width
+
+    @property
+    def is_settled(self) -> bool:  # type: ignore[override]
+        return self.family.is_settled
+
+    def settled(self, whole: Any, columns: Sequence[str]) -> Constrained:
+        return dataclasses.replace(self, family=self.family.settled(whole, columns))
 
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]

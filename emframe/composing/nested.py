@@ -14,8 +14,10 @@ One known case: with one inner component it is the inner family.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,16 @@ class Nested(Family):
     @property
     def width(self) -> int | None:  # type: ignore[override]
         return next((one.width for one in self.inner if one.width is not None), None)
+
+    @property
+    def is_settled(self) -> bool:  # type: ignore[override]
+        return all(family.is_settled for family in self.inner)
+
+    def settled(self, whole: Kept, columns: Sequence[str]) -> Nested:
+        def own(family: Family) -> Any:
+            return reduce(add, (family.whole(x, resp[:, 0]) for x, resp in whole.blocks))
+
+        return Nested(tuple(family.settled(own(family), columns) for family in self.inner))
 
     @property
     def parameters(self) -> type:

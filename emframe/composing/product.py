@@ -11,8 +11,9 @@ One known case: a product of Poisson columns is the Poisson family on all of the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,20 @@ class Product(Family):
     @property
     def width(self) -> int:  # type: ignore[override]
         return sum(len(part.places) for part in self.parts)
+
+    @property
+    def is_settled(self) -> bool:  # type: ignore[override]
+        return all(part.family.is_settled for part in self.parts)
+
+    def settled(self, whole: Sums, columns: Sequence[str]) -> Product:
+        def own(part: Part, sums: Any) -> Part:
+            names = [columns[j] for j in part.places]
+            return replace(part, family=part.family.settled(sums, names))
+
+        made = copy(self)
+        pairs = zip(self.parts, whole.parts, strict=True)
+        object.__setattr__(made, "parts", tuple(own(part, sums) for part, sums in pairs))
+        return made
 
     @property
     def contract(self) -> Contract:  # type: ignore[override]
@@ -219,6 +234,10 @@ class AtColumns(Space):
     def discrete(self) -> bool:  # type: ignore[override]
         return self.space.discrete
 
+    @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return self.space.missing
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = np.ones(values.shape, dtype=bool)
         own = np.asarray(self.space.contains(values[:, self.places]))
@@ -244,6 +263,10 @@ class RowsOf(Space):
     @property
     def discrete(self) -> bool:  # type: ignore[override]
         return all(part.family.support.discrete for part in self.parts)
+
+    @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return any(part.family.support.missing for part in self.parts)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = [np.asarray(part.family.support.contains(part.of(values))) for part in self.parts]

@@ -28,6 +28,9 @@ AT_LIMIT = 1e-3
 # A point from which Newton's step would gain more than this, nats, is no maximum: it is more than
 # a fifth of a standard error away.
 SUMMIT = 0.02
+# A probability this near to 0 or 1 is at that limit.  One among several that sum to 1 follows the
+# others even where it cannot move by itself, by as small a share of itself as theirs.
+NOUGHT = 1e-10
 
 
 def within(tolerance: float, *numbers: float) -> float:

@@ -1,12 +1,13 @@
 """Data on their way in: frames, arrays, files and streams become rows that a model may read.
 
 `gate` lets them in or refuses them, `rows` is what they are from then on, `weights` says how often
-each row counts, `demands` what every value has to be; `blocks`, `frames` and `parquet` are where
-they may come from.
+each row counts, `demands` what every value has to be, and `gaps` which may be missing; `blocks`,
+`frames` and `parquet` are where they may come from.
 """
 
 from emframe.data.blocks import Blocks
 from emframe.data.frames import aligned
+from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
 from emframe.data.parquet import read_parquet
 from emframe.data.rows import MOST_AT_ONCE, Rows
@@ -22,6 +23,7 @@ __all__ = [
     "as_weights",
     "chosen",
     "counted",
+    "filled",
     "frequencies",
     "in_range",
     "measured",

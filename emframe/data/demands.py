@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data.arrays import as_floats
+from emframe.data.gaps import per_value, there
 from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
 from emframe.spaces import Array, Space
@@ -27,15 +28,22 @@ class _Demand:
     remedy: str
 
 
-def require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
-    """Refuse data outside the supports, in one pass where there is nothing to refuse."""
+def require(rows: Rows, supports: Sequence[Space], owner: str, gaps: str) -> None:
+    """Refuse data outside the supports, in one pass where there is nothing to refuse.
+
+    `gaps` says what can be done about missing values but to do without their rows.
+    """
     demands = [
         _Demand(
             lambda given, x: ~np.isinf(x) | np.isinf(given),
             "too large for float64",
             "rescale the column",
         ),
-        _Demand(lambda _, x: np.isfinite(x), "missing or infinite", "remove or impute such rows"),
+        _Demand(
+            lambda _, x: there(x, supports),
+            "missing or infinite",
+            f"remove or impute such rows, or {gaps}",
+        ),
         _Demand(
             lambda given, _: _is_exact(given),
             *TOO_LARGE,
@@ -43,7 +51,7 @@ def require(rows: Rows, supports: Sequence[Space], owner: str) -> None:
     ]
     demands += [
         _Demand(
-            lambda _, x, space=space: _per_value(space.contains(x), x),  # type: ignore[misc]
+            lambda _, x, space=space: per_value(space.contains(x), x),  # type: ignore[misc]
             f"outside the support of {owner}",
             f"it takes {space.words}; {_remedy(space)}",
         )
@@ -90,11 +98,6 @@ def _over_rows(best: np.ufunc, x: Array) -> Array:
     wide = best.reduce(x[:whole].reshape(-1, chunk * x.shape[1]), axis=0)
     rest = [x[whole:]] if whole < len(x) else []
     return np.asarray(best.reduce(np.concatenate([wide.reshape(chunk, -1), *rest]), axis=0))
-
-
-def _per_value(inside: NDArray[np.bool_], x: Array) -> NDArray[np.bool_]:
-    """Where a whole row is one value, each of its entries shares its fate."""
-    return inside if inside.ndim == x.ndim else np.broadcast_to(inside[:, None], x.shape)
 
 
 def _refusal(rows: Rows, demand: _Demand) -> str:

@@ -8,6 +8,7 @@ One known case: a frame of float64 columns is ``numpy.column_stack`` of them, un
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,18 @@ def is_frame(X: Any) -> bool:
     return _is_lazy(X) or any(hasattr(X, mark) for mark in (*_MARKS, "iloc"))
 
 
-def from_frame(X: Any, name: str) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+def names_of(X: Any) -> tuple[str, ...]:
+    """The names of the columns of a data frame; none of a series."""
+    return tuple(map(str, getattr(X, "column_names", getattr(X, "columns", ()))))
+
+
+def from_frame(
+    X: Any, name: str, wanted: Collection[str] = ()
+) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """The numbers (n, d) of a data frame or series, and the names of its columns.
 
     Missing values become nan, whatever the type of the column.  A series without a name has no
-    names.
+    names.  Where some columns are `wanted`, no others are looked at.
 
     Raises TypeError for a column that holds no real numbers, naming it, and for a lazy frame;
     ImportError where narwhals is missing.
@@ -38,7 +46,7 @@ def from_frame(X: Any, name: str) -> tuple[NDArray[Any], tuple[str, ...] | None]
     if _is_lazy(X):
         raise TypeError(f"`{name}` is a lazy frame; pass its rows (`{name}.collect()`).")
     nw = extra("narwhals", "dataframe", "reading data frames")
-    given = list(map(str, getattr(X, "column_names", getattr(X, "columns", ()))))
+    given = names_of(X)
     twice = next((label for label in given if given.count(label) > 1), None)
     if twice is not None:
         raise ValueError(f"`{name}` has two columns called {twice!r}; rename one.")
@@ -46,6 +54,8 @@ def from_frame(X: Any, name: str) -> tuple[NDArray[Any], tuple[str, ...] | None]
     if frame is X:  # of a library that narwhals has not heard of, but speaks Arrow
         frame = nw.from_arrow(X, backend="pyarrow")
     columns = [frame] if isinstance(frame, nw.Series) else list(frame.iter_columns())
+    if wanted:
+        columns = [column for column in columns if column.name in wanted]
     arrays = [_numbers(column, j, name, nw) for j, column in enumerate(columns)]
     values = np.column_stack(arrays) if arrays else np.zeros((len(frame), 0))
     unnamed = isinstance(frame, nw.Series) and frame.name in (None, "")
@@ -89,7 +99,7 @@ def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:
         native = column.to_native()
         fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
         value = shown(column[0]) if len(column) else "empty"
-        remedy = "pass columns of numbers"
+        remedy = "pass columns of numbers, categories as codes 0, 1, 2 and so on"
         raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
     elif not gaps.any():
         values = np.asarray(column.to_numpy())

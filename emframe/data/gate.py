@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
-from emframe.data.frames import from_frame, is_frame
+from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
 from emframe.refusals import several
@@ -47,6 +47,7 @@ def as_rows(
     n_columns: int | None = None,
     columns: Sequence[str] | None = None,
     width: int | None = None,
+    gaps: str = "choose a model that takes missing values",
 ) -> Rows:
     """Validate data for a model.
 
@@ -60,6 +61,7 @@ def as_rows(
     n_columns : the number expected, where it is known.
     columns : names expected, where they are known; checked where X has names.
     width : the number of columns that the family takes, where that is settled.
+    gaps : what can be done about missing values but to do without their rows, for messages.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def as_rows(
         raise ValueError(f"`X` has {several(d, 'column')}; the model was fitted to {n_columns}.")
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
     rows = in_range(_without_zeros(Rows(source, plain(row_weights), labels)))
-    require(rows, supports, owner)
+    require(rows, supports, owner, gaps)
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=read_only(np.array(rows.x, order="C")))
     return rows
@@ -101,11 +103,8 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
 
     Raises ValueError naming one that is missing.
     """
-    if is_frame(X):
-        values, known = from_frame(X, "X")
-        X = values if known is None else Table(values, known, None)
-    have = X.columns if isinstance(X, (Blocks, Table)) else None
-    if have is None or have == names:
+    have = names_of(X) if is_frame(X) else X.columns if isinstance(X, (Blocks, Table)) else None
+    if not have or have == names:
         return X
     missing = [name for name in names if name not in have]
     if missing or isinstance(X, Blocks):
@@ -113,6 +112,10 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
             f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}"
             + (f", and {missing[0]!r} is not there." if missing else ", in this order.")
         )
+    if is_frame(X):
+        values, found = from_frame(X, "X", names)
+        have = found or ()
+        X = Table(values, have, None)
     return Table(X.X[:, [have.index(name) for name in names]], names, X.weights)
 
 

@@ -112,7 +112,8 @@ class Rows:
         """Number of distinct rows, counted no further than `at_most`."""
         seen: Array | None = None
         for x, _ in self.blocks(max(4 * at_most, 1024)):
-            both = x if seen is None else np.concatenate([seen, x])
+            same = np.where(np.isnan(x), -np.inf, x)  # what is missing equals itself
+            both = same if seen is None else np.concatenate([seen, same])
             seen = np.unique(both, axis=0)
             if len(seen) >= at_most:
                 return at_most
@@ -144,7 +145,12 @@ def _keys(x: Array) -> NDArray[Any]:
 
     Each column is a digit; where that makes too large a number, the row's bytes are the key.
     """
-    low, high = x.min(axis=0), x.max(axis=0)
+    low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+    gaps = np.isnan(x)
+    if gaps.any():  # what is missing is one digit more
+        low = np.where(np.isnan(low), 0.0, low) - 1.0
+        high = np.fmax(low, high)
+        x = np.where(gaps, low, x)
     with np.errstate(over="ignore"):  # of hundreds of columns, no number is large enough
         places = np.cumprod(np.append(1.0, high - low + 1.0))
     if places[-1] < LARGEST_WHOLE:

@@ -8,14 +8,15 @@ The full lane.  Five functions say everything that EM needs of a component densi
     m_step(S, previous)         the parameters that maximise it
     sample(params, labels, rng) one row for each label
 
-A family holds settings, never a fit.  Parameters go in and come out.
+A family holds settings, never a fit.  Parameters go in and come out.  A setting may be left to the
+data, such as how many answers a question has; `settled` then reads it off them before the fit.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -60,6 +61,8 @@ class Family(ABC):
     equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
+    is_settled: ClassVar[bool] = True  # False where a setting is left to the data
+    gaps: ClassVar[str] = "choose a model that takes missing values"  # advice on those of a row
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -104,6 +107,18 @@ class Family(ABC):
     def whole(self, x: Array, weights: Array) -> Any:
         """Statistics of rows x (n, d) with frequency weights (n,) as one component."""
         return self.accumulate(x, weights[:, None])
+
+    def settled(self, whole: Any, columns: Sequence[str]) -> Family:
+        """The same family with what it leaves to the data read off them.
+
+        Parameters
+        ----------
+        whole : `whole` of all rows.
+        columns : their names, for messages.
+
+        Raises ValueError where the data do not tell.
+        """
+        return self
 
     def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
         """Ways to take the components at `params` past all rows, the fastest first.

@@ -8,7 +8,7 @@ One known case: a stack of a family with itself is that family with more compone
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,14 @@ class Stack(Family):
     @property
     def width(self) -> int | None:  # type: ignore[override]
         return next((one.width for one in self.families if one.width is not None), None)
+
+    @property
+    def is_settled(self) -> bool:  # type: ignore[override]
+        return all(family.is_settled for family in self.families)
+
+    def settled(self, whole: Sums, columns: Sequence[str]) -> Stack:
+        each = zip(self.families, whole.parts, strict=True)
+        return Stack(tuple(family.settled(own, columns) for family, own in each), self.sizes)
 
     def _slices(self) -> Iterator[tuple[Family, slice]]:
         start = 0

@@ -48,6 +48,10 @@ class Model(Protocol):
     def effort(self) -> float:
         """What an EM iteration costs, in passes of a cheap density over the rows."""
 
+    def settled(self, X: Any, weights: Any = None) -> Model:
+        """The same model with what its settings leave to the data read off them."""
+        return self
+
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
         """Validate data, or refuse them with a message that names the place."""
 

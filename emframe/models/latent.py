@@ -169,6 +169,10 @@ class LatentModel(ABC):
             to_vector(params),
         )
 
+    def settled(self, X: Any, weights: Any = None) -> LatentModel:
+        """This model: it leaves no setting to the data, unless a model says so."""
+        return self
+
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data; see `emframe.data.as_rows`."""
         return as_rows(

@@ -26,7 +26,7 @@ import numpy as np
 
 from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
-from emframe.data import Rows, as_rows, chosen
+from emframe.data import Rows, as_rows, chosen, filled, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
@@ -124,6 +124,17 @@ class Mixture:
 
     # ---- data
 
+    def settled(self, X: Any, weights: Any = None) -> Mixture:
+        """The same mixture with what its family leaves to the data read off them.
+
+        `emframe.fit` does that by itself; see ``fit.model``.
+        """
+        if self.family.is_settled:
+            return self
+        rows = self.rows(X, frequencies(X, weights))
+        whole = self.survey(rows).statistics
+        return self._with(family=self.family.settled(whole, rows.columns))
+
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
         """Validate data; see `emframe.data.as_rows`."""
         names, width = self.family.columns, self.family.width
@@ -136,6 +147,7 @@ class Mixture:
             n_columns=None if columns is None else len(columns),
             columns=columns,
             width=width,
+            gaps=self.family.gaps,
         )
         return found if names is None else replace(found, columns=names)
 
@@ -249,19 +261,20 @@ class Mixture:
 
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
-        rows = rows.sample(MOST_ROWS, rng)
+        model, rows = self._sampled(rows, rng)
         for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
-            yield kind, self._from_responsibilities(rows, resp)
+            yield kind, model._from_responsibilities(rows, resp)
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
     ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
         """Splits and merges of its components; see `emframe.models.moves`."""
-        rows = rows.sample(MOST_ROWS, rng)
+        model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
-        for changed in split_and_merge(resp, density, rows.x, rows.weights, rng):
-            yield "split and merge", self._from_responsibilities(rows, changed)
+        x = filled(rows.x, rows.weights)
+        for changed in split_and_merge(resp, density, x, rows.weights, rng):
+            yield "split and merge", model._from_responsibilities(rows, changed)
 
     def embedded(self, smaller: Any, params: Any) -> MixtureParameters | None:
         """The heaviest of the smaller mixture's components twice; see `emframe.models.nesting`."""
@@ -279,17 +292,35 @@ class Mixture:
         found = self._nesting(smaller)
         if found is None:
             return
-        rows = rows.sample(MOST_ROWS, rng)
+        model, rows = self._sampled(rows, rng)
         resp = smaller.posterior(params, rows.x)[1]
         density = checked_density(smaller.family, params.components, rows.x, smaller.n_components)
-        for changed in splits(resp, density, rows.x, rows.weights, *found, rng):
-            yield f"split of K = {smaller.n_components}", self._from_responsibilities(rows, changed)
+        x = filled(rows.x, rows.weights)
+        for changed in splits(resp, density, x, rows.weights, *found, rng):
+            started = model._from_responsibilities(rows, changed)
+            yield f"split of K = {smaller.n_components}", started
 
     def _nesting(self, smaller: Any) -> Nesting | None:
         """How this mixture contains a smaller one; not where the weights of either are held."""
         if type(smaller) is not type(self) or (self.weights, smaller.weights) != (None, None):
             return None
         return nesting((smaller.family, smaller.n_components), (self.family, self.n_components))
+
+    def _sampled(self, rows: Rows, rng: np.random.Generator) -> tuple[Mixture, Rows]:
+        """Rows enough to start from, and this mixture, whose M-steps on them know of the others.
+
+        All rows together are there as one more, so that a value too rare for the sample is
+        improbable at the start, and not impossible, from where EM has no way.
+        """
+        some = rows.sample(MOST_ROWS, rng)
+        if self._is_real or len(some) == len(rows):
+            return self, some
+        share = np.full(self.n_components, 1.0 / (self.n_components * rows.weights.sum()))
+        blocks = rows.blocks(block_rows(self.work(rows)))
+        whole = reduce(add, (self.family.accumulate(x, np.outer(w, share)) for x, w in blocks))
+        if self.pseudo is not None:
+            whole = whole + self.pseudo.components.statistics
+        return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0))), some
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
         try:

@@ -40,9 +40,12 @@ def titled(family: Family) -> str:
     """For example ``gaussian mixture, covariance=full``."""
     if isinstance(family, Stack):
         return f"{'+'.join(one.name for one in family.families)} mixture"
-    # What a family was put together from is too much for a title.
+    # What a family was put together from is too much for a title, and what is off goes unsaid.
     options = {} if family.maker else family.ingredients()
-    return f"{family.name} mixture" + "".join(f", {key}={one}" for key, one in options.items())
+    told = (
+        f", {key}={one}" for key, one in options.items() if one is not None and one is not False
+    )
+    return f"{family.name} mixture" + "".join(told)
 
 
 def _listed(families: list[Family], n_components: Any) -> tuple[Stack, int]:

@@ -5,6 +5,7 @@ measured in one of two frames.  In `scaled`, columns are in units of their own s
 which shows clusters that are apart; in `whitened` no direction spreads more than another, which
 shows those that lie side by side along one that all columns share, as sizes do (compare Scrucca
 and Raftery 2015, Adv. Data Anal. Classif. 9, 447).  A change of units changes neither.
+A missing value lies in the middle of its column.
 
 One known case: with K = 1 every kind of start is the same, all responsibilities 1.
 """
@@ -19,7 +20,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from emframe.data import Rows
+from emframe.data import Rows, filled
 from emframe.refusals import shown
 from emframe.spaces import Array
 
@@ -131,7 +132,8 @@ def one_hot(labels: NDArray[Any], k: int, name: str = "labels") -> Array:
 
 
 def _scaled(rows: Rows) -> Array:
-    centred = rows.x - np.average(rows.x, axis=0, weights=rows.weights)
+    x = filled(rows.x, rows.weights)
+    centred = x - np.average(x, axis=0, weights=rows.weights)
     sd = np.sqrt(np.average(centred**2, axis=0, weights=rows.weights))
     return centred / np.where(sd > 0, sd, 1.0)
 

@@ -1,4 +1,7 @@
-"""Many columns: one parameter of each component along them, such as rates or probabilities."""
+"""Many columns: one parameter of each component along them, such as rates or probabilities.
+
+A number for each column is a point on a line; shares that sum to 1 in each are a stack of bars.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
 def profile(scene: Scene, ax: Axes) -> None:
     """The first parameter that has a value for each column, one line for each component.
 
+    Where that is a probability for each of several answers, there is a stack of bars for each
+    component, the last answer on top and in the full colour.
+
     Real numbers are shown in standard deviations of their column from its mean, since columns
     may be in different units; so the data are needed for them.
 
-    Raises ValueError where no parameter has a value for each column.
+    Raises ValueError where no parameter has a value for each column, and for errors of stacks.
     """
     leaf = profiled(scene)
     if leaf is None:
@@ -29,28 +35,26 @@ def profile(scene: Scene, ax: Axes) -> None:
             f"no parameter of a {scene.fit.model.title()} has a value for each column; use "
             "kind='density', 'plane' or 'pairs'."
         )
-    name = leaf.path.rpartition(".")[2]
+    name, place = leaf.path.rpartition(".")[2], np.arange(len(scene.fit.columns))
+    if leaf.declared.space.n_event_axes:
+        _stacks(scene, leaf, ax)
+        return
     values, ends = np.asarray(leaf.value), _ends(scene, leaf)
     if isinstance(leaf.declared.space, Real):
         center, scale = _moments(scene)
         values, ends = (values - center) / scale, [(end - center) / scale for end in ends]
         name += ", standard deviations from the mean"
-    k, place = len(values), np.arange(values.shape[1])
+    k = len(values)
     aside = np.linspace(-0.12, 0.12, k) if k > 1 else np.zeros(1)
     for i, colour in enumerate(hues(ax, k)):
         at = place + aside[i]
         ax.plot(
             at, values[i], color=colour, ls=dash(i), marker=marker(i), ms=6, lw=1.5,
-            label=f"component {i}, {scene.shares[i]:.0%}" if k == scene.k else f"component {i}",
+            label=_named(scene, i, k),
         )  # fmt: skip
         if ends:
             ax.vlines(at, ends[0][i], ends[1][i], color=colour, lw=1.5, alpha=0.8)
-    ax.set_xticks(place, scene.fit.columns)
-    if sum(map(len, scene.fit.columns)) > 60:
-        ax.tick_params(axis="x", labelrotation=60)
-        for text in ax.get_xticklabels():
-            text.set_horizontalalignment("right")
-            text.set_rotation_mode("anchor")
+    _columns(scene, ax)
     if leaf.declared.space.bounded:
         ax.set_ylim(-0.03, 1.03)
     ax.grid(axis="x", color=MUTED, alpha=0.3, lw=0.6)
@@ -59,15 +63,51 @@ def profile(scene: Scene, ax: Axes) -> None:
     tidy(ax)
 
 
+def _stacks(scene: Scene, leaf: Leaf, ax: Axes) -> None:
+    """Shares (K, d, m) of m answers in each column, a stack for each component."""
+    if scene.errors is not None:
+        raise ValueError("stacks of shares show no intervals; leave `errors` out, or print them.")
+    values = np.asarray(leaf.value)
+    k, d, m = values.shape
+    bottom, width = np.cumsum(values, axis=2) - values, 0.8 / k
+    for i, colour in enumerate(hues(ax, k)):
+        at = np.arange(d) + (i - 0.5 * (k - 1)) * width
+        for answer in range(m):
+            ax.bar(
+                at, values[i, :, answer], 0.9 * width, bottom[i, :, answer], color=colour,
+                alpha=(answer + 1) / m, label=_named(scene, i, k) if answer == m - 1 else None,
+            )  # fmt: skip
+    _columns(scene, ax)
+    ax.set_ylim(0.0, 1.0)
+    ax.set_ylabel(f"{leaf.path.rpartition('.')[2]}, from answer 0 up to answer {m - 1}")
+    above(ax, k)
+    tidy(ax)
+
+
+def _columns(scene: Scene, ax: Axes) -> None:
+    """The names of the columns under the picture, slanted where they are long."""
+    ax.set_xticks(np.arange(len(scene.fit.columns)), scene.fit.columns)
+    if sum(map(len, scene.fit.columns)) > 60:
+        ax.tick_params(axis="x", labelrotation=60)
+        for text in ax.get_xticklabels():
+            text.set_horizontalalignment("right")
+            text.set_rotation_mode("anchor")
+
+
+def _named(scene: Scene, i: int, k: int) -> str:
+    return f"component {i}, {scene.shares[i]:.0%}" if k == scene.k else f"component {i}"
+
+
 def profiled(scene: Scene) -> Leaf | None:
-    """The first parameter that has a value for each column in each component."""
+    """The first parameter that has a value, or shares, for each column in each component."""
     d = len(scene.fit.columns)
-    found = (
-        leaf
-        for leaf in leaves(scene.fit.params)
-        if leaf.declared.axes() == ("K", "d") and np.shape(leaf.value)[1] == d
-    )
-    return next(found, None)
+
+    def suits(leaf: Leaf) -> bool:
+        axes, shares = leaf.declared.axes(), leaf.declared.space.n_event_axes
+        return axes[:2] == ("K", "d") and len(axes) == 2 + shares and shares < 2
+
+    found = (leaf for leaf in leaves(scene.fit.params) if suits(leaf))
+    return next((leaf for leaf in found if np.shape(leaf.value)[1] == d), None)
 
 
 def _ends(scene: Scene, leaf: Leaf) -> list[Array]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from emframe.parameters import leaves
 from emframe.showing.report import selection_cells, verdict
+from emframe.showing.tidy import items
 
 if TYPE_CHECKING:
     from emframe.result import Fit
@@ -45,12 +46,17 @@ def html(fit: Fit) -> str:
             parts.append(_table(heads, [_cells(value)]))
             continue
         blocks = value[:1] if leaf.declared.shared else value
+        beside = [[column] for column in items(leaf, fit.columns)]
         rows = [
-            [("" if leaf.declared.shared else str(k)) if i == 0 else "", *_cells(row)]
+            [
+                ("" if leaf.declared.shared else str(k)) if i == 0 else "",
+                *(beside[i] if beside else []),
+                *_cells(row),
+            ]
             for k, block in enumerate(blocks)
             for i, row in enumerate(np.atleast_2d(block))
         ]
-        parts.append(_table(["", *heads], rows))
+        parts.append(_table(["", *([""] if beside else []), *heads], rows))
     weight = "" if fit.converged and not fit.spurious else ' style="font-weight: bold"'
     parts.append(f"<p{weight}>{escape(verdict(fit))}</p>")
     return "<div>" + "".join(parts) + "</div>"

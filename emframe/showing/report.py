@@ -11,6 +11,7 @@ from emframe.core import Status
 from emframe.optima import is_same
 from emframe.parameters import leaves
 from emframe.refusals import several
+from emframe.showing.tidy import items
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
         value, error = np.asarray(leaf.value), np.asarray(under.value)
         shared = leaf.declared.shared and value.ndim > 2
         named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1] == len(columns)
+        beside = items(leaf, columns)
+        indent = max(map(len, beside), default=0)
         width = max([11, *(len(name) for name in columns)] if named else [11])
         title += " (shared by all components)" if shared else ""
 
@@ -120,7 +123,9 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
         for k, block in enumerate(value[:1] if shared else value):
             pairs = zip(np.atleast_2d(block), np.atleast_2d(error[k]), strict=True)
             for i, (row, row_error) in enumerate(pairs):
-                lines += set_out(row, row_error, f"  {k}: " if i == 0 else "     ")
+                first = f"  {k}: " if i == 0 else "     "
+                first += beside[i].ljust(indent) if beside else ""
+                lines += set_out(row, row_error, first)
     return lines
 
 

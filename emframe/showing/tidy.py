@@ -64,6 +64,15 @@ def entries(params: Any, columns: tuple[str, ...] = ()) -> list[Entry]:
     return found
 
 
+def items(leaf: Leaf, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that the rows of a component's block stand for; none where they do not.
+
+    They do where each row is one value, such as the probabilities of the answers to an item.
+    """
+    each = leaf.declared.shape[:1] == ("d",) and leaf.declared.space.n_event_axes == 1
+    return columns if each and np.shape(leaf.value)[1:2] == (len(columns),) else ()
+
+
 def limits(params: Any) -> tuple[Array, Array]:
     """Lower and upper limit of every number, two arrays (q,)."""
     pairs = [leaf.declared.space.limits(np.shape(leaf.value)) for leaf in leaves(params)]

@@ -13,8 +13,9 @@ Bartlett (1947, Biometrics 3, 39).
 
 from emframe.spaces.base import EPS, Array, Shape, Space, slopes
 from emframe.spaces.matrices import PositiveDefinite
+from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
-from emframe.spaces.simplex import Simplex
+from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
 
 __all__ = [
@@ -25,11 +26,13 @@ __all__ = [
     "Interval",
     "NonNegative",
     "NonNegativeInteger",
+    "OrMissing",
     "Positive",
     "PositiveDefinite",
     "Real",
     "Shape",
     "Simplex",
+    "Simplexes",
     "Space",
     "UnitInterval",
     "slopes",

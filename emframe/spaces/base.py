@@ -41,8 +41,14 @@ class Space:
     n_event_axes = 0
     discrete = False
     bounded = False
+    missing = False  # whether nan is among the values: one that was not observed
     least_range: float = 0.0
     lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
+
+    @property
+    def present(self) -> Space:
+        """The space of what was observed: this one, unless values may be missing."""
+        return self
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""

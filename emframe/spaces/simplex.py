@@ -5,6 +5,7 @@ One known case: the centre of the simplex is the vector of ones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -47,3 +48,60 @@ class Simplex(Space):
 
     def distinct(self, shape: Shape) -> NDArray[np.bool_]:
         return np.full(shape, shape[-1] > 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Simplexes(Simplex):
+    """Probability vectors of unlike lengths, as rows of one array (..., d, m) filled up with 0.
+
+    A probability beyond the length of its row is 0, has no coordinate and is not counted.
+
+    Parameters
+    ----------
+    lengths : (d,) of the rows; m is the largest.
+
+    One known case: where all lengths are m, it is the simplex.
+    """
+
+    lengths: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths", tuple(map(int, self.lengths)))
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which entries belong to their row, (d, m)."""
+        lengths = np.array(self.lengths)
+        return np.asarray(np.arange(lengths.max()) < lengths[:, None])
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        if values.shape[-2:] != self.inside.shape:
+            return np.zeros(values.shape[:-1], dtype=bool)
+        beyond = (values != 0) & ~self.inside
+        return super().contains(values) & ~beyond.any(axis=-1)
+
+    def coordinates(self, values: Array) -> Array:
+        return np.sqrt(values[..., self.inside]).ravel()
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        reals = np.zeros(shape)
+        reals[..., self.inside] = np.reshape(vector, (*shape[:-2], -1))
+        nowhere = (reals == 0).all(axis=-1, keepdims=True) & self.inside
+        return super().point(np.where(nowhere, 1.0, reals), shape)
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        whole = super().pullback(values, gradient).reshape(values.shape)
+        return np.asarray(whole[..., self.inside].ravel())
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return prod(shape[:-2]) * sum(self.lengths)
+
+    def n_free(self, shape: Shape) -> int:
+        return prod(shape[:-2]) * (sum(self.lengths) - len(self.lengths))
+
+    def distinct(self, shape: Shape) -> NDArray[np.bool_]:
+        shown = self.inside & (np.array(self.lengths) > 1)[:, None]
+        return np.broadcast_to(shown, shape)
+
+    def __repr__(self) -> str:
+        return f"Simplexes({self.lengths})"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from emframe.data.gaps import filled, there
 from emframe.families import Family
 from emframe.parameters import from_vector, leaves, to_vector
 from emframe.spaces import Array
@@ -145,7 +146,7 @@ def off_the_ends(family: Family, x: Array) -> Array:
 
 def gathered(case: Case, x: Array) -> Array:
     """The rows fifty times closer to their middle; as they are where that leaves the support."""
-    middle = np.median(x, axis=0)
+    middle = np.median(filled(x, np.ones(len(x))), axis=0)
     return _moved(case, x, middle + (x - middle) / 50.0)
 
 
@@ -167,7 +168,7 @@ def inside(family: Family, x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
     held = np.ones(len(x), dtype=bool)
     for space in family.supports:
         held &= np.asarray(space.contains(x)).reshape(len(x), -1).all(axis=1)
-    return held & np.isfinite(x).all(axis=1)
+    return held & there(x, family.supports).all(axis=1)
 
 
 def _rows(family: Family, params: Any, k: int, n: int, d: int, rng: np.random.Generator) -> Array:

@@ -23,13 +23,15 @@ EDGE = -200.0  # where a genuine edge of the support lies, some component is not
 
 def normalised(subject: Subject, case: Case) -> None:
     """The density sums or integrates to 1 over the support, for one column and for two."""
-    space = case.family.support
+    space = case.family.support.present
     if space.n_event_axes or case.d > 2:
         raise Inapplicable("there is no quadrature here for rows that are one value, or 3 columns")
 
     def log_density(x: Array) -> Array:
         return subject.log_density(case.params, x)
 
+    if case.family.support.missing:
+        _nothing_seen(subject, case)
     if case.d == 1:
         found = grid(space, log_density)
         mass = None if found is None else found.mass.sum(axis=0)
@@ -47,6 +49,20 @@ def normalised(subject: Subject, case: Case) -> None:
             f"{mass[k]:.9g}: log_density is off by {np.log(mass[k]):.6g} nats",
             "log_density: the normalising constant, its dependence on the number of columns, or "
             "the support",
+        )
+
+
+def _nothing_seen(subject: Subject, case: Case) -> None:
+    """Raise where a row of which nothing was observed has another density than 1.
+
+    It is that of what was observed, so the total over all that is missing.
+    """
+    density = subject.log_density(case.params, np.full((1, case.d), np.nan))
+    if np.abs(density).max() > 1e-12:
+        raise Fault(
+            "a row whose every value is missing to have density 1, that of nothing",
+            f"a log density of {density[0]}",
+            "log_density: a missing value is left out, not counted as some value",
         )
 
 

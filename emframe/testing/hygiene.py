@@ -136,7 +136,8 @@ def mutation(subject: Subject, case: Case) -> None:
     private = case.x.copy(), case.resp.copy()
     family.log_density(case.params, private[0])
     family.accumulate(*private)
-    if not (np.array_equal(private[0], case.x) and np.array_equal(private[1], case.resp)):
+    same_x = np.array_equal(private[0], case.x, equal_nan=True)
+    if not (same_x and np.array_equal(private[1], case.resp)):
         raise Fault("x and resp that are only read", "one changed", "log_density or accumulate")
 
 

@@ -108,7 +108,9 @@ def sample(subject: Subject, case: Case) -> None:
             if case.d > 1:
                 _exchange(subject, case, mine, k, rng)
     if case.d == 1:
-        table = grid(case.family.support, lambda rows: subject.log_density(case.params, rows))
+        table = grid(
+            case.family.support.present, lambda rows: subject.log_density(case.params, rows)
+        )
         if table is not None and (np.abs(table.mass.sum(axis=0) - 1.0) < 1e-3).all():
             for k in range(2):
                 mine = x[labels == k, 0]
@@ -159,7 +161,7 @@ def _independent(x: Array, k: int) -> None:
     products = (score[1:] - score.mean()) * (score[:-1] - score.mean())
     _judge_mean(
         products,
-        float((score - score.mean()).max() ** 2),
+        float(np.abs(score - score.mean()).max() ** 2),
         f"successive rows of component {k} to be independent",
     )
 

@@ -31,7 +31,7 @@ def classification(
     The objective is the classification likelihood, the sum over rows of max_k log p(x, z_k).  It
     ends where no row changes its component; the parameters are as for `emframe.fit`.
     """
-    model = mixture_for(model)
+    model = mixture_for(model, X, weights)
     problem = pose(model, X, weights, start, rng)
     expect = tempered(model, problem.rows, math.inf)
     return run(expect, problem.params, rules=ends(0.0, max_iter))
@@ -62,7 +62,7 @@ def annealed(
     falls = all(hot > cool for hot, cool in pairwise(temperatures))
     if not temperatures or temperatures[-1] != 1.0 or not falls:
         raise ValueError(f"`temperatures` is {temperatures!r}; pass falling ones that end with 1.")
-    model = mixture_for(model)
+    model = mixture_for(model, X, weights)
     problem = pose(model, X, weights, start, rng)
     params = problem.params
     for number, temperature in enumerate(temperatures):
@@ -95,7 +95,7 @@ def stochastic(
     The parameters are a Markov chain that moves about the maximum, and leaves poor ones; the run
     is `n_steps` steps of it.  Its objective is the log-likelihood, which rises on average only.
     """
-    model = mixture_for(model)
+    model = mixture_for(model, X, weights)
     problem = pose(model, X, weights, start, rng)
     if (problem.rows.weights != np.floor(problem.rows.weights)).any():
         raise ValueError(

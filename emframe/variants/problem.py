@@ -27,9 +27,9 @@ class Problem(NamedTuple):
     rng: np.random.Generator
 
 
-def mixture_for(model: Any) -> Mixture:
+def mixture_for(model: Any, X: Any, weights: Any) -> Mixture:
     """The mixture that was passed: a model in which each row belongs to one component."""
-    found = model_for(model)
+    found = model_for(model).settled(X, weights)
     if not isinstance(found, Mixture):
         raise TypeError(
             f"`model` is a {found.title()}; pass a mixture, for rows are assigned to components "
@@ -43,7 +43,7 @@ def pose(model: Model | str, X: Any, weights: Any, start: Any, rng: Rng) -> Prob
 
     Raises as it does for unusable ones, and `Stopped` where no start could be used.
     """
-    model = model_for(model)
+    model = model_for(model).settled(X, weights)
     generator = generator_from(rng)
     given = model.rows(X, frequencies(X, weights))
     model.require(given)

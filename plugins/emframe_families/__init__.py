@@ -7,6 +7,7 @@ group ``emframe`` and hands over its entries through the hooks.  emframe itself 
 from emframe.core import QuasiNewton, Squarem
 from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
+from emframe_families.categorical import Categorical
 from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
 from emframe_families.gene_counting import GeneCounting
@@ -31,6 +32,12 @@ def emframe_families() -> list[FamilyEntry]:
             Bernoulli,
             "Independent binary columns (latent class analysis)",
             "Bishop (2006), Pattern Recognition and Machine Learning, section 9.3.3",
+        ),
+        FamilyEntry(
+            "categorical",
+            Categorical,
+            "Independent columns of codes without an order (latent class analysis)",
+            "Goodman (1974), Biometrika 61, 215",
         ),
         FamilyEntry(
             "poisson",

@@ -3,7 +3,8 @@
     log f(x | probs) = sum_j x_j log p_j + (1 - x_j) log(1 - p_j)
 
 Told as an exponential family with one statistic per answer, x and 1 - x, and no log-partition:
-so probabilities of exactly 0 and 1, common at the maximum of such models, need no special case.
+so probabilities of exactly 0 and 1, common at the maximum of such models, need no special case,
+and an answer that is missing has statistics of 0.
 
 One known case: the probability of a single component is the share of ones.
 """
@@ -17,10 +18,12 @@ from typing import Any
 import numpy as np
 from scipy.special import betaln
 
-from emframe import Binary, ConjugatePrior, ExponentialFamily, UnitInterval, parameter
+from emframe import Binary, ConjugatePrior, ExponentialFamily, Space, UnitInterval, parameter
 from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
 from emframe.parameters import pullback
-from emframe.spaces import Array
+from emframe.spaces import Array, OrMissing
+from emframe_families.answers import checked, shares, slope
+from emframe_families.lookups import lookups
 
 # From here on the shorter form is worth the digits of the rarer answer that it may lose.
 MANY_ROWS = 10_000
@@ -35,14 +38,31 @@ class BernoulliParameters:
 
 @dataclass(frozen=True)
 class Bernoulli(ExponentialFamily):
-    """Any number of independent binary columns."""
+    """Any number of independent binary columns.
+
+    Parameters
+    ----------
+    missing : whether answers may be missing (nan). Then the density of a row is that of the
+        answers that were given, as if the others had never been asked.
+    """
+
+    missing: bool = False
 
     name = "bernoulli"
     parameters = BernoulliParameters
-    support = Binary()
     priors = ("weak",)
+    gaps = "expect missing answers: missing=True"
+
+    def __post_init__(self) -> None:
+        checked(self.missing)
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return OrMissing(Binary()) if self.missing else Binary()
 
     def statistics(self, x: Array) -> Array:
+        if self.missing:
+            return np.concatenate([x == 1.0, x == 0.0], axis=1).astype(float)
         return np.concatenate([x, 1.0 - x], axis=1)
 
     def natural(self, params: BernoulliParameters) -> Array:
@@ -56,10 +76,14 @@ class Bernoulli(ExponentialFamily):
 
             log f = sum_j x_j log p_j / (1 - p_j) + sum_j log(1 - p_j)
 
-        It has half the statistics; the other half is what the counts leave.
+        It has half the statistics; the other half is what the counts leave.  Where answers may be
+        missing they do not tell, and tables do the work of products; see `lookups`.
         """
         probs = params.probs
-        if survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
+        if self.missing:
+            natural, levels = self.natural(params), np.full(probs.shape[1], 2)
+            yield from lookups(natural, log_weights, self.statistics, levels, True, survey)
+        elif survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
             against = np.log1p(-probs)
 
             def conclude(ones: Array, counts: Array) -> Concluded:
@@ -76,14 +100,19 @@ class Bernoulli(ExponentialFamily):
         return np.zeros(len(params.probs))
 
     def from_mean(self, mean: Array) -> BernoulliParameters:
-        ones, zeros = np.split(mean, 2, axis=1)
-        return BernoulliParameters(ones / (ones + zeros))
+        return BernoulliParameters(shares(_answers(mean), np.array(0.5))[..., 0])
+
+    def m_step(self, statistics: Moments, previous: Any) -> BernoulliParameters:
+        """An item that a component's rows do not answer keeps its probability."""
+        if previous is None or not self.missing:
+            return super().m_step(statistics, previous)
+        before = np.stack([previous.probs, 1.0 - previous.probs], axis=-1)
+        return BernoulliParameters(shares(_answers(statistics.totals), before)[..., 0])
 
     def gradient(self, statistics: Moments, params: BernoulliParameters) -> Array:
         probs = params.probs
         ones, zeros = np.split(statistics.totals, 2, axis=1)
-        up = np.divide(ones, probs, out=np.zeros_like(ones), where=probs > 0)
-        down = np.divide(zeros, 1.0 - probs, out=np.zeros_like(zeros), where=probs < 1)
+        up, down = slope(ones, probs), slope(zeros, 1.0 - probs)
         return pullback(params, BernoulliParameters(up - down))
 
     def sample(self, params: BernoulliParameters, labels: Any, rng: np.random.Generator) -> Array:
@@ -94,8 +123,12 @@ class Bernoulli(ExponentialFamily):
         """``"weak"``: independent beta densities worth one row, with the data's shares as mode."""
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
-        ones, zeros = np.split(whole.totals, 2, axis=1)
-        share = np.broadcast_to(ones / (ones + zeros), (k, ones.shape[1]))
+        share = np.repeat(self.from_mean(whole.totals).probs, k, axis=0)
         # No log-partition, so the count of the pseudo-rows enters nowhere but the mean's scale.
         statistics = Moments(np.concatenate([share, 1.0 - share], axis=1), np.ones(k), 0.0)
         return ConjugatePrior(statistics, -float(betaln(1.0 + share, 2.0 - share).sum()))
+
+
+def _answers(statistics: Array) -> Array:
+    """Statistics (K, 2 d) as counts of ones and zeros for each item, (K, d, 2)."""
+    return np.stack(np.split(statistics, 2, axis=1), axis=-1)

@@ -23,7 +23,7 @@ from scipy.special import xlogy
 
 from emframe import Array, Contract, Degenerate, Expectation, Family, LatentModel, Simplex
 from emframe import parameter as declared
-from emframe.data import as_rows
+from emframe.data import as_rows, filled
 from emframe.engines import Workspace
 from emframe.families import Densities, Survey
 from emframe.host import family as named_family
@@ -130,6 +130,14 @@ class HiddenMarkov(LatentModel):
 
     # ---- data
 
+    def settled(self, X: Any, weights: Any = None) -> HiddenMarkov:
+        """The same model with what its family leaves to the data read off them."""
+        if self.family.is_settled:
+            return self
+        rows = self.rows(X, weights)
+        family = self.family.settled(self.survey(rows).statistics, rows.columns)
+        return HiddenMarkov(family, self.n_states, initial=self.initial)
+
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate runs; see `emframe.models.sequences.as_sequences`."""
         return as_sequences(
@@ -233,7 +241,7 @@ class HiddenMarkov(LatentModel):
         """
         runs, k = rows.x, self.n_states
         each = np.repeat(rows.weights, runs.lengths)
-        points = as_rows(runs.x, supports=(), owner="", weights=each)
+        points = as_rows(filled(runs.x, each), supports=(), owner="", weights=each)
         is_real = not any(space.discrete for space in self.family.supports)
         stay = 0.8 * np.eye(k) + 0.2 / k
         for index, (kind, resp) in enumerate(starts.portfolio(points, k, rng, is_real)):

@@ -21,6 +21,8 @@ import emframe
 from emframe.benchmark import audited, peer
 from emframe.engines import one_blas_thread
 
+LEVELS = 4  # answers to each item of a categorical case
+
 
 @dataclass(frozen=True)
 class Case:
@@ -48,6 +50,8 @@ class Case:
             return {"weights": weights, "means": 1.5 * rng.normal(size=shape), "covariances": eye}
         if self.family == "bernoulli":
             return {"weights": weights, "probs": rng.uniform(0.1, 0.9, shape)}
+        if self.family == "categorical":
+            return {"weights": weights, "probs": rng.dirichlet(np.ones(LEVELS), shape)}
         return {"weights": weights, "rates": rng.uniform(1.0, 9.0, shape)}
 
     @cached_property
@@ -60,6 +64,9 @@ class Case:
         if self.family == "bernoulli":
             drawn = rng.random((self.n, self.d)) < self.start["probs"][labels]
             return drawn.astype(float)
+        if self.family == "categorical":
+            below = self.start["probs"].cumsum(axis=2)[labels, :, :-1]
+            return (rng.random((self.n, self.d, 1)) >= below).sum(axis=2).astype(float)
         return rng.poisson(self.start["rates"][labels]).astype(float)
 
     def least(self) -> tuple[float, float, float]:
@@ -71,6 +78,7 @@ class Case:
             ("gaussian", "spherical"): d + 2,
             ("gaussian", "diag"): 2 * d + 1,
             ("bernoulli", ""): d + 1,
+            ("categorical", ""): d + 1,
             ("poisson", ""): d + 1,
         }[self.family, self.structure]
         return 4.0 * n * k * per_component, 1.0 * n * k, 8.0 * n * d
@@ -94,8 +102,9 @@ def scikit_learn(case: Case, steps: int) -> Callable[[], object]:
 def stepmix(case: Case, steps: int) -> Callable[[], object]:
     from stepmix.stepmix import StepMix
 
+    measurement = {"bernoulli": "binary"}.get(case.family, case.family)
     return StepMix(
-        case.k, measurement="binary", n_init=1, max_iter=steps, abs_tol=0, rel_tol=0,
+        case.k, measurement=measurement, n_init=1, max_iter=steps, abs_tol=0, rel_tol=0,
         progress_bar=0, random_state=0,
     ).fit  # fmt: skip
 
@@ -144,5 +153,6 @@ CASES = [
     Case("bernoulli", "", 100_000, 20, 5, "StepMix", 5.0),
     Case("bernoulli", "", 200_000, 100, 10, "StepMix", 2.5),
     Case("bernoulli", "", 1_000_000, 6, 3, "StepMix", 20.0),
+    Case("categorical", "", 100_000, 20, 5, "StepMix", 10.0),
     Case("poisson", "", 200_000, 10, 5, "pomegranate", 1.0),
 ]

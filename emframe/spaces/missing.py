@@ -1,0 +1,64 @@
+"""Values that may be missing: a space of data with nan for what was not observed.
+
+One known case: ``OrMissing(Binary())`` holds 0, 1 and nan.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.spaces.base import Array, Shape, Space
+
+
+class OrMissing(Space):
+    """A space of single numbers, of which any may be missing (nan).
+
+    The coordinates are the space's own, followed by one for each value: above 1 it is missing.
+    """
+
+    missing = True
+
+    def __init__(self, space: Space) -> None:
+        if space.n_event_axes:
+            raise ValueError(
+                f"{space!r} has values of several numbers; pass a space of single ones."
+            )
+        self.space = space
+
+    @property
+    def present(self) -> Space:
+        return self.space
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return f"{self.space.words}, or nan where a value is missing"
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return self.space.discrete
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        return self.space.bounded
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.isnan(values) | self.space.contains(values)
+
+    def coordinates(self, values: Array) -> Array:
+        gaps = np.isnan(values)
+        anything = self.space.point(np.zeros(self.space.n_coordinates(values.shape)), values.shape)
+        own = self.space.coordinates(np.where(gaps, anything, values))
+        return np.concatenate([own, 2.0 * gaps.ravel()])
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        own, gaps = np.split(vector, [self.space.n_coordinates(shape)])
+        return np.where(gaps.reshape(shape) > 1.0, np.nan, self.space.point(own, shape))
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return self.space.n_coordinates(shape) + prod(shape)
+
+    def __repr__(self) -> str:
+        return f"OrMissing({self.space!r})"

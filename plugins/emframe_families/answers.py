@@ -1,0 +1,37 @@
+"""Answers to questions that have no scale: their shares, where some were not given.
+
+A missing answer has no statistics, so its question does not count for its row: the density of a
+row is that of the answers that were given.  This is the likelihood where answers are missing at
+random (Rubin 1976, Biometrika 63, 581).
+
+One known case: where every question was answered, the shares are those of all rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from emframe.spaces import Array
+
+
+def checked(missing: Any) -> None:
+    """Raise TypeError unless a setting `missing` is True or False."""
+    if not isinstance(missing, bool):
+        raise TypeError(f"`missing` is {missing!r}; pass True or False.")
+
+
+def shares(totals: Array, otherwise: Array) -> Array:
+    """Probabilities of the answers from their counts, (K, d, m) -> (K, d, m).
+
+    A question that no row of a component answers has those of `otherwise`, (K, d, m) or (d, m):
+    any would do.
+    """
+    given = totals.sum(axis=-1, keepdims=True)
+    return np.where(given > 0, totals / np.where(given > 0, given, 1.0), otherwise)
+
+
+def slope(totals: Array, probs: Array) -> Array:
+    """Gradient of sum N log p: counts over probabilities, where these are above 0."""
+    return np.divide(totals, probs, out=np.zeros_like(totals), where=probs > 0)
