@@ -26,13 +26,17 @@ from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 from emframe_families import gaussian_kernels
 from emframe_families.gaussian_parameters import PARAMETERS
-from emframe_families.gaussian_scatter import Scatter, distances, pooled, transposed
+from emframe_families.gaussian_scatter import (
+    SINGULAR,
+    Scatter,
+    distances,
+    pooled,
+    smallest_correlations,
+    transposed,
+)
 from emframe_families.gaussian_structures import Structure, structure
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
-# Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
-# proportion to its inverse; below this it would hold fewer than six.
-SINGULAR = 1e-10
 # A standard deviation below this share of the mean is the rounding of the rows and their sum.
 FLAT = 16 * EPS
 # Nor is one this much smaller than the average distance of the rows from their mean: a sum of
@@ -193,11 +197,11 @@ class Gaussian(Family):
                 [int(column)],
             )
         if not self._diagonal and len(spread) > 1:
-            correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
-            regular = np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR
+            regular = smallest_correlations(covariances[used]) > SINGULAR
             if not regular.all():
                 first = int(regular.argmin())
-                _, directions = np.linalg.eigh(correlation[first])
+                correlation = covariances[used][first] / sd[first][:, None] / sd[first]
+                _, directions = np.linalg.eigh(correlation)
                 among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
                 k = int(np.arange(len(counts))[used][first])
                 raise Degenerate(

@@ -25,7 +25,7 @@ import numpy as np
 from emframe.core import Degenerate
 from emframe.spaces import Array
 from emframe_families.gaussian_axes import Criterion, EqualVolume, OwnVolumes, common_axes
-from emframe_families.gaussian_scatter import transposed
+from emframe_families.gaussian_scatter import SINGULAR, smallest_correlations, transposed
 from emframe_families.gaussian_volumes import equal_volume, own_volumes
 
 CODES = (
@@ -111,10 +111,13 @@ class Structure:
         return along(turned, self._spread(values, dof))
 
     def _common_axes(self, scatter: Array, dof: Array, axes: Array | None) -> Array:
-        thin = scatter.diagonal(0, 1, 2).min(axis=1) <= 0
-        if thin.any():
-            k = int(thin.argmax())
-            raise Degenerate(f"component {k} has no spread in some column", k)
+        flat = scatter.diagonal(0, 1, 2).min(axis=1) <= 0
+        if self.volume == "V" and not flat.any():
+            # An axis that turns to where a scatter is flat gains without end.
+            flat = smallest_correlations(scatter) <= SINGULAR
+        if flat.any():
+            k = int(flat.argmax())
+            raise Degenerate(f"component {k} is singular: its rows are too few, or in a plane", k)
         criterion: Criterion = EqualVolume(dof) if self.volume == "E" else OwnVolumes(dof)
         with np.errstate(divide="ignore", invalid="ignore"):
             return common_axes(scatter, criterion, axes)
@@ -141,7 +144,7 @@ def structure(name: str) -> Structure:
 
 def along(axes: Array, variances: Array) -> Array:
     """D diag(v) D' for axes D (K, d, d) or (1, d, d) and variances v (K, d)."""
-    root = axes * np.sqrt(variances)[:, None, :]
+    root = axes * np.sqrt(np.maximum(variances, 0.0))[:, None, :]
     return symmetric(root @ transposed(root))
 
 

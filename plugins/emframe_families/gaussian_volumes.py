@@ -26,9 +26,10 @@ from emframe.core import Degenerate
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import transposed
 
-STEPS = 100
+STEPS, HALVINGS = 100, 30
 # A step that promises less than this share of the count is the last: Newton's next is rounding.
-CLOSE = 1e-13
+CLOSE = 1e-11
+STATIONARY = 1e-5  # the slope that is left there, as a share of the count, unless there is no end
 WIDEST = 5.0  # of a step in log volume
 
 
@@ -51,7 +52,7 @@ def own_volumes(scatter: Array, counts: Array) -> Array:
         step = np.linalg.solve(bend, -slope)
         is_last = not -slope @ step > CLOSE * total
         step /= max(1.0, float(np.abs(step).max()) / WIDEST)
-        for _ in range(30):
+        for _ in range(HALVINGS):
             there = _shared(scatter, tau + step)
             reached = total * there[0] - d * float(counts @ (tau + step))
             if is_last or reached < value:
@@ -60,6 +61,11 @@ def own_volumes(scatter: Array, counts: Array) -> Array:
         tau, (log_det, share) = tau + step, there
         if is_last:
             break
+    if not np.abs(total * _trace(share) - d * counts).max() <= STATIONARY * total:
+        raise Degenerate(
+            "the shape that components share collapses: some of them hold too few rows, or rows "
+            "in a plane"
+        )
     lengths = (-1,) + (1,) * (scatter.ndim - 1)
     weighed = np.exp(tau - tau.mean()).reshape(lengths) * scatter
     return np.asarray(weighed.sum(axis=0) / total * np.exp(tau.mean() - tau).reshape(lengths))
