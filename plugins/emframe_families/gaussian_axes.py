@@ -29,6 +29,7 @@ STEPS = 60
 # A step that promises less than this share of h is taken on trust, for h no longer tells; and it is
 # the last.
 CLOSE = 1e-12
+STATIONARY = 1e-14  # a slope of this share of h is none
 WIDEST = 0.5  # radians of a step
 FLATTEST = 1e-9  # the least curvature that is told from none, as a share of the largest
 # With more pairs of axes than this the curvature of each pair alone has to do.
@@ -118,8 +119,10 @@ def common_axes(matrices: Array, criterion: Criterion, start: Array | None = Non
     for _ in range(STEPS):
         if not np.isfinite(here):
             break
-        slope, curvature = _curved(turned, criterion)
-        step = _downhill(slope, curvature)
+        slope = _slope(turned, criterion)
+        if np.abs(slope).max() <= STATIONARY * (1.0 + abs(here)):
+            break
+        step = _downhill(slope, _curvature(turned, criterion))
         gain = -0.5 * float(slope @ step)
         if not gain > 0.0:
             break
@@ -156,25 +159,33 @@ def _best_of_own(matrices: Array, criterion: Criterion) -> Array:
     return np.asarray(candidates[int(np.argmin([criterion.value(w) for w in diagonals]))])
 
 
-def _curved(turned: Array, criterion: Criterion) -> tuple[Array, Array]:
-    """Gradient (m,) along the turns of each pair, and second derivatives (m, m) or (m,)."""
+def _slope(turned: Array, criterion: Criterion) -> Array:
+    """Gradient along the turns of each pair, (m,)."""
+    rows, columns, _ = _pairs(turned.shape[-1])
+    first = criterion.slope(turned.diagonal(0, 1, 2))
+    along = turned[:, rows, columns] * (first[:, columns] - first[:, rows])
+    return np.asarray(2.0 * along.sum(axis=0))
+
+
+def _curvature(turned: Array, criterion: Criterion) -> Array:
+    """Second derivatives (m, m), or of each pair alone (m,) where they are many."""
     rows, columns, basis = _pairs(turned.shape[-1])
     m, w = len(rows), turned.diagonal(0, 1, 2)
     first, pairs = criterion.slope(w), np.arange(m)
     moves = np.zeros((*w.shape, m))  # of w, to first order
     moves[:, columns, pairs] = 2.0 * turned[:, rows, columns]
     moves[:, rows, pairs] = -2.0 * turned[:, rows, columns]
-    slope = np.einsum("kj,kjm->m", first, moves)
     bends = criterion.bend(w, moves)
     if m > MOST_PAIRS:
         apart = (first[:, rows] - first[:, columns]) * (w[:, columns] - w[:, rows])
-        return slope, 2.0 * apart.sum(axis=0) + (moves * bends).sum(axis=(0, 1))
+        return np.asarray(2.0 * apart.sum(axis=0) + (moves * bends).sum(axis=(0, 1)))
     # The second-order change is - tr(U S V S) + tr(U V S S), with U the diagonal of `first`.
-    weighed = np.einsum("ka,kbc->abc", first, turned)
+    weighed = first.T @ turned.reshape(len(w), -1)
+    weighed = weighed.reshape(turned.shape[-1], *turned.shape[1:])  # (d, d, d)
     left = np.einsum("abc,pab->pac", weighed, basis) - np.einsum("aab->ab", weighed) @ basis
     second = left.reshape(m, -1) @ basis.reshape(m, -1).T
-    bent = np.tensordot(moves, bends, axes=((0, 1), (0, 1)))
-    return slope, second + second.T + 0.5 * (bent + bent.T)
+    bent = moves.reshape(-1, m).T @ bends.reshape(-1, m)
+    return np.asarray(second + second.T + 0.5 * (bent + bent.T))
 
 
 def _downhill(slope: Array, curvature: Array) -> Array:
