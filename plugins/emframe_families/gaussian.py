@@ -153,10 +153,12 @@ class Gaussian(Family):
             used = ~empty
             scatter, dof = self._with_previous(empty, scatter, dof, previous)
         axes = getattr(previous, "axes", None)
+        if self.structure.is_coupled:
+            self._refuse_collapse(statistics, scatter, dof, used)
         covariances = self.structure.covariances(scatter, dof, axes)
         if self.structure.is_shared:
             used = slice(0, 1)
-        self._refuse_degenerate(statistics.counts, statistics.means, covariances, used)
+        self._refuse_degenerate(statistics, covariances, used, shared=self.structure.is_shared)
         params = self.parameters(statistics.means, covariances)
         return keep(empty, previous, params) if empty.any() else params
 
@@ -172,27 +174,47 @@ class Gaussian(Family):
         mask = empty.reshape((-1,) + (1,) * (scatter.ndim - 1))
         return np.where(mask, weight * before, scatter), np.where(empty, weight, dof)
 
+    def _refuse_collapse(
+        self, statistics: Scatter, scatter: Array, dof: Array, used: slice | NDArray[np.bool_]
+    ) -> None:
+        """Raise where a component's own part is singular, before it comes to what they share."""
+        own = (scatter.T / dof).T
+        if self._diagonal:
+            own = own[:, :, None] * np.eye(own.shape[1])
+        if self.structure.shape == "V":
+            self._refuse_degenerate(statistics, own, used)
+        elif self.structure.volume == "V":
+            volume = own.diagonal(0, 1, 2).mean(axis=1)
+            self._refuse_degenerate(statistics, volume[:, None, None] * np.eye(own.shape[1]), used)
+            together = np.broadcast_to(np.einsum("k,kij->ij", dof / dof.sum(), own), own.shape)
+            self._refuse_degenerate(statistics, together, slice(0, 1), shared=True)
+
     def _refuse_degenerate(
-        self, counts: Array, means: Array, covariances: Array, used: slice | NDArray[np.bool_]
+        self,
+        statistics: Scatter,
+        covariances: Array,
+        used: slice | NDArray[np.bool_],
+        shared: bool = False,
     ) -> None:
         """Raise where a covariance is singular to rounding, in the columns' own units.
 
         used : those to judge, as an index.
+        shared : whether the first is that of all components.
 
         The length of a column is where a component lies, or how far the data spread: the origin
         is a place like any other.
         """
-        tied = self.structure.is_shared
+        counts, means = statistics.counts, statistics.means
         all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
         sd, share = all_sd[used], counts / counts.sum()
         spread = share @ (np.abs(means - share @ means) + all_sd)
-        reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
+        reach = np.abs(means).max(axis=0) if shared else np.abs(means[used])
         spreads = sd > np.maximum(FLAT * reach, POINT * spread)
         if not spreads.all():
             row, column = np.unravel_index(int(spreads.argmin()), spreads.shape)
             k = int(np.arange(len(counts))[used][row])
             raise Degenerate(
-                f"{self._owner(k)} has no spread in {{columns}}: it sits on a point",
+                f"{self._owner(k, shared)} has no spread in {{columns}}: it sits on a point",
                 k,
                 [int(column)],
             )
@@ -205,14 +227,15 @@ class Gaussian(Family):
                 among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
                 k = int(np.arange(len(counts))[used][first])
                 raise Degenerate(
-                    f"{self._owner(k)} is singular: its rows lie in a plane, with {{columns}} "
+                    f"{self._owner(k, shared)} is singular: its rows lie in a plane, with {{columns}} "
                     "collinear, or are too few",
                     k,
                     among.tolist(),
                 )
 
-    def _owner(self, k: int) -> str:
-        return "the shared covariance" if self.structure.is_shared else f"component {k}"
+    def _owner(self, k: int, shared: bool) -> str:
+        what = "shape" if self.structure.is_coupled else "covariance"
+        return f"the shared {what}" if shared else f"component {k}"
 
     def gradient(self, statistics: Scatter, params: Any) -> Array:
         whiten, _ = params.whitening

@@ -70,10 +70,9 @@ class Stack(PositiveDefinite):
             if self._of.orientation == "V":
                 off = logs - self._even(logs)
             else:
-                products = values[:, None] @ values
-                size = np.sqrt(np.einsum("kij,kij->k", values, values))
-                off = (products - transposed(products)) / np.outer(size, size)[:, :, None, None]
-                if not np.abs(off).max() <= CLOSE:
+                unit = values / np.einsum("kjj->k", values)[:, None, None]
+                products = unit[:, None] @ unit
+                if not np.abs(products - transposed(products)).max() <= CLOSE:
                     return False
                 level = logs.mean(axis=1)
                 off = level - level.mean() if self._of.volume == "E" else 0.0 * level

@@ -22,10 +22,9 @@ from functools import cached_property
 
 import numpy as np
 
-from emframe.core import Degenerate
 from emframe.spaces import Array
 from emframe_families.gaussian_axes import Criterion, EqualVolume, OwnVolumes, common_axes
-from emframe_families.gaussian_scatter import SINGULAR, smallest_correlations, transposed
+from emframe_families.gaussian_scatter import transposed
 from emframe_families.gaussian_volumes import equal_volume, own_volumes
 
 CODES = (
@@ -97,7 +96,8 @@ class Structure:
         dof : (K,) the counts that divide them.
         axes : (d, d) where to begin looking for common axes, or None.
 
-        Raises `emframe.Degenerate` where there is no maximum.
+        Each scatter has full rank where shapes are variable, and is not 0 where volumes are.
+        Raises `emframe.Degenerate` where there is no maximum all the same.
         """
         if self.is_diagonal:
             return self._spread(scatter, dof)[:, :, None] * np.eye(scatter.shape[1])
@@ -105,22 +105,16 @@ class Structure:
             return symmetric(self._spread(scatter, dof))
         if self.orientation == "V":
             values, turned = np.linalg.eigh(scatter)
+            values = np.maximum(values, 0.0)
         else:
             turned = self._common_axes(scatter, dof, axes)[None]
             values = (transposed(turned) @ scatter @ turned).diagonal(0, 1, 2)
         return along(turned, self._spread(values, dof))
 
     def _common_axes(self, scatter: Array, dof: Array, axes: Array | None) -> Array:
-        flat = scatter.diagonal(0, 1, 2).min(axis=1) <= 0
-        if self.volume == "V" and not flat.any():
-            # An axis that turns to where a scatter is flat gains without end.
-            flat = smallest_correlations(scatter) <= SINGULAR
-        if flat.any():
-            k = int(flat.argmax())
-            raise Degenerate(f"component {k} is singular: its rows are too few, or in a plane", k)
         criterion: Criterion = EqualVolume(dof) if self.volume == "E" else OwnVolumes(dof)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return common_axes(scatter, criterion, axes)
+        unit = np.einsum("kjj->k", scatter).max()  # keeps squares of reciprocals in range
+        return common_axes(scatter / unit, criterion, axes)
 
     def _spread(self, scatter: Array, dof: Array) -> Array:
         """Covariances by volume and shape, or where `scatter` is diagonals their diagonals."""
@@ -144,7 +138,7 @@ def structure(name: str) -> Structure:
 
 def along(axes: Array, variances: Array) -> Array:
     """D diag(v) D' for axes D (K, d, d) or (1, d, d) and variances v (K, d)."""
-    root = axes * np.sqrt(np.maximum(variances, 0.0))[:, None, :]
+    root = axes * np.sqrt(variances)[:, None, :]
     return symmetric(root @ transposed(root))
 
 

@@ -102,8 +102,7 @@ def _shared(scatter: Array, tau: Array) -> tuple[float, Array]:
         weighed = weight[:, None] * scatter
         whole = weighed.sum(axis=0)
         if not (whole > 0).all():
-            flat = np.flatnonzero(~(whole > 0)).tolist()
-            raise Degenerate("the shared shape has no spread in {columns}", None, flat)
+            raise Degenerate("the shared shape is singular: the rows lie in planes")
         return d * level + float(np.log(whole).sum()), weighed / whole
     weighed = weight[:, None, None] * scatter
     whole = weighed.sum(axis=0)
@@ -111,7 +110,7 @@ def _shared(scatter: Array, tau: Array) -> tuple[float, Array]:
     try:
         factor = np.linalg.cholesky(whole / sd / sd[:, None])
     except np.linalg.LinAlgError as error:
-        raise Degenerate("the shared shape is singular: the rows lie in a plane") from error
+        raise Degenerate("the shared shape is singular: the rows lie in planes") from error
     half = np.linalg.solve(factor, weighed / sd / sd[:, None])
     share = np.linalg.solve(factor, transposed(half))
     return d * level + 2.0 * float(np.log(factor.diagonal() * sd).sum()), share
