@@ -102,6 +102,8 @@ class Stack(PositiveDefinite):
     def point(self, vector: Array, shape: Shape) -> Array:
         k, d, _ = shape
         reals = np.reshape(vector, (k, -1))
+        if not np.isfinite(reals).all():
+            return np.full(shape, np.nan)  # no member either, and nothing has its axes
         with np.errstate(over="ignore", invalid="ignore"):  # inf is no member: treated as that
             if self._of.is_diagonal:
                 return np.asarray(np.exp(2.0 * self._even(reals))[:, :, None] * np.eye(d))

@@ -47,9 +47,13 @@ def own_volumes(scatter: Array, counts: Array) -> Array:
         value = total * log_det - d * float(counts @ tau)
         traces, flat = _trace(share), share.reshape(k, -1)
         slope = total * traces - d * counts
+        unit = np.sqrt(traces)  # small components bend little: each is measured by its own share
         # All volumes together are C's to give: along that direction nothing bends.
-        bend = total * (np.diag(traces) - flat @ flat.T + 1.0 / k)
-        step = np.linalg.solve(bend, -slope)
+        bend = np.eye(k) - flat @ flat.T / np.outer(unit, unit) + np.outer(unit, unit) / d
+        try:
+            step = np.linalg.solve(bend, -slope / unit) / unit / total
+        except np.linalg.LinAlgError:
+            break
         is_last = not -slope @ step > CLOSE * total
         step /= max(1.0, float(np.abs(step).max()) / WIDEST)
         for _ in range(HALVINGS):
