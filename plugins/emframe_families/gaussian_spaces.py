@@ -66,7 +66,10 @@ class Stack(PositiveDefinite):
     def _has_structure(self, values: Array) -> bool:
         """Whether rounding and no more keeps it from its structure."""
         if self._of.has_axes:
-            logs = np.log(np.maximum(np.linalg.eigvalsh(values), np.finfo(float).tiny))
+            sizes = np.linalg.eigvalsh(values)
+            if not (sizes[:, 0] > EPS * sizes[:, -1]).all():
+                return False
+            logs = np.log(sizes)
             if self._of.orientation == "V":
                 off = logs - self._even(logs)
             else:

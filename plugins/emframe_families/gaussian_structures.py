@@ -22,6 +22,7 @@ from functools import cached_property
 
 import numpy as np
 
+from emframe.core import Degenerate
 from emframe.spaces import Array
 from emframe_families.gaussian_axes import Criterion, EqualVolume, OwnVolumes, common_axes
 from emframe_families.gaussian_scatter import transposed
@@ -34,6 +35,8 @@ CODES = (
 # The names of scikit-learn, and those of mclust for one column.
 OTHER_NAMES = {"full": "VVV", "diag": "VVI", "spherical": "VII", "tied": "EEE", "E": "EII", "V": "VII"}
 NAMES = (*list(OTHER_NAMES)[:4], *CODES, *list(OTHER_NAMES)[4:])
+# An eigenvalue below this share of the largest is rounding: axes, unlike triangles, mind the units.
+THIN = 1e-14
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,16 @@ class Structure:
         else:
             turned = self._common_axes(scatter, dof, axes)[None]
             values = (transposed(turned) @ scatter @ turned).diagonal(0, 1, 2)
-        return along(turned, self._spread(values, dof))
+        variances = self._spread(values, dof)
+        thin = variances.min(axis=1) <= THIN * variances.max(axis=1)
+        if thin.any():
+            k = int(thin.argmax())
+            raise Degenerate(
+                f"component {k} is singular along one of its axes, or the columns are in units too "
+                "far apart to tell",
+                k,
+            )
+        return along(turned, variances)
 
     def _common_axes(self, scatter: Array, dof: Array, axes: Array | None) -> Array:
         criterion: Criterion = EqualVolume(dof) if self.volume == "E" else OwnVolumes(dof)
