@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from emframe_families.gaussian_spaces import Stack
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -38,7 +39,6 @@ from emframe.parameters import (
     to_vector,
 )
 from emframe.spaces import Binary, NonNegativeInteger, Space
-from emframe_families.gaussian_spaces import Stack
 
 SPACES = {  # space: (shape, dimension, a value outside)
     "real": (Real(), (3, 2), 6, np.inf),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from emframe_families.gaussian_axes import EqualVolume, OwnVolumes, Squares, common_axes
+from emframe_families.gaussian_structures import CODES, Structure
 from hypothesis import given
 from hypothesis import strategies as st
 
 import emframe
 from emframe.parameters import from_vector, leaves, n_free, to_vector
-from emframe_families.gaussian_axes import EqualVolume, OwnVolumes, Squares, common_axes
-from emframe_families.gaussian_structures import CODES, Structure
 
 FREE = {  # of the covariances of 3 components with 4 columns, by the formulas of Celeux and Govaert
     "EII": 1, "VII": 3, "EEI": 4, "VEI": 6, "EVI": 10, "VVI": 12, "EEE": 10,
@@ -37,7 +37,8 @@ def gaussian(code: str):
 def sums(code: str, seed: int, k: int = 3, d: int = 4, n: int = 60):
     """What the M-step of a structure sees of some rows."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=(k, d))[np.arange(n) % k]
+    x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d))
+    x += rng.normal(size=(k, d))[np.arange(n) % k]
     return gaussian(code).accumulate(x, rng.dirichlet(np.ones(k), size=n))
 
 

@@ -34,7 +34,7 @@ from emframe_families.gaussian_scatter import (
     smallest_correlations,
     transposed,
 )
-from emframe_families.gaussian_structures import Structure, structure
+from emframe_families.gaussian_structures import NAMES_FOR_ONE_COLUMN, Structure, structure
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 # A standard deviation below this share of the mean is the rounding of the rows and their sum.
@@ -94,7 +94,7 @@ class Gaussian(Family):
 
     @property
     def width(self) -> int | None:  # type: ignore[override]
-        return 1 if self.covariance in {"E", "V"} else None
+        return 1 if self.covariance in NAMES_FOR_ONE_COLUMN else None
 
     @property
     def _diagonal(self) -> bool:
@@ -227,8 +227,8 @@ class Gaussian(Family):
                 among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
                 k = int(np.arange(len(counts))[used][first])
                 raise Degenerate(
-                    f"{self._owner(k, shared)} is singular: its rows lie in a plane, with {{columns}} "
-                    "collinear, or are too few",
+                    f"{self._owner(k, shared)} is singular: its rows lie in a plane, with "
+                    "{columns} collinear, or are too few",
                     k,
                     among.tolist(),
                 )

@@ -86,7 +86,8 @@ class EqualVolume:
         share = self._shares(w)[1]
         relative = moves / w[:, :, None]
         levels = relative.mean(axis=1)  # (K, m)
-        return np.asarray(self.slope(w)[:, :, None] * ((levels - share @ levels)[:, None] - relative))
+        shift = (levels - share @ levels)[:, None]
+        return np.asarray(self.slope(w)[:, :, None] * (shift - relative))
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ def common_axes(matrices: Array, criterion: Criterion, start: Array | None = Non
     start : where to begin; None for the best of the matrices' own axes and those of their sum.
     """
     axes = _best_of_own(matrices, criterion) if start is None else start
-    rows, columns, basis = _pairs(matrices.shape[-1])
-    if not len(rows):
+    basis = _pairs(matrices.shape[-1])[2]
+    if not len(basis):
         return axes
     turned = axes.T @ matrices @ axes
     here = criterion.value(turned.diagonal(0, 1, 2))
@@ -202,4 +203,4 @@ def _downhill(slope: Array, curvature: Array) -> Array:
 def _rotation(skew: Array) -> Array:
     """The rotation (1 - S / 2)^-1 (1 + S / 2), which is exp(S) to second order (Cayley)."""
     one = np.eye(len(skew))
-    return np.linalg.solve(one - 0.5 * skew, one + 0.5 * skew)
+    return np.asarray(np.linalg.solve(one - 0.5 * skew, one + 0.5 * skew), dtype=float)

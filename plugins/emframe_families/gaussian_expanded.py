@@ -135,7 +135,8 @@ def linear(
         within = total - (first.T @ mean if total.ndim == 2 else (first * mean).sum(axis=0))
         if not _keeps_digits(np.abs(mean).max(axis=0)[None], within[None] / counts.sum()):
             return None
-        scatter = np.broadcast_to(within / k, (k, *within.shape))  # only the sum over components is of use
+        # Only the sum over components is of use.
+        scatter = np.broadcast_to(within / k, (k, *within.shape))
         return Concluded(_in_units(counts, mean, scatter, frame), counts, row_terms)
 
     return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)

@@ -116,7 +116,8 @@ class Stack(PositiveDefinite):
             even = self._even(reals, d)
             triangle = np.zeros(shape)
             rows, columns = np.tril_indices(d, -1)
-            triangle[:, rows, columns] = even[:, d:] * np.exp(even[:, :d].mean(axis=1, keepdims=True))
+            unit = np.exp(even[:, :d].mean(axis=1, keepdims=True))
+            triangle[:, rows, columns] = even[:, d:] * unit
             np.einsum("kjj->kj", triangle)[...] = np.exp(even[:, :d])
             return symmetric(triangle @ transposed(triangle))
 

@@ -32,9 +32,9 @@ CODES = (
     *("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE"),
     *("VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"),
 )
-# The names of scikit-learn, and those of mclust for one column.
-OTHER_NAMES = {"full": "VVV", "diag": "VVI", "spherical": "VII", "tied": "EEE", "E": "EII", "V": "VII"}
-NAMES = (*list(OTHER_NAMES)[:4], *CODES, *list(OTHER_NAMES)[4:])
+NAMES_OF_SCIKIT_LEARN = {"full": "VVV", "diag": "VVI", "spherical": "VII", "tied": "EEE"}
+NAMES_FOR_ONE_COLUMN = {"E": "EII", "V": "VII"}
+BY_NAME = NAMES_OF_SCIKIT_LEARN | {code: code for code in CODES} | NAMES_FOR_ONE_COLUMN
 # An eigenvalue below this share of the largest is rounding: axes, unlike triangles, mind the units.
 THIN = 1e-14
 
@@ -143,9 +143,9 @@ class Structure:
 
 def structure(name: str) -> Structure:
     """The structure of that name.  Raises ValueError for any other."""
-    if name not in NAMES:
-        raise ValueError(f"`covariance` is {name!r}; expected one of {', '.join(NAMES)}.")
-    return Structure(OTHER_NAMES.get(name, name))
+    if name not in BY_NAME:
+        raise ValueError(f"`covariance` is {name!r}; expected one of {', '.join(BY_NAME)}.")
+    return Structure(BY_NAME[name])
 
 
 def along(axes: Array, variances: Array) -> Array:

@@ -116,7 +116,7 @@ def _shared(scatter: Array, tau: Array) -> tuple[float, Array]:
     except np.linalg.LinAlgError as error:
         raise Degenerate("the shared shape is singular: the rows lie in planes") from error
     half = np.linalg.solve(factor, weighed / sd / sd[:, None])
-    share = np.linalg.solve(factor, transposed(half))
+    share = np.asarray(np.linalg.solve(factor, transposed(half)), dtype=float)
     return d * level + 2.0 * float(np.log(factor.diagonal() * sd).sum()), share
 
 
