@@ -42,6 +42,15 @@ class Declared:
         """The names of all axes, K included."""
         return ("K", *self.shape) if self.per_component else self.shape
 
+    @property
+    def is_own(self) -> bool:
+        """Whether each component has a value, whatever those of the others.
+
+        Not where one value of the space takes in the axis K, as covariances of equal volume do.
+        """
+        apart = self.space.n_event_axes <= len(self.shape)
+        return self.per_component and not self.shared and apart
+
 
 class Leaf(NamedTuple):
     """One declared array inside a nest of parameters."""
@@ -169,7 +178,7 @@ def keep(which: Any, previous: Any, params: Any) -> Any:
     old = {leaf.path: leaf.value for leaf in leaves(previous)}
 
     def choose(leaf: Leaf) -> Array:
-        if leaf.declared.shared or not leaf.declared.per_component:
+        if not leaf.declared.is_own:
             return leaf.value  # belongs to no single component
         mask = np.reshape(which, (-1, *[1] * (np.ndim(leaf.value) - 1)))
         return np.where(mask, old[leaf.path], leaf.value)
@@ -193,7 +202,7 @@ def owners(params: Any) -> NDArray[np.intp]:
     parts = [np.zeros(0, dtype=np.intp)]
     for leaf in free_leaves(params):
         size = leaf.declared.space.n_coordinates(leaf.free_shape)
-        own = leaf.declared.per_component and not leaf.declared.shared
+        own = leaf.declared.is_own
         k = leaf.free_shape[0] if own else 1
         parts.append(np.repeat(np.arange(k) if own else [-1], size // k))
     return np.concatenate(parts)

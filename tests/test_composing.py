@@ -49,6 +49,10 @@ FAMILIES = {
     "groups": emframe.Product({(0, 2): "gaussian", 1: "poisson"}),
     "tied": emframe.tied("poisson", "rates"),
     "fixed": emframe.fixed("gaussian", means=0.0),
+    "fixed, and of one shape": emframe.fixed(
+        emframe.family("gaussian", covariance="VEI"), means=0.0
+    ),
+    "turned, then tied": emframe.tied(emframe.family("gaussian", covariance="EEV"), "covariances"),
     "fixed and tied": emframe.tied(emframe.fixed("gaussian", means=0.0), "covariances"),
     "fixed in a product": emframe.fixed(
         emframe.Product({0: "poisson", 1: "poisson"}), **{"x0.rates": 2.0}

@@ -72,6 +72,7 @@ FRESH = {
     "half apart, half not": (emframe.Mixture("gaussian", 3, covariance="tied"), HALF, None),
     "too many": (emframe.Mixture("gaussian", 2, covariance="diag"), clouds(150, 2, 1, 0.0), None),
     "a prior": (emframe.Mixture("gaussian", 3), clouds(150, 2, 3, 2.0), "weak"),
+    "turned": (emframe.Mixture("gaussian", 2, covariance="VEV"), clouds(200, 2, 2, 1.2), None),
     "classes": (emframe.Mixture("bernoulli", 3), items(300, 7, 3, 0.05), None),
     "counts": (emframe.Mixture("poisson", 2), counts(300, 2.0, 5.0), None),
     "of two kinds": (emframe.Mixture(TWO_KINDS, 2), MIXED, None),
@@ -104,6 +105,8 @@ APART = {
     "diag": (emframe.Mixture("gaussian", 3, covariance="diag"), clouds(400, 4, 3, 8.0)),
     "spherical": (emframe.Mixture("gaussian", 3, covariance="spherical"), clouds(400, 3, 3, 9.0)),
     "tied": (emframe.Mixture("gaussian", 3, covariance="tied"), clouds(400, 3, 3, 8.0)),
+    "VEE": (emframe.Mixture("gaussian", 3, covariance="VEE"), clouds(400, 3, 3, 8.0)),
+    "VVE": (emframe.Mixture("gaussian", 3, covariance="VVE"), clouds(400, 3, 3, 8.0)),
     "classes": (emframe.Mixture("bernoulli", 2), items(400, 40, 2, 0.01)),
     "counts": (emframe.Mixture("poisson", 3), counts(400, 3.0, 40.0, 150.0)),
 }

@@ -196,6 +196,8 @@ SHAPES = {
     "diag": ("gaussian", {"covariance": "diag"}),
     "spherical": ("gaussian", {"covariance": "spherical"}),
     "tied": ("gaussian", {"covariance": "tied"}),
+    "EEI": ("gaussian", {"covariance": "EEI"}),
+    "VEE": ("gaussian", {"covariance": "VEE"}),
     "poisson": ("poisson", {}),
     "bernoulli": ("bernoulli", {}),
     "categorical": ("categorical", {"levels": 5, "missing": True}),
@@ -311,6 +313,7 @@ def test_threads_give_the_same_bits(name):
         ("diag", 3, "quadratic"),
         ("spherical", 3, "quadratic"),
         ("tied", 3, "linear"),
+        ("EEI", 3, "linear"),
     ],
 )
 @given(

@@ -23,6 +23,8 @@ FEWER = max(8, EXAMPLES // 2)  # of each check, where there are many families an
 BY_NAME = {check.name: check for check in CHECKS}
 BUILT_IN = [
     *(emframe.family("gaussian", covariance=c) for c in ("full", "diag", "spherical", "tied")),
+    *(emframe.family("gaussian", covariance=c) for c in ("VEI", "EVI", "VEE", "EVE")),
+    *(emframe.family("gaussian", covariance=c) for c in ("VVE", "EEV", "VEV", "EVV")),
     *(emframe.family("bernoulli", missing=missing) for missing in (False, True)),
     emframe.family("categorical", levels=3),
     emframe.family("categorical", levels=(2, 4, 3), missing=True),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from emframe_families.gaussian_spaces import Stack
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -48,6 +49,14 @@ SPACES = {  # space: (shape, dimension, a value outside)
     "full": (PositiveDefinite(), (2, 3, 3), 12, 0.0),
     "diagonal": (PositiveDefinite("diagonal"), (2, 3, 3), 6, 0.5),
     "spherical": (PositiveDefinite("spherical"), (2, 3, 3), 2, 0.5),
+    "VEI": (Stack("diagonal", "VEI"), (2, 3, 3), 2 + 2, 0.5),
+    "EVI": (Stack("diagonal", "EVI"), (2, 3, 3), 1 + 4, 0.5),
+    "VEE": (Stack("full", "VEE"), (2, 3, 3), 2 + 2 + 3, 0.0),
+    "EVV": (Stack("full", "EVV"), (2, 3, 3), 1 + 4 + 6, 0.0),
+    "EVE": (Stack("full", "EVE"), (3, 2, 2), 1 + 3 + 1, 0.0),
+    "VVE": (Stack("full", "VVE"), (3, 2, 2), 3 + 3 + 1, 0.0),
+    "EEV": (Stack("full", "EEV"), (3, 2, 2), 1 + 1 + 3, 0.0),
+    "VEV": (Stack("full", "VEV"), (3, 2, 2), 3 + 1 + 3, 0.0),
 }
 spaces = pytest.mark.parametrize(
     ("space", "shape", "dimension", "outside"), SPACES.values(), ids=SPACES

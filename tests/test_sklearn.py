@@ -111,6 +111,10 @@ def test_a_number_that_is_not_finite_is_told_by_row_and_column(
         ({"weights_init": [1.0]}, "`weights_init` needs `means_init`"),
         ({"precisions_init": [[1.0]]}, "`precisions_init` needs `means_init`"),
         (
+            {"covariance_type": "VEI", "means_init": [[3.0, 70.0]], "precisions_init": [1.0]},
+            "goes with `covariance_type` full, tied, diag, spherical",
+        ),
+        (
             {"means_init": [[3.0, 70.0]], "weights_init": [0.5, 0.5]},
             r"`weights_init` has shape \(2,\)",
         ),

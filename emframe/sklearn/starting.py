@@ -44,6 +44,11 @@ def given_start(
     centres = _checked("means_init", means, (k, d))
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     own: dict[str, Array] = {"means": centres}
+    if precisions is not None and covariance_type not in shapes:
+        raise ValueError(
+            f"`precisions_init` goes with `covariance_type` {', '.join(shapes)}; it is "
+            f"{covariance_type!r}."
+        )
     if precisions is not None:
         checked = _checked("precisions_init", precisions, shapes[covariance_type])
         own["covariances"] = _covariances(checked, covariance_type, (k, d))

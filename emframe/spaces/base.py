@@ -34,7 +34,8 @@ def slopes(function: Callable[[Array], float], at: Array) -> Array:
 class Space:
     """Base of all spaces.  A new one states `words`, `contains`, `coordinates` and `point`.
 
-    ``n_event_axes`` trailing axes of an array make up one value (0: each entry is a value).
+    ``n_event_axes`` trailing axes of an array make up one value (0: each entry is a value).  Where
+    that takes in the axis K of a parameter, its components depend on each other.
     """
 
     words = "values"

@@ -184,7 +184,7 @@ def _noise(expect: Any, step: Step[Any], rng: np.random.Generator) -> float:
 
     def nudge(leaf: Leaf) -> Array:
         bits = rng.choice([-1.0, 1.0], size=leaf.free_shape)
-        if leaf.declared.space.n_event_axes == 2:
+        if leaf.declared.space.n_event_axes >= 2:
             bits = 0.5 * (bits + np.swapaxes(bits, -1, -2))  # a matrix stays symmetric
         return leaf.value * (1.0 + np.finfo(float).eps * bits)
 

@@ -24,7 +24,7 @@ def emframe_families() -> list[FamilyEntry]:
         FamilyEntry(
             "gaussian",
             Gaussian,
-            "Normal rows; covariance full, diag, spherical or tied",
+            "Normal rows; covariance full, diag, spherical, tied, or any of mclust's fourteen",
             "McLachlan and Peel (2000), Finite Mixture Models, chapter 3",
         ),
         FamilyEntry(

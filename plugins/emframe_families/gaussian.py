@@ -1,4 +1,4 @@
-"""Gaussian rows with covariance full, diag, spherical or tied.
+"""Gaussian rows, with covariances of any of the fourteen structures of `gaussian_structures`.
 
     log f(x | mu, Sigma) = -1/2 [ d log(2 pi) + log|Sigma| + (x - mu)' Sigma^-1 (x - mu) ]
 
@@ -12,90 +12,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from math import log, pi
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import multigammaln
 
-from emframe import ConjugatePrior, Family, PositiveDefinite, Real, parameter
-from emframe.core import Degenerate
+from emframe import ConjugatePrior, Family, Real
+from emframe.core import Contract, Degenerate
 from emframe.families import Kernel, Survey
 from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 from emframe_families import gaussian_kernels
-from emframe_families.gaussian_scatter import Scatter, distances, pooled, transposed, whitening
+from emframe_families.gaussian_parameters import PARAMETERS
+from emframe_families.gaussian_scatter import (
+    SINGULAR,
+    Scatter,
+    distances,
+    pooled,
+    smallest_correlations,
+    transposed,
+)
+from emframe_families.gaussian_structures import NAMES_FOR_ONE_COLUMN, Structure, structure
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
-# Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
-# proportion to its inverse; below this it would hold fewer than six.
-SINGULAR = 1e-10
 # A standard deviation below this share of the mean is the rounding of the rows and their sum.
 FLAT = 16 * EPS
 # Nor is one this much smaller than the average distance of the rows from their mean: a sum of
 # squares about one mean has no digits left about another.
 POINT = 1e-12
 
+# The weight of a component without rows, of all rows, where others depend on its covariance.
+FAINT = 1e-14
+
 # Up to here squares of numbers and sums of many of them are in range, and so they are of
 # differences from here on.
 LARGEST, LEAST_RANGE = 1e148, 1e-150
-
-
-class Whitened:
-    """What every structure has; parameters are values, so it is worked out but once for each."""
-
-    means: Array
-    covariances: Array
-    diagonal: ClassVar[bool] = False
-
-    @cached_property
-    def whitening(self) -> tuple[Array, Array]:
-        """W with W Sigma W' = 1, (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
-        return whitening(self.covariances, self.diagonal)
-
-
-@dataclass(frozen=True)
-class FullParameters(Whitened):
-    """Each component has a covariance of its own."""
-
-    means: Array = parameter(Real(), shape="d")  # (K, d)
-    covariances: Array = parameter(PositiveDefinite(), shape=("d", "d"))  # (K, d, d)
-
-
-@dataclass(frozen=True)
-class DiagonalParameters(Whitened):
-    """Each component has a variance for each column."""
-
-    means: Array = parameter(Real(), shape="d")  # (K, d)
-    covariances: Array = parameter(PositiveDefinite("diagonal"), shape=("d", "d"))  # (K, d, d)
-    diagonal = True
-
-
-@dataclass(frozen=True)
-class SphericalParameters(Whitened):
-    """Each component has one variance for all columns."""
-
-    means: Array = parameter(Real(), shape="d")  # (K, d)
-    covariances: Array = parameter(PositiveDefinite("spherical"), shape=("d", "d"))  # (K, d, d)
-    diagonal = True
-
-
-@dataclass(frozen=True)
-class TiedParameters(Whitened):
-    """All components share one covariance."""
-
-    means: Array = parameter(Real(), shape="d")  # (K, d)
-    covariances: Array = parameter(PositiveDefinite(), shape=("d", "d"), shared=True)  # (K, d, d)
-
-
-_PARAMETERS: dict[str, type] = {
-    "full": FullParameters,
-    "diag": DiagonalParameters,
-    "spherical": SphericalParameters,
-    "tied": TiedParameters,
-}
 
 
 @dataclass(frozen=True)
@@ -104,29 +57,48 @@ class Gaussian(Family):
 
     Parameters
     ----------
-    covariance : "full", "diag", "spherical" or "tied" (mclust's VVV, VVI, VII and EEE).
+    covariance : "full", "diag", "spherical" or "tied", which are VVV, VVI, VII and EEE among the
+        fourteen structures by mclust's names: EII, VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE, VVE,
+        EEV, VEV, EVV, VVV (volume, shape and orientation; E equal, V variable, I the identity).
+        For one column also "E" and "V".
     """
 
     covariance: str = "full"
 
     name = "gaussian"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
-    priors = ("weak",)
     equivariant = ("scale", "shift")
 
     def __post_init__(self) -> None:
-        if self.covariance not in _PARAMETERS:
-            raise ValueError(
-                f"`covariance` is {self.covariance!r}; expected one of {', '.join(_PARAMETERS)}."
-            )
+        structure(self.covariance)
+
+    @property
+    def structure(self) -> Structure:
+        """What the covariances have in common."""
+        return structure(self.covariance)
 
     @property
     def parameters(self) -> type:
-        return _PARAMETERS[self.covariance]
+        return PARAMETERS[self.structure.code]
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        """Common axes are a local maximum of Q; all else is the highest."""
+        is_local = self.structure.has_axes and self.structure.orientation == "E"
+        return Contract.GENERALISED if is_local else Contract.EXACT
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        """None where covariances depend on each other: a product of densities is no density."""
+        return () if self.structure.is_coupled else ("weak",)
+
+    @property
+    def width(self) -> int | None:  # type: ignore[override]
+        return 1 if self.covariance in NAMES_FOR_ONE_COLUMN else None
 
     @property
     def _diagonal(self) -> bool:
-        return self.covariance in {"diag", "spherical"}
+        return self.structure.is_diagonal
 
     # ---- E
 
@@ -151,7 +123,7 @@ class Gaussian(Family):
 
     def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
         """The forms of `emframe_families.gaussian_kernels`, the cheapest that is exact enough."""
-        yield from gaussian_kernels.kernels(self.covariance, params, log_weights, survey)
+        yield from gaussian_kernels.kernels(self.structure.form, params, log_weights, survey)
         yield from super().kernels(params, log_weights, survey)
 
     # ---- M
@@ -170,76 +142,100 @@ class Gaussian(Family):
         return -0.5 * float(statistics.dof @ (d * log(2 * pi) + log_det) + distance)
 
     def m_step(self, statistics: Scatter, previous: Any) -> Any:
-        d = statistics.means.shape[1]
         # A count so small that its reciprocal overflows holds no row in any useful sense.
         empty = statistics.counts <= TINY
-        used: slice | NDArray[np.bool_] = ~empty if empty.any() else slice(None)
-        dof = np.where(empty, 1.0, statistics.dof)[:, None]
-        if self.covariance == "tied":
-            shared = statistics.scatter.sum(axis=0) / statistics.dof.sum()
-            shared = 0.5 * (shared + shared.T)
-            covariances = np.broadcast_to(shared, statistics.scatter.shape)
+        used: slice | NDArray[np.bool_] = slice(None)
+        scatter, dof = statistics.scatter, statistics.dof
+        if empty.any():
+            if previous is None:
+                k = int(empty.argmax())
+                raise Degenerate(f"component {k} starts without a row", k)
+            used = ~empty
+            scatter, dof = self._with_previous(empty, scatter, dof, previous)
+        axes = getattr(previous, "axes", None)
+        if self.structure.is_coupled:
+            self._refuse_collapse(statistics, scatter, dof, used)
+        covariances = self.structure.covariances(scatter, dof, axes)
+        if self.structure.is_shared:
             used = slice(0, 1)
-        elif self.covariance == "full":
-            covariances = statistics.scatter / dof[:, :, None]
-            covariances = 0.5 * (covariances + transposed(covariances))
-        else:
-            variances = statistics.scatter / dof
-            if self.covariance == "spherical":
-                variances = np.broadcast_to(variances.mean(axis=1, keepdims=True), variances.shape)
-            covariances = variances[:, :, None] * np.eye(d)
-        means = statistics.means
-        self._refuse_degenerate(statistics.counts, means, covariances, used)
-        params = self.parameters(means, covariances)
-        if not empty.any():
-            return params
-        if previous is None:
-            raise Degenerate(
-                f"component {int(empty.argmax())} starts without a row", int(empty.argmax())
-            )
-        return keep(empty, previous, params)
+        self._refuse_degenerate(statistics, covariances, used, shared=self.structure.is_shared)
+        params = self.parameters(statistics.means, covariances)
+        return keep(empty, previous, params) if empty.any() else params
+
+    def _with_previous(
+        self, empty: NDArray[np.bool_], scatter: Array, dof: Array, previous: Any
+    ) -> tuple[Array, Array]:
+        """Scatters and what divides them, where components without rows have those of before.
+
+        At a weight that moves no other component: of what they have in common they decide nothing.
+        """
+        weight = 0.0 if self.structure.is_shared else FAINT * dof.sum()
+        before = previous.covariances.diagonal(0, 1, 2) if self._diagonal else previous.covariances
+        mask = empty.reshape((-1,) + (1,) * (scatter.ndim - 1))
+        return np.where(mask, weight * before, scatter), np.where(empty, weight, dof)
+
+    def _refuse_collapse(
+        self, statistics: Scatter, scatter: Array, dof: Array, used: slice | NDArray[np.bool_]
+    ) -> None:
+        """Raise where a component's own part is singular, before it comes to what they share."""
+        own = (scatter.T / dof).T
+        if self._diagonal:
+            own = own[:, :, None] * np.eye(own.shape[1])
+        if self.structure.shape == "V":
+            self._refuse_degenerate(statistics, own, used)
+        elif self.structure.volume == "V":
+            volume = own.diagonal(0, 1, 2).mean(axis=1)
+            self._refuse_degenerate(statistics, volume[:, None, None] * np.eye(own.shape[1]), used)
+            together = np.broadcast_to(np.einsum("k,kij->ij", dof / dof.sum(), own), own.shape)
+            self._refuse_degenerate(statistics, together, slice(0, 1), shared=True)
 
     def _refuse_degenerate(
-        self, counts: Array, means: Array, covariances: Array, used: slice | NDArray[np.bool_]
+        self,
+        statistics: Scatter,
+        covariances: Array,
+        used: slice | NDArray[np.bool_],
+        shared: bool = False,
     ) -> None:
         """Raise where a covariance is singular to rounding, in the columns' own units.
 
         used : those to judge, as an index.
+        shared : whether the first is that of all components.
 
         The length of a column is where a component lies, or how far the data spread: the origin
         is a place like any other.
         """
-        tied = self.covariance == "tied"
+        counts, means = statistics.counts, statistics.means
         all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
         sd, share = all_sd[used], counts / counts.sum()
         spread = share @ (np.abs(means - share @ means) + all_sd)
-        reach = np.abs(means).max(axis=0) if tied else np.abs(means[used])
+        reach = np.abs(means).max(axis=0) if shared else np.abs(means[used])
         spreads = sd > np.maximum(FLAT * reach, POINT * spread)
         if not spreads.all():
             row, column = np.unravel_index(int(spreads.argmin()), spreads.shape)
             k = int(np.arange(len(counts))[used][row])
             raise Degenerate(
-                f"{self._owner(k)} has no spread in {{columns}}: it sits on a point",
+                f"{self._owner(k, shared)} has no spread in {{columns}}: it sits on a point",
                 k,
                 [int(column)],
             )
         if not self._diagonal and len(spread) > 1:
-            correlation = covariances[used] / sd[:, :, None] / sd[:, None, :]
-            regular = np.linalg.eigvalsh(correlation)[:, 0] > SINGULAR
+            regular = smallest_correlations(covariances[used]) > SINGULAR
             if not regular.all():
                 first = int(regular.argmin())
-                _, directions = np.linalg.eigh(correlation[first])
+                correlation = covariances[used][first] / sd[first][:, None] / sd[first]
+                _, directions = np.linalg.eigh(correlation)
                 among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
                 k = int(np.arange(len(counts))[used][first])
                 raise Degenerate(
-                    f"{self._owner(k)} is singular: its rows lie in a plane, with {{columns}} "
-                    "collinear, or are too few",
+                    f"{self._owner(k, shared)} is singular: its rows lie in a plane, with "
+                    "{columns} collinear, or are too few",
                     k,
                     among.tolist(),
                 )
 
-    def _owner(self, k: int) -> str:
-        return "the shared covariance" if self.covariance == "tied" else f"component {k}"
+    def _owner(self, k: int, shared: bool) -> str:
+        what = "shape" if self.structure.is_coupled else "covariance"
+        return f"the shared {what}" if shared else f"component {k}"
 
     def gradient(self, statistics: Scatter, params: Any) -> Array:
         whiten, _ = params.whitening
@@ -282,7 +278,7 @@ class Gaussian(Family):
         zeros have no unit, and with what squares to zero get 1.  A spherical variance asks for it
         only where no column has any spread.
         """
-        if prior != "weak":
+        if prior not in self.priors:
             return super().conjugate_prior(prior, whole, k)
         total, centre = float(whole.counts[0]), whole.means[0]
         d = len(centre)
@@ -291,16 +287,16 @@ class Gaussian(Family):
         own = spread if self._diagonal else np.diag(spread)
         flat = ~(np.sqrt(own) > FLAT * np.abs(centre))
         magnitude = np.where(np.abs(centre) > LEAST_RANGE, centre**2, 1.0)
-        if self.covariance == "spherical":
+        if self.structure.shape == "I":
             scale: Array = np.full(d, magnitude.mean() if flat.all() else own.mean())
             variances = 1
-        elif self.covariance == "diag":
+        elif self._diagonal:
             scale, variances = np.where(flat, magnitude, own.mean()), d
         else:
             scale, variances = _without_singularity(spread, flat, magnitude), 0
         scale = scale / k ** (2.0 / d)
         return _normal_inverse_wishart(
-            k, centre, kappa, nu, scale, variances, shared=self.covariance == "tied"
+            k, centre, kappa, nu, scale, variances, shared=self.structure.is_shared
         )
 
     def irregularities(self, params: Any, statistics: Scatter) -> Mapping[int, str]:
@@ -312,7 +308,7 @@ class Gaussian(Family):
         an eigenvalue of its covariance is under 1e-3 of the smallest of the pooled covariance.
         """
         k, d = statistics.means.shape
-        if k == 1 or self.covariance == "tied":
+        if k == 1 or self.structure.is_shared:
             return {}
         total = statistics.counts.sum()
         fewest = min((0.03 if d == 1 else 0.05) * total, 20.0 * (d + 1))

@@ -114,13 +114,17 @@ def linear(
     means: Array, whiten: Array, constant: Array, frame: Frame, whole: Scatter
 ) -> TiledProducts:
     """A shared covariance: only x' L mu tells the components apart."""
-    k, d = means.shape
+    k = len(means)
     mu = (means - frame.centre) / frame.scale
     root = whiten[0] * frame.scale
-    slope = mu @ (root.T @ root)
+    if root.ndim == 1:
+        total = whole.scatter[0] / frame.scale / frame.scale  # about the centre
+        slope, square = mu * root**2, root**2 @ total
+    else:
+        total = whole.scatter[0] / frame.scale[:, None] / frame.scale
+        slope, square = mu @ (root.T @ root), ((root @ total) * root).sum()
     rest = constant - 0.5 * (slope * mu).sum(axis=1)
-    total = whole.scatter[0] / frame.scale[:, None] / frame.scale  # about the centre
-    row_terms = -0.5 * float(((root @ total) * root).sum())
+    row_terms = -0.5 * float(square)
 
     def write(x: Array, out: Array) -> None:
         centred(x, frame, out=out)
@@ -128,10 +132,11 @@ def linear(
     def conclude(sums: Array) -> Concluded | None:
         counts, first = sums[:, -1], sums[:, :-1]
         mean = per_count(first, counts)
-        within = total - first.T @ mean
+        within = total - (first.T @ mean if total.ndim == 2 else (first * mean).sum(axis=0))
         if not _keeps_digits(np.abs(mean).max(axis=0)[None], within[None] / counts.sum()):
             return None
-        scatter = np.broadcast_to(within / k, (k, d, d))  # only the sum over components is of use
+        # Only the sum over components is of use.
+        scatter = np.broadcast_to(within / k, (k, *within.shape))
         return Concluded(_in_units(counts, mean, scatter, frame), counts, row_terms)
 
     return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)

@@ -46,20 +46,20 @@ class Form(NamedTuple):
     cost: Callable[[int, int], float]  # of K and d: nanoseconds a row, the softmax aside
 
 
-def kernels(covariance: str, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+def kernels(form: str, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
     """The forms that are safe at these parameters, the cheapest first.
 
-    covariance : "full", "diag", "spherical" or "tied".
+    form : which of `FORMS` there are: "tied" where the covariance is shared, "diag", or "full".
     """
     (k, d), n = params.means.shape, survey.n_rows
     whiten, log_det = params.whitening
     constant = np.maximum(log_weights, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
-    form = min(FORMS[covariance], key=lambda form: form.cost(k, d))
-    if PREPARE + n * form.cost(k, d) < n * direct_cost(k, d, whiten.ndim == 2):
+    cheapest = min(FORMS[form], key=lambda one: one.cost(k, d))
+    if PREPARE + n * cheapest.cost(k, d) < n * direct_cost(k, d, whiten.ndim == 2):
         frame = Frame.of(survey.statistics)
         variances = params.covariances.diagonal(0, 1, 2)
         if digits_at_risk(params.means - frame.centre, whiten, variances) <= MOST_EXPANSION:
-            yield form.make(params.means, whiten, constant, frame, survey.statistics)
+            yield cheapest.make(params.means, whiten, constant, frame, survey.statistics)
     yield Direct(params.means, whiten, constant)
 
 

@@ -17,6 +17,9 @@ from scipy.linalg.lapack import dtrtri
 from emframe.core import Degenerate
 from emframe.spaces import EPS, Array
 
+# Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
+# proportion to its inverse; below this it would hold fewer than six.
+SINGULAR = 1e-10
 # Columns from which on it pays to look which responsibilities are of any account.
 MANY_COLUMNS = 16
 # A responsibility this far below the component's largest is lost in every sum, were its row 1e8
@@ -81,6 +84,12 @@ def distances(x: Array, means: Array, whiten: Array) -> Array:
     centred = x.T - means[:, :, None]  # (K, d, n)
     white = centred * whiten[:, :, None] if whiten.ndim == 2 else whiten @ centred
     return np.asarray(np.square(white, out=white).sum(axis=1))
+
+
+def smallest_correlations(matrices: Array) -> Array:
+    """The smallest eigenvalue of each matrix (K, d, d), the columns' units taken out, (K,)."""
+    sd = np.sqrt(matrices.diagonal(0, 1, 2))
+    return np.asarray(np.linalg.eigvalsh(matrices / sd[:, :, None] / sd[:, None, :])[:, 0])
 
 
 def pooled(statistics: Scatter) -> Array:

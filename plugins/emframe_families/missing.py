@@ -200,7 +200,7 @@ class IncompleteGaussian(LatentModel):
         off = seen.filled - means[:, None]
         scatter = np.swapaxes(off * resp[:, :, None], 1, 2) @ off
         scatter = scatter + counts[:, None, None] * seen.spread
-        if self.covariance in {"diag", "spherical"}:
+        if self.family.structure.is_diagonal:
             scatter = np.diagonal(scatter, axis1=1, axis2=2)
         return Scatter(counts, means, scatter, counts)
 

@@ -66,7 +66,8 @@ class StudentT(Family):
 
     Parameters
     ----------
-    covariance : "full", "diag", "spherical" or "tied": the structure of the scale matrices.
+    covariance : "full", "diag", "spherical", "tied", or any other structure of `gaussian`, here of
+        the scale matrices.
     dof : degrees of freedom: "each" component its own, "shared" by all, or the number that they
         are held at.
     """
@@ -78,7 +79,6 @@ class StudentT(Family):
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     contract = Contract.GENERALISED
     effort = 5.0
-    priors = ("weak",)
     equivariant = ("scale", "shift")
 
     def __post_init__(self) -> None:
@@ -97,6 +97,14 @@ class StudentT(Family):
         dof = Declared(DegreesOfFreedom(), shared=self.dof != "each", fixed=self._holds_dof)
         fields = {"locations": normal["means"], "scale_matrices": normal["covariances"], "dof": dof}
         return record("StudentTParameters", fields)
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self._gaussian.priors
+
+    @property
+    def width(self) -> int | None:  # type: ignore[override]
+        return self._gaussian.width
 
     @property
     def _holds_dof(self) -> bool:
@@ -168,12 +176,13 @@ class StudentT(Family):
     def _divided(self, statistics: Held, scatter: Scatter) -> Scatter:
         """The same, told what divides it in the M-step, and with pseudo-data where there are any.
 
-        Where components share a scale matrix but not the degrees of freedom no divisor but the
-        plain count is an ascent for all; nor is any other beside pseudo-data.
+        Where components share a scale matrix but not the degrees of freedom, or a part of it alone,
+        no divisor but the plain count is an ascent for all; nor is any other beside pseudo-data.
         """
         if statistics.pseudo is not None:
             return replace(scatter, dof=statistics.counts) + statistics.pseudo.scatter
-        if self.covariance == "tied" and self.dof == "each":
+        structure = self._gaussian.structure
+        if structure.is_coupled or (structure.is_shared and self.dof == "each"):
             return replace(scatter, dof=statistics.counts)
         return scatter
 
