@@ -97,6 +97,7 @@ def replicate(
 
 def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> Any:
     """As many rows drawn from a model as there are, in runs as long as theirs."""
+    model = model.given(rows.x, rows.weights)
     if not isinstance(rows.x, Sequences):
         return model.sample(params, round(rows.total), rng)[0]
     lengths = np.repeat(rows.x.lengths, np.rint(rows.weights).astype(int))

@@ -100,6 +100,16 @@ class Constrained(Family):
         return self.family.width
 
     @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.family.covariates
+
+    def given(self, x: Array, weights: Array | None = None) -> Constrained:
+        return dataclasses.replace(self, family=self.family.given(x, weights))
+
+    def support_given(self, row: Array) -> Space:
+        return self.family.support_given(row)
+
+    @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.family.priors
 

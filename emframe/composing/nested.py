@@ -68,6 +68,13 @@ class Nested(Family):
         return next((one.width for one in self.inner if one.width is not None), None)
 
     @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return next((one.covariates for one in self.inner if one.covariates), ())
+
+    def given(self, x: Array, weights: Array | None = None) -> Nested:
+        return Nested(tuple(family.given(x, weights) for family in self.inner))
+
+    @property
     def parameters(self) -> type:
         """``shares`` (K, J) of the inner components, and ``inner0``, ``inner1``, ..."""
         fields: dict[str, Any] = {"shares": Declared(Simplex(), (len(self.inner),))}

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,18 @@ class Product(Family):
     @property
     def takes_columns(self) -> bool:
         return self.width > 1
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(part.places[j] for part in self.parts for j in part.family.covariates)
+
+    def given(self, x: Array, weights: Array | None = None) -> Product:
+        other = copy(self)
+        parts = tuple(
+            replace(one, family=one.family.given(one.of(x), weights)) for one in self.parts
+        )
+        object.__setattr__(other, "parts", parts)
+        return other
 
     # ---- the five functions
 

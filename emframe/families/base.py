@@ -60,6 +60,7 @@ class Family(ABC):
     equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
+    covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -117,6 +118,17 @@ class Family(ABC):
         never does.  A family that knows no faster way than its own functions needs nothing here.
         """
         yield Densities(self, params, log_weights)
+
+    def given(self, x: Array, weights: Array | None = None) -> Family:
+        """This family, with draws at covariates of rows x (n, d) taken at random, by weights (n,).
+
+        A density given covariates says nothing of where these lie.
+        """
+        return self
+
+    def support_given(self, row: Array) -> Space:
+        """Where the columns that are modelled live, given the covariates of a row (d,)."""
+        return self.support
 
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.

@@ -9,7 +9,7 @@ One known case: a stack of a family with itself is that family with more compone
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,13 @@ class Stack(Family):
     @property
     def width(self) -> int | None:  # type: ignore[override]
         return next((one.width for one in self.families if one.width is not None), None)
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return next((one.covariates for one in self.families if one.covariates), ())
+
+    def given(self, x: Array, weights: Array | None = None) -> Stack:
+        return replace(self, families=tuple(one.given(x, weights) for one in self.families))
 
     def _slices(self) -> Iterator[tuple[Family, slice]]:
         start = 0

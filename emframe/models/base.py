@@ -76,6 +76,10 @@ class Model(Protocol):
         """This model, with starts that know of the term of `Model.prior` (None for none)."""
         return self
 
+    def given(self, x: Any, weights: Array | None = None) -> Model:
+        """This model, with draws at covariates of these rows, where it has any; `Family.given`."""
+        return self
+
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""
 

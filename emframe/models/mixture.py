@@ -105,6 +105,10 @@ class Mixture:
         """The same mixture with parameters that all components share; see `emframe.tied`."""
         return self._with(family=tied(self.family, *names))
 
+    def given(self, x: Any, weights: Array | None = None) -> Mixture:
+        """The same mixture, with draws at covariates of rows x; see `Family.given`."""
+        return self._with(family=self.family.given(x, weights))
+
     def _with(self, **changes: Any) -> Mixture:
         """The same mixture but for these fields."""
         other = copy(self)
@@ -248,7 +252,8 @@ class Mixture:
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
         rows = rows.sample(MOST_ROWS, rng)
-        for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
+        is_given = bool(self.family.covariates)
+        for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real, is_given):
             yield kind, self._from_responsibilities(rows, resp)
 
     def moves(

@@ -91,12 +91,13 @@ def scene(
 ) -> Scene:
     """A scene of a fit with the rows of X, or without any."""
     generator, model = generator_from(rng), fit.model
-    drawn, labels = model.sample(fit.params, DRAWN, generator)
+    rows = None if X is None else model.rows(X, frequencies(X, weights), columns=fit.columns)
+    source = model if rows is None else model.given(rows.x, rows.weights)
+    drawn, labels = source.sample(fit.params, DRAWN, generator)
     if model.choices() is None:
         labels = np.zeros(DRAWN, dtype=np.intp)
-    if X is None:
+    if rows is None:
         return Scene(fit, None, None, None, None, None, errors, drawn, labels)
-    rows = model.rows(X, frequencies(X, weights), columns=fit.columns)
     given: Any = rows.x
     x = given.x if isinstance(given, Sequences) else given
     counts = per_row(given, rows.weights)

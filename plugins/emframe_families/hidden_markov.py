@@ -12,6 +12,7 @@ One known case: runs of a single row make it a mixture, with the initial probabi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -234,7 +235,8 @@ class HiddenMarkov(LatentModel):
         is_real = not any(space.discrete for space in self.family.supports)
         inner = np.delete(np.arange(len(runs.x)), runs.lasts)
         stay = 0.8 * np.eye(k) + 0.2 / k
-        for index, (kind, resp) in enumerate(starts.portfolio(points, k, rng, is_real)):
+        supply = starts.portfolio(points, k, rng, is_real, bool(self.family.covariates))
+        for index, (kind, resp) in enumerate(supply):
             seen = (resp[inner] * each[inner, None]).T @ resp[inner + 1] + 1.0 / k
             seen = 0.9 * seen / seen.sum(axis=1, keepdims=True) + 0.1 / k
             matrix = (seen, stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
@@ -296,6 +298,12 @@ class HiddenMarkov(LatentModel):
             terms[x.firsts] = np.log(params.initial)[z[x.firsts]]
         terms = terms + self._log_density(params, x)[np.arange(len(z)), z]
         return np.asarray(np.add.reduceat(terms, x.firsts))
+
+    def given(self, x: Sequences, weights: Array | None = None) -> HiddenMarkov:
+        each = None if weights is None else np.repeat(weights, x.lengths)
+        other = copy(self)
+        object.__setattr__(other, "family", self.family.given(x.x, each))
+        return other
 
     def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
         """One run of n rows, and the states behind them."""
