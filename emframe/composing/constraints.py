@@ -100,6 +100,10 @@ class Constrained(Family):
         return self.family.width
 
     @property
+    def in_runs(self) -> bool:  # type: ignore[override]
+        return self.family.in_runs
+
+    @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.family.covariates
 

@@ -61,6 +61,7 @@ class Family(ABC):
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
+    in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property

@@ -77,6 +77,10 @@ class Stack(Family):
         return next((one.width for one in self.families if one.width is not None), None)
 
     @property
+    def in_runs(self) -> bool:  # type: ignore[override]
+        return any(one.in_runs for one in self.families)
+
+    @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.families if one.covariates), ())
 

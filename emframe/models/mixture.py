@@ -43,6 +43,7 @@ from emframe.models.mixture_expectation import (
 from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge
+from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
@@ -126,9 +127,20 @@ class Mixture:
 
     # ---- data
 
-    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
-        """Validate data; see `emframe.data.as_rows`."""
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
+        """Validate data; see `emframe.data.as_rows`, and `as_sequences` for a `Grouped` family."""
         names, width = self.family.columns, self.family.width
+        if self.family.in_runs:
+            return as_sequences(
+                X,
+                supports=self.family.supports,
+                owner=f"the family {self.family.name!r}",
+                weights=weights,
+                takes_columns=self.family.takes_columns,
+                columns=columns,
+                names=names,
+                width=width,
+            )
         found = as_rows(
             X if names is None else chosen(X, names),
             supports=self.family.supports,
@@ -144,12 +156,15 @@ class Mixture:
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
         k = self.n_components
+        if self.family.in_runs:
+            refuse_beyond("n_components", k, len(rows), "run of rows")
+            return
         refuse_beyond("n_components", k, len(rows), "row")
         refuse_beyond("n_components", k, rows.n_distinct(k), "distinct row")
 
     def condense(self, rows: Rows) -> Rows:
         """Distinct rows with their counts as weights, where the data are discrete and it pays."""
-        return rows if self._is_real else rows.distinct()
+        return rows if self._is_real or self.family.in_runs else rows.distinct()
 
     def work(self, rows: Rows) -> int:
         return self.n_components * (len(rows.columns) + 4) * 2
@@ -252,8 +267,10 @@ class Mixture:
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
         rows = rows.sample(MOST_ROWS, rng)
-        is_given = bool(self.family.covariates)
-        for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real, is_given):
+        supply = starts.portfolio(
+            _points(rows), self.n_components, rng, self._is_real, bool(self.family.covariates)
+        )
+        for kind, resp in supply:
             yield kind, self._from_responsibilities(rows, resp)
 
     def moves(
@@ -263,7 +280,7 @@ class Mixture:
         rows = rows.sample(MOST_ROWS, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
-        for changed in split_and_merge(resp, density, rows.x, rows.weights, rng):
+        for changed in split_and_merge(resp, density, _points(rows).x, rows.weights, rng):
             yield "split and merge", self._from_responsibilities(rows, changed)
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
@@ -344,8 +361,13 @@ class Mixture:
     def sample(
         self, params: MixtureParameters, n: int, rng: np.random.Generator
     ) -> tuple[Array, np.ndarray[Any, Any]]:
-        """n rows and their labels: first z by the weights, then x from the component z picks."""
-        labels = rng.choice(self.n_components, size=n, p=params.weights)
+        """n rows and their labels: first z by the weights, then x from the component z picks.
+
+        Of a `Grouped` family they are one run, and have one z.
+        """
+        each = 1 if self.family.in_runs else n  # draws of z
+        labels = rng.choice(self.n_components, size=each, p=params.weights)
+        labels = np.resize(labels, n)
         rows = np.asarray(self.family.sample(params.components, labels, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), labels
 
@@ -363,6 +385,11 @@ class Mixture:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
         held = ", weights held" * (self.weights is not None)
         return f"{titled(self.family)}, K = {self.n_components}{held}"
+
+
+def _points(rows: Any) -> Rows:
+    """Where starts measure distances: the rows, or the middle of each run."""
+    return rows.means() if isinstance(rows, SequenceRows) else rows
 
 
 def _log(weights: Array) -> Array:

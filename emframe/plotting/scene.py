@@ -109,5 +109,6 @@ def scene(
     # What is known of a row in a run depends on the others.
     whole = isinstance(given, Sequences)
     resp = model.posterior(fit.params, given if whole else x[some])[1]
-    resp = resp[some] if whole else resp
+    if whole:
+        resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
     return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels)
