@@ -132,13 +132,18 @@ class CountRegression(Regression):
             slope = u.T @ (share * (self.y(x) - self.mean(x, eta)[:, 0]))
             bend = (u * (share * self.variance(x, eta)[:, 0])[:, None]).T @ u
             step = _solved(bend, slope)
-            if not slope @ step > SETTLED * (1.0 + abs(here)):
+            promised, least = 0.5 * float(slope @ step), SETTLED * (1.0 + abs(here))
+            if not promised > least:
                 break
             tried = (at + 0.5**halved * step for halved in range(HALVINGS))
             risen = next(((one, new) for one in tried if (new := value(one)) > here), None)
             if risen is None:
                 break
+            # What Q is off its parabola tells what one more step would gain.
+            off = risen[1] - here - promised
             at, here = risen
+            if 2.25 * off**2 < promised * least:
+                break
         if np.linalg.eigvalsh(bend)[0] < SEPARATED:
             raise Degenerate(
                 f"the responses of component {k} are separated: all lie at an end of what is "
