@@ -29,9 +29,18 @@ def column(data: str, names: list[str]) -> np.ndarray:
     return np.array([[float(row[j]) for j in at] for row in rows if all(row[j] for j in at)])
 
 
-def fit(case: dict, rng: int = 0) -> emframe.Fit:
-    model = emframe.Mixture(case["family"], n_components=case["n_components"], **case["options"])
+def rows(case: dict) -> np.ndarray | emframe.Sequences:
     X = column(case["data"], case["columns"])
+    if "groups" not in case:
+        return X
+    return emframe.Sequences.by(X, column(case["data"], [case["groups"]])[:, 0])
+
+
+def fit(case: dict, rng: int = 0) -> emframe.Fit:
+    family, X = emframe.family(case["family"], **case["options"]), rows(case)
+    family = emframe.Grouped(family) if "groups" in case else family
+    model = emframe.Mixture(family, n_components=case["n_components"])
+    model = model.tied(*case["tied"]) if "tied" in case else model
     weights = case["row_weights"] and column(case["data"], [case["row_weights"]])
     return emframe.fit(model, X, weights=weights, rng=rng)
 
@@ -63,7 +72,8 @@ def compare_parameters(found: emframe.Fit, case: dict) -> None:
     first = next(iter(case["params"]))
     mine = {leaf.path.removeprefix("components."): leaf.value for leaf in leaves(found.params)}
     theirs = {name: np.array(value) for name, value in case["params"].items()}
-    distance = np.abs(mine[first][:, None, :] - theirs[first][None, :, :]).sum(axis=2)
+    one, other = (value[first].reshape(len(value[first]), -1) for value in (mine, theirs))
+    distance = np.abs(one[:, None, :] - other[None, :, :]).sum(axis=2)
     _, order = linear_sum_assignment(distance.T)
     tolerance = case["tolerance"]
     for name, expected in {"weights": np.array(case["weights"]), **theirs}.items():
