@@ -25,6 +25,9 @@ BUILT_IN = [
     *(emframe.family("gaussian", covariance=c) for c in ("full", "diag", "spherical", "tied")),
     emframe.family("bernoulli"),
     emframe.family("poisson"),
+    emframe.family("gaussian-regression"),
+    emframe.family("poisson-regression", offset=1, predictors=2),
+    emframe.family("binomial-regression", trials=1, predictors=2),
 ]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from emframe.core import Contract
 from emframe.families import ConjugatePrior, Family
 from emframe.host import family as named_family
-from emframe.models.sequences import Sequences, per_row
+from emframe.models.sequences import per_row
 from emframe.recipes import MAKERS
 from emframe.spaces import Array, Space
 
