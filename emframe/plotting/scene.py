@@ -53,6 +53,12 @@ class Scene:
         """Whether the fit draws whole numbers alone."""
         return bool((self.drawn == np.rint(self.drawn)).all())
 
+    @property
+    def covariates(self) -> tuple[int, ...]:
+        """The columns that are given, and not drawn by the fit."""
+        family: Any = getattr(self.fit.model, "family", None)
+        return () if family is None else tuple(family.covariates)
+
     @cached_property
     def shares(self) -> Array:
         """Share of each component, (K,): its weight, or else how often it was drawn."""
