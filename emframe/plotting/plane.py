@@ -32,7 +32,7 @@ def plane(scene: Scene, ax: Axes) -> None:
     colours = hues(ax, scene.k)
     places = sorted((0, 1), key=lambda j: j not in scene.covariates)
     if scene.points is not None:
-        scatter(ax, *scene.points[:, places].T, scene, colours)
+        scatter(ax, scene.points[:, places[0]], scene.points[:, places[1]], scene, colours)
     across, up = np.meshgrid(*(np.linspace(*scene.span(j, pad=0.08), GRID) for j in places))
     grid = np.column_stack([across.ravel(), up.ravel()])[:, places]
     joint = scene.log_joint(grid)
