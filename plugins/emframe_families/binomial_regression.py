@@ -71,6 +71,13 @@ class BinomialRegression(CountRegression):
         misses = divergence_at(np.maximum(m - y, 0.0), size + log_expit(-eta))
         return np.where(y > m, np.inf, np.where(m > 0, hits + misses, 0.0))
 
+    def rise(self, x: Array, eta: Array, move: Array) -> Array:
+        y, m = self.y(x)[:, None], self.among(x)[:, None]
+        short = np.abs(move) < 1.0
+        growth = np.log1p(expit(eta) * np.expm1(np.where(short, move, 0.0)))
+        growth = np.where(short, growth, log_expit(-eta) - log_expit(-eta - move))
+        return y * move - m * growth
+
     def mean(self, x: Array, eta: Array) -> Array:
         return np.asarray(self.among(x)[:, None] * expit(eta))
 

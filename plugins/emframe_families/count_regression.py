@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,10 @@ class CountRegression(Regression):
     @abstractmethod
     def fall(self, x: Array, eta: Array) -> Array:
         """What the log density falls short of that at linear predictors eta (n, K), nats."""
+
+    @abstractmethod
+    def rise(self, x: Array, eta: Array, move: Array) -> Array:
+        """What the log density gains as eta moves, (n, K), to all digits of a small gain too."""
 
     @abstractmethod
     def mean(self, x: Array, eta: Array) -> Array:
@@ -115,34 +120,30 @@ class CountRegression(Regression):
         self.refuse_collinear(root, k)
         # In these directions the rows spread alike: sum share u u' = 1.
         u = np.linalg.solve(root.T, design.T).T
+        y = self.y(x)
 
-        def value(at: Array) -> float:
-            with np.errstate(over="ignore", invalid="ignore"):
-                found = -float(share @ self.fall(x, (u @ at + offsets)[:, None])[:, 0])
-            return found if np.isfinite(found) else -np.inf
+        def eta_at(point: Array) -> Array:
+            return (u @ point + offsets)[:, None]
 
-        at = None if start is None else root @ start
-        if at is None or not np.isfinite(value(at)):
-            at = u.T @ (share * (self.rough(x) - offsets))
-        here, bend = value(at), np.eye(len(at))
-        if not np.isfinite(here):
-            raise Degenerate(f"the offsets or predictors of component {k} lie too far apart", k)
+        at = u.T @ (share * (self.rough(x) - offsets))
+        if start is not None and np.isfinite(self.mean(x, eta_at(root @ start))).all():
+            at = root @ start
         for _ in range(STEPS):
-            eta = (u @ at + offsets)[:, None]
-            slope = u.T @ (share * (self.y(x) - self.mean(x, eta)[:, 0]))
-            bend = (u * (share * self.variance(x, eta)[:, 0])[:, None]).T @ u
+            eta = eta_at(at)
+            mean, spread = self.mean(x, eta)[:, 0], self.variance(x, eta)[:, 0]
+            if not np.isfinite(mean).all():
+                raise Degenerate(f"the offsets or predictors of component {k} lie too far apart", k)
+            slope, bend = u.T @ (share * (y - mean)), (u * (share * spread)[:, None]).T @ u
             step = _solved(bend, slope)
-            promised, least = 0.5 * float(slope @ step), SETTLED * (1.0 + abs(here))
-            if not promised > least:
+            promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
+            if not promised > SETTLED:
                 break
-            tried = (at + 0.5**halved * step for halved in range(HALVINGS))
-            risen = next(((one, new) for one in tried if (new := value(one)) > here), None)
-            if risen is None:
-                break
+            lengths = (0.5**halved for halved in range(HALVINGS))
+            tried = ((one, float(share @ self.rise(x, eta, one * move)[:, 0])) for one in lengths)
+            length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
+            at = at + length * step
             # What Q is off its parabola tells what one more step would gain.
-            off = risen[1] - here - promised
-            at, here = risen
-            if 2.25 * off**2 < promised * least:
+            if 1.5 * abs(gained - promised) < sqrt(promised * SETTLED) or not length:
                 break
         if np.linalg.eigvalsh(bend)[0] < SEPARATED:
             raise Degenerate(

@@ -46,6 +46,10 @@ class PoissonRegression(CountRegression):
     def fall(self, x: Array, eta: Array) -> Array:
         return divergence_at(self.y(x)[:, None], eta)
 
+    def rise(self, x: Array, eta: Array, move: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return self.y(x)[:, None] * move - self.mean(x, eta) * np.expm1(move)
+
     def mean(self, x: Array, eta: Array) -> Array:
         with np.errstate(over="ignore"):
             return np.exp(eta)
