@@ -101,6 +101,7 @@ def test_expected_failures_are_excused_and_held_to_it():
         ((Normal(), {"n_columns": 0}), ValueError, "n_columns"),
         ((Normal, {}), TypeError, "pass an instance"),
         (("poisson", {}), TypeError, "expected an emframe.Family"),
+        ((emframe.Grouped("poisson"), {}), TypeError, "are runs of rows"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):

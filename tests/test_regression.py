@@ -62,6 +62,34 @@ def test_one_component_is_the_ordinary_regression(name: str) -> None:
         assert sigma**2 == pytest.approx(np.average(residual**2, weights=WEIGHTS), rel=1e-12)
 
 
+def test_the_weak_prior_is_normal_and_inverse_gamma() -> None:
+    data = rows("gaussian-regression")
+    fit = emframe.fit(
+        emframe.Mixture("gaussian-regression", 2, **OPTIONS["gaussian-regression"]),
+        data,
+        prior="weak",
+        start=np.arange(N) % 2,
+    )
+    design = np.column_stack([np.ones(N), X])
+    about = np.linalg.lstsq(design, data[:, 0])[0]
+    spread = np.mean((data[:, 0] - design @ about) ** 2) / 4
+    precision = 0.01 * design.T @ design / N
+    own, total = fit.params.components, 0.0
+    for b, sigma in zip(fit.model.family.coefficients(own), own.sigma, strict=True):
+        covariance = sigma**2 * np.linalg.inv(precision)
+        total += stats.multivariate_normal.logpdf(b, about, covariance)
+        total += stats.invgamma.logpdf(sigma**2, 1.5, scale=0.5 * spread)
+    assert fit.log_prior == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("y", [2 * X[:, 0] + 1, np.zeros(N)], ids=["a line", "zeros"])
+def test_under_a_prior_rows_on_a_line_have_a_fit(y: Array) -> None:
+    model = emframe.Mixture("gaussian-regression", 2)
+    fit = emframe.fit(model, np.column_stack([y, X[:, 0]]), prior="weak", rng=0, n_starts=2)
+    assert fit.status.usable
+    assert (fit.params.components.sigma > 0).all()
+
+
 def test_no_digits_are_lost_far_from_the_origin() -> None:
     """With moments in the place of a triangle nothing of sigma would be left."""
     far = np.column_stack([1e6 * X[:, 0] + 1e-3 * RNG.normal(size=N), X[:, 0], X[:, 1]])
@@ -155,12 +183,38 @@ def test_draws_have_the_covariates_of_rows_that_are_given(name: str) -> None:
 
 
 def test_a_weighted_row_lends_its_covariates_more_often() -> None:
-    family = emframe.family("gaussian-regression").given(
-        np.array([[0, 1.0], [0, 2]]), np.array([9, 1])
-    )
-    params = family.template({"K": 1, "d": 2})
-    drawn = family.sample(params, np.zeros(4000, dtype=int), np.random.default_rng(0))
+    model = emframe.Mixture("gaussian-regression", 1)
+    there = model.given(np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([9.0, 1.0]))
+    params = model.build({"weights": [1.0], "intercept": [0.0], "x1": [1.0], "sigma": [1.0]})
+    drawn, _ = there.sample(params, 4000, np.random.default_rng(0))
     assert (drawn[:, 1] == 1).mean() == pytest.approx(0.9, abs=0.03)
+
+
+LINE = emframe.family("gaussian-regression", predictors=1)
+COMPOSED: dict[str, Any] = {
+    "product": emframe.Mixture(emframe.Product({(0, 1): LINE, (2, 3): "poisson-regression"}), 2),
+    "list": emframe.Mixture([LINE, LINE], [1, 2]),
+    "nested": emframe.Mixture([emframe.Mixture(LINE, 2), LINE]),
+    "grouped": emframe.Mixture(emframe.Grouped(LINE), 2),
+    "tied": emframe.Mixture(emframe.tied(LINE, "sigma"), 2),
+    "chain": emframe.model("hidden-markov", family=LINE, n_states=2),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_the_covariates_of_a_draw_are_those_of_one_row(name: str) -> None:
+    """Whatever the family is a part of: x and its copy in another part stay together."""
+    x, model = RNG.permutation(N).astype(float), COMPOSED[name]
+    data = np.column_stack([RNG.normal(size=N), x, RNG.poisson(3.0, size=N), x])
+    data = data if name == "product" else data[:, :2]
+    given = emframe.Sequences(data, np.full(N // 3, 3)) if name == "grouped" else data
+    rows_ = model.rows(given)
+    params = next(p for _, p in model.starts(rows_, RNG) if not isinstance(p, Exception))
+    drawn, _ = model.given(rows_.x, rows_.weights).sample(params, 60, RNG)
+    assert set(drawn[:, 1]) <= set(x)
+    assert len(set(drawn[:, 1])) > 20
+    assert drawn.shape == (60, data.shape[1])
+    assert (drawn[:, 1] == drawn[:, -1 if name == "product" else 1]).all()
 
 
 @every

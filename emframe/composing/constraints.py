@@ -107,8 +107,8 @@ class Constrained(Family):
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.family.covariates
 
-    def given(self, x: Array, weights: Array | None = None) -> Constrained:
-        return dataclasses.replace(self, family=self.family.given(x, weights))
+    def given(self, x: Array) -> Constrained:
+        return dataclasses.replace(self, family=self.family.given(x))
 
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)

@@ -120,8 +120,8 @@ class Family(ABC):
         """
         yield Densities(self, params, log_weights)
 
-    def given(self, x: Array, weights: Array | None = None) -> Family:
-        """This family, with draws at covariates of rows x (n, d) taken at random, by weights (n,).
+    def given(self, x: Array) -> Family:
+        """This family, with draws that have the covariates of rows x (n, d), taken in turn.
 
         A density given covariates says nothing of where these lie.
         """

@@ -84,8 +84,8 @@ class Stack(Family):
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.families if one.covariates), ())
 
-    def given(self, x: Array, weights: Array | None = None) -> Stack:
-        return replace(self, families=tuple(one.given(x, weights) for one in self.families))
+    def given(self, x: Array) -> Stack:
+        return replace(self, families=tuple(one.given(x) for one in self.families))
 
     def _slices(self) -> Iterator[tuple[Family, slice]]:
         start = 0
@@ -116,7 +116,10 @@ class Stack(Family):
         rows: Array | None = None
         for (family, own), theirs in zip(self._slices(), params, strict=True):
             mine = (labels >= own.start) & (labels < own.stop)
-            drawn = family.sample(theirs, labels[mine] - own.start, rng)
+            if family.covariates:  # the i-th of all rows has the i-th covariates
+                drawn = family.sample(theirs, np.where(mine, labels - own.start, 0), rng)[mine]
+            else:
+                drawn = family.sample(theirs, labels[mine] - own.start, rng)
             drawn = drawn[:, None] if drawn.ndim == 1 else drawn
             rows = np.zeros((len(labels), drawn.shape[1])) if rows is None else rows
             rows[mine] = drawn

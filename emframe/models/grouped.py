@@ -99,9 +99,8 @@ class Grouped(Family):
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.family.covariates
 
-    def given(self, x: Any, weights: Array | None = None) -> Grouped:
-        each = None if weights is None else per_row(x, weights)
-        return Grouped(self.family.given(x.x, each))
+    def given(self, x: Array) -> Grouped:
+        return Grouped(self.family.given(x))
 
     def expected(self, statistics: Any, params: Any) -> float:
         return self.family.expected(statistics, params)

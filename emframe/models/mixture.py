@@ -31,6 +31,7 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
 from emframe.models import starts
+from emframe.models.base import Covered, covered
 from emframe.models.mixture_expectation import (
     HeldWeights,
     MixtureExpectation,
@@ -73,6 +74,7 @@ class Mixture:
     n_components: int
     weights: tuple[float, ...] | None = None  # (K,), where they are held; see `fixed`
     pseudo: MixturePrior | None = field(default=None, repr=False, compare=False)  # see `under`
+    covered: Covered | None = field(default=None, repr=False, compare=False)  # see `given`
 
     def __init__(
         self,
@@ -107,8 +109,8 @@ class Mixture:
         return self._with(family=tied(self.family, *names))
 
     def given(self, x: Any, weights: Array | None = None) -> Mixture:
-        """The same mixture, with draws at covariates of rows x; see `Family.given`."""
-        return self._with(family=self.family.given(x, weights))
+        """The same mixture, with draws at covariates of rows x, by weights; see `Family.given`."""
+        return self._with(covered=covered(self.family, x, weights))
 
     def _with(self, **changes: Any) -> Mixture:
         """The same mixture but for these fields."""
@@ -368,7 +370,8 @@ class Mixture:
         each = 1 if self.family.in_runs else n  # draws of z
         labels = rng.choice(self.n_components, size=each, p=params.weights)
         labels = np.resize(labels, n)
-        rows = np.asarray(self.family.sample(params.components, labels, rng), dtype=float)
+        family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
+        rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), labels
 
     def describe(self) -> dict[str, Any]:

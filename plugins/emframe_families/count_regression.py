@@ -34,6 +34,7 @@ TINY = float(np.finfo(float).tiny)
 
 # A gain below this, per row, is lost in the rounding of Q.
 SETTLED = 1e-14
+CLOSE = 1e-7  # a gain that makes the next one nothing, where Q is a parabola
 STEPS = 100
 HALVINGS = 60
 # Information per row and unit of spread below which a direction has no top: there every response
@@ -142,8 +143,9 @@ class CountRegression(Regression):
             tried = ((one, float(share @ self.rise(x, eta, one * move)[:, 0])) for one in lengths)
             length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
             at = at + length * step
-            # What Q is off its parabola tells what one more step would gain.
-            if 1.5 * abs(gained - promised) < sqrt(promised * SETTLED) or not length:
+            # What Q is off its parabola tells what one more step would gain, in the square.
+            off = 1.5 * abs(gained - promised)
+            if not length or (promised < CLOSE and off < sqrt(promised * SETTLED)):
                 break
         if np.linalg.eigvalsh(bend)[0] < SEPARATED:
             raise Degenerate(

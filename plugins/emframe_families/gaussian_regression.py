@@ -22,8 +22,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
-from emframe import Degenerate, Positive, Real
+from emframe import ConjugatePrior, Degenerate, Positive, Real
 from emframe.parameters import Declared, keep, pullback
 from emframe.spaces import Array, Space
 from emframe_families.gaussian import LARGEST, LEAST_RANGE
@@ -60,6 +61,7 @@ class GaussianRegression(Regression):
     """A normal response, linear in the predictors, with a standard deviation per component."""
 
     name = "gaussian-regression"
+    priors = ("weak",)
     own: ClassVar[Mapping[str, Declared]] = {"sigma": Declared(Positive())}
 
     @property
@@ -128,6 +130,33 @@ class GaussianRegression(Regression):
     ) -> Array:
         eta = (self.design(x) * self.coefficients(params)[labels]).sum(axis=1)
         return eta + params.sigma[labels] * rng.standard_normal(len(labels))
+
+    def conjugate_prior(self, prior: Any, whole: Triangle, k: int) -> ConjugatePrior[Triangle]:
+        """``"weak"``: a normal-inverse-gamma density about the regression of all rows.
+
+        b ~ N(that of all rows, sigma^2 (kappa X'X / n)^-1) with kappa = 0.01, and sigma^2 ~ inverse
+        gamma (3 / 2, s^2 / 2) with s^2 the residual variance over K^2: for the intercept alone that
+        of Fraley and Raftery (2007, section 3.2).  Where all rows lie on one line the mean square
+        of the responses stands for that variance.
+
+        Raises `Degenerate` where columns of all rows are collinear.
+        """
+        if prior != "weak":
+            return super().conjugate_prior(prior, whole, k)
+        root, n, p, kappa, nu = whole.roots[0], whole.counts[0], len(self.terms), 0.01, 3.0
+        self.refuse_collinear(root[:-1, :-1], 0)
+        spread, size = root[-1, -1] ** 2 / n, float((root[:, -1] ** 2).sum()) / n
+        spread = (spread if spread > ON_THE_LINE**2 * size else size or 1.0) / k**2
+        pseudo = np.sqrt(kappa / n) * root
+        pseudo[-1, -1] = np.sqrt(spread)
+        counts = p + nu + 2.0  # twice the exponent of 1 / sigma^2
+        normal = np.log(np.abs(pseudo.diagonal()[:-1])).sum()
+        gamma = 0.5 * nu * log(0.5 * spread) - gammaln(0.5 * nu)
+        surplus = 0.5 * (counts - p) * log(2 * pi)  # that `expected` subtracts
+        return ConjugatePrior(
+            Triangle(np.full(k, counts), np.repeat(pseudo[None], k, axis=0)),
+            k * float(normal + gamma + surplus),
+        )
 
     def irregularities(self, params: Any, statistics: Triangle) -> Mapping[int, str]:
         """Components on a handful of rows or with a sliver of the spread: maxima of no meaning.

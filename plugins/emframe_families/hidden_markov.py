@@ -16,7 +16,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from emframe.families import Densities, Survey
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
+from emframe.models.base import Covered, covered
 from emframe.models.mixture_expectation import composed_problem
 from emframe.models.sequences import Sequences, as_sequences
 from emframe.parameters import frozen
@@ -84,6 +85,7 @@ class HiddenMarkov(LatentModel):
     initial: str
 
     name = "hidden-markov"
+    covered: ClassVar[Covered | None] = None  # see `given`
 
     def __init__(
         self, family: str | Family, n_states: int = 2, initial: str = "free", **settings: Any
@@ -300,9 +302,8 @@ class HiddenMarkov(LatentModel):
         return np.asarray(np.add.reduceat(terms, x.firsts))
 
     def given(self, x: Sequences, weights: Array | None = None) -> HiddenMarkov:
-        each = None if weights is None else np.repeat(weights, x.lengths)
         other = copy(self)
-        object.__setattr__(other, "family", self.family.given(x.x, each))
+        object.__setattr__(other, "covered", covered(self.family, x, weights))
         return other
 
     def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
@@ -314,7 +315,8 @@ class HiddenMarkov(LatentModel):
             state = sum(draw >= step * rung[-1] for step in rung[:-1])
             path.append(state)
         z = np.array(path, dtype=np.intp)
-        rows = np.asarray(self.family.sample(params.components, z, rng), dtype=float)
+        family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
+        rows = np.asarray(family.sample(params.components, z, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), z
 
     @property

@@ -57,10 +57,7 @@ class Regression(Family):
     response: Column = 0
     predictors: tuple[Column, ...] = (1,)
     intercept: bool = True
-    # Rows that have covariates to draw at, and how often each is taken; see `given`.
-    covered: tuple[Array, Array | None] | None = field(
-        default=None, repr=False, compare=False, kw_only=True
-    )
+    covered: Array | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     extra: ClassVar[str] = ""  # the setting that names one more column that is given
     own: ClassVar[Mapping[str, Declared]] = {}  # parameters beside the coefficients
@@ -172,9 +169,8 @@ class Regression(Family):
         )
         return ColumnsIn(tuple(each[place] for place in sorted(each)))
 
-    def given(self, x: Array, weights: Array | None = None) -> Regression:
-        shares = None if weights is None else weights / weights.sum()
-        return replace(self, covered=(np.array(x, dtype=float), shares))
+    def given(self, x: Array) -> Regression:
+        return replace(self, covered=np.array(x, dtype=float))
 
     def support_given(self, row: Array) -> Space:
         return self.spaces[0]
@@ -185,8 +181,7 @@ class Regression(Family):
                 f"{self.name} is a density given covariates, and has none to draw at; pass rows "
                 "that have them, fit.sample(n, given=X)."
             )
-        x, shares = self.covered
-        rows = x[rng.choice(len(x), size=len(labels), p=shares)]
+        rows = self.covered[np.arange(len(labels)) % len(self.covered)]
         rows[:, self.places[0]] = self.draw(params, rows, np.asarray(labels), rng)
         return rows
 
