@@ -367,9 +367,9 @@ class Mixture:
 
         Of a `Grouped` family they are one run, and have one z.
         """
-        each = 1 if self.family.in_runs else n  # draws of z
-        labels = rng.choice(self.n_components, size=each, p=params.weights)
-        labels = np.resize(labels, n)
+        labels = rng.choice(self.n_components, size=n, p=params.weights)
+        if self.family.in_runs:
+            labels[:] = labels[:1]
         family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
         rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), labels
