@@ -218,7 +218,16 @@ def night(ax: Axes) -> None:
     plane(ax)
 
 
-KINDS = (density, counts, plane, pairs, profile, uncertainty, trace, choice, night)
+def lines(ax: Axes) -> None:
+    rng = np.random.default_rng(0)
+    x, z = rng.uniform(0, 10, size=240), rng.random(240) < 0.4
+    y = np.where(z, 4 * x, 34 - 2 * x) + rng.normal(scale=3, size=240)
+    rows = Table(np.column_stack([y, x]), ("y", "x"), None)
+    model = emframe.Mixture("gaussian-regression", 2, response="y", predictors="x")
+    emframe.fit(model, rows, rng=0, n_starts=8).plot(rows, ax=ax)
+
+
+KINDS = (lines, density, counts, plane, pairs, profile, uncertainty, trace, choice, night)
 FITS = {one.__name__: one for one in KINDS}
 NIGHT = {
     "figure.facecolor": "#131416",

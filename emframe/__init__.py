@@ -38,7 +38,7 @@ from emframe.host import (
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
 from emframe.information import Information
-from emframe.models import LatentModel, Mixture, Sequences
+from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.optima import Optimum
 from emframe.parameters import parameter
@@ -77,6 +77,7 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Grouped",
     "Information",
     "Integers",
     "Interrupted",

@@ -100,6 +100,7 @@ def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> A
 
     What is missing in these is missing there.
     """
+    model = model.given(rows.x, rows.weights)
     if not isinstance(rows.x, Sequences):
         drawn = model.sample(params, round(rows.total), rng)[0]
         place = np.searchsorted(np.cumsum(rows.weights), np.arange(len(drawn)) + 0.5)
@@ -129,9 +130,8 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
     shared: Any = 0.0
     for x, weights in rows.blocks(block_rows(model.work(rows))):
         ours, theirs = (model.posterior(point, x)[1] for point in (reference, params))
-        shared = shared + np.nan_to_num(ours * per_row(x, weights)[:, None]).T @ np.nan_to_num(
-            theirs
-        )
+        each = weights if len(ours) == len(weights) else per_row(x, weights)
+        shared = shared + np.nan_to_num(ours * each[:, None]).T @ np.nan_to_num(theirs)
     group = groups(params, len(shared))
     shared[group[:, None] != group] = -1.0
     return taken(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])

@@ -177,14 +177,20 @@ class Fit:
         return self.model.complete_log_likelihood(self.params, rows.x, np.asarray(z))
 
     def sample(
-        self, n: int, rng: Any = None, *, labels: bool = False
+        self, n: int, rng: Any = None, *, labels: bool = False, given: Any = None
     ) -> tuple[Array, NDArray[Any]]:
         """Draw n rows and their latent z: first z, then x given z.
+
+        A regression says nothing of its covariates: `given` has rows whose covariates are drawn
+        from, each as likely as another.
 
         Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
         A continuous z is returned as it is.
         """
-        rows, drawn = self.model.sample(self.params, whole("n", n, 0), generator_from(rng))
+        model = self.model
+        if given is not None:
+            model = model.given(model.rows(given, columns=self.columns).x)
+        rows, drawn = model.sample(self.params, whole("n", n, 0), generator_from(rng))
         k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 

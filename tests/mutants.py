@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from emframe_families.bernoulli import Bernoulli
+from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.poisson import Poisson, PoissonParameters
 from scipy import special
 
@@ -931,6 +932,33 @@ class KeepsASet(Normal):
     columns_seen: frozenset[str] = frozenset({"a"})
 
 
+# ---- densities given covariates
+
+
+@dataclass(frozen=True)
+class GivenWithoutConstant(GaussianRegression):
+    """A constant that is missing from the density of the response."""
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return super().log_density(params, x) + 0.5 * np.log(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class DrawsAboutTheOrigin(GaussianRegression):
+    """Draws that forget their covariates."""
+
+    def draw(self, params: Any, x: Array, labels: Any, rng: np.random.Generator) -> Array:
+        return super().draw(params, np.zeros_like(x), labels, rng)
+
+
+@dataclass(frozen=True)
+class FloorGiven(GaussianRegression):
+    """A floor under the density of the response, as for outliers."""
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return np.maximum(super().log_density(params, x), -50.0)
+
+
 # ---- the kernels
 
 
@@ -973,6 +1001,9 @@ class FastAndWrong(Normal):
 
 
 MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
+    GivenWithoutConstant: ("normalised",),
+    DrawsAboutTheOrigin: ("sample",),
+    FloorGiven: ("finite",),
     StopsCounting: ("large",),
     SinglePrecisionRows: ("precision",),
     SinglePrecisionParameters: ("declaration",),

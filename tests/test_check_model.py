@@ -48,6 +48,14 @@ OTHERS = {
         emframe.model("hidden-markov", family=emframe.from_scipy("gamma"), n_states=2),
         emframe.Sequences(GEYSER[:, :1], [20, 6, 20]),
     ),
+    "groups": (
+        emframe.Mixture(emframe.Grouped("gaussian"), 2),
+        emframe.Sequences(GEYSER, np.r_[np.full(20, 2), 3, 3]),
+    ),
+    "groups of regressions": (
+        emframe.Mixture(emframe.Grouped("gaussian-regression"), 2),
+        emframe.Sequences(GEYSER, np.r_[np.full(20, 2), 3, 3]),
+    ),
     "factors": (emframe.model("factor-analysis", n_factors=1), emframe.dataset("iris").X[::5]),
     "gaps": (emframe.model("incomplete-gaussian"), with_gaps()),
 }

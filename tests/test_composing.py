@@ -47,6 +47,7 @@ def kept(fit: Any, X: Any, tmp_path: Path) -> None:
 FAMILIES = {
     "mixed": emframe.Product(MIXED),
     "groups": emframe.Product({(0, 2): "gaussian", 1: "poisson"}),
+    "given": emframe.Product({(2, 0): emframe.family("gaussian-regression"), 1: "poisson"}),
     "tied": emframe.tied("poisson", "rates"),
     "fixed": emframe.fixed("gaussian", means=0.0),
     "fixed, and of one shape": emframe.fixed(

@@ -32,6 +32,9 @@ BUILT_IN = [
     emframe.family("student-t"),
     emframe.family("student-t", covariance="tied", dof="shared"),
     emframe.family("student-t", covariance="diag", dof=5.0),
+    emframe.family("gaussian-regression"),
+    emframe.family("poisson-regression", offset=1, predictors=2),
+    emframe.family("binomial-regression", trials=1, predictors=2),
 ]
 
 
@@ -105,6 +108,7 @@ def test_expected_failures_are_excused_and_held_to_it():
         ((Normal(), {"n_columns": 0}), ValueError, "n_columns"),
         ((Normal, {}), TypeError, "pass an instance"),
         (("poisson", {}), TypeError, "expected an emframe.Family"),
+        ((emframe.Grouped("poisson"), {}), TypeError, "are runs of rows"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):

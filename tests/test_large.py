@@ -131,6 +131,17 @@ def test_rows_that_seldom_repeat_are_left_alone():
     assert model.condense(rows) is rows
 
 
+def test_rows_with_numbers_that_are_not_whole_are_told_apart():
+    """As digits of one number 9.0 and 0.1 of a column after a count from 0 to 9 would collide."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.integers(10, size=800), rng.integers(8, size=800) / 10])
+    model = emframe.Mixture(emframe.Product({0: "poisson", 1: "gaussian"}), 1)
+    few = model.condense(model.rows(x))
+    assert len(few) == len(np.unique(x, axis=0))
+    fit = emframe.fit(model, x, rng=0)
+    assert fit.score_samples(x).sum() == pytest.approx(fit.log_likelihood, rel=1e-12)
+
+
 def test_keys_of_rows_too_wide_for_one_number():
     rng = np.random.default_rng(0)
     patterns = rng.integers(2, size=(10, 200)).astype(float)

@@ -34,13 +34,19 @@ def column(data: str, names: list[str], missing: bool = False) -> np.ndarray:
     return np.array([[float(row[j] or "nan") for j in at] for row in complete])
 
 
-def rows_of(case: dict) -> np.ndarray:
-    """The rows of a case."""
-    return column(case["data"], case["columns"], case["options"].get("missing", False))
+def rows_of(case: dict) -> np.ndarray | emframe.Sequences:
+    """The rows of a case, in runs where they share one z."""
+    X = column(case["data"], case["columns"], case["options"].get("missing", False))
+    if "groups" not in case:
+        return X
+    return emframe.Sequences.by(X, column(case["data"], [case["groups"]])[:, 0])
 
 
 def fit(case: dict, rng: int = 0) -> emframe.Fit:
-    model = emframe.Mixture(case["family"], n_components=case["n_components"], **case["options"])
+    family = emframe.family(case["family"], **case["options"])
+    family = emframe.Grouped(family) if "groups" in case else family
+    model = emframe.Mixture(family, n_components=case["n_components"])
+    model = model.tied(*case["tied"]) if "tied" in case else model
     weights = case["row_weights"] and column(case["data"], [case["row_weights"]])
     return emframe.fit(model, rows_of(case), weights=weights, rng=rng)
 
@@ -72,8 +78,8 @@ def compare_parameters(found: emframe.Fit, case: dict) -> None:
     first = next(iter(case["params"]))
     mine = {leaf.path.removeprefix("components."): leaf.value for leaf in leaves(found.params)}
     theirs = {name: np.array(value) for name, value in case["params"].items()}
-    apart = np.abs(mine[first][:, None] - theirs[first][None])
-    distance = apart.reshape(*apart.shape[:2], -1).sum(axis=2)
+    one, other = (value[first].reshape(len(value[first]), -1) for value in (mine, theirs))
+    distance = np.abs(one[:, None, :] - other[None, :, :]).sum(axis=2)
     _, order = linear_sum_assignment(distance.T)
     tolerance = case["tolerance"]
     for name, expected in {"weights": np.array(case["weights"]), **theirs}.items():

@@ -107,6 +107,20 @@ class Constrained(Family):
         return dataclasses.replace(self, family=self.family.settled(whole, columns))
 
     @property
+    def in_runs(self) -> bool:  # type: ignore[override]
+        return self.family.in_runs
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.family.covariates
+
+    def given(self, x: Array) -> Constrained:
+        return dataclasses.replace(self, family=self.family.given(x))
+
+    def support_given(self, row: Array) -> Space:
+        return self.family.support_given(row)
+
+    @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.family.priors
 

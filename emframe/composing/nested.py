@@ -80,6 +80,13 @@ class Nested(Family):
         return Nested(tuple(family.settled(own(family), columns) for family in self.inner))
 
     @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return next((one.covariates for one in self.inner if one.covariates), ())
+
+    def given(self, x: Array) -> Nested:
+        return Nested(tuple(family.given(x) for family in self.inner))
+
+    @property
     def parameters(self) -> type:
         """``shares`` (K, J) of the inner components, and ``inner0``, ``inner1``, ..."""
         fields: dict[str, Any] = {"shares": Declared(Simplex(), (len(self.inner),))}
@@ -133,7 +140,11 @@ class Nested(Family):
         rows: Array | None = None
         for j, family in enumerate(self.inner):
             mine = inner == j
-            drawn = family.sample(getattr(params, f"inner{j}"), labels[mine], rng)
+            own = getattr(params, f"inner{j}")
+            if family.covariates:  # the i-th of all rows has the i-th covariates
+                drawn = family.sample(own, labels, rng)[mine]
+            else:
+                drawn = family.sample(own, labels[mine], rng)
             drawn = np.asarray(drawn, dtype=float).reshape(int(mine.sum()), -1 if mine.any() else 0)
             if not mine.any():
                 continue

@@ -132,7 +132,16 @@ class Product(Family):
     @property
     def support(self) -> Space:  # type: ignore[override]
         """Whole rows."""
-        return RowsOf(self.parts)
+        return RowsOf(tuple(Home(p.label, p.family.support, p.places) for p in self.parts))
+
+    def support_given(self, row: Array) -> Space:
+        free = [j for j in range(self.width) if j not in self.covariates]
+        homes = []
+        for part in self.parts:
+            own = tuple(free.index(place) for place in part.places if place in free)
+            space = part.family.support_given(part.of(row[None])[0])
+            homes += [Home(part.label, space, own)] if own else []
+        return RowsOf(tuple(homes))
 
     @property
     def supports(self) -> tuple[Space, ...]:
@@ -143,6 +152,16 @@ class Product(Family):
     @property
     def takes_columns(self) -> bool:
         return self.width > 1
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(part.places[j] for part in self.parts for j in part.family.covariates)
+
+    def given(self, x: Array) -> Product:
+        other = copy(self)
+        parts = tuple(replace(one, family=one.family.given(one.of(x))) for one in self.parts)
+        object.__setattr__(other, "parts", parts)
+        return other
 
     # ---- the five functions
 
@@ -248,50 +267,56 @@ class AtColumns(Space):
         return f"AtColumns({self.space!r}, {self.places})"
 
 
+@dataclass(frozen=True)
+class Home:
+    """A group of columns and where it lives."""
+
+    label: str
+    space: Space
+    places: tuple[int, ...]
+
+
 @dataclass(frozen=True, repr=False)
 class RowsOf(Space):
-    """Whole rows, each group of columns in the space of its family."""
+    """Whole rows, each group of columns in a space of its own."""
 
-    parts: tuple[Part, ...]
+    homes: tuple[Home, ...]
 
     n_event_axes = 1
 
     @property
     def words(self) -> str:  # type: ignore[override]
-        return "; ".join(f"{part.label}: {part.family.support.words}" for part in self.parts)
+        return "; ".join(f"{home.label}: {home.space.words}" for home in self.homes)
 
     @property
     def discrete(self) -> bool:  # type: ignore[override]
-        return all(part.family.support.discrete for part in self.parts)
+        return all(home.space.discrete for home in self.homes)
 
     @property
     def missing(self) -> bool:  # type: ignore[override]
-        return any(part.family.support.missing for part in self.parts)
+        return any(home.space.missing for home in self.homes)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = [np.asarray(part.family.support.contains(part.of(values))) for part in self.parts]
+        held = [np.asarray(home.space.contains(values[:, home.places])) for home in self.homes]
         return np.asarray(
             np.logical_and.reduce([one.reshape(len(values), -1).all(axis=1) for one in held])
         )
 
     def coordinates(self, values: Array) -> Array:
-        own = [part.family.support.coordinates(part.of(values)) for part in self.parts]
+        own = [home.space.coordinates(values[:, home.places]) for home in self.homes]
         return np.concatenate(own)
 
     def point(self, vector: Array, shape: Shape) -> Array:
         values, used = np.zeros(shape), 0
-        for part in self.parts:
-            own = (*shape[:-1], len(part.places))
-            size = part.family.support.n_coordinates(own)
-            values[..., part.places] = part.family.support.point(vector[used : used + size], own)
+        for home in self.homes:
+            own = (*shape[:-1], len(home.places))
+            size = home.space.n_coordinates(own)
+            values[..., home.places] = home.space.point(vector[used : used + size], own)
             used += size
         return values
 
     def n_coordinates(self, shape: Shape) -> int:
-        return sum(
-            part.family.support.n_coordinates((*shape[:-1], len(part.places)))
-            for part in self.parts
-        )
+        return sum(home.space.n_coordinates((*shape[:-1], len(home.places))) for home in self.homes)
 
     def __repr__(self) -> str:
         return f"RowsOf({self.words})"

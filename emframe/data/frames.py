@@ -9,6 +9,7 @@ One known case: a frame of float64 columns is ``numpy.column_stack`` of them, un
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,26 @@ def from_frame(
     values = np.column_stack(arrays) if arrays else np.zeros((len(frame), 0))
     unnamed = isinstance(frame, nw.Series) and frame.name in (None, "")
     return values, None if unnamed else tuple(str(column.name) for column in columns)
+
+
+def without(X: Any, column: str) -> tuple[Any, NDArray[Any]]:
+    """A frame or `Table` without a column, and that column, (n,), of whatever type.
+
+    Raises TypeError for rows without names, ValueError where none is called so.
+    """
+    frame = is_frame(X)
+    names = getattr(X, "columns", None) if frame or hasattr(X, "X") else None
+    if names is None:
+        raise TypeError(f"`X` has no names for its columns, and so none is called {column!r}.")
+    if column not in list(names):
+        raise ValueError(f"`X` has the columns {', '.join(map(str, names))}, and no {column!r}.")
+    if not frame:
+        j = list(names).index(column)
+        rest = tuple(name for name in names if name != column)
+        return replace(X, X=np.delete(X.X, j, axis=1), columns=rest), X.X[:, j]
+    nw = extra("narwhals", "dataframe", "reading data frames")
+    whole = nw.from_native(X, eager_only=True)
+    return whole.drop(column).to_native(), whole[column].to_numpy()
 
 
 def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:

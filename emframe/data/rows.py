@@ -93,7 +93,7 @@ class Rows:
     def distinct(self) -> Rows:
         """Distinct rows with their weights added up, where that halves the rows or better.
 
-        For rows of whole numbers; a first sample decides whether it is worth the sorting.
+        A first sample decides whether it is worth the sorting.
         """
         x, weights = np.zeros((0, len(self.columns))), np.zeros(0)
         for block, block_weights in self.blocks(MOST_AT_ONCE):
@@ -141,9 +141,10 @@ def _even(n: int, size: int) -> int:
 
 
 def _keys(x: Array) -> NDArray[Any]:
-    """One number for each row of whole numbers, equal where the rows are; (n,).
+    """One number for each row, equal where the rows are; (n,).
 
-    Each column is a digit; where that makes too large a number, the row's bytes are the key.
+    Each column of whole numbers is a digit; where that makes too large a number, or numbers are
+    not whole, the row's bytes are the key.
     """
     low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
     gaps = np.isnan(x)
@@ -153,7 +154,7 @@ def _keys(x: Array) -> NDArray[Any]:
         x = np.where(gaps, low, x)
     with np.errstate(over="ignore"):  # of hundreds of columns, no number is large enough
         places = np.cumprod(np.append(1.0, high - low + 1.0))
-    if places[-1] < LARGEST_WHOLE:
+    if places[-1] < LARGEST_WHOLE and (x == np.floor(x)).all():
         return np.asarray((x - low) @ places[:-1])
     whole = np.ascontiguousarray(x + 0.0)  # -0.0 and 0.0 are one number
     return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()

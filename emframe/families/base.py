@@ -63,6 +63,8 @@ class Family(ABC):
     width: ClassVar[int | None] = None  # how many columns, where that is settled
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
     gaps: ClassVar[str] = "choose a model that takes missing values"  # advice on those of a row
+    covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
+    in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -132,6 +134,17 @@ class Family(ABC):
         never does.  A family that knows no faster way than its own functions needs nothing here.
         """
         yield Densities(self, params, log_weights)
+
+    def given(self, x: Array) -> Family:
+        """This family, with draws that have the covariates of rows x (n, d), taken in turn.
+
+        A density given covariates says nothing of where these lie.
+        """
+        return self
+
+    def support_given(self, row: Array) -> Space:
+        """Where the columns that are modelled live, given the covariates of a row (d,)."""
+        return self.support
 
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.

@@ -9,7 +9,7 @@ One known case: a stack of a family with itself is that family with more compone
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,17 @@ class Stack(Family):
         each = zip(self.families, whole.parts, strict=True)
         return Stack(tuple(family.settled(own, columns) for family, own in each), self.sizes)
 
+    @property
+    def in_runs(self) -> bool:  # type: ignore[override]
+        return any(one.in_runs for one in self.families)
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return next((one.covariates for one in self.families if one.covariates), ())
+
+    def given(self, x: Array) -> Stack:
+        return replace(self, families=tuple(one.given(x) for one in self.families))
+
     def _slices(self) -> Iterator[tuple[Family, slice]]:
         start = 0
         for family, size in zip(self.families, self.sizes, strict=True):
@@ -113,7 +124,10 @@ class Stack(Family):
         rows: Array | None = None
         for (family, own), theirs in zip(self._slices(), params, strict=True):
             mine = (labels >= own.start) & (labels < own.stop)
-            drawn = family.sample(theirs, labels[mine] - own.start, rng)
+            if family.covariates:  # the i-th of all rows has the i-th covariates
+                drawn = family.sample(theirs, np.where(mine, labels - own.start, 0), rng)[mine]
+            else:
+                drawn = family.sample(theirs, labels[mine] - own.start, rng)
             drawn = drawn[:, None] if drawn.ndim == 1 else drawn
             rows = np.zeros((len(labels), drawn.shape[1])) if rows is None else rows
             rows[mine] = drawn

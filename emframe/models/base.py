@@ -15,10 +15,32 @@ import numpy as np
 from emframe.core import Contract, Expectation
 from emframe.data import Rows, counted, frequencies
 from emframe.engines import Workspace, block_rows
+from emframe.families import Family
 from emframe.spaces import Array
 
 Block = tuple[Array, Array]
 """Rows x (b, d) and their frequency weights (b,)."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Rows whose covariates a model draws at, as often as their weights say."""
+
+    x: Array  # (n, d)
+    shares: Array  # (n,)  sum to 1
+
+    def lend(self, family: Family, n: int, rng: np.random.Generator) -> Family:
+        """The family with covariates for n rows to draw, each taken at random."""
+        return family.given(self.x[rng.choice(len(self.x), size=n, p=self.shares)])
+
+
+def covered(family: Family, x: Any, weights: Array | None) -> Covered | None:
+    """What `Model.given` keeps of rows and their weights; None for a family without covariates."""
+    if not family.covariates:
+        return None
+    each = np.ones(len(x)) if weights is None else weights
+    shares = np.repeat(each, x.lengths) if hasattr(x, "lengths") else each
+    return Covered(x.x if hasattr(x, "lengths") else x, shares / shares.sum())
 
 
 class Pass(Protocol):
@@ -78,6 +100,10 @@ class Model(Protocol):
 
     def under(self, prior: Any) -> Model:
         """This model, with starts that know of the term of `Model.prior` (None for none)."""
+        return self
+
+    def given(self, x: Any, weights: Array | None = None) -> Model:
+        """This model, with draws at covariates of these rows, by weights, where it has any."""
         return self
 
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

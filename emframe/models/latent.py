@@ -214,6 +214,10 @@ class LatentModel(ABC):
         """This model: it has no priors."""
         return self
 
+    def given(self, x: Any, weights: Array | None = None) -> LatentModel:
+        """This model: it has no covariates to draw at."""
+        return self
+
     def passes(self, params: Any, survey: Any) -> Iterator[Pass]:
         """Q of each block, added up."""
         yield Plain(self, params)

@@ -31,6 +31,7 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
 from emframe.models import starts
+from emframe.models.base import Covered, covered
 from emframe.models.components import taken
 from emframe.models.mixture_expectation import (
     HeldWeights,
@@ -45,6 +46,7 @@ from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
+from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
@@ -74,6 +76,7 @@ class Mixture:
     n_components: int
     weights: tuple[float, ...] | None = None  # (K,), where they are held; see `fixed`
     pseudo: MixturePrior | None = field(default=None, repr=False, compare=False)  # see `under`
+    covered: Covered | None = field(default=None, repr=False, compare=False)  # see `given`
 
     def __init__(
         self,
@@ -107,6 +110,10 @@ class Mixture:
         """The same mixture with parameters that all components share; see `emframe.tied`."""
         return self._with(family=tied(self.family, *names))
 
+    def given(self, x: Any, weights: Array | None = None) -> Mixture:
+        """The same mixture, with draws at covariates of rows x, by weights; see `Family.given`."""
+        return self._with(covered=covered(self.family, x, weights))
+
     def _with(self, **changes: Any) -> Mixture:
         """The same mixture but for these fields."""
         other = copy(self)
@@ -135,9 +142,20 @@ class Mixture:
         whole = self.survey(rows).statistics
         return self._with(family=self.family.settled(whole, rows.columns))
 
-    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Rows:
-        """Validate data; see `emframe.data.as_rows`."""
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
+        """Validate data; see `emframe.data.as_rows`, and `as_sequences` for a `Grouped` family."""
         names, width = self.family.columns, self.family.width
+        if self.family.in_runs:
+            return as_sequences(
+                X,
+                supports=self.family.supports,
+                owner=f"the family {self.family.name!r}",
+                weights=weights,
+                takes_columns=self.family.takes_columns,
+                columns=columns,
+                names=names,
+                width=width,
+            )
         found = as_rows(
             X if names is None else chosen(X, names),
             supports=self.family.supports,
@@ -154,12 +172,15 @@ class Mixture:
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
         k = self.n_components
+        if self.family.in_runs:
+            refuse_beyond("n_components", k, len(rows), "run of rows")
+            return
         refuse_beyond("n_components", k, len(rows), "row")
         refuse_beyond("n_components", k, rows.n_distinct(k), "distinct row")
 
     def condense(self, rows: Rows) -> Rows:
         """Distinct rows with their counts as weights, where the data are discrete and it pays."""
-        return rows if self._is_real else rows.distinct()
+        return rows if self._is_real or self.family.in_runs else rows.distinct()
 
     def work(self, rows: Rows) -> int:
         return self.n_components * (len(rows.columns) + 4) * 2
@@ -262,7 +283,10 @@ class Mixture:
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
         model, rows = self._sampled(rows, rng)
-        for kind, resp in starts.portfolio(rows, self.n_components, rng, self._is_real):
+        supply = starts.portfolio(
+            _points(rows), self.n_components, rng, self._is_real, bool(self.family.covariates)
+        )
+        for kind, resp in supply:
             yield kind, model._from_responsibilities(rows, resp)
 
     def moves(
@@ -272,7 +296,7 @@ class Mixture:
         model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
-        x = filled(rows.x, rows.weights)
+        x = filled(_points(rows).x, rows.weights)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
             yield "split and merge", model._from_responsibilities(rows, changed)
 
@@ -295,7 +319,7 @@ class Mixture:
         model, rows = self._sampled(rows, rng)
         resp = smaller.posterior(params, rows.x)[1]
         density = checked_density(smaller.family, params.components, rows.x, smaller.n_components)
-        x = filled(rows.x, rows.weights)
+        x = filled(_points(rows).x, rows.weights)
         for changed in splits(resp, density, x, rows.weights, *found, rng):
             started = model._from_responsibilities(rows, changed)
             yield f"split of K = {smaller.n_components}", started
@@ -400,9 +424,15 @@ class Mixture:
     def sample(
         self, params: MixtureParameters, n: int, rng: np.random.Generator
     ) -> tuple[Array, np.ndarray[Any, Any]]:
-        """n rows and their labels: first z by the weights, then x from the component z picks."""
+        """n rows and their labels: first z by the weights, then x from the component z picks.
+
+        Of a `Grouped` family they are one run, and have one z.
+        """
         labels = rng.choice(self.n_components, size=n, p=params.weights)
-        rows = np.asarray(self.family.sample(params.components, labels, rng), dtype=float)
+        if self.family.in_runs:
+            labels[:] = labels[:1]
+        family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
+        rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), labels
 
     def describe(self) -> dict[str, Any]:
@@ -419,6 +449,11 @@ class Mixture:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
         held = ", weights held" * (self.weights is not None)
         return f"{titled(self.family)}, K = {self.n_components}{held}"
+
+
+def _points(rows: Any) -> Rows:
+    """Where starts measure distances: the rows, or the middle of each run."""
+    return rows.means() if isinstance(rows, SequenceRows) else rows
 
 
 def _log(weights: Array) -> Array:

@@ -9,15 +9,15 @@ One known case: with all lengths 1 nothing is left of the order, and these are p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Table, as_rows, as_weights, chosen, in_range
-from emframe.data.frames import from_frame, is_frame
+from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.data.frames import from_frame, is_frame, without
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
@@ -36,6 +36,7 @@ class Sequences:
 
     x: Any
     lengths: Any = None
+    keys: Any = None  # (S,) what each run is called, where `by` made them
 
     def __post_init__(self) -> None:
         n = len(self.x.X if isinstance(self.x, Table) else self.x)
@@ -47,6 +48,35 @@ class Sequences:
                 f"{n} rows; pass whole numbers above 0 that sum to the number of rows."
             )
         object.__setattr__(self, "lengths", lengths.astype(np.intp))
+
+    @classmethod
+    def by(cls, X: Any, groups: Any) -> Sequences:
+        """A run for each group of rows, in order of their first rows.
+
+        Parameters
+        ----------
+        groups : (n,) to which each row belongs, or the name of the column of X that says so, which
+            is then none of the rows.
+
+        Raises ValueError for a column that is missing, or labels that are not one to a row.
+        """
+        if isinstance(groups, str):
+            X, groups = without(X, groups)
+        values, names = from_frame(X, "X") if is_frame(X) else (X, None)
+        if isinstance(X, Table):
+            values, names = X.X, X.columns
+        labels, rows = np.asarray(groups), np.asarray(values)
+        if labels.shape != rows.shape[:1]:
+            raise ValueError(
+                f"`groups` has shape {labels.shape}, the data have {len(rows)} rows; pass one "
+                "label for each."
+            )
+        keys, first, which = np.unique(labels, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        place = np.argsort(order)[which]
+        rows = rows[np.argsort(place, kind="stable")]
+        lengths = np.bincount(place)
+        return cls(rows if names is None else Table(rows, names, None), lengths, keys[order])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -61,7 +91,8 @@ class Sequences:
         bounds = np.concatenate([[0], np.cumsum(self.lengths)])
         lengths = self.lengths[part]
         first = bounds[:-1][part][0] if len(lengths) else 0
-        return Sequences(self.x[first : first + lengths.sum()], lengths)
+        keys = None if self.keys is None else self.keys[part]
+        return Sequences(self.x[first : first + lengths.sum()], lengths, keys)
 
     @cached_property
     def firsts(self) -> NDArray[np.intp]:
@@ -97,6 +128,26 @@ class SequenceRows:
     def total(self) -> float:
         """Number of rows that the weights stand for."""
         return self.unit * float(self.weights @ self.x.lengths)
+
+    def sample(self, most: int, rng: np.random.Generator) -> SequenceRows:
+        """These runs where they have no more than `most` rows; else some, drawn by their weights.
+
+        Drawn as often as their weights say, they stand for one run each.
+        """
+        n = len(self.x.x)
+        if n <= most:
+            return self
+        size = max(1, most * len(self) // n)
+        drawn = np.sort(rng.choice(len(self), size=size, p=self.weights / self.weights.sum()))
+        lengths = self.x.lengths[drawn]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        x = self.x.x[np.repeat(self.x.firsts[drawn], lengths) + within]
+        return replace(self, x=Sequences(x, lengths), weights=np.ones(size))
+
+    def means(self) -> Rows:
+        """The mean row of each run, with the weights of the runs."""
+        totals = np.add.reduceat(self.x.x, self.x.firsts, axis=0)
+        return Rows(totals / self.x.lengths[:, None], self.weights, self.columns)
 
     def blocks(self, size: int) -> Iterator[tuple[Sequences, Array]]:
         """Whole runs and their weights, a block at a time, of `size` rows or a few more."""
@@ -152,7 +203,8 @@ def as_sequences(
         width=width,
     )
     kept = frequency > 0
-    runs, numbers = Sequences(rows.x, given.lengths[kept]), np.flatnonzero(kept)
+    keys = None if given.keys is None else given.keys[kept]
+    runs, numbers = Sequences(rows.x, given.lengths[kept], keys), np.flatnonzero(kept)
     labels = rows.columns if names is None else names
     return in_range(SequenceRows(runs, frequency[kept], labels, numbers, len(kept)))
 

@@ -30,16 +30,17 @@ _REAL = (
 )  # fmt: skip
 _WHITENED = (0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0)  # the frame of each, where there are two
 _DISCRETE = ("rows", "random", "spread", "rows", "partition")
+_GIVEN = ("few", "partition", "few", "rows", "few", "k-means++", "few", "spread")
 _SAMPLE = 2000  # rows that k-means and random centres look at: enough to find the clusters
 
 
-def kinds(is_real: bool) -> tuple[str, ...]:
-    """The kinds of starts in the rotation for real data, or for discrete ones."""
-    return _REAL if is_real else _DISCRETE
+def kinds(is_real: bool, is_given: bool = False) -> tuple[str, ...]:
+    """The kinds of starts in the rotation for real data, for discrete ones, or for regressions."""
+    return _GIVEN if is_given else _REAL if is_real else _DISCRETE
 
 
 def portfolio(
-    rows: Rows, k: int, rng: np.random.Generator, is_real: bool
+    rows: Rows, k: int, rng: np.random.Generator, is_real: bool, is_given: bool = False
 ) -> Iterator[tuple[str, Array]]:
     """A supply of (kind, responsibilities (n, K)), endless unless K = 1, in a fixed rotation.
 
@@ -49,11 +50,16 @@ def portfolio(
     spread     the same around rows drawn far apart, as k-means++ seeds are
     partition  each row to a component at random: all components start near the middle
     random     random soft responsibilities, nearer the middle still
+    few        a few random rows to each component, and an even share of all others, of as much
+               weight together (densities given covariates only)
     ========== ==========================================================================
 
     Centres find clusters and outliers; starts near the middle find broad and overlapping
     components, and avoid the spurious ones.  Of real data with several columns each kind with
     centres sees the rows in either frame.
+
+    Lines cross, and rows near each other need not be of one; but a few rows say where a line may
+    run (Rousseeuw 1984, JASA 79, 871), so that most starts of regressions are of that kind.
     """
     n = len(rows)
     if k == 1:
@@ -69,11 +75,21 @@ def portfolio(
         "spread": lambda x, sample: _clouds(x, _spread_rows(sample, k, rng)),
         "partition": lambda *_: np.eye(k)[rng.integers(k, size=n)],
         "random": lambda *_: rng.dirichlet(np.ones(k), size=n),
+        "few": lambda *_: _few(n, k, 2 * len(rows.columns), rng),
     }
     samples = [frame[chosen] for frame in frames]
-    for kind, whitened in cycle(zip(kinds(is_real), _WHITENED, strict=False)):
+    for kind, whitened in cycle(zip(kinds(is_real, is_given), _WHITENED, strict=False)):
         frame = min(whitened, len(frames) - 1)
         yield kind, makers[kind](frames[frame], samples[frame])
+
+
+def _few(n: int, k: int, each: int, rng: np.random.Generator) -> Array:
+    """Responsibilities of which half of a component's sum is on rows of its own."""
+    each = max(1, min(each, n // (2 * k)))
+    resp = np.full((n, k), each / n)
+    own = rng.permutation(n)[: each * k]
+    resp[own] += np.eye(k)[np.arange(len(own)) % k]
+    return np.asarray(resp / resp.sum(axis=1, keepdims=True))
 
 
 def as_responsibilities(start: Any, n: int, k: int, name: str = "start") -> Array:

@@ -20,6 +20,8 @@ SHARES = (0.5, 0.9)
 def plane(scene: Scene, ax: Axes) -> None:
     """Rows in two columns, and the regions that hold half and nine tenths of each component.
 
+    A covariate runs across, and the regions are then bands about the lines of a regression.
+
     Raises ValueError for another number of columns.
     """
     if len(scene.fit.columns) != 2:
@@ -28,11 +30,12 @@ def plane(scene: Scene, ax: Axes) -> None:
             "kind='density', 'pairs' or 'profile'."
         )
     colours = hues(ax, scene.k)
+    places = sorted((0, 1), key=lambda j: j not in scene.covariates)
     if scene.points is not None:
-        scatter(ax, scene.points[:, 0], scene.points[:, 1], scene, colours)
-    x, y = (np.linspace(*scene.span(j, pad=0.08), GRID) for j in (0, 1))
-    across, up = np.meshgrid(x, y)
-    joint = scene.log_joint(np.column_stack([across.ravel(), up.ravel()]))
+        scatter(ax, scene.points[:, places[0]], scene.points[:, places[1]], scene, colours)
+    across, up = np.meshgrid(*(np.linspace(*scene.span(j, pad=0.08), GRID) for j in places))
+    grid = np.column_stack([across.ravel(), up.ravel()])[:, places]
+    joint = scene.log_joint(grid)
     for k, colour in enumerate(colours):
         levels = sorted({scene.level(k, share) for share in SHARES})
         surface = joint[:, k].reshape(across.shape)
@@ -43,7 +46,7 @@ def plane(scene: Scene, ax: Axes) -> None:
                 linestyles=[dash(k)], linewidths=1.5,
             )  # fmt: skip
         ax.plot([], [], color=colour, ls=dash(k), marker=marker(k), label=_name(scene, k))
-    ax.set(xlabel=scene.fit.columns[0], ylabel=scene.fit.columns[1])
+    ax.set(xlabel=scene.fit.columns[places[0]], ylabel=scene.fit.columns[places[1]])
     shares = " and ".join(f"{share:.0%}" for share in SHARES)
     legend(ax, scene.k, title=f"outlines hold {shares}", title_fontsize="small")
     tidy(ax)

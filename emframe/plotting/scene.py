@@ -53,6 +53,12 @@ class Scene:
         """Whether the fit draws whole numbers alone."""
         return bool((self.drawn == np.rint(self.drawn)).all())
 
+    @property
+    def covariates(self) -> tuple[int, ...]:
+        """The columns that are given, and not drawn by the fit."""
+        family: Any = getattr(self.fit.model, "family", None)
+        return () if family is None else tuple(family.covariates)
+
     @cached_property
     def shares(self) -> Array:
         """Share of each component, (K,): its weight, or else how often it was drawn."""
@@ -91,12 +97,13 @@ def scene(
 ) -> Scene:
     """A scene of a fit with the rows of X, or without any."""
     generator, model = generator_from(rng), fit.model
-    drawn, labels = model.sample(fit.params, DRAWN, generator)
+    rows = None if X is None else model.rows(X, frequencies(X, weights), columns=fit.columns)
+    source = model if rows is None else model.given(rows.x, rows.weights)
+    drawn, labels = source.sample(fit.params, DRAWN, generator)
     if model.choices() is None:
         labels = np.zeros(DRAWN, dtype=np.intp)
-    if X is None:
+    if rows is None:
         return Scene(fit, None, None, None, None, None, errors, drawn, labels)
-    rows = model.rows(X, frequencies(X, weights), columns=fit.columns)
     given: Any = rows.x
     x = given.x if isinstance(given, Sequences) else given
     counts = per_row(given, rows.weights)
@@ -108,5 +115,6 @@ def scene(
     # What is known of a row in a run depends on the others.
     whole = isinstance(given, Sequences)
     resp = model.posterior(fit.params, given if whole else x[some])[1]
-    resp = resp[some] if whole else resp
+    if whole:
+        resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
     return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels)

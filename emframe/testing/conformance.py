@@ -52,6 +52,11 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
     if not isinstance(family, Family):
         hint = "; pass an instance of it" if isinstance(family, type) else ""
         raise TypeError(f"`family` is {family!r}; expected an emframe.Family object{hint}.")
+    if family.in_runs:
+        raise TypeError(
+            f"the rows of {family.name!r} are runs of rows; check the family that it groups, and "
+            "a mixture of it by check_model."
+        )
     if n_columns is not None:
         if n_columns < 1:
             raise ValueError(f"`n_columns` is {n_columns}; pass 1 or more, or None.")

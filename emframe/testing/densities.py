@@ -12,6 +12,7 @@ from emframe.quadrature import grid, plane
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import STATISTICS, terms, total
 from emframe.testing.cases import Case, coordinate_rows, inside, off_the_ends
+from emframe.testing.given import held
 from emframe.testing.outcome import Fault, Inapplicable, same
 from emframe.testing.subject import Subject
 
@@ -23,6 +24,7 @@ EDGE = -200.0  # where a genuine edge of the support lies, some component is not
 
 def normalised(subject: Subject, case: Case) -> None:
     """The density sums or integrates to 1 over the support, for one column and for two."""
+    subject, case = held(subject, case)
     space = case.family.support.present
     if space.n_event_axes or case.d > 2:
         raise Inapplicable("there is no quadrature here for rows that are one value, or 3 columns")
@@ -68,13 +70,13 @@ def _nothing_seen(subject: Subject, case: Case) -> None:
 
 def finite(subject: Subject, case: Case) -> None:
     """Far rows have a finite log density that keeps falling and that the statistics reproduce."""
-    family = case.family
     rng = case.rng()
-    for base in case.x[:2]:
-        for x in _rays(subject, base, rng):
-            density = subject.log_density(case.params, x)
+    there, moving = held(subject, case)
+    for base in moving.x[:2]:
+        for x in _rays(there, base, rng):
+            density = there.log_density(moving.params, x)
             _look_outwards(density, x)
-            if case.d == 1 and not family.support.bounded:
+            if moving.d == 1 and not moving.family.support.bounded:
                 _look_for_a_floor(density, x)
     far = np.concatenate([_far_rows(case, rng), case.x])
     density = subject.log_density(case.params, far)
@@ -94,14 +96,15 @@ def finite(subject: Subject, case: Case) -> None:
 
 def precision(subject: Subject, case: Case) -> None:
     """The log density follows the rows and the parameters to their last digits."""
-    space, shape = case.family.support, case.x.shape
+    there, moving = held(subject, case)
+    space, shape = moving.family.support, moving.x.shape
     if not space.discrete and not space.n_event_axes:
-        reals = space.coordinates(case.x)
+        reals = space.coordinates(moving.x)
         # Beside the end of a bounded support a number has few digits of its distance left.
         reals = np.clip(reals, -8.0, 8.0) if space.bounded else reals
         nudge = NEAR * np.maximum(np.abs(reals), 0.1)
         moved = [space.point(reals + j * nudge, shape) for j in range(5)]
-        _smooth(np.array([_near(subject, case, case.params, x) for x in moved]), "a row")
+        _smooth(np.array([_near(there, moving, case.params, x) for x in moved]), "a row")
     centre = to_vector(case.params)
     step = NEAR * np.maximum(np.abs(centre), 0.1)
     along = [from_vector(case.params, centre + j * step) for j in range(5)]

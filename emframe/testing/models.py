@@ -184,7 +184,8 @@ def problems(scene: Scene) -> None:
     wrong = scene.model.problem(scene.params, len(scene.rows.columns))
     if wrong:
         raise Fault("starts that are valid", wrong, "starts, or problem")
-    one, two = (scene.model.sample(scene.params, 9, np.random.default_rng(1))[0] for _ in "ab")
+    there = scene.model.given(scene.rows.x, scene.rows.weights)
+    one, two = (there.sample(scene.params, 9, np.random.default_rng(1))[0] for _ in "ab")
     if not np.array_equal(one, two):
         raise Fault("the same rows from the same generator", "others", "sample")
     scene.model.rows(one, columns=scene.rows.columns)

@@ -25,6 +25,7 @@ from emframe.parameters import Leaf, from_vector, leaves, rebuild, to_vector
 from emframe.quadrature import Grid, Line, grid, line
 from emframe.spaces import Array
 from emframe.testing.cases import Case, inside, off_the_ends
+from emframe.testing.given import held
 from emframe.testing.outcome import Fault
 from emframe.testing.subject import Subject
 
@@ -84,6 +85,7 @@ def _sampled(subject: Subject, case: Case, labels: Any, seed: int) -> Array:
 
 def sample(subject: Subject, case: Case) -> None:
     """The rows of each component follow its density."""
+    subject, case = held(subject, case)
     case = _with_neighbours(case)
     rng = case.rng()
     draws_each = DRAWS if case.d > 1 else 2 * DRAWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
@@ -15,6 +16,7 @@ from emframe.core import Degenerate
 from emframe.families import Family
 from emframe.testing.cases import Case, cases
 from emframe.testing.checks import Check
+from emframe.testing.given import with_covariates
 from emframe.testing.hygiene import declared
 from emframe.testing.outcome import CheckResult, Fault, Inapplicable
 from emframe.testing.subject import Subject, told
@@ -83,7 +85,10 @@ def examine(
         if check.name == "declaration":
             return CheckResult(check.name, "failed", f"{check.summary}\nfound {wrong}.")
         return CheckResult(check.name, "skipped", "the declaration does not allow any example")
-    if not check.plan.possible(columns):
+    family = with_covariates(family, max(columns))
+    # What is given does not count where a density is looked at.
+    plan = replace(check.plan, few=check.plan.few and not family.covariates)
+    if not plan.possible(columns):
         low, high = check.plan.columns
         return CheckResult(check.name, "skipped", f"it looks at {low} to {high} columns only")
     trial = Trial(check, family)
@@ -92,7 +97,7 @@ def examine(
         trial(case)
 
     try:
-        run = given(cases(family, columns, check.plan))(body)
+        run = given(cases(family, columns, plan))(body)
         run = seeded(zlib.crc32(check.name.encode()) + seed)(
             settings(
                 max_examples=max(3, round(check.share * max_examples)),

@@ -7,13 +7,16 @@ group ``emframe`` and hands over its entries through the hooks.  emframe itself 
 from emframe.core import QuasiNewton, Squarem
 from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
+from emframe_families.binomial_regression import BinomialRegression
 from emframe_families.categorical import Categorical
 from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.gene_counting import GeneCounting
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
+from emframe_families.poisson_regression import PoissonRegression
 from emframe_families.student import StudentT
 
 
@@ -50,6 +53,24 @@ def emframe_families() -> list[FamilyEntry]:
             StudentT,
             "Rows with heavy tails; as gaussian, with degrees of freedom",
             "Peel and McLachlan (2000), Statistics and Computing 10, 339",
+        ),
+        FamilyEntry(
+            "gaussian-regression",
+            GaussianRegression,
+            "A normal response on a line in other columns",
+            "DeSarbo and Cron (1988), J. Classification 5, 249",
+        ),
+        FamilyEntry(
+            "poisson-regression",
+            PoissonRegression,
+            "A count whose log rate is linear in other columns",
+            "Wang, Puterman, Cockburn and Le (1996), Biometrics 52, 381",
+        ),
+        FamilyEntry(
+            "binomial-regression",
+            BinomialRegression,
+            "Successes among trials, their log odds linear in other columns",
+            "Follmann and Lambert (1989), JASA 84, 295",
         ),
     ]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from emframe import Array, ConjugatePrior, ExponentialFamily
-from emframe.composing.product import AtColumns, Part, RowsOf
+from emframe.composing.product import AtColumns, Home, RowsOf
 from emframe.families import Kernel, Moments, Survey
 from emframe.parameters import Declared, pullback
 from emframe.records import record
@@ -120,18 +120,18 @@ class Categorical(ExponentialFamily):
     @property
     def supports(self) -> tuple[Space, ...]:
         if isinstance(self.levels, tuple):
-            return tuple(AtColumns(part.family.support, part.places) for part in self._alike())
+            return tuple(AtColumns(home.space, home.places) for home in self._alike())
         return (self.support,)
 
-    def _alike(self) -> tuple[Part, ...]:
+    def _alike(self) -> tuple[Home, ...]:
         """The columns in groups of as many levels each."""
         levels = np.array(self.levels)
 
-        def part(m: int) -> Part:
+        def home(m: int) -> Home:
             places = tuple(map(int, np.flatnonzero(levels == m)))
-            return Part(f"{m} levels", Categorical(m, self.missing), places)
+            return Home(f"{m} levels", Categorical(m, self.missing).support, places)
 
-        return tuple(part(int(m)) for m in np.unique(levels))
+        return tuple(home(int(m)) for m in np.unique(levels))
 
     # ---- the exponential family, its statistics item by item and answer by answer
 

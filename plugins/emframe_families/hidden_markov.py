@@ -12,10 +12,11 @@ One known case: runs of a single row make it a mixture, with the initial probabi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from emframe.families import Densities, Survey
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
+from emframe.models.base import Covered, covered
 from emframe.models.components import taken
 from emframe.models.mixture_expectation import composed_problem
 from emframe.models.moves import splits
@@ -86,6 +88,7 @@ class HiddenMarkov(LatentModel):
     initial: str
 
     name = "hidden-markov"
+    covered: ClassVar[Covered | None] = None  # see `given`
 
     def __init__(
         self, family: str | Family, n_states: int = 2, initial: str = "free", **settings: Any
@@ -244,7 +247,8 @@ class HiddenMarkov(LatentModel):
         points = as_rows(filled(runs.x, each), supports=(), owner="", weights=each)
         is_real = not any(space.discrete for space in self.family.supports)
         stay = 0.8 * np.eye(k) + 0.2 / k
-        for index, (kind, resp) in enumerate(starts.portfolio(points, k, rng, is_real)):
+        supply = starts.portfolio(points, k, rng, is_real, bool(self.family.covariates))
+        for index, (kind, resp) in enumerate(supply):
             matrix = (_steps(rows, resp), stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
             yield kind, self._begun(rows, resp, matrix)
 
@@ -343,6 +347,11 @@ class HiddenMarkov(LatentModel):
         terms = terms + self.log_density(params, x)[np.arange(len(z)), z]
         return np.asarray(np.add.reduceat(terms, x.firsts))
 
+    def given(self, x: Sequences, weights: Array | None = None) -> HiddenMarkov:
+        other = copy(self)
+        object.__setattr__(other, "covered", covered(self.family, x, weights))
+        return other
+
     def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
         """One run of n rows, and the states behind them."""
         ladder = np.cumsum(np.vstack([params.initial, params.transitions]), axis=1).tolist()
@@ -352,7 +361,8 @@ class HiddenMarkov(LatentModel):
             state = sum(draw >= step * rung[-1] for step in rung[:-1])
             path.append(state)
         z = np.array(path, dtype=np.intp)
-        rows = np.asarray(self.family.sample(params.components, z, rng), dtype=float)
+        family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
+        rows = np.asarray(family.sample(params.components, z, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), z
 
     @property

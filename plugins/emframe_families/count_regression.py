@@ -1,0 +1,178 @@
+"""Counts given covariates: what Poisson and binomial regressions share, Newton's method on Q.
+
+A density is told by what a mean falls short of the best for the count; see
+`emframe_families.counts`:
+
+    log f(y) = best(y) - fall(y, eta)
+
+With the log of a rate as eta, or the log odds of a probability, Q is concave in the coefficients,
+and Newton's method finds its top: iteratively reweighted least squares (Nelder and Wedderburn 1972,
+JRSS A 135, 370).  It is taken in directions in which the component's rows spread alike, so that no
+units matter, and a step is halved until Q rises.  No smaller statistic than the rows will do.
+
+One known case: without predictors a component's rate is the weighted mean of its counts.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from scipy.special import xlogy
+
+from emframe import Degenerate
+from emframe.families.numeric import Kept
+from emframe.parameters import keep, pullback
+from emframe.spaces import EPS, Array
+from emframe_families.counts import divergence
+from emframe_families.regression import Regression, triangles
+
+TINY = float(np.finfo(float).tiny)
+
+# A gain below this, per row, is lost in the rounding of Q.
+SETTLED = 1e-14
+CLOSE = 1e-7  # a gain that makes the next one nothing, where Q is a parabola
+STEPS = 100
+HALVINGS = 60
+# Information per row and unit of spread below which a direction has no top: there every response
+# is at an end of what is possible, and Q rises for ever.
+SEPARATED = 1e-11
+# Logarithms whose exponentials are out of the range of numbers, or nearly so.
+LOWEST, HIGHEST = -600.0, 700.0
+
+
+@dataclass(frozen=True)
+class CountRegression(Regression):
+    """What counts have in common: Newton's method on Q, from weighted rows."""
+
+    effort = 6.0
+
+    @abstractmethod
+    def best(self, x: Array) -> Array:
+        """The log density at the best mean for each row, (n,), nats."""
+
+    @abstractmethod
+    def fall(self, x: Array, eta: Array) -> Array:
+        """What the log density falls short of that at linear predictors eta (n, K), nats."""
+
+    @abstractmethod
+    def rise(self, x: Array, eta: Array, move: Array) -> Array:
+        """What the log density gains as eta moves, (n, K), to all digits of a small gain too."""
+
+    @abstractmethod
+    def mean(self, x: Array, eta: Array) -> Array:
+        """Means at linear predictors eta (n, K)."""
+
+    @abstractmethod
+    def variance(self, x: Array, eta: Array) -> Array:
+        """Variances there, which are the slopes of the means."""
+
+    @abstractmethod
+    def rough(self, x: Array) -> Array:
+        """Linear predictors near what each response says by itself, (n,)."""
+
+    def offsets(self, x: Array) -> Array:
+        """What is added to the linear predictor, (n,)."""
+        return np.zeros(len(x))
+
+    def eta(self, params: Any, x: Array) -> Array:
+        """Linear predictors, (n, K)."""
+        return self.design(x) @ self.coefficients(params).T + self.offsets(x)[:, None]
+
+    # ---- E
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return self.best(x)[:, None] - self.fall(x, self.eta(params, x))
+
+    def accumulate(self, x: Array, resp: Array) -> Kept:
+        return Kept(((x, np.array(resp)),))
+
+    def expected(self, statistics: Kept, params: Any) -> float:
+        total = 0.0
+        for x, resp in statistics.blocks:
+            density = np.where(resp > 0, self.log_density(params, x), 0.0)
+            total += float((resp * density).sum())
+        return total
+
+    # ---- M
+
+    def m_step(self, statistics: Kept, previous: Any) -> Any:
+        counts = statistics.counts
+        empty = counts <= TINY
+        if empty.any() and previous is None:
+            k = int(empty.argmax())
+            raise Degenerate(f"component {k} starts without a row", k)
+        before = None if previous is None else self.coefficients(previous)
+        found = np.zeros((len(counts), len(self.terms)))
+        for k in map(int, np.flatnonzero(~empty)):
+            start = None if before is None else before[k]
+            found[k] = self._climbed(*statistics.of(k), start, k)
+        params = self.made(found)
+        return keep(empty, previous, params) if empty.any() else params
+
+    def _climbed(self, x: Array, resp: Array, start: Array | None, k: int) -> Array:
+        """Coefficients (p,) at the top of Q of one component, by its rows and their shares."""
+        share = resp / resp.sum()
+        design, offsets = self.design(x), self.offsets(x)
+        root = triangles((np.sqrt(share)[:, None] * design)[None])[0]
+        self.refuse_collinear(root, k)
+        # In these directions the rows spread alike: sum share u u' = 1.
+        u = np.linalg.solve(root.T, design.T).T
+        y = self.y(x)
+
+        def eta_at(point: Array) -> Array:
+            return (u @ point + offsets)[:, None]
+
+        at = u.T @ (share * (self.rough(x) - offsets))
+        if start is not None and np.isfinite(self.mean(x, eta_at(root @ start))).all():
+            at = root @ start
+        for _ in range(STEPS):
+            eta = eta_at(at)
+            mean, spread = self.mean(x, eta)[:, 0], self.variance(x, eta)[:, 0]
+            if not np.isfinite(mean).all():
+                raise Degenerate(f"the offsets or predictors of component {k} lie too far apart", k)
+            slope, bend = u.T @ (share * (y - mean)), (u * (share * spread)[:, None]).T @ u
+            step = _solved(bend, slope)
+            promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
+            if not promised > SETTLED:
+                break
+            lengths = (0.5**halved for halved in range(HALVINGS))
+            tried = ((one, float(share @ self.rise(x, eta, one * move)[:, 0])) for one in lengths)
+            length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
+            at = at + length * step
+            # What Q is off its parabola tells what one more step would gain, in the square.
+            off = 1.5 * abs(gained - promised)
+            if not length or (promised < CLOSE and off < sqrt(promised * SETTLED)):
+                break
+        if np.linalg.eigvalsh(bend)[0] < SEPARATED:
+            raise Degenerate(
+                f"the responses of component {k} are separated: all lie at an end of what is "
+                "possible along some direction of the predictors, and a coefficient grows for ever",
+                k,
+            )
+        return np.linalg.solve(root, at)
+
+    def gradient(self, statistics: Kept, params: Any) -> Array:
+        along: Any = 0.0
+        for x, resp in statistics.blocks:
+            excess = self.y(x)[:, None] - self.mean(x, self.eta(params, x))
+            along = along + (resp * excess).T @ self.design(x)
+        return pullback(params, self.made(along))
+
+
+def divergence_at(x: Array, log_rate: Array) -> Array:
+    """D(x, rate), also where the rate is too small for a number, or too large for one."""
+    low, high = log_rate < LOWEST, log_rate > HIGHEST
+    plain = divergence(x, np.exp(np.where(low | high, 0.0, log_rate)))
+    below = xlogy(x, x) - x - x * np.where(low, log_rate, 0.0)
+    return np.where(low, below, np.where(high, np.inf, plain))
+
+
+def _solved(bend: Array, slope: Array) -> Array:
+    """Newton's step; of a direction that is all but flat, a long one."""
+    values, vectors = np.linalg.eigh(bend)
+    floor = max(EPS * values[-1], TINY)
+    return np.asarray(vectors @ ((vectors.T @ slope) / np.maximum(values, floor)))

@@ -1,0 +1,332 @@
+"""Regressions whose component z picks: against least squares, closed forms, and plain sums."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+
+import emframe
+from emframe.families.kernel import NoSampler
+from emframe.spaces import Array
+
+RNG = np.random.default_rng(3)
+N = 90
+X = RNG.normal(size=(N, 2))
+M = RNG.integers(1, 30, size=N).astype(float)
+OFFSET = RNG.normal(size=N)
+ETA = 1.0 + X @ [0.5, -0.8]
+Y = {
+    "gaussian-regression": ETA + RNG.normal(size=N),
+    "poisson-regression": RNG.poisson(np.exp(ETA + OFFSET)).astype(float),
+    "binomial-regression": RNG.binomial(M.astype(int), 1 / (1 + np.exp(-ETA))).astype(float),
+}
+WEIGHTS = RNG.integers(1, 4, size=N).astype(float)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gaussian-regression": {"predictors": (1, 2)},
+    "poisson-regression": {"predictors": (1, 2), "offset": 3},
+    "binomial-regression": {"predictors": (1, 2), "trials": 3},
+}
+EXTRA = {"gaussian-regression": [], "poisson-regression": [OFFSET], "binomial-regression": [M]}
+every = pytest.mark.parametrize("name", Y)
+
+
+def rows(name: str) -> Array:
+    return np.column_stack([Y[name], X, *EXTRA[name]])
+
+
+def log_density(name: str, beta: Array, sigma: float = 1.0) -> Array:
+    """Of the responses at coefficients, by scipy."""
+    eta = beta[0] + X @ beta[1:]
+    if name == "gaussian-regression":
+        return stats.norm.logpdf(Y[name], eta, sigma)
+    if name == "poisson-regression":
+        return stats.poisson.logpmf(Y[name], np.exp(eta + OFFSET))
+    return stats.binom.logpmf(Y[name], M, 1 / (1 + np.exp(-eta)))
+
+
+@every
+def test_one_component_is_the_ordinary_regression(name: str) -> None:
+    fit = emframe.fit(emframe.Mixture(name, 1, **OPTIONS[name]), rows(name), weights=WEIGHTS)
+    beta = fit.model.family.coefficients(fit.params.components)[0]
+    sigma = getattr(fit.params.components, "sigma", np.ones(1))[0]
+    assert fit.log_likelihood == pytest.approx(WEIGHTS @ log_density(name, beta, sigma), rel=1e-12)
+    best = optimize.minimize(lambda b: -WEIGHTS @ log_density(name, b, sigma), np.zeros(3))
+    assert beta == pytest.approx(best.x, abs=1e-4)
+    if name == "gaussian-regression":
+        residual = Y[name] - beta[0] - X @ beta[1:]
+        assert sigma**2 == pytest.approx(np.average(residual**2, weights=WEIGHTS), rel=1e-12)
+
+
+def test_the_weak_prior_is_normal_and_inverse_gamma() -> None:
+    data = rows("gaussian-regression")
+    fit = emframe.fit(
+        emframe.Mixture("gaussian-regression", 2, **OPTIONS["gaussian-regression"]),
+        data,
+        prior="weak",
+        start=np.arange(N) % 2,
+    )
+    design = np.column_stack([np.ones(N), X])
+    about = np.linalg.lstsq(design, data[:, 0])[0]
+    spread = np.mean((data[:, 0] - design @ about) ** 2) / 4
+    precision = 0.01 * design.T @ design / N
+    own, total = fit.params.components, 0.0
+    for b, sigma in zip(fit.model.family.coefficients(own), own.sigma, strict=True):
+        covariance = sigma**2 * np.linalg.inv(precision)
+        total += stats.multivariate_normal.logpdf(b, about, covariance)
+        total += stats.invgamma.logpdf(sigma**2, 1.5, scale=0.5 * spread)
+    assert fit.log_prior == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("y", [2 * X[:, 0] + 1, np.zeros(N)], ids=["a line", "zeros"])
+def test_under_a_prior_rows_on_a_line_have_a_fit(y: Array) -> None:
+    model = emframe.Mixture("gaussian-regression", 2)
+    fit = emframe.fit(model, np.column_stack([y, X[:, 0]]), prior="weak", rng=0, n_starts=2)
+    assert fit.status.usable
+    assert (fit.params.components.sigma > 0).all()
+
+
+def test_no_digits_are_lost_far_from_the_origin() -> None:
+    """With moments in the place of a triangle nothing of sigma would be left."""
+    far = np.column_stack([1e6 * X[:, 0] + 1e-3 * RNG.normal(size=N), X[:, 0], X[:, 1]])
+    fit = emframe.fit(emframe.Mixture("gaussian-regression", 1, predictors=(1, 2)), far)
+    design = np.column_stack([np.ones(N), X])
+    residual = far[:, 0] - design @ np.linalg.lstsq(design, far[:, 0])[0]
+    assert fit.params.components.sigma[0] == pytest.approx(residual.std(), rel=1e-6)
+
+
+def test_columns_are_found_by_name_and_name_the_coefficients() -> None:
+    name = "poisson-regression"
+    frame = pd.DataFrame({"log size": X[:, 0], "age": X[:, 1], "n": Y[name], "years": OFFSET})
+    options = {"response": "n", "predictors": ["age", "log size"], "offset": "years"}
+    fit = emframe.fit(emframe.Mixture(name, 1, **options), frame.assign(other=1.0))
+    assert fit.columns == ("n", "years", "age", "log size")
+    plain = emframe.fit(emframe.Mixture(name, 1, **OPTIONS[name]), rows(name)).params.components
+    named = fit.params.components
+    assert named.log_size == pytest.approx(plain.x1)
+    assert named.age == pytest.approx(plain.x2)
+    labels = [row["parameter"] for row in fit.standard_errors(frame).table]
+    assert labels == ["intercept[0]", "age[0]", "log_size[0]"]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "mixed": ({"response": "y", "predictors": (1,)}, TypeError, "all names or all indices"),
+    "twice": ({"response": 1}, ValueError, "one part"),
+    "gap": ({"predictors": (2,)}, ValueError, "0 to 1 each once"),
+    "nothing": ({"predictors": (), "intercept": False}, ValueError, "no intercept"),
+    "reserved": ({"response": "y", "predictors": ("sigma",)}, ValueError, "called 'sigma'"),
+    "same": ({"response": "y", "predictors": ("a b", "a_b")}, ValueError, "called 'a_b'"),
+}
+
+
+@pytest.mark.parametrize(("options", "error", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_are_no_columns_is_refused(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        emframe.family("gaussian-regression", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "x", "message"),
+    [
+        ("poisson-regression", {}, [[1.5, 0.0], [2, 1]], "row 0, column 0 .*whole numbers"),
+        ("binomial-regression", {"trials": 1, "predictors": 2},
+         [[2, 3, 0.5], [4, 3, 0.5]], "row 1, column 0 .*no more successes than trials"),
+        ("binomial-regression", {}, [[0, 0.5], [2, 0.5]], "row 1, column 0 .*0 or 1"),
+        ("gaussian-regression", {}, [[1.0], [2.0]], "takes 2"),
+    ],
+)  # fmt: skip
+def test_responses_outside_their_support_are_refused(
+    name: str, options: dict[str, Any], x: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        emframe.fit(emframe.Mixture(name, 1, **options), np.array(x))
+
+
+STEP = np.arange(12.0)
+DEGENERATE = {
+    "a line through all": ("gaussian-regression", 2 * STEP + 1, STEP, "lie on its line"),
+    "collinear": ("gaussian-regression", STEP**2, np.full(12, 3.0), "x1.*collinear with intercept"),
+    "too few": ("gaussian-regression", STEP[:1], STEP[:1], "x1.*too few"),
+    "only zeros": ("poisson-regression", np.zeros(12), STEP, "separated"),
+    "zeros on one side": ("poisson-regression", 2 * (STEP > 5), (STEP > 5) * 1.0, "separated"),
+    "perfect separation": ("binomial-regression", (STEP > 5) * 1.0, STEP, "separated"),
+    "one kind of answer": ("binomial-regression", np.ones(12), STEP, "separated"),
+}
+
+
+@pytest.mark.parametrize(("name", "y", "x", "message"), DEGENERATE.values(), ids=DEGENERATE)
+def test_what_has_no_maximum_is_told_by_name(name: str, y: Array, x: Array, message: str) -> None:
+    family = emframe.family(name)
+    statistics = family.accumulate(np.column_stack([y, x]), np.ones((len(y), 1)))
+    with pytest.raises(emframe.Degenerate, match=f"component 0.*{message}"):
+        family.m_step(statistics, None)
+
+
+@every
+def test_draws_have_the_covariates_of_rows_that_are_given(name: str) -> None:
+    data = rows(name)
+    model = emframe.Mixture(name, 2, **OPTIONS[name])
+    fit = emframe.fit(model, data, start=np.arange(N) % 2)
+    with pytest.raises(NoSampler, match="given=X"):
+        fit.sample(3, rng=0)
+    drawn, z = fit.sample(500, rng=0, given=data)
+    assert z.shape == (500, 2)
+    there = {tuple(row) for row in data[:, 1:]}
+    assert {tuple(row) for row in drawn[:, 1:]} <= there
+    assert fit.score_samples(drawn).mean() == pytest.approx(fit.log_likelihood / N, abs=0.25)
+
+
+def test_a_weighted_row_lends_its_covariates_more_often() -> None:
+    model = emframe.Mixture("gaussian-regression", 1)
+    there = model.given(np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([9.0, 1.0]))
+    params = model.build({"weights": [1.0], "intercept": [0.0], "x1": [1.0], "sigma": [1.0]})
+    drawn, _ = there.sample(params, 4000, np.random.default_rng(0))
+    assert (drawn[:, 1] == 1).mean() == pytest.approx(0.9, abs=0.03)
+
+
+LINE = emframe.family("gaussian-regression", predictors=1)
+COMPOSED: dict[str, Any] = {
+    "product": emframe.Mixture(emframe.Product({(0, 1): LINE, (2, 3): "poisson-regression"}), 2),
+    "list": emframe.Mixture([LINE, LINE], [1, 2]),
+    "nested": emframe.Mixture([emframe.Mixture(LINE, 2), LINE]),
+    "grouped": emframe.Mixture(emframe.Grouped(LINE), 2),
+    "tied": emframe.Mixture(emframe.tied(LINE, "sigma"), 2),
+    "chain": emframe.model("hidden-markov", family=LINE, n_states=2),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_the_covariates_of_a_draw_are_those_of_one_row(name: str) -> None:
+    """Whatever the family is a part of: x and its copy in another part stay together."""
+    x, model = RNG.permutation(N).astype(float), COMPOSED[name]
+    data = np.column_stack([RNG.normal(size=N), x, RNG.poisson(3.0, size=N), x])
+    data = data if name == "product" else data[:, :2]
+    given = emframe.Sequences(data, np.full(N // 3, 3)) if name == "grouped" else data
+    rows_ = model.rows(given)
+    params = next(p for _, p in model.starts(rows_, RNG) if not isinstance(p, Exception))
+    drawn, _ = model.given(rows_.x, rows_.weights).sample(params, 60, RNG)
+    assert set(drawn[:, 1]) <= set(x)
+    assert len(set(drawn[:, 1])) > 20
+    assert drawn.shape == (60, data.shape[1])
+    assert (drawn[:, 1] == drawn[:, -1 if name == "product" else 1]).all()
+
+
+@every
+def test_a_tied_slope_is_one_number(name: str) -> None:
+    data = rows(name)
+    model = emframe.tied(emframe.Mixture(name, 2, **OPTIONS[name]), "x2")
+    free = emframe.Mixture(name, 2, **OPTIONS[name])
+    tied, loose = (emframe.fit(m, data, rng=0, n_starts=3) for m in (model, free))
+    assert np.ptp(tied.params.components.x2) == 0.0
+    assert np.ptp(tied.params.components.x1) > 0.0
+    assert tied.n_parameters == loose.n_parameters - 1
+    assert tied.log_likelihood <= loose.log_likelihood + 1e-6
+
+
+# ---- rows that share one z
+
+
+def by_hand(fit: Any, runs: emframe.Sequences) -> tuple[Array, Array]:
+    """Log density and responsibilities of each run, from the densities of its rows."""
+    family = fit.model.family.family
+    each = family.log_density(fit.params.components, np.asarray(runs.x))
+    joint = np.array([part.sum(axis=0) for part in np.split(each, np.cumsum(runs.lengths)[:-1])])
+    joint = np.exp(joint) * fit.params.weights
+    return np.log(joint.sum(axis=1)), joint / joint.sum(axis=1, keepdims=True)
+
+
+GROUPS = np.arange(N) // 3 % 20
+GROUPED: dict[str, tuple[Any, Array]] = {
+    **{name: (emframe.family(name, **OPTIONS[name]), rows(name)) for name in Y},
+    "gaussian": (emframe.family("gaussian"), X),
+    "tied": (emframe.tied("gaussian", "covariances"), X),
+}
+
+
+@pytest.mark.parametrize(("family", "x"), GROUPED.values(), ids=GROUPED)
+def test_a_run_has_the_product_of_its_rows_densities(family: Any, x: Array, tmp_path: Any) -> None:
+    runs = emframe.Sequences.by(x, GROUPS)
+    fit = emframe.fit(emframe.Mixture(emframe.Grouped(family), 2), runs, rng=0, n_starts=2)
+    assert (np.diff(fit.trace) >= 0).all()
+    density, resp = by_hand(fit, runs)
+    assert fit.score_samples(runs) == pytest.approx(density)
+    assert fit.predict_proba(runs) == pytest.approx(resp)
+    assert fit.log_likelihood == pytest.approx(density.sum())
+    assert fit.n_rows == N
+    drawn, z = fit.sample(6, rng=0, given=runs)
+    assert drawn.shape == x[:6].shape
+    assert (z == z[0]).all()  # one run, and so one z
+    fit.save(tmp_path / "a.fit")
+    assert emframe.load(tmp_path / "a.fit").model == fit.model
+
+
+def test_runs_of_one_row_are_rows() -> None:
+    x, start = rows("poisson-regression"), np.arange(N) % 2
+    family = emframe.family("poisson-regression", **OPTIONS["poisson-regression"])
+    runs = emframe.Sequences(x, np.ones(N, dtype=int))
+    one = emframe.fit(emframe.Mixture(family, 2), x, start=start)
+    other = emframe.fit(emframe.Mixture(emframe.Grouped(family), 2), runs, start=start)
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-10)
+
+
+def test_groups_are_a_column_or_labels_in_order_of_their_first_rows() -> None:
+    words = np.array(["b", "a", "b", "c", "a"])
+    x = np.arange(10.0).reshape(5, 2)
+    frame = pd.DataFrame(x, columns=["u", "v"]).assign(who=words)
+    for runs in (emframe.Sequences.by(x, words), emframe.Sequences.by(frame, "who")):
+        assert runs.keys.tolist() == ["b", "a", "c"]
+        assert runs.lengths.tolist() == [2, 2, 1]
+        values = getattr(runs.x, "X", runs.x)
+        assert values[:, 0].tolist() == [0, 4, 2, 8, 6]
+    assert emframe.Sequences.by(x, words)[1:].keys.tolist() == ["a", "c"]
+    assert runs.x.columns == ("u", "v")
+    with pytest.raises(ValueError, match="no 'whom'"):
+        emframe.Sequences.by(frame, "whom")
+    with pytest.raises(TypeError, match="no names"):
+        emframe.Sequences.by(x, "who")
+    with pytest.raises(ValueError, match=r"shape \(4,\).*5 rows"):
+        emframe.Sequences.by(x, words[:4])
+
+
+def test_fewer_runs_than_components_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 run of rows"):
+        emframe.fit(emframe.Mixture(emframe.Grouped("gaussian"), 2), X)
+
+
+def test_a_large_sample_of_runs_starts_from_some_of_them() -> None:
+    x = np.repeat(np.array([[0.0], [9.0]]), 500, axis=0) + RNG.normal(size=(1000, 1))
+    rows_ = emframe.Mixture(emframe.Grouped("gaussian"), 2).rows(
+        emframe.Sequences(x, np.full(200, 5)), weights=np.r_[np.ones(100), np.full(100, 3.0)]
+    )
+    some = rows_.sample(400, np.random.default_rng(0))
+    assert (len(some), len(some.x.x)) == (80, 400)
+    assert (some.means().x[:, 0] > 4.5).mean() == pytest.approx(0.75, abs=0.12)
+    assert {tuple(run) for run in some.x.x.reshape(-1, 5)} <= {tuple(r) for r in x.reshape(-1, 5)}
+
+
+def test_a_model_of_runs_is_described_in_words_and_in_json() -> None:
+    model = emframe.Mixture(emframe.Grouped("gaussian", covariance="diag"), 2)
+    assert model.title() == "grouped gaussian mixture, K = 2"
+    assert "grouped" in json.dumps(model.describe())
+    with pytest.raises(TypeError, match="covariance go with"):
+        emframe.Grouped(emframe.family("gaussian"), covariance="diag")
+    with pytest.raises(TypeError, match="plugin's name"):
+        emframe.Grouped(3)  # type: ignore[arg-type]
+
+
+def test_states_may_regress() -> None:
+    """A chain of hidden states, each with a line of its own."""
+    z = (np.arange(400) // 40) % 2
+    x = RNG.uniform(0, 5, size=400)
+    y = np.array([1.0, 6.0])[z] + np.array([2.0, -1.0])[z] * x + 0.5 * RNG.normal(size=400)
+    model = emframe.model("hidden-markov", family="gaussian-regression", n_states=2)
+    data = np.column_stack([y, x])
+    fit = emframe.fit(model, data, rng=0, n_starts=4)
+    assert np.sort(fit.params.components.x1) == pytest.approx([-1, 2], abs=0.1)
+    assert fit.sample(5, rng=0, given=data)[0].shape == (5, 2)
