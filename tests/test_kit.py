@@ -30,6 +30,7 @@ BUILT_IN = [
     emframe.family("student-t"),
     emframe.family("student-t", covariance="tied", dof="shared"),
     emframe.family("student-t", covariance="diag", dof=5.0),
+    emframe.family("student-t", covariance="EVE"),
 ]
 
 
