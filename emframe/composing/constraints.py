@@ -14,7 +14,7 @@ One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from emframe.composing.climbing import climb
 from emframe.core import Contract, Degenerate
-from emframe.families import ConjugatePrior, Family
+from emframe.families import Family, Wrapped
 from emframe.host import family as named_family
 from emframe.parameters import (
     Declared,
@@ -37,20 +37,15 @@ from emframe.parameters import (
 )
 from emframe.recipes import MAKERS
 from emframe.records import record
-from emframe.spaces import Array, Space
+from emframe.spaces import Array
 
 
 @dataclass(frozen=True)
-class Constrained(Family):
+class Constrained(Wrapped):
     """A family with parameters held or shared; made by `fixed` and `tied`."""
 
-    family: Family
     held: tuple[tuple[str, Any], ...] = ()  # field -> values as nested tuples
     shared: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.family.name
 
     @property
     def maker(self) -> str:  # type: ignore[override]
@@ -60,10 +55,6 @@ class Constrained(Family):
     def contract(self) -> Contract:  # type: ignore[override]
         mine = self.family.contract
         return Contract.GENERALISED if mine is Contract.EXACT else mine
-
-    @property
-    def effort(self) -> float:  # type: ignore[override]
-        return self.family.effort
 
     @property
     def parameters(self) -> type:
@@ -79,61 +70,10 @@ class Constrained(Family):
 
         return _declared_as(self.family.parameters, change)
 
-    @property
-    def support(self) -> Space:  # type: ignore[override]
-        return self.family.support
-
-    @property
-    def supports(self) -> tuple[Space, ...]:
-        return self.family.supports
-
-    @property
-    def takes_columns(self) -> bool:
-        return self.family.takes_columns
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        return self.family.columns
-
-    @property
-    def width(self) -> int | None:  # type: ignore[override]
-        return self.family.width
-
-    @property
-    def is_settled(self) -> bool:  # type: ignore[override]
-        return self.family.is_settled
-
-    def settled(self, whole: Any, columns: Sequence[str]) -> Constrained:
-        return dataclasses.replace(self, family=self.family.settled(whole, columns))
-
-    @property
-    def in_runs(self) -> bool:  # type: ignore[override]
-        return self.family.in_runs
-
-    @property
-    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.family.covariates
-
-    def given(self, x: Array) -> Constrained:
-        return dataclasses.replace(self, family=self.family.given(x))
-
-    def support_given(self, row: Array) -> Space:
-        return self.family.support_given(row)
-
-    @property
-    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.family.priors
-
     # ---- the five functions
 
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(self._free(params), x)
-
-    def accumulate(self, x: Array, resp: Array) -> Any:
-        return self.family.accumulate(x, resp)
-
-    def whole(self, x: Array, weights: Array) -> Any:
-        return self.family.whole(x, weights)
 
     def expected(self, statistics: Any, params: Any) -> float:
         return self.family.expected(statistics, self._free(params))
@@ -166,9 +106,6 @@ class Constrained(Family):
                 own = own.reshape(len(theirs.value), -1).sum(axis=0)
             parts.append(own)
         return np.concatenate(parts) if parts else np.zeros(0)
-
-    def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
-        return self.family.conjugate_prior(prior, whole, k)
 
     def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
         return self.family.irregularities(self._free(params), statistics)

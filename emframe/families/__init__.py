@@ -15,6 +15,7 @@ from emframe.families.kernel import (
     TiledProducts,
 )
 from emframe.families.stack import Stack
+from emframe.families.wrapped import Wrapped
 
 __all__ = [
     "LOG_ZERO",
@@ -32,6 +33,7 @@ __all__ = [
     "Stack",
     "Survey",
     "TiledProducts",
+    "Wrapped",
     "from_logpdf",
     "from_scipy",
 ]

@@ -10,22 +10,20 @@ One known case: with runs of one row each this is the family itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from emframe.core import Contract
-from emframe.families import ConjugatePrior, Family
+from emframe.families import Family, Wrapped
 from emframe.host import family as named_family
 from emframe.models.sequences import per_row
 from emframe.recipes import MAKERS
-from emframe.spaces import Array, Space
+from emframe.spaces import Array
 
 
 @dataclass(frozen=True, init=False)
-class Grouped(Family):
+class Grouped(Wrapped):
     """Runs of rows whose components are those of a family, one component for all rows of a run.
 
     A mixture of it takes `emframe.Sequences`, or a list of arrays, a run each; what it says of z,
@@ -36,8 +34,6 @@ class Grouped(Family):
     family : name of a plugin, or a `Family`.
     **options : settings of the family, when it is given by name.
     """
-
-    family: Family
 
     maker = "grouped"
     in_runs = True
@@ -53,82 +49,9 @@ class Grouped(Family):
             )
         object.__setattr__(self, "family", found)
 
-    # ---- what is the family's own
-
     @property
     def name(self) -> str:  # type: ignore[override]
         return f"grouped {self.family.name}"
-
-    @property
-    def parameters(self) -> type:
-        return self.family.parameters
-
-    @property
-    def contract(self) -> Contract:  # type: ignore[override]
-        return self.family.contract
-
-    @property
-    def effort(self) -> float:  # type: ignore[override]
-        return self.family.effort
-
-    @property
-    def support(self) -> Space:  # type: ignore[override]
-        return self.family.support
-
-    @property
-    def supports(self) -> tuple[Space, ...]:
-        return self.family.supports
-
-    @property
-    def takes_columns(self) -> bool:
-        return self.family.takes_columns
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        return self.family.columns
-
-    @property
-    def width(self) -> int | None:  # type: ignore[override]
-        return self.family.width
-
-    @property
-    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.family.priors
-
-    @property
-    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.family.covariates
-
-    def given(self, x: Array) -> Grouped:
-        return Grouped(self.family.given(x))
-
-    def expected(self, statistics: Any, params: Any) -> float:
-        return self.family.expected(statistics, params)
-
-    def m_step(self, statistics: Any, previous: Any) -> Any:
-        return self.family.m_step(statistics, previous)
-
-    def gradient(self, statistics: Any, params: Any) -> Array:
-        return self.family.gradient(statistics, params)
-
-    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
-        """One row for each label; a run is rows of one label."""
-        return self.family.sample(params, labels, rng)
-
-    def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
-        return self.family.conjugate_prior(prior, whole, k)
-
-    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
-        return self.family.irregularities(params, statistics)
-
-    def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
-        return self.family.problem(params, dims, prefix)
-
-    def build(self, values: Any) -> Any:
-        return self.family.build(values)
-
-    def template(self, dims: Mapping[str, int]) -> Any:
-        return self.family.template(dims)
 
     # ---- what a run is
 

@@ -1,0 +1,132 @@
+"""A family around another one: what it does not say itself is what that one says.
+
+One known case: with nothing said it is the other family, under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Contract
+from emframe.families.base import ConjugatePrior, Family
+from emframe.spaces import Array, Space
+
+
+@dataclass(frozen=True)
+class Wrapped(Family):
+    """Base of such families.  Its kernels are its own densities', never the inner family's."""
+
+    family: Family
+
+    # ---- what is known before the data
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.family.name
+
+    @property
+    def parameters(self) -> type:
+        return self.family.parameters
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        return self.family.contract
+
+    @property
+    def effort(self) -> float:  # type: ignore[override]
+        return self.family.effort
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.family.priors
+
+    # ---- rows
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return self.family.support
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        return self.family.supports
+
+    @property
+    def takes_columns(self) -> bool:
+        return self.family.takes_columns
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        return self.family.columns
+
+    @property
+    def width(self) -> int | None:  # type: ignore[override]
+        return self.family.width
+
+    @property
+    def gaps(self) -> str:  # type: ignore[override]
+        return self.family.gaps
+
+    @property
+    def in_runs(self) -> bool:  # type: ignore[override]
+        return self.family.in_runs
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.family.covariates
+
+    @property
+    def is_settled(self) -> bool:  # type: ignore[override]
+        return self.family.is_settled
+
+    def settled(self, whole: Any, columns: Sequence[str]) -> Wrapped:
+        return replace(self, family=self.family.settled(whole, columns))
+
+    def given(self, x: Array) -> Wrapped:
+        return replace(self, family=self.family.given(x))
+
+    def support_given(self, row: Array) -> Space:
+        return self.family.support_given(row)
+
+    # ---- E and M
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return self.family.log_density(params, x)
+
+    def accumulate(self, x: Array, resp: Array) -> Any:
+        return self.family.accumulate(x, resp)
+
+    def whole(self, x: Array, weights: Array) -> Any:
+        return self.family.whole(x, weights)
+
+    def expected(self, statistics: Any, params: Any) -> float:
+        return self.family.expected(statistics, params)
+
+    def gradient(self, statistics: Any, params: Any) -> Array:
+        return self.family.gradient(statistics, params)
+
+    def m_step(self, statistics: Any, previous: Any) -> Any:
+        return self.family.m_step(statistics, previous)
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        return self.family.sample(params, labels, rng)
+
+    def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
+        return self.family.conjugate_prior(prior, whole, k)
+
+    # ---- parameters
+
+    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
+        return self.family.irregularities(params, statistics)
+
+    def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
+        return self.family.problem(params, dims, prefix)
+
+    def build(self, values: Any) -> Any:
+        return self.family.build(values)
+
+    def template(self, dims: Mapping[str, int]) -> Any:
+        return self.family.template(dims)
