@@ -32,6 +32,7 @@ BUILT_IN = [
     emframe.family("student-t"),
     emframe.family("student-t", covariance="tied", dof="shared"),
     emframe.family("student-t", covariance="diag", dof=5.0),
+    emframe.family("student-t", covariance="EVE"),
     emframe.family("gaussian-regression"),
     emframe.family("poisson-regression", offset=1, predictors=2),
     emframe.family("binomial-regression", trials=1, predictors=2),

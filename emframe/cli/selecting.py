@@ -27,7 +27,8 @@ from emframe.families import Family
     "structures",
     callback=words,
     metavar="A,B",
-    help="Structures, for families with covariances.  [default: full,diag,spherical,tied]",
+    help="Structures, for families with covariances; mclust's names too (EEV,VEV).  "
+    "[default: full,diag,spherical,tied]",
 )
 @click.option(
     "--components",

@@ -112,8 +112,7 @@ def common_axes(matrices: Array, criterion: Criterion, start: Array | None = Non
     start : where to begin; None for the best of the matrices' own axes and those of their sum.
     """
     axes = _best_of_own(matrices, criterion) if start is None else start
-    basis = _pairs(matrices.shape[-1])[2]
-    if not len(basis):
+    if len(axes) == 1:
         return axes
     turned = axes.T @ matrices @ axes
     here = criterion.value(turned.diagonal(0, 1, 2))
@@ -130,7 +129,7 @@ def common_axes(matrices: Array, criterion: Criterion, start: Array | None = Non
         is_last = gain <= CLOSE * (1.0 + abs(here))
         length = min(1.0, WIDEST / float(np.abs(step).max()))
         for _ in range(30):
-            new = axes @ _rotation(np.tensordot(length * step, basis, axes=1))
+            new = axes @ _rotation(_skew(length * step, len(axes)))
             there = new.T @ matrices @ new
             reached = criterion.value(there.diagonal(0, 1, 2))
             if is_last or reached < here:
@@ -145,13 +144,19 @@ def common_axes(matrices: Array, criterion: Criterion, start: Array | None = Non
 
 
 @cache
-def _pairs(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """Pairs i < j of axes, and the skew matrices (m, d, d) that turn i towards j."""
+def _pairs(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs i < j of axes, two arrays (m,)."""
     rows, columns = np.triu_indices(d, 1)
-    basis = np.zeros((len(rows), d, d))
-    basis[np.arange(len(rows)), rows, columns] = 1.0
-    basis[np.arange(len(rows)), columns, rows] = -1.0
-    return rows, columns, basis
+    return rows, columns
+
+
+def _skew(turns: Array, d: int) -> Array:
+    """The skew matrices (..., d, d) that turn i towards j by so much, for turns (..., m)."""
+    rows, columns = _pairs(d)
+    matrix = np.zeros((*turns.shape[:-1], d, d))
+    matrix[..., rows, columns] = turns
+    matrix[..., columns, rows] = -turns
+    return matrix
 
 
 def _best_of_own(matrices: Array, criterion: Criterion) -> Array:
@@ -162,7 +167,7 @@ def _best_of_own(matrices: Array, criterion: Criterion) -> Array:
 
 def _slope(turned: Array, criterion: Criterion) -> Array:
     """Gradient along the turns of each pair, (m,)."""
-    rows, columns, _ = _pairs(turned.shape[-1])
+    rows, columns = _pairs(turned.shape[-1])
     first = criterion.slope(turned.diagonal(0, 1, 2))
     along = turned[:, rows, columns] * (first[:, columns] - first[:, rows])
     return np.asarray(2.0 * along.sum(axis=0))
@@ -170,7 +175,8 @@ def _slope(turned: Array, criterion: Criterion) -> Array:
 
 def _curvature(turned: Array, criterion: Criterion) -> Array:
     """Second derivatives (m, m), or of each pair alone (m,) where they are many."""
-    rows, columns, basis = _pairs(turned.shape[-1])
+    d = turned.shape[-1]
+    rows, columns = _pairs(d)
     m, w = len(rows), turned.diagonal(0, 1, 2)
     first, pairs = criterion.slope(w), np.arange(m)
     moves = np.zeros((*w.shape, m))  # of w, to first order
@@ -182,7 +188,8 @@ def _curvature(turned: Array, criterion: Criterion) -> Array:
         return np.asarray(2.0 * apart.sum(axis=0) + (moves * bends).sum(axis=(0, 1)))
     # The second-order change is - tr(U S V S) + tr(U V S S), with U the diagonal of `first`.
     weighed = first.T @ turned.reshape(len(w), -1)
-    weighed = weighed.reshape(turned.shape[-1], *turned.shape[1:])  # (d, d, d)
+    weighed = weighed.reshape(d, d, d)
+    basis = _skew(np.eye(m), d)
     left = np.einsum("abc,pab->pac", weighed, basis) - np.einsum("aab->ab", weighed) @ basis
     second = left.reshape(m, -1) @ basis.reshape(m, -1).T
     bent = moves.reshape(-1, m).T @ bends.reshape(-1, m)

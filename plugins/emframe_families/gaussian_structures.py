@@ -18,7 +18,6 @@ One known case: for one component all structures of the same shape and orientati
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -77,7 +76,7 @@ class Structure:
         """Whether shape and orientation have to be told apart."""
         return not self.is_diagonal and self.shape != self.orientation
 
-    @cached_property
+    @property
     def form(self) -> str:
         """How the rows are met: "tied", "diag" or "full"; see `gaussian_kernels.FORMS`."""
         return "tied" if self.is_shared else "diag" if self.is_diagonal else "full"
