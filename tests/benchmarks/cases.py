@@ -126,8 +126,12 @@ def pomegranate(case: Case, steps: int) -> Callable[[], object]:
 PEERS = {"scikit-learn": scikit_learn, "StepMix": stepmix, "pomegranate": pomegranate}
 
 
+# Seconds after which the threads of a peer's BLAS have stopped to wait for more work, at full speed.
+REST = 0.5
+
+
 def theirs(case: Case, short: int = 1, long: int = 4) -> float:
-    """Seconds of the peer's EM iteration."""
+    """Seconds of the peer's EM iteration; afterwards its threads are at rest."""
 
     def run(steps: int) -> float:
         fit: Any = PEERS[case.peer](case, steps)
@@ -138,7 +142,9 @@ def theirs(case: Case, short: int = 1, long: int = 4) -> float:
         return time.perf_counter() - begin
 
     run(short)
-    return (run(long) - run(short)) / (long - short)
+    seconds = (run(long) - run(short)) / (long - short)
+    time.sleep(REST)
+    return seconds
 
 
 GAUSSIAN = [
@@ -153,6 +159,6 @@ CASES = [
     Case("bernoulli", "", 100_000, 20, 5, "StepMix", 5.0),
     Case("bernoulli", "", 200_000, 100, 10, "StepMix", 2.5),
     Case("bernoulli", "", 1_000_000, 6, 3, "StepMix", 20.0),
-    Case("categorical", "", 100_000, 20, 5, "StepMix", 10.0),
+    Case("categorical", "", 100_000, 20, 5, "StepMix", 5.0),
     Case("poisson", "", 200_000, 10, 5, "pomegranate", 1.0),
 ]
