@@ -44,10 +44,15 @@ def table(cases: Sequence[Case], machine: Machine, turns: int) -> Iterator[str]:
         here, there, alone = (float(np.median(times)) for times in (mine, peers, single))
         limit = machine.seconds(*case.least())
         yield (
-            f"| {case.name} | {case.peer} | {1e3 * there:.3g} | {1e3 * here:.3g} | "
+            f"| {case.name} | {case.peer} | {told(1e3 * there)} | {told(1e3 * here)} | "
             f"{there / here:.1f} | {case.target:g} | {here / limit:.1f} | {alone / here:.2f} |"
         )
         case.__dict__.pop("x", None)
+
+
+def told(number: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def growth(path: Path) -> None:
