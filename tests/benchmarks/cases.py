@@ -126,7 +126,7 @@ def pomegranate(case: Case, steps: int) -> Callable[[], object]:
 PEERS = {"scikit-learn": scikit_learn, "StepMix": stepmix, "pomegranate": pomegranate}
 
 
-# Seconds after which the threads of a peer's BLAS have stopped to wait for more work, at full speed.
+# Seconds after which the threads of a peer's BLAS no longer wait for more work at full speed.
 REST = 0.5
 
 
