@@ -2,11 +2,13 @@
 
 Given the component items are independent, so of a few of them together the log density is a sum
 that takes as many values as there are joint answers.  Those are worked out once for an E-step, and
-a row looks up its own, where a product of matrices adds up a term for each answer to each item:
+a row looks up its own, where a product of matrices adds up a term for each answer to each item.
+With J (b, G) the indicator of the joint answer that each row gives to each group of items,
 
-    log f(x_i) = sum_g table_g[ code of the answers of row i to the items of group g ]
+    joint = J tables,      counts = J' resp
 
-The M-step counts the joint answers in the same way, and their counts add up to those of each item.
+so E and M are one product each as ever, of a matrix that is all but empty; and the counts of joint
+answers add up to those of each item.
 
 One known case: with one item to a group it is the sum over items of log p_j(x_j).
 """
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from emframe.engines import Workspace, block_rows
@@ -28,23 +31,13 @@ MANY_ROWS = 10_000  # from here on the tables cost little beside the rows
 
 
 @dataclass(frozen=True)
-class Group:
-    """Items that are looked up together."""
-
-    steps: Array  # (d,)  codes @ steps is the place of the joint answer; 0 for other items
-    statistics: Array  # (G, P)  of each joint answer, 0 for other items
-    table: Array  # (K, G)  its log density
-
-    @property
-    def size(self) -> int:
-        return len(self.statistics)
-
-
-@dataclass(frozen=True)
 class Lookups:
     """The kernel of an exponential family of independent items, by tables."""
 
-    groups: tuple[Group, ...]
+    steps: Array  # (d, groups)  codes @ steps is a row's place in the table of each group
+    firsts: Array  # (groups,)  where the table of each group begins among all
+    tables: Array  # (G, K)  log density of each joint answer
+    statistics: Array  # (G, P)  of each joint answer, 0 for the items of other groups
     constant: Array  # (K,)  log weights
     gap: Array | None  # (d,)  the code of an answer that is missing (nan); None where none is
 
@@ -54,37 +47,31 @@ class Lookups:
         return block_rows(2 * d + 3 * len(self.constant))
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        joint, found = (work(name, len(self.constant), len(x)) for name in ("joint", "found"))
-        joint[:] = np.maximum(self.constant, LOG_ZERO)[:, None]
-        places = self._places(x, work)
-        for group, place in zip(self.groups, places, strict=True):
-            joint += np.take(group.table, place, axis=1, out=found, mode="clip")
+        answers = self._answers(x, work)
+        joint = work("joint", len(self.constant), len(x))
+        joint[...] = (answers @ self.tables).T
+        joint += np.maximum(self.constant, LOG_ZERO)[:, None]
 
         def collect(resp: Array) -> Array:
-            counts = [
-                np.array([np.bincount(place, one, minlength=group.size) for one in resp])
-                for group, place in zip(self.groups, places, strict=True)
-            ]
-            return np.column_stack([*counts, resp.sum(axis=1)])
+            counts = answers.T @ np.ascontiguousarray(resp.T)
+            return np.concatenate([counts, resp.sum(axis=1)[None]])
 
         return joint, collect
 
-    def _places(self, x: Array, work: Workspace) -> NDArray[np.intp]:
-        """Where in the table of each group each row stands, (groups, b)."""
+    def _answers(self, x: Array, work: Workspace) -> scipy.sparse.csr_array:
+        """The indicator of each row's joint answers, (b, G)."""
         if self.gap is not None:
             x = np.fmin(x, self.gap, out=work("codes", *x.shape))  # which passes over nan
-        steps = np.array([group.steps for group in self.groups])
-        told = np.matmul(steps, x.T, out=work("told", len(steps), len(x)))
-        places = work("places", *told.shape).view(np.intp)
-        np.copyto(places, told, casting="unsafe")
-        return places
+        (b, _), groups = x.shape, len(self.firsts)
+        places = np.matmul(x, self.steps, out=work("places", b, groups))
+        places += self.firsts
+        each = (np.ones(places.size), places.ravel().astype(np.int32))
+        begins = np.arange(0, places.size + 1, groups, dtype=np.int32)
+        return scipy.sparse.csr_array((*each, begins), shape=(b, len(self.tables)))
 
     def finish(self, sums: Array) -> Concluded:
-        bounds = np.cumsum([group.size for group in self.groups])
-        *each, _ = np.split(sums, bounds, axis=1)
-        pairs = zip(each, self.groups, strict=True)
-        totals = np.sum([counts @ group.statistics for counts, group in pairs], axis=0)
-        return Concluded(Moments(totals, sums[:, -1], 0.0), sums[:, -1])
+        counts = sums[-1]
+        return Concluded(Moments(sums[:-1].T @ self.statistics, counts, 0.0), counts)
 
 
 def lookups(
@@ -105,15 +92,19 @@ def lookups(
     sizes = levels + missing
     if survey.n_rows < MANY_ROWS or sizes.max() > MOST_JOINT:
         return
-    natural, groups = np.maximum(natural, LOG_ZERO), []
-    for items in grouped(sizes):
-        own, steps = sizes[items], np.zeros(len(sizes))
-        steps[items] = np.cumprod([1, *own[:-1]])
+    groups = list(grouped(sizes))
+    steps, told = np.zeros((len(sizes), len(groups))), []
+    for g, items in enumerate(groups):
+        own = sizes[items]
+        steps[items, g] = np.cumprod([1, *own[:-1]])
         rows = np.full((own.prod(), len(sizes)), np.nan)
-        rows[:, items] = np.arange(len(rows))[:, None] // steps[items] % own
-        told = statistics(rows)
-        groups.append(Group(steps, told, natural @ told.T))
-    yield Lookups(tuple(groups), log_weights, levels.astype(float) if missing else None)
+        rows[:, items] = np.arange(len(rows))[:, None] // steps[items, g] % own
+        told.append(statistics(rows))
+    firsts = np.cumsum([0, *(len(one) for one in told[:-1])]).astype(float)
+    each = np.concatenate(told)
+    tables = each @ np.maximum(natural, LOG_ZERO).T
+    gap = levels.astype(float) if missing else None
+    yield Lookups(steps, firsts, tables, each, log_weights, gap)
 
 
 def grouped(sizes: NDArray[np.intp]) -> Iterator[slice]:
