@@ -201,7 +201,7 @@ def test_what_rounding_would_take_off_its_structure_is_degenerate(code: str, uni
     """And no warning of overflow, nor later a breach for which the M-step is blamed."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(180, 3)) + 2.0 * np.repeat([0, 1, 2], 60)[:, None]
-    x = x * units if units is not None else x @ np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1e-4]])
+    x = x * units if units is not None else x @ np.array([[1, 0, 1], [0, 1, 1], [0, 0, 6e-5]])
     with pytest.raises(emframe.Degenerate, match="singular"):
         emframe.fit(emframe.Mixture("gaussian", 3, covariance=code), x, start=np.arange(180) % 3)
 
@@ -216,3 +216,12 @@ def test_rounding_is_no_departure_from_a_structure(code: str) -> None:
     scatter = np.swapaxes(x @ turn.T, 1, 2) @ (x @ turn.T)
     covariances = Structure(code).covariances(scatter, rng.uniform(10, 90, size=3), None)
     assert Stack("full", code).contains(covariances)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-30])
+def test_a_scatter_that_is_all_rounding_is_degenerate(share: float) -> None:
+    """It may be indefinite: here one with a negative trace among the others'."""
+    rounding = share * np.diag([1.0, 1.0, -3.0])
+    scatter = np.stack([np.eye(3), np.diag([1.0, 2.0, 3.0]), rounding])
+    with pytest.raises(emframe.Degenerate, match="component 2 has no spread"):
+        Structure("VEE").covariances(scatter, np.array([9.0, 9.0, 1e-9]), None)

@@ -45,7 +45,7 @@ POINT = 1e-12
 
 # The least that stands for `SINGULAR` where covariances depend on each other: to round them takes
 # them off their structure, and that changes Q to first order.
-ROUGH = 1e-8
+ROUGH = 1e-9
 
 # The weight of a component without rows, of all rows, where others depend on its covariance.
 FAINT = 1e-14
