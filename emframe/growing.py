@@ -20,6 +20,7 @@ import numpy as np
 from emframe.core import Degenerate, Status
 from emframe.fitting import Interrupted, fit
 from emframe.models import Model
+from emframe.parameters import n_free
 from emframe.result import Fit
 
 
@@ -44,7 +45,7 @@ class Chain:
     """Models that grow from one another: a job for `emframe.workers.share`."""
 
     candidates: Sequence[Candidate]
-    steps: tuple[tuple[int, int], ...]  # (model, the one it grows from), that one's step first
+    steps: tuple[tuple[int, int], ...]  # (model, one within it with a sound fit), smallest first
     X: Any
     options: Mapping[str, Any]  # of `emframe.fit`
 
@@ -52,9 +53,9 @@ class Chain:
         """Search each model again, from the best fit of the one below."""
         found: dict[int, Fit] = {}
         try:
-            for index, below in self.steps:
+            for index, _ in self.steps:
                 model, own, seconds, rng = self.candidates[index]
-                start = found.get(below, self.candidates[below].fit)
+                start = self._largest_within(index, found)
                 options = _with_time_left(self.options, own, seconds)
                 if options is None:
                     continue
@@ -69,6 +70,15 @@ class Chain:
             return Grown(found, stopped=True)
         return Grown(found)
 
+    def _largest_within(self, index: int, found: Mapping[int, Fit]) -> Fit:
+        """The best fit to grow from; one that was not sound on its own may have become so."""
+        now = [one._replace(fit=found.get(i, one.fit)) for i, one in enumerate(self.candidates)]
+        below = _below(index, now)
+        assert below is not None  # what was sound at first still is
+        start = now[below].fit
+        assert start is not None
+        return start
+
 
 def chains(candidates: Sequence[Candidate], X: Any, options: Mapping[str, Any]) -> list[Chain]:
     """Which models grow from which: each from the largest within it that has a sound fit."""
@@ -82,7 +92,13 @@ def chains(candidates: Sequence[Candidate], X: Any, options: Mapping[str, Any]) 
         """From the smallest model up to this one."""
         return (*path(below[index]), index) if index in below else (index,)
 
-    paths = sorted((path(index) for index in below), key=len)
+    def size(index: int) -> int:
+        """The free parameters of a model, which need not have a fit."""
+        model, (smaller, own, *_) = candidates[index].model, candidates[below[index]]
+        assert own is not None
+        return n_free(model.embedded(smaller, own.params))
+
+    paths = [path(index) for index in sorted(below, key=size)]
     roots = dict.fromkeys(one[0] for one in sorted(paths))
     steps = {root: tuple((p[-1], p[-2]) for p in paths if p[0] == root) for root in roots}
     return [Chain(candidates, steps[root], X, options) for root in roots]

@@ -138,6 +138,17 @@ def test_splits_are_responsibilities_and_each_component_is_split(room):
         assert whole == {(False, True, True), (True, False, True), (True, True, False)}
 
 
+@pytest.mark.parametrize("power", [-400, 400])
+def test_splits_are_the_same_in_any_unit(power):
+    resp = np.random.default_rng(0).dirichlet(np.ones(3), size=len(REAL))
+    rest = np.ones(len(REAL)), np.zeros(3, dtype=int), np.array([1])
+    one, other = (
+        list(splits(resp, np.log(resp), x, *rest, np.random.default_rng(1)))
+        for x in (REAL, np.ldexp(REAL, power))
+    )
+    assert np.array_equal(one, other)
+
+
 def test_a_component_without_rows_is_not_split():
     resp = np.column_stack([np.ones(len(REAL)), np.zeros(len(REAL))])
     args = (np.zeros_like(resp), REAL, np.ones(len(REAL)), np.zeros(2, dtype=int), np.array([1]))
@@ -336,6 +347,17 @@ def test_none_grows_from_a_fit_that_is_not_sound():
     spoilt = replace(two.fit, starts=(replace(two.fit.starts[0], spurious="few rows"),))
     for bad in (None, spoilt, replace(two.fit, status=Status.DEGENERATE)):
         assert steps([one, two._replace(fit=bad), three]) == [((1, 0), (2, 0))]
+
+
+def test_what_has_become_sound_meanwhile_is_grown_from():
+    one, two, three, four = fitted(*POISSONS)
+    spoilt = replace(three.fit, starts=(replace(three.fit.starts[0], spurious="few rows"),))
+    candidates = [four, one, three._replace(fit=spoilt), two]
+    (chain,) = chains(candidates, COUNTS, {"n_starts": 1})
+    assert chain.steps == ((3, 1), (2, 3), (0, 3))
+    fits = chain().fits
+    assert not fits[2].spurious
+    assert grown(fits[0])[0].kind == "split of K = 3"
 
 
 def test_two_searches_are_one_fit():

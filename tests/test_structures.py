@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from emframe_families.gaussian_axes import EqualVolume, OwnVolumes, Squares, common_axes
+from emframe_families.gaussian_spaces import Stack
 from emframe_families.gaussian_structures import CODES, Structure
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +186,42 @@ def test_the_nearest_point_of_a_structure_is_itself(code: str) -> None:
     once = from_vector(like, vector)
     twice = from_vector(once, to_vector(once))
     assert twice.covariances == pytest.approx(once.covariances, rel=1e-9, abs=1e-9)
+
+
+AXES_AND_TRIANGLES = [code for code in CODES if Structure(code).is_coupled and code[2] != "I"]
+UNITS = 10.0 ** np.array([-100, 0, 100])
+THIN = [  # a start that has to be refused: columns in such units, or nearly collinear
+    *[(code, UNITS) for code in CODES if Structure(code).has_axes],
+    *[(code, None) for code in AXES_AND_TRIANGLES],
+]
+
+
+@pytest.mark.parametrize(("code", "units"), THIN)
+def test_what_rounding_would_take_off_its_structure_is_degenerate(code: str, units) -> None:
+    """And no warning of overflow, nor later a breach for which the M-step is blamed."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(180, 3)) + 2.0 * np.repeat([0, 1, 2], 60)[:, None]
+    x = x * units if units is not None else x @ np.array([[1, 0, 1], [0, 1, 1], [0, 0, 6e-5]])
+    with pytest.raises(emframe.Degenerate, match="singular"):
+        emframe.fit(emframe.Mixture("gaussian", 3, covariance=code), x, start=np.arange(180) % 3)
+
+
+@pytest.mark.parametrize("code", ["VEE", "EVV"])
+def test_rounding_is_no_departure_from_a_structure(code: str) -> None:
+    """However ill conditioned its matrices are, and be it that the pivots do not tell."""
+    rng = np.random.default_rng(3)
+    turn = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    x = rng.normal(size=(3, 60, 12))
+    x[:, :, -1] *= 1e-5
+    scatter = np.swapaxes(x @ turn.T, 1, 2) @ (x @ turn.T)
+    covariances = Structure(code).covariances(scatter, rng.uniform(10, 90, size=3), None)
+    assert Stack("full", code).contains(covariances)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-30])
+def test_a_scatter_that_is_all_rounding_is_degenerate(share: float) -> None:
+    """It may be indefinite: here one with a negative trace among the others'."""
+    rounding = share * np.diag([1.0, 1.0, -3.0])
+    scatter = np.stack([np.eye(3), np.diag([1.0, 2.0, 3.0]), rounding])
+    with pytest.raises(emframe.Degenerate, match="component 2 has no spread"):
+        Structure("VEE").covariances(scatter, np.array([9.0, 9.0, 1e-9]), None)

@@ -192,7 +192,7 @@ class QuasiNewton:
         """
         s, y, h = here.x - old.x, old.g - here.g, old.f - here.f
         along = float(s @ y)
-        tiny = 1e-10 * math.sqrt(float(s @ s) * float(y @ y))
+        tiny = 1e-10 * float(np.abs(s) @ np.abs(y))  # the same in any units of the columns
         if along < -tiny:
             stretch = 2.0 * old.stretch
             return here._replace(stretch=stretch, direction=stretch * here.f)

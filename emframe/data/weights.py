@@ -46,16 +46,17 @@ def as_weights(weights: Any, n: int) -> Array:
 
 def in_range(rows: Any) -> Any:
     """The same rows, of weights whose sums are within the range of floating point."""
-    return _in_units(rows, _unit(rows.weights, 1e-100))
+    return _in_units(rows, _unit(rows.weights, 1e-100, 1e100))
 
 
 def measured(rows: Any) -> Any:
-    """The same rows, of which the heaviest has a weight near 1 where all had less.
+    """The same rows, of which the heaviest has a weight near 1 where all had less, or far more.
 
     How near the maximum a fit comes is told in nats over all rows.  Of rows that stand for less
-    than one each there would be too few, however the weights were meant.
+    than one each there would be too few, however the weights were meant; of those that stand for
+    1e12 no nat is resolved, and sums of large numbers would leave the range of floating point.
     """
-    return _in_units(rows, _unit(rows.weights, 1.0)) if hasattr(rows, "unit") else rows
+    return _in_units(rows, _unit(rows.weights, 1.0, 1e12)) if hasattr(rows, "unit") else rows
 
 
 def counted(rows: Any) -> Any:
@@ -86,7 +87,7 @@ def plain(weights: Array) -> Array:
     return ones(len(weights)) if (weights == 1.0).all() else read_only(weights)
 
 
-def _unit(weights: Array, least: float) -> float:
-    """1 where the largest weight is from `least` to 1e100, and else a power of two near it."""
+def _unit(weights: Array, least: float, most: float) -> float:
+    """1 where the largest weight is from `least` to `most`, and else a power of two near it."""
     largest = float(weights.max(initial=0.0))
-    return 1.0 if least <= largest < 1e100 else 2.0 ** round(np.log2(largest))
+    return 1.0 if least <= largest < most else 2.0 ** round(np.log2(largest))

@@ -24,8 +24,9 @@ from emframe.families import LOG_ZERO, Family, FamilyError, Kernel
 from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
 from emframe.spaces import Array
 
-# Totals of a row between these are exact to rounding, and so is everything made of them.
-_SMALLEST, _LARGEST = 1e-280, 1e280
+# Totals of a row between these are exact to rounding, and so is everything made of them, the ratio
+# of a weight to a total included: a weight may be as large as 1e100, or as small.
+_SMALLEST, _LARGEST = 1e-200, 1e200
 
 
 class Posterior(NamedTuple):
@@ -88,8 +89,8 @@ class MixturePass:
     def uncertainty(self, rows: tuple[Array, Array], work: Workspace) -> float:
         """-sum of log max_k p(z_k | x) over a block of rows, nats, row weights included."""
         x, weights = rows
-        highest = self.posterior(x, weights, work).resp.max(axis=-2).ravel()[: len(x)]
-        return -float(np.log(highest / weights) @ weights)
+        highest = self.posterior(x, np.ones(len(x)), work).resp.max(axis=-2).ravel()[: len(x)]
+        return -float(np.log(highest) @ weights)
 
     def posterior(self, x: Array, weights: Array, work: Workspace) -> Posterior:
         """Responsibilities of a block, in the workspace."""

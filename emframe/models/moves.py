@@ -135,6 +135,7 @@ def _across(share: Array, x: Array, rng: np.random.Generator) -> Array:
     total = share.sum()
     centred = x - share @ x / total
     along = centred @ (rng.standard_normal(len(x)) * np.sqrt(share / total) @ centred)
+    along = np.ldexp(along, -np.frexp(np.abs(along).max())[1])  # so that its squares are in range
     spread = np.sqrt(share @ along**2 / total)
     return np.asarray(expit(along / spread)) if spread > 0 else np.full(len(x), 0.5)
 

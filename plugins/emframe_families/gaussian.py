@@ -43,6 +43,10 @@ FLAT = 16 * EPS
 # squares about one mean has no digits left about another.
 POINT = 1e-12
 
+# The least that stands for `SINGULAR` where covariances depend on each other: to round them takes
+# them off their structure, and that changes Q to first order.
+ROUGH = 1e-9
+
 # The weight of a component without rows, of all rows, where others depend on its covariance.
 FAINT = 1e-14
 
@@ -219,7 +223,8 @@ class Gaussian(Family):
                 [int(column)],
             )
         if not self._diagonal and len(spread) > 1:
-            regular = smallest_correlations(covariances[used]) > SINGULAR
+            least = ROUGH if self.structure.is_coupled else SINGULAR
+            regular = smallest_correlations(covariances[used]) > least
             if not regular.all():
                 first = int(regular.argmin())
                 correlation = covariances[used][first] / sd[first][:, None] / sd[first]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from emframe import PositiveDefinite
 from emframe.spaces import EPS, Array, Shape
 from emframe_families.gaussian_axes import Squares, common_axes
-from emframe_families.gaussian_scatter import transposed
+from emframe_families.gaussian_scatter import smallest_correlations, transposed
 from emframe_families.gaussian_structures import Structure, symmetric
 
 # How far from its structure a stack may be: a share of its standard deviations, or a logarithm.
@@ -84,8 +84,7 @@ class Stack(PositiveDefinite):
             sd = np.sqrt(values.diagonal(0, 1, 2))
             there = self.point(self.coordinates(values), values.shape)
             off = (values - there) / sd[:, :, None] / sd[:, None, :]
-            last = np.linalg.cholesky(values).diagonal(0, 1, 2) / sd
-            noise = EPS / float(last.min()) ** 2
+            noise = EPS / max(float(smallest_correlations(values).min()), EPS)
         return bool(np.abs(off).max() <= CLOSE + 64 * values.shape[-1] * noise)
 
     # ---- coordinates

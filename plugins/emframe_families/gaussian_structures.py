@@ -109,17 +109,11 @@ class Structure:
             values, turned = np.linalg.eigh(scatter)
             values = np.maximum(values, 0.0)
         else:
+            _refuse_thin(scatter.diagonal(0, 1, 2))  # which are no thinner than axes can be
             turned = self._common_axes(scatter, dof, axes)[None]
             values = (transposed(turned) @ scatter @ turned).diagonal(0, 1, 2)
         variances = self._spread(values, dof)
-        thin = variances.min(axis=1) <= THIN * variances.max(axis=1)
-        if thin.any():
-            k = int(thin.argmax())
-            raise Degenerate(
-                f"component {k} is singular along one of its axes, or the columns are in units too "
-                "far apart to tell",
-                k,
-            )
+        _refuse_thin(variances)
         return along(turned, variances)
 
     def _common_axes(self, scatter: Array, dof: Array, axes: Array | None) -> Array:
@@ -138,6 +132,18 @@ class Structure:
         if self.volume == "E":
             return equal_volume(scatter, dof)
         return np.asarray((scatter.T / dof).T)
+
+
+def _refuse_thin(variances: Array) -> None:
+    """Raise where variances (K, d) of a component are so far apart that rounding hides some."""
+    thin = variances.min(axis=1) <= THIN * variances.max(axis=1)
+    if thin.any():
+        k = int(thin.argmax())
+        raise Degenerate(
+            f"component {k} is singular along one of its axes, or the columns are in units too "
+            "far apart to tell",
+            k,
+        )
 
 
 def structure(name: str) -> Structure:

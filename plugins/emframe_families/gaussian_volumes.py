@@ -37,15 +37,11 @@ def own_volumes(scatter: Array, counts: Array) -> Array:
     """Sigma_k = lambda_k C, of the form of `scatter`: (K, d, d), or diagonals (K, d)."""
     k, d, total = len(counts), scatter.shape[1], counts.sum()
     _, share = _shared(scatter, np.zeros(k))
-    with np.errstate(divide="ignore"):
-        tau = np.log(counts / _trace(share))
-    if not np.isfinite(tau).all():
-        one = int(np.isfinite(tau).argmin())
-        raise Degenerate(f"component {one} has no spread: it sits on a point", one)
+    tau = np.log(counts) - np.log(_sizes(share))
     log_det, share = _shared(scatter, tau)
     for _ in range(STEPS):
         value = total * log_det - d * float(counts @ tau)
-        traces, flat = _trace(share), share.reshape(k, -1)
+        traces, flat = _sizes(share), share.reshape(k, -1)
         slope = total * traces - d * counts
         unit = np.sqrt(traces)  # small components bend little: each is measured by its own share
         # All volumes together are C's to give: along that direction nothing bends.
@@ -118,6 +114,15 @@ def _shared(scatter: Array, tau: Array) -> tuple[float, Array]:
     half = np.linalg.solve(factor, weighed / sd / sd[:, None])
     share = np.asarray(np.linalg.solve(factor, transposed(half)), dtype=float)
     return d * level + 2.0 * float(np.log(factor.diagonal() * sd).sum()), share
+
+
+def _sizes(share: Array) -> Array:
+    """The traces of the shares; of a scatter that is 0, or all rounding, it need not be above 0."""
+    traces = _trace(share)
+    if not (traces > 0).all():
+        one = int((traces > 0).argmin())
+        raise Degenerate(f"component {one} has no spread: it sits on a point", one)
+    return traces
 
 
 def _trace(matrices: Array) -> Array:
