@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
 from scipy import optimize, stats
 
 import emframe
+from emframe.data import Table
 from emframe.families.kernel import NoSampler
 from emframe.spaces import Array
 
@@ -279,19 +282,64 @@ def test_groups_are_a_column_or_labels_in_order_of_their_first_rows() -> None:
     words = np.array(["b", "a", "b", "c", "a"])
     x = np.arange(10.0).reshape(5, 2)
     frame = pd.DataFrame(x, columns=["u", "v"]).assign(who=words)
-    for runs in (emframe.Sequences.by(x, words), emframe.Sequences.by(frame, "who")):
+    table = Table(x, ("u", "v"), None)
+    for given, groups in [(x, words), (frame, "who"), (table, words), (x, words.astype(object))]:
+        runs = emframe.Sequences.by(given, groups)
         assert runs.keys.tolist() == ["b", "a", "c"]
         assert runs.lengths.tolist() == [2, 2, 1]
-        values = getattr(runs.x, "X", runs.x)
+        values = np.asarray(getattr(runs.x, "X", runs.x))
         assert values[:, 0].tolist() == [0, 4, 2, 8, 6]
     assert emframe.Sequences.by(x, words)[1:].keys.tolist() == ["a", "c"]
-    assert runs.x.columns == ("u", "v")
+    assert list(emframe.Sequences.by(frame, "who").x.columns) == ["u", "v"]
+    assert emframe.Sequences.by(x, np.array([1, "1", 1, 1, "1"], dtype=object)).keys.tolist() == [
+        1,
+        "1",
+    ]
     with pytest.raises(ValueError, match="no 'whom'"):
         emframe.Sequences.by(frame, "whom")
     with pytest.raises(TypeError, match="no names"):
         emframe.Sequences.by(x, "who")
     with pytest.raises(ValueError, match=r"shape \(4,\).*5 rows"):
         emframe.Sequences.by(x, words[:4])
+
+
+@pytest.mark.parametrize("read", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_in_groups_may_have_columns_that_no_family_reads(read: Any) -> None:
+    line = emframe.Grouped("gaussian-regression", response="y", predictors="x")
+    columns = {"y": X[:, 0], "x": X[:, 1], "who": GROUPS.astype(str), "note": ["?"] * len(X)}
+    runs = emframe.Sequences.by(read(columns), "who")
+    fit = emframe.fit(emframe.Mixture(line, 2), runs, rng=0, n_starts=1)
+    plain = emframe.Mixture(emframe.Grouped(LINE), 2)
+    other = emframe.fit(plain, emframe.Sequences.by(X, GROUPS), rng=0, n_starts=1)
+    assert fit.log_likelihood == other.log_likelihood
+    listed = [run for _, run in pd.DataFrame(columns).groupby("who", sort=False)]
+    assert emframe.fit(emframe.Mixture(line, 2), listed, rng=0, n_starts=1).log_likelihood == (
+        pytest.approx(other.log_likelihood, rel=1e-12)
+    )
+
+
+MASKED = np.ma.masked_array(X, np.arange(X.size).reshape(X.shape) == 3)
+WEIGHED = Table(X, ("y", "x"), np.full(len(X), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("x", "groups", "error", "words"),
+    [
+        (MASKED, GROUPS, TypeError, "row 1, column 1.*masked"),
+        (scipy.sparse.csr_array(X), GROUPS, TypeError, "sparse"),
+        (emframe.Blocks(lambda: [X], *X.shape), GROUPS, TypeError, "pass rows by columns"),
+        (WEIGHED, GROUPS, ValueError, "weights of its own"),
+        (X, np.where(GROUPS == 1, np.nan, GROUPS), ValueError, r"groups\[\d+\]` is nan"),
+        (X, [None, *GROUPS[1:]], ValueError, r"groups\[0\]` is None \(1 such\)"),
+        (X, np.array([pd.NA, *GROUPS[1:]], dtype=object), ValueError, r"groups\[0\]` is <NA>"),
+    ],
+    ids=["masked", "sparse", "blocks", "weights", "nan", "None", "NA"],
+)
+def test_what_cannot_be_put_in_groups_is_refused(
+    x: Any, groups: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        emframe.Sequences.by(x, groups)
 
 
 def test_fewer_runs_than_components_are_refused() -> None:
