@@ -257,7 +257,7 @@ def _named(run: Any) -> tuple[NDArray[Any], tuple[str, ...] | None]:
 def _is_known(label: Any) -> bool:
     """Whether a label says anything: not where it is None, nan, or pandas' NA."""
     try:
-        return label is not None and bool(label == label)
+        return label is not None and bool(label == label)  # noqa: PLR0124
     except TypeError:  # NA equals nothing, and does not say that it does not
         return False
 
