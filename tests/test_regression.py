@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,49 @@ def test_columns_are_found_by_name_and_name_the_coefficients() -> None:
     assert labels == ["intercept[0]", "age[0]", "log_size[0]"]
 
 
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [("class", "c_class"), ("Größe (m²)\n", "Größe__m2__"), ("None", "c_None"), ("कि", "क_")],
+)
+def test_a_column_of_any_name_is_fitted_saved_and_loaded(
+    column: str, field: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({column: X[:, 0], "y": Y["gaussian-regression"]})
+    line = emframe.family("gaussian-regression", response="y", predictors=column)
+    for family in (line, emframe.Product({column: "gaussian"})):
+        fit = emframe.fit(emframe.Mixture(family, 1), frame)
+        assert hasattr(fit.params.components, field)
+        fit.save(tmp_path / "saved.fit")
+        again = emframe.load(tmp_path / "saved.fit")
+        assert np.array_equal(again.score_samples(frame), fit.score_samples(frame))
+
+
+@pytest.mark.parametrize("unit", [1e-60, 1e60])
+def test_units_of_predictors_change_nothing_but_slopes(unit: float) -> None:
+    for name in ("gaussian-regression", "binomial-regression"):
+        x, wide = rows(name), rows(name) * np.r_[1.0, unit, 1.0, np.ones(len(EXTRA[name]))]
+        plain, other = (
+            emframe.fit(emframe.Mixture(name, 2, **OPTIONS[name]), data, start=X[:, 0] > 0)
+            for data in (x, wide)
+        )
+        assert other.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-9)
+
+
+@every
+@pytest.mark.parametrize("unit", [5e-324, 1e-160, 1e160, 1e300])
+def test_predictors_whose_coefficients_leave_floating_point_are_refused(
+    name: str, unit: float
+) -> None:
+    data = rows(name) * np.r_[1.0, 1.0, unit, np.ones(len(EXTRA[name]))]
+    with pytest.raises(ValueError, match=r"column 2 \('x2'\).*rescale the column"):
+        emframe.fit(emframe.Mixture(name, 2, **OPTIONS[name]), data, rng=0)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "mixed": ({"response": "y", "predictors": (1,)}, TypeError, "all names or all indices"),
     "twice": ({"response": 1}, ValueError, "one part"),
     "gap": ({"predictors": (2,)}, ValueError, "0 to 1 each once"),
+    "words": ({"intercept": "no"}, TypeError, "`intercept` is 'no'; pass True or False"),
     "nothing": ({"predictors": (), "intercept": False}, ValueError, "no intercept"),
     "reserved": ({"response": "y", "predictors": ("sigma",)}, ValueError, "called 'sigma'"),
     "same": ({"response": "y", "predictors": ("a b", "a_b")}, ValueError, "called 'a_b'"),
@@ -141,6 +181,8 @@ def test_what_are_no_columns_is_refused(
         ("binomial-regression", {"trials": 1, "predictors": 2},
          [[2, 3, 0.5], [4, 3, 0.5]], "row 1, column 0 .*no more successes than trials"),
         ("binomial-regression", {}, [[0, 0.5], [2, 0.5]], "row 1, column 0 .*0 or 1"),
+        ("poisson-regression", {"offset": 1, "predictors": 2},
+         [[2, 3, 0.5], [4, 1e3, 0.5]], "row 1, column 1 .*up to 100 in size"),
         ("gaussian-regression", {}, [[1.0], [2.0]], "takes 2"),
     ],
 )  # fmt: skip
@@ -218,6 +260,44 @@ def test_the_covariates_of_a_draw_are_those_of_one_row(name: str) -> None:
     assert len(set(drawn[:, 1])) > 20
     assert drawn.shape == (60, data.shape[1])
     assert (drawn[:, 1] == drawn[:, -1 if name == "product" else 1]).all()
+
+
+def named(**settings: Any) -> Any:
+    return emframe.family("gaussian-regression", response="y", **settings)
+
+
+@pytest.mark.parametrize(
+    ("compose", "error", "words"),
+    [
+        (lambda: [named(predictors="x"), named(predictors=("x", "u"))], ValueError, "y given x, u"),
+        (
+            lambda: [LINE, emframe.family("gaussian")],
+            ValueError,
+            "column 0 given column 1, and all",
+        ),
+        (lambda: [LINE, named(predictors=())], ValueError, "column 1, and y"),
+        (lambda: [LINE, emframe.Grouped(LINE)], TypeError, "runs of rows, and rows"),
+        (lambda: emframe.Grouped(emframe.Grouped(LINE)), TypeError, "are runs already"),
+        (lambda: [COMPOSED["grouped"]], TypeError, "one by one"),
+        (lambda: emframe.Product({0: emframe.Grouped("poisson")}), TypeError, "group the product"),
+        (
+            lambda: emframe.Product({("x", "y"): named(predictors="x")}),
+            ValueError,
+            "takes the columns y, x; got the group",
+        ),
+    ],
+    ids=["unlike", "all", "fewer", "runs", "twice", "nested", "part", "order"],
+)
+def test_families_that_do_not_go_together_are_refused(
+    compose: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        emframe.Mixture(compose())
+
+
+def test_a_chain_of_runs_is_refused() -> None:
+    with pytest.raises(TypeError, match="pass the family that is grouped"):
+        emframe.model("hidden-markov", family=emframe.Grouped(LINE), n_states=2)
 
 
 @every
@@ -343,8 +423,8 @@ def test_what_cannot_be_put_in_groups_is_refused(
 
 
 def test_fewer_runs_than_components_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 run of rows"):
-        emframe.fit(emframe.Mixture(emframe.Grouped("gaussian"), 2), X)
+    with pytest.raises(ValueError, match=r"3, but the data have 2 runs; pass"):
+        emframe.fit(emframe.Mixture(emframe.Grouped("gaussian"), 3), [X[:40], X[40:]])
 
 
 def test_a_large_sample_of_runs_starts_from_some_of_them() -> None:
