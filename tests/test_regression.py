@@ -134,12 +134,26 @@ def test_a_column_of_any_name_is_fitted_saved_and_loaded(
         assert np.array_equal(again.score_samples(frame), fit.score_samples(frame))
 
 
+def test_columns_told_by_numbers_of_numpy_are_saved(tmp_path: Path) -> None:
+    options = {"response": np.int64(0), "predictors": np.arange(1, 3), "trials": np.int64(3)}
+    model = emframe.Mixture("binomial-regression", 1, **options)
+    emframe.fit(model, rows("binomial-regression")).save(tmp_path / "saved.fit")
+    plain = emframe.Mixture("binomial-regression", 1, **OPTIONS["binomial-regression"])
+    assert emframe.load(tmp_path / "saved.fit").model == model == plain
+
+
 @pytest.mark.parametrize("unit", [1e-60, 1e60])
 def test_units_of_predictors_change_nothing_but_slopes(unit: float) -> None:
     for name in ("gaussian-regression", "binomial-regression"):
         x, wide = rows(name), rows(name) * np.r_[1.0, unit, 1.0, np.ones(len(EXTRA[name]))]
         plain, other = (
-            emframe.fit(emframe.Mixture(name, 2, **OPTIONS[name]), data, start=X[:, 0] > 0)
+            emframe.fit(
+                emframe.Mixture(name, 2, **OPTIONS[name]),
+                data,
+                start=X[:, 0] > 0,
+                accelerate=False,
+                max_iter=50,
+            )
             for data in (x, wide)
         )
         assert other.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-9)
@@ -298,6 +312,14 @@ def test_families_that_do_not_go_together_are_refused(
 def test_a_chain_of_runs_is_refused() -> None:
     with pytest.raises(TypeError, match="pass the family that is grouped"):
         emframe.model("hidden-markov", family=emframe.Grouped(LINE), n_states=2)
+
+
+def test_counts_beyond_all_counts_are_not_drawn() -> None:
+    name = "poisson-regression"
+    fit = emframe.fit(emframe.Mixture(name, 1), rows(name)[:, :2])
+    far = np.array([[0.0, 0.0], [0.0, 1e5 / fit.params.components.x1[0]]])
+    with pytest.raises(ValueError, match=r"the log rate reaches 1\d+, and counts end"):
+        fit.sample(4, rng=0, given=far)
 
 
 @every

@@ -67,4 +67,10 @@ class PoissonRegression(CountRegression):
         self, params: Any, x: Array, labels: NDArray[np.intp], rng: np.random.Generator
     ) -> Array:
         eta = self.eta(params, x)[np.arange(len(x)), labels]
+        highest = eta.max(initial=-np.inf)
+        if highest > np.log(LARGEST):
+            raise ValueError(
+                f"at the covariates to draw at the log rate reaches {highest:g}, and counts end at "
+                f"{LARGEST:g}; pass covariates nearer to those of the fit."
+            )
         return rng.poisson(np.exp(eta)).astype(float)

@@ -74,6 +74,9 @@ class Regression(Family):
             isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys
         ):
             raise TypeError(f"columns are all names or all indices; got {list(keys)}.")
+        for name in ("response", *[self.extra] * len(self._extra)):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        object.__setattr__(self, "predictors", tuple(map(_plain, self.predictors)))
         if len(set(keys)) < len(keys):
             raise ValueError(f"a column has one part in a regression; got {list(keys)}.")
         if self.columns is None and sorted(keys) != list(range(len(keys))):
@@ -182,7 +185,7 @@ class Regression(Family):
         if self.covered is None:
             raise NoSampler(
                 f"{self.name} is a density given covariates, and has none to draw at; pass rows "
-                "that have them, fit.sample(n, given=X)."
+                "that have them: fit.sample(n, given=X), fit.plot(X)."
             )
         rows = self.covered[np.arange(len(labels)) % len(self.covered)]
         rows[:, self.places[0]] = self.draw(params, rows, np.asarray(labels), rng)
@@ -259,6 +262,11 @@ def triangles(rows: Array) -> Array:
     found: Array = np.linalg.qr(rows, mode="r")  # type: ignore[assignment]
     missing = rows.shape[2] - found.shape[1]
     return np.pad(found, ((0, 0), (0, missing), (0, 0))) if missing > 0 else found
+
+
+def _plain(key: Column) -> Column:
+    """Of numpy's strings and integers, Python's, which are saved."""
+    return str(key) if isinstance(key, str) else int(key)
 
 
 def _label(key: Column) -> str:
