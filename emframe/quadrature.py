@@ -76,7 +76,7 @@ def _end(space: Space, inner: float, direction: float) -> float:
     inner, step = float(inner), 1.0
     while holds(space, np.array([inner + direction * step]))[0]:
         step *= 2.0
-        if step > 1e100:
+        if step > 1e50:
             return direction * np.inf
     outer = inner + direction * step
     for _ in range(200):

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import copyreg
 import dataclasses
+import keyword
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -52,6 +54,14 @@ class _Kind(type):
 
 class _Record(metaclass=_Kind):
     """The base of all of them."""
+
+
+def identifier(text: str) -> str:
+    """The name of a field for what a user calls `text`: a word of letters, digits and ``_``."""
+    plain = unicodedata.normalize("NFKC", text)  # as Python reads names
+    label = "".join(c if c.isalnum() and f"a{c}".isidentifier() else "_" for c in plain)
+    is_free = label.isidentifier() and not label.startswith("_") and not keyword.iskeyword(label)
+    return label if is_free else f"c_{label}"
 
 
 @cache

@@ -73,7 +73,7 @@ def refuse_objects(
     """
     told = np.zeros(values.shape, dtype=bool) if missing is None else missing
     odd = ~(told | np.frompyfunc(_is_real, 1, 1)(values).astype(bool))
-    said = ("not a real number", "pass real numbers only")
+    said = ("not a real number", "pass real numbers, and nan for what is missing")
     refuse_where(odd, values, name, labels, *said, TypeError, first_column)
     large = ~told & np.frompyfunc(_is_too_large, 1, 1)(values).astype(bool)
     refuse_where(large, values, name, labels, *TOO_LARGE, ValueError, first_column)

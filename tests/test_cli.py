@@ -779,6 +779,7 @@ def test_without_the_extra_it_is_named(name: str) -> None:
 def test_settings_are_json_where_they_can_be() -> None:
     found = settings(["a=1", "b=2.5", "c=true", "d=tied", "e=[1, 2]", "f=x=y", "g="])
     assert found == {"a": 1, "b": 2.5, "c": True, "d": "tied", "e": [1, 2], "f": "x=y", "g": ""}
+    assert settings(["dof=inf"]) == {"dof": np.inf}
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 1e300, -2.5e-17, 7.0, 0.0, 123456789.0])

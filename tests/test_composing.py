@@ -268,6 +268,12 @@ def test_constraints_that_make_no_sense_are_refused(
         make()
 
 
+def test_values_held_for_another_number_of_components_are_refused() -> None:
+    model = emframe.fixed(emframe.Mixture("poisson", 2), rates=[1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"`rates` is held at an array of shape \(3,\)"):
+        emframe.fit(model, np.arange(9.0), rng=0)
+
+
 def test_a_start_off_the_constraint_is_refused_and_one_may_leave_it_out() -> None:
     model = emframe.Mixture(emframe.fixed(emframe.from_scipy("gamma"), a=2.0), 2)
     x = FAITHFUL[:, 0]

@@ -623,7 +623,10 @@ def test_a_chain_over_a_product_takes_its_columns_by_name(tmp_path: Path) -> Non
     assert np.array_equal(again.predict(frame), fit.predict(frame))
     runs = emframe.fit(model, [frame[:40], frame[40:]], rng=0, n_starts=2)
     assert runs.columns == fit.columns
-    with pytest.raises(ValueError, match=r"with the columns other, visits, height and height, "):
-        emframe.fit(model, [frame[:40], frame[["height", "visits", "other"]][40:]])
+    parts = [frame[:40], frame[["height", "visits", "other"]][40:]]
+    assert emframe.fit(model, parts, rng=0, n_starts=2).log_likelihood == runs.log_likelihood
+    nameless = emframe.model("hidden-markov", family="gaussian", n_states=2)
+    with pytest.raises(ValueError, match=r"with the columns height, visits and visits, height; "):
+        emframe.fit(nameless, [frame[["height", "visits"]], frame[["visits", "height"]]])
     with pytest.raises(ValueError, match="'height' is not there"):
         emframe.fit(model, frame[["visits", "other"]])

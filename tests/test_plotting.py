@@ -218,6 +218,18 @@ def test_a_size_is_called_what_the_model_counts():
         assert list(ax.lines[0].get_xdata()) == [1, 2]
 
 
+def test_rows_of_runs_are_drawn_as_if_they_stood_alone():
+    X = emframe.dataset("faithful").X
+    runs = emframe.Sequences(X, np.ones(len(X), dtype=int))
+    family, start = emframe.family("gaussian"), X[:, 0] > 3
+    pairs = [(family, X), (emframe.Grouped(family), runs)]
+    fits = [emframe.fit(emframe.Mixture(f, 2), x, start=start) for f, x in pairs]
+    for fit, (_, x) in zip(fits, pairs, strict=True):
+        assert fit.plot(x, ax=axes()).collections
+    joints = [scene(fit, x).log_joint(X) for fit, (_, x) in zip(fits, pairs, strict=True)]
+    assert joints[0] == pytest.approx(joints[1], rel=1e-6)
+
+
 def test_runs_and_continuous_z_are_drawn_as_well():
     counts = emframe.dataset("earthquakes").X
     hidden = emframe.fit(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
 from scipy import optimize, stats
 
 import emframe
+from emframe.data import Table
 from emframe.families.kernel import NoSampler
 from emframe.spaces import Array
 
@@ -113,10 +117,63 @@ def test_columns_are_found_by_name_and_name_the_coefficients() -> None:
     assert labels == ["intercept[0]", "age[0]", "log_size[0]"]
 
 
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [("class", "c_class"), ("Größe (m²)\n", "Größe__m2__"), ("None", "c_None"), ("कि", "क_")],
+)
+def test_a_column_of_any_name_is_fitted_saved_and_loaded(
+    column: str, field: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({column: X[:, 0], "y": Y["gaussian-regression"]})
+    line = emframe.family("gaussian-regression", response="y", predictors=column)
+    for family in (line, emframe.Product({column: "gaussian"})):
+        fit = emframe.fit(emframe.Mixture(family, 1), frame)
+        assert hasattr(fit.params.components, field)
+        fit.save(tmp_path / "saved.fit")
+        again = emframe.load(tmp_path / "saved.fit")
+        assert np.array_equal(again.score_samples(frame), fit.score_samples(frame))
+
+
+def test_columns_told_by_numbers_of_numpy_are_saved(tmp_path: Path) -> None:
+    options = {"response": np.int64(0), "predictors": np.arange(1, 3), "trials": np.int64(3)}
+    model = emframe.Mixture("binomial-regression", 1, **options)
+    emframe.fit(model, rows("binomial-regression")).save(tmp_path / "saved.fit")
+    plain = emframe.Mixture("binomial-regression", 1, **OPTIONS["binomial-regression"])
+    assert emframe.load(tmp_path / "saved.fit").model == model == plain
+
+
+@pytest.mark.parametrize("unit", [1e-60, 1e60])
+def test_units_of_predictors_change_nothing_but_slopes(unit: float) -> None:
+    for name in ("gaussian-regression", "binomial-regression"):
+        x, wide = rows(name), rows(name) * np.r_[1.0, unit, 1.0, np.ones(len(EXTRA[name]))]
+        plain, other = (
+            emframe.fit(
+                emframe.Mixture(name, 2, **OPTIONS[name]),
+                data,
+                start=X[:, 0] > 0,
+                accelerate=False,
+                max_iter=50,
+            )
+            for data in (x, wide)
+        )
+        assert other.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-9)
+
+
+@every
+@pytest.mark.parametrize("unit", [5e-324, 1e-160, 1e160, 1e300])
+def test_predictors_whose_coefficients_leave_floating_point_are_refused(
+    name: str, unit: float
+) -> None:
+    data = rows(name) * np.r_[1.0, 1.0, unit, np.ones(len(EXTRA[name]))]
+    with pytest.raises(ValueError, match=r"column 2 \('x2'\).*rescale the column"):
+        emframe.fit(emframe.Mixture(name, 2, **OPTIONS[name]), data, rng=0)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "mixed": ({"response": "y", "predictors": (1,)}, TypeError, "all names or all indices"),
     "twice": ({"response": 1}, ValueError, "one part"),
     "gap": ({"predictors": (2,)}, ValueError, "0 to 1 each once"),
+    "words": ({"intercept": "no"}, TypeError, "`intercept` is 'no'; pass True or False"),
     "nothing": ({"predictors": (), "intercept": False}, ValueError, "no intercept"),
     "reserved": ({"response": "y", "predictors": ("sigma",)}, ValueError, "called 'sigma'"),
     "same": ({"response": "y", "predictors": ("a b", "a_b")}, ValueError, "called 'a_b'"),
@@ -138,6 +195,8 @@ def test_what_are_no_columns_is_refused(
         ("binomial-regression", {"trials": 1, "predictors": 2},
          [[2, 3, 0.5], [4, 3, 0.5]], "row 1, column 0 .*no more successes than trials"),
         ("binomial-regression", {}, [[0, 0.5], [2, 0.5]], "row 1, column 0 .*0 or 1"),
+        ("poisson-regression", {"offset": 1, "predictors": 2},
+         [[2, 3, 0.5], [4, 1e3, 0.5]], "row 1, column 1 .*up to 100 in size"),
         ("gaussian-regression", {}, [[1.0], [2.0]], "takes 2"),
     ],
 )  # fmt: skip
@@ -217,6 +276,52 @@ def test_the_covariates_of_a_draw_are_those_of_one_row(name: str) -> None:
     assert (drawn[:, 1] == drawn[:, -1 if name == "product" else 1]).all()
 
 
+def named(**settings: Any) -> Any:
+    return emframe.family("gaussian-regression", response="y", **settings)
+
+
+@pytest.mark.parametrize(
+    ("compose", "error", "words"),
+    [
+        (lambda: [named(predictors="x"), named(predictors=("x", "u"))], ValueError, "y given x, u"),
+        (
+            lambda: [LINE, emframe.family("gaussian")],
+            ValueError,
+            "column 0 given column 1, and all",
+        ),
+        (lambda: [LINE, named(predictors=())], ValueError, "column 1, and y"),
+        (lambda: [LINE, emframe.Grouped(LINE)], TypeError, "runs of rows, and rows"),
+        (lambda: emframe.Grouped(emframe.Grouped(LINE)), TypeError, "are runs already"),
+        (lambda: [COMPOSED["grouped"]], TypeError, "one by one"),
+        (lambda: emframe.Product({0: emframe.Grouped("poisson")}), TypeError, "group the product"),
+        (
+            lambda: emframe.Product({("x", "y"): named(predictors="x")}),
+            ValueError,
+            "takes the columns y, x; got the group",
+        ),
+    ],
+    ids=["unlike", "all", "fewer", "runs", "twice", "nested", "part", "order"],
+)
+def test_families_that_do_not_go_together_are_refused(
+    compose: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        emframe.Mixture(compose())
+
+
+def test_a_chain_of_runs_is_refused() -> None:
+    with pytest.raises(TypeError, match="pass the family that is grouped"):
+        emframe.model("hidden-markov", family=emframe.Grouped(LINE), n_states=2)
+
+
+def test_counts_beyond_all_counts_are_not_drawn() -> None:
+    name = "poisson-regression"
+    fit = emframe.fit(emframe.Mixture(name, 1), rows(name)[:, :2])
+    far = np.array([[0.0, 0.0], [0.0, 1e5 / fit.params.components.x1[0]]])
+    with pytest.raises(ValueError, match=r"the log rate reaches 1\d+, and counts end"):
+        fit.sample(4, rng=0, given=far)
+
+
 @every
 def test_a_tied_slope_is_one_number(name: str) -> None:
     data = rows(name)
@@ -279,13 +384,19 @@ def test_groups_are_a_column_or_labels_in_order_of_their_first_rows() -> None:
     words = np.array(["b", "a", "b", "c", "a"])
     x = np.arange(10.0).reshape(5, 2)
     frame = pd.DataFrame(x, columns=["u", "v"]).assign(who=words)
-    for runs in (emframe.Sequences.by(x, words), emframe.Sequences.by(frame, "who")):
+    table = Table(x, ("u", "v"), None)
+    for given, groups in [(x, words), (frame, "who"), (table, words), (x, words.astype(object))]:
+        runs = emframe.Sequences.by(given, groups)
         assert runs.keys.tolist() == ["b", "a", "c"]
         assert runs.lengths.tolist() == [2, 2, 1]
-        values = getattr(runs.x, "X", runs.x)
+        values = np.asarray(getattr(runs.x, "X", runs.x))
         assert values[:, 0].tolist() == [0, 4, 2, 8, 6]
     assert emframe.Sequences.by(x, words)[1:].keys.tolist() == ["a", "c"]
-    assert runs.x.columns == ("u", "v")
+    assert list(emframe.Sequences.by(frame, "who").x.columns) == ["u", "v"]
+    assert emframe.Sequences.by(x, np.array([1, "1", 1, 1, "1"], dtype=object)).keys.tolist() == [
+        1,
+        "1",
+    ]
     with pytest.raises(ValueError, match="no 'whom'"):
         emframe.Sequences.by(frame, "whom")
     with pytest.raises(TypeError, match="no names"):
@@ -294,9 +405,48 @@ def test_groups_are_a_column_or_labels_in_order_of_their_first_rows() -> None:
         emframe.Sequences.by(x, words[:4])
 
 
+@pytest.mark.parametrize("read", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_in_groups_may_have_columns_that_no_family_reads(read: Any) -> None:
+    line = emframe.Grouped("gaussian-regression", response="y", predictors="x")
+    columns = {"y": X[:, 0], "x": X[:, 1], "who": GROUPS.astype(str), "note": ["?"] * len(X)}
+    runs = emframe.Sequences.by(read(columns), "who")
+    fit = emframe.fit(emframe.Mixture(line, 2), runs, rng=0, n_starts=1)
+    plain = emframe.Mixture(emframe.Grouped(LINE), 2)
+    other = emframe.fit(plain, emframe.Sequences.by(X, GROUPS), rng=0, n_starts=1)
+    assert fit.log_likelihood == other.log_likelihood
+    listed = [run for _, run in pd.DataFrame(columns).groupby("who", sort=False)]
+    assert emframe.fit(emframe.Mixture(line, 2), listed, rng=0, n_starts=1).log_likelihood == (
+        pytest.approx(other.log_likelihood, rel=1e-12)
+    )
+
+
+MASKED = np.ma.masked_array(X, np.arange(X.size).reshape(X.shape) == 3)
+WEIGHED = Table(X, ("y", "x"), np.full(len(X), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("x", "groups", "error", "words"),
+    [
+        (MASKED, GROUPS, TypeError, "row 1, column 1.*masked"),
+        (scipy.sparse.csr_array(X), GROUPS, TypeError, "sparse"),
+        (emframe.Blocks(lambda: [X], *X.shape), GROUPS, TypeError, "pass rows by columns"),
+        (WEIGHED, GROUPS, ValueError, "weights of its own"),
+        (X, np.where(GROUPS == 1, np.nan, GROUPS), ValueError, r"groups\[\d+\]` is nan"),
+        (X, [None, *GROUPS[1:]], ValueError, r"groups\[0\]` is None \(1 such\)"),
+        (X, np.array([pd.NA, *GROUPS[1:]], dtype=object), ValueError, r"groups\[0\]` is <NA>"),
+    ],
+    ids=["masked", "sparse", "blocks", "weights", "nan", "None", "NA"],
+)
+def test_what_cannot_be_put_in_groups_is_refused(
+    x: Any, groups: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        emframe.Sequences.by(x, groups)
+
+
 def test_fewer_runs_than_components_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 run of rows"):
-        emframe.fit(emframe.Mixture(emframe.Grouped("gaussian"), 2), X)
+    with pytest.raises(ValueError, match=r"3, but the data have 2 runs; pass"):
+        emframe.fit(emframe.Mixture(emframe.Grouped("gaussian"), 3), [X[:40], X[40:]])
 
 
 def test_a_large_sample_of_runs_starts_from_some_of_them() -> None:

@@ -133,6 +133,7 @@ def test_a_prior_bounds_what_has_no_bound():
     [
         ({"covariance": "round"}, "`covariance` is 'round'; expected one of full, diag"),
         ({"dof": "free"}, "`dof` is 'free'; expected 'each' or 'shared'"),
+        ({"dof": True}, "`dof` is True; expected"),
         ({"dof": 0.0}, "`dof` is 0.0"),
         ({"dof": np.nan}, "`dof` is nan"),
         ({"dof": None}, "`dof` is None"),
@@ -141,6 +142,14 @@ def test_a_prior_bounds_what_has_no_bound():
 def test_settings_that_are_none_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         emframe.family("student-t", **options)
+
+
+@pytest.mark.parametrize("dof", [np.float32(4), np.int64(4), 4])
+def test_degrees_of_freedom_are_numbers_of_any_kind(dof, tmp_path):
+    x = np.random.default_rng(0).standard_t(4, size=50)
+    fit = emframe.fit(emframe.Mixture("student-t", 1, dof=dof), x)
+    fit.save(tmp_path / "saved.fit")
+    assert emframe.load(tmp_path / "saved.fit").model == emframe.Mixture("student-t", 1, dof=4)
 
 
 def test_degrees_of_freedom_that_are_held_need_not_be_given_and_may_not_be_others():

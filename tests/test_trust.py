@@ -131,6 +131,18 @@ def test_weights_and_columns_may_both_be_in_extreme_units(weight: float, unit: f
     assert found.n_iter <= plain.n_iter + 2
 
 
+@models
+def test_weights_of_all_sizes_go_together(name: str) -> None:
+    X, labels = made(name)
+    X, labels = np.vstack([X, X]), np.concatenate([labels, labels])
+    weights = np.repeat([1e300, 1e-300], len(X) // 2)
+    plain = emframe.fit(mixture(name), X[: len(X) // 2], start=labels[: len(X) // 2])
+    weighted = emframe.fit(mixture(name), X, weights=weights, start=labels)
+    assert weighted.log_likelihood / 1e300 == pytest.approx(plain.log_likelihood, rel=1e-9)
+    uncertain = plain.classification_uncertainty
+    assert weighted.classification_uncertainty / 1e300 == pytest.approx(uncertain, abs=1e-6)
+
+
 def far_ones(rng: np.random.Generator, places: list[list[float]]) -> Array:
     return np.vstack([made("gaussian full")[0], np.array(places)])
 

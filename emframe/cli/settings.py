@@ -24,7 +24,8 @@ family_options = click.option(
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of the family, such as covariance=tied; may be repeated.",
+    help="A setting of the family, such as covariance=tied; may be repeated. Lists are JSON: "
+    """'predictors=["x", "y"]'.""",
 )
 
 Decorator = Callable[[Any], Any]
@@ -58,7 +59,7 @@ def words(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 
 
 def settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Family settings from ``key=value`` texts; values are JSON where they can be, else text.
+    """Family settings from ``key=value`` texts; values are JSON or ``inf`` if they can be, or text.
 
     Raises ValueError for a text of another form, or a key given twice.
     """
@@ -72,7 +73,7 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
         try:
             found[key.strip()] = json.loads(value)
         except json.JSONDecodeError:
-            found[key.strip()] = value.strip()
+            found[key.strip()] = float("inf") if value.strip() == "inf" else value.strip()
     return found
 
 

@@ -151,7 +151,7 @@ class Constrained(Wrapped):
         def change(leaf: Leaf) -> Array:
             if leaf.path in held:
                 wanted = np.array(held[leaf.path], dtype=float)
-                return np.broadcast_to(wanted, np.shape(leaf.value)).copy()
+                return _filling(wanted, np.shape(leaf.value), leaf.path)
             if leaf.path in self.shared:
                 space, shape = leaf.declared.space, np.shape(leaf.value)
                 at = space.coordinates(leaf.value).reshape(shape[0], -1).mean(axis=0)
@@ -256,6 +256,17 @@ def _frozen(value: Any) -> Any:
     """An array as nested tuples, which compare and are saved."""
     array = np.asarray(value, dtype=float)
     return float(array) if array.ndim == 0 else tuple(_frozen(one) for one in array)
+
+
+def _filling(value: Array, shape: tuple[int, ...], path: str) -> Array:
+    """A held value for each component, or ValueError where it does not go with their number."""
+    try:
+        return np.broadcast_to(value, shape).copy()
+    except ValueError:
+        raise ValueError(
+            f"`{path}` is held at an array of shape {value.shape}; pass one value for all "
+            f"components, or an array of shape {shape}."
+        ) from None
 
 
 def _repeated(value: Any, k: int, axes: int) -> Array:

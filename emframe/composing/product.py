@@ -10,7 +10,6 @@ One known case: a product of Poisson columns is the Poisson family on all of the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from emframe.families import ConjugatePrior, Family
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.records import identifier, record
 from emframe.spaces import Array, Shape, Space
 
 Key = str | int | tuple[Any, ...]
@@ -257,6 +256,15 @@ class AtColumns(Space):
     def missing(self) -> bool:  # type: ignore[override]
         return self.space.missing
 
+    @property
+    def largest(self) -> float:  # type: ignore[override]
+        return self.space.largest
+
+    def least_ranges(self, d: int) -> Array:
+        least = np.zeros(d)
+        least[list(self.places)] = self.space.least_ranges(len(self.places))
+        return least
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = np.ones(values.shape, dtype=bool)
         own = np.asarray(self.space.contains(values[:, self.places]))
@@ -324,9 +332,8 @@ class RowsOf(Space):
 
 def _label(group: tuple[Any, ...]) -> str:
     """A field name: columns without a name are x0, x1, ..."""
-    words = [re.sub(r"\W", "_", str(one)) if isinstance(one, str) else f"x{one}" for one in group]
-    label = "_".join(words)
-    return label if label.isidentifier() and not label.startswith("_") else f"c_{label}"
+    words = [str(one) if isinstance(one, str) else f"x{one}" for one in group]
+    return identifier("_".join(words))
 
 
 def _resolved(given: str | Family, group: tuple[Any, ...]) -> Family:
@@ -335,6 +342,16 @@ def _resolved(given: str | Family, group: tuple[Any, ...]) -> Family:
         raise TypeError(f"{group}: {given!r} is no family; pass a plugin's name or a Family.")
     if len(group) > 1 and not family.takes_columns:
         raise TypeError(f"the family {family.name!r} takes one column; got the group {group}.")
+    if family.in_runs:
+        raise TypeError(
+            f"{group}: the rows of {family.name!r} are runs, which no part of a row can be; group "
+            "the product, emframe.Grouped(emframe.Product(...))."
+        )
+    if isinstance(group[0], str) and family.columns not in (None, group):
+        raise ValueError(
+            f"{family.name!r} takes the columns {', '.join(family.columns or ())}; got the group "
+            f"{group}; name those, in that order."
+        )
     if family.width not in (None, len(group)):
         raise TypeError(f"{family.name!r} takes {family.width} columns; got the group {group}.")
     return family

@@ -57,14 +57,15 @@ def require(rows: Rows, supports: Sequence[Space], owner: str, gaps: str) -> Non
         )
         for space in supports
     ]
-    least = max((space.least_range for space in supports), default=0.0)
+    d = len(rows.columns)
+    least = np.max([space.least_ranges(d) for space in supports], axis=0, initial=0.0)
     low, high = np.full(len(rows.columns), np.inf), np.full(len(rows.columns), -np.inf)
     for given in cut(rows.source, MOST_AT_ONCE):
         x = as_floats(given)
         for demand in demands:
             if not demand.met(given, x).all():
                 raise ValueError(_refusal(rows, demand))
-        if least > 0.0:
+        if least.any():
             low = np.minimum(low, _over_rows(np.minimum, x))
             high = np.maximum(high, _over_rows(np.maximum, x))
     narrow = (high > low) & (high / 2 - low / 2 < least / 2)
@@ -78,7 +79,7 @@ def require(rows: Rows, supports: Sequence[Space], owner: str, gaps: str) -> Non
 
 
 def _remedy(space: Space) -> str:
-    limited = bool(getattr(space, "largest", np.inf) < np.finfo(float).max)
+    limited = bool(space.largest < np.finfo(float).max)
     return f"check the data{', rescale the column' * limited} or choose another family"
 
 

@@ -83,6 +83,12 @@ def without(X: Any, column: str) -> tuple[Any, NDArray[Any]]:
     return whole.drop(column).to_native(), whole[column].to_numpy()
 
 
+def taken(X: Any, order: NDArray[np.intp]) -> Any:
+    """The rows of a frame or a series in this order."""
+    nw = extra("narwhals", "dataframe", "reading data frames")
+    return nw.from_native(X, eager_only=True, allow_series=True)[order.tolist()].to_native()
+
+
 def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     """Values of the rows of X, carrying the index of X where it has one.
 

@@ -31,7 +31,7 @@ FORMAT = 1
 # What zipfile raises on bytes that are no archive of ours: a RuntimeError is a secret, a
 # NotImplementedError a compression that is not known.
 _UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
-_NAME = re.compile(r"[A-Za-z0-9_.\-]+(/[A-Za-z0-9_.\-]+)*\.npy")
+_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)*\.npy")
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,

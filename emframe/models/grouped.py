@@ -42,6 +42,8 @@ class Grouped(Wrapped):
         found = named_family(family, **options) if isinstance(family, str) else family
         if not isinstance(found, Family):
             raise TypeError(f"`family` is {family!r}; pass a plugin's name or a Family object.")
+        if found.in_runs:
+            raise TypeError(f"the rows of {found.name!r} are runs already; pass it as it is.")
         if options and not isinstance(family, str):
             raise TypeError(
                 f"options {', '.join(options)} go with a family's name; this one is an object "

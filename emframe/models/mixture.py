@@ -102,6 +102,11 @@ class Mixture:
 
     def as_component(self) -> Family:
         """The family of which each component is such a mixture."""
+        if self.family.in_runs:
+            raise TypeError(
+                f"the rows of {self.family.name!r} are runs, and a component of runs is no mixture "
+                "of its own; pass its families to the outer mixture, one by one."
+            )
         each = zip(*parts(self.family, self.n_components), strict=True)
         nested = Nested(tuple(family for family, size in each for _ in range(size)))
         return nested if self.weights is None else fixed(nested, shares=self.weights)
@@ -173,7 +178,7 @@ class Mixture:
         """Refuse fewer distinct rows than the components need."""
         k = self.n_components
         if self.family.in_runs:
-            refuse_beyond("n_components", k, len(rows), "run of rows")
+            refuse_beyond("n_components", k, len(rows), "run")
             return
         refuse_beyond("n_components", k, len(rows), "row")
         refuse_beyond("n_components", k, rows.n_distinct(k), "distinct row")

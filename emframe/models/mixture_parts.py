@@ -60,6 +60,8 @@ def _listed(families: list[Family], n_components: Any) -> tuple[Stack, int]:
         )
     if min(sizes) < 1:
         raise ValueError(f"`n_components` is {sizes!r}; pass sizes of 1 or more.")
+    for one in families[1:]:
+        _refuse_unlike(families[0], one)
     if len({space.discrete for one in families for space in one.supports}) > 1:
         warnings.warn(
             "a mixture of families of counts and of real numbers compares probabilities "
@@ -67,6 +69,33 @@ def _listed(families: list[Family], n_components: Any) -> tuple[Stack, int]:
             stacklevel=4,
         )
     return Stack(tuple(families), tuple(int(size) for size in sizes)), sum(sizes)
+
+
+def _refuse_unlike(one: Family, other: Family) -> None:
+    """Raise where two families are densities of unlike things, of which there is no mixture."""
+    if one.in_runs != other.in_runs:
+        raise TypeError(
+            f"{one.name!r} and {other.name!r} are densities of unlike things: runs of rows, and "
+            "rows; pass emframe.Grouped for all families or for none."
+        )
+    named = one.columns is not None and other.columns is not None
+    given = sorted(one.covariates) != sorted(other.covariates)
+    if given or (named and one.columns != other.columns):
+        raise ValueError(
+            f"{one.name!r} and {other.name!r} are densities of unlike columns: {_reads(one)}, and "
+            f"{_reads(other)}; pass families of the same response given the same columns (a slope "
+            "is held at 0 by emframe.fixed)."
+        )
+
+
+def _reads(family: Family) -> str:
+    """What a family is a density of, in words."""
+    names = family.columns or tuple(f"column {j}" for j in range(family.width or 0))
+    if not names:
+        return "all columns"
+    free = [str(name) for j, name in enumerate(names) if j not in family.covariates]
+    held = [str(name) for j, name in enumerate(names) if j in family.covariates]
+    return ", ".join(free) + (f" given {', '.join(held)}" if held else "")
 
 
 def _resolve(family: Any, options: Mapping[str, Any]) -> Family:

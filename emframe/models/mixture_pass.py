@@ -89,6 +89,7 @@ class MixturePass:
     def uncertainty(self, rows: tuple[Array, Array], work: Workspace) -> float:
         """-sum of log max_k p(z_k | x) over a block of rows, nats, row weights included."""
         x, weights = rows
+        # Not of weighted rows, for beside a weight of 1e300 one of 1e-300 is 0.
         highest = self.posterior(x, np.ones(len(x)), work).resp.max(axis=-2).ravel()[: len(x)]
         return -float(np.log(highest) @ weights)
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
-from emframe.data.frames import from_frame, is_frame, without
+from emframe.data.blocks import real_array
+from emframe.data.frames import from_frame, is_frame, taken, without
 from emframe.spaces import Array, Space
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
@@ -40,6 +41,11 @@ class Sequences:
 
     def __post_init__(self) -> None:
         n = len(self.x.X if isinstance(self.x, Table) else self.x)
+        if isinstance(self.x, Table) and self.x.weights is not None:
+            raise ValueError(
+                "`x` has weights of its own, and those of a model of runs belong to the runs; pass "
+                "its X alone, and `weights=` for the runs to the fit."
+            )
         lengths = np.array([n]) if self.lengths is None else np.asarray(self.lengths)
         whole = lengths.ndim == 1 and lengths.dtype.kind in "iu" and (lengths > 0).all()
         if not whole or lengths.sum() != n:
@@ -59,24 +65,31 @@ class Sequences:
             is then none of the rows.
 
         Raises ValueError for a column that is missing, or labels that are not one to a row.
+        A frame stays one, and may have columns that a model with names of its own never reads.
         """
         if isinstance(groups, str):
             X, groups = without(X, groups)
-        values, names = from_frame(X, "X") if is_frame(X) else (X, None)
-        if isinstance(X, Table):
-            values, names = X.X, X.columns
-        labels, rows = np.asarray(groups), np.asarray(values)
-        if labels.shape != rows.shape[:1]:
+        table = isinstance(X, Table)
+        labels = np.asarray(groups)
+        rows = X if is_frame(X) else real_array(X.X if table else X, "X")
+        if labels.shape != (len(rows),):
             raise ValueError(
                 f"`groups` has shape {labels.shape}, the data have {len(rows)} rows; pass one "
                 "label for each."
             )
-        keys, first, which = np.unique(labels, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        place = np.argsort(order)[which]
-        rows = rows[np.argsort(place, kind="stable")]
-        lengths = np.bincount(place)
-        return cls(rows if names is None else Table(rows, names, None), lengths, keys[order])
+        known = np.array([_is_known(label) for label in labels], dtype=bool)
+        if not known.all():
+            row = int(known.argmin())
+            raise ValueError(
+                f"`groups[{row}]` is {labels[row]} ({int((~known).sum())} such); pass the rows "
+                "that belong to a group, or a label of its own for each of the others."
+            )
+        found: dict[Any, int] = {}  # in order of their first rows
+        place = np.array([found.setdefault(one, len(found)) for one in labels], dtype=np.intp)
+        _, first = np.unique(place, return_index=True)
+        order = np.argsort(place, kind="stable")
+        x = taken(X, order) if is_frame(X) else rows[order]
+        return cls(replace(X, X=x) if table else x, np.bincount(place), labels[first])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -185,7 +198,7 @@ def as_sequences(
     The others, and what is raised, are those of `emframe.data.as_rows`; rows are counted through
     all runs.
     """
-    given = X if isinstance(X, Sequences) else _runs(X)
+    given = X if isinstance(X, Sequences) else _runs(X, names)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
             f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
@@ -209,12 +222,14 @@ def as_sequences(
     return in_range(SequenceRows(runs, frequency[kept], labels, numbers, len(kept)))
 
 
-def _runs(X: Any) -> Sequences:
-    """One run, or those of a list of arrays or data frames."""
+def _runs(X: Any, names: tuple[str, ...] | None) -> Sequences:
+    """One run, or those of a list of arrays or data frames, which may have other columns too."""
     if not isinstance(X, (list, tuple)) or not any(hasattr(run, "shape") for run in X):
-        return Sequences(X if isinstance(X, Table) or hasattr(X, "__len__") else np.asarray(X))
-    pairs = [from_frame(run, "X") if is_frame(run) else (np.asarray(run), None) for run in X]
-    runs = [run[:, None] if run.ndim == 1 else run for run, _ in pairs]
+        if isinstance(X, Table):  # its weights, which are of rows, are the caller's to refuse
+            return Sequences(replace(X, weights=None))
+        return Sequences(X if hasattr(X, "__len__") else np.asarray(X))
+    pairs = [_named(run if names is None else chosen(run, names)) for run in X]
+    runs = [run for run, _ in pairs]
     widths = {run.shape[1:] for run in runs}
     if len(widths) > 1:
         shapes = ", ".join(str(run.shape) for run in runs[:4])
@@ -230,6 +245,21 @@ def _runs(X: Any) -> Sequences:
         )
     rows, lengths = np.concatenate(runs), np.array([len(run) for run in runs])
     return Sequences(rows if columns is None else Table(rows, columns, None), lengths)
+
+
+def _named(run: Any) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """Its numbers (m, d), and the names of its columns where it has any."""
+    if is_frame(run):
+        return from_frame(run, "X")
+    return (run.X, run.columns) if isinstance(run, Table) else (real_array(run, "X"), None)
+
+
+def _is_known(label: Any) -> bool:
+    """Whether a label says anything: not where it is None, nan, or pandas' NA."""
+    try:
+        return label is not None and bool(label == label)  # noqa: PLR0124
+    except TypeError:  # NA equals nothing, and does not say that it does not
+        return False
 
 
 def _told(columns: Sequence[str] | None) -> str:

@@ -72,6 +72,8 @@ class Scene:
         family: Any = getattr(model, "family", None)
         with np.errstate(divide="ignore"):
             if family is not None:
+                if family.in_runs:  # each row by itself
+                    x = Sequences(x, np.ones(len(x), dtype=np.intp))  # type: ignore[assignment]
                 return np.asarray(family.log_density(params.components, x) + np.log(self.shares))
             density, resp = model.posterior(params, x)
             which = np.zeros((1, 1)) if model.choices() is None else np.log(resp)

@@ -44,12 +44,17 @@ class Space:
     bounded = False
     missing = False  # whether nan is among the values: one that was not observed
     least_range: float = 0.0
+    largest: float = np.inf  # where what is too large may be told in other units
     lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
 
     @property
     def present(self) -> Space:
         """The space of what was observed: this one, unless values may be missing."""
         return self
+
+    def least_ranges(self, d: int) -> Array:
+        """`least_range` of each of d columns of data, (d,)."""
+        return np.full(d, self.least_range)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""

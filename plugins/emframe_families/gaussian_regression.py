@@ -27,8 +27,7 @@ from scipy.special import gammaln
 from emframe import ConjugatePrior, Degenerate, Positive, Real
 from emframe.parameters import Declared, keep, pullback
 from emframe.spaces import Array, Space
-from emframe_families.gaussian import LARGEST, LEAST_RANGE
-from emframe_families.regression import Regression, triangles
+from emframe_families.regression import LARGEST, LEAST_RANGE, Regression, triangles
 
 TINY = float(np.finfo(float).tiny)
 # Rows lie on the line where no more than this share of their responses' size is left of it, or

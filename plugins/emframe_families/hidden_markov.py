@@ -105,6 +105,11 @@ class HiddenMarkov(LatentModel):
                 "already."
             )
         resolved = named_family(family, **settings) if isinstance(family, str) else family
+        if resolved.in_runs:
+            raise TypeError(
+                f"the rows of {resolved.name!r} are runs, whose rows share one z; those of a chain "
+                "have one each: pass the family that is grouped."
+            )
         object.__setattr__(self, "family", resolved)
         object.__setattr__(self, "n_states", int(n_states))
         object.__setattr__(self, "initial", initial)

@@ -20,12 +20,15 @@ from emframe_families.counts import peak
 from emframe_families.poisson import LARGEST
 from emframe_families.regression import Column
 
+MOST_OFFSET = 100.0  # an exposure of 1e43; with larger ones rates soon are no numbers
+
 
 @dataclass(frozen=True)
 class PoissonRegression(CountRegression):
     """Counts whose log rate is linear in the predictors.
 
-    offset : a column that is added to the log rate as it is, such as the log of an exposure.
+    offset : a column that is added to the log rate as it is, such as the log of an exposure; up
+        to 100 in size.
     """
 
     offset: Column | None = None
@@ -35,7 +38,7 @@ class PoissonRegression(CountRegression):
 
     @property
     def spaces(self) -> tuple[Space, ...]:
-        return (NonNegativeInteger(LARGEST), Real())
+        return (NonNegativeInteger(LARGEST), *[Real(MOST_OFFSET)] * len(self._extra))
 
     def offsets(self, x: Array) -> Array:
         return x[:, self.places[1]] if self._extra else super().offsets(x)
@@ -64,4 +67,10 @@ class PoissonRegression(CountRegression):
         self, params: Any, x: Array, labels: NDArray[np.intp], rng: np.random.Generator
     ) -> Array:
         eta = self.eta(params, x)[np.arange(len(x)), labels]
+        highest = eta.max(initial=-np.inf)
+        if highest > np.log(LARGEST):
+            raise ValueError(
+                f"at the covariates to draw at the log rate reaches {highest:g}, and counts end at "
+                f"{LARGEST:g}; pass covariates nearer to those of the fit."
+            )
         return rng.poisson(np.exp(eta)).astype(float)

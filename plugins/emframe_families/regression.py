@@ -12,7 +12,6 @@ One known case: with one component the coefficients are those of an ordinary reg
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from emframe import Degenerate, Family, Real
 from emframe.families.kernel import NoSampler
 from emframe.parameters import Declared
-from emframe.records import record
+from emframe.records import identifier, record
 from emframe.spaces import Array, Shape, Space
 
 Column = str | int
@@ -33,6 +32,8 @@ Column = str | int
 RESERVED = ("intercept", "sigma", "weights", "components")
 # A column is collinear with those before it where no more than this share of its length is left.
 COLLINEAR = 1e-11
+# Coefficients are ratios of responses and predictors, and squares of them have to be numbers.
+LARGEST, LEAST_RANGE = 1e70, 1e-70
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Regression(Family):
     own: ClassVar[Mapping[str, Declared]] = {}  # parameters beside the coefficients
 
     def __post_init__(self) -> None:
+        if not isinstance(self.intercept, bool):
+            raise TypeError(f"`intercept` is {self.intercept!r}; pass True or False.")
         given: Any = self.predictors
         listed = isinstance(given, Iterable) and not isinstance(given, str)
         object.__setattr__(self, "predictors", tuple(given) if listed else (given,))
@@ -71,6 +74,9 @@ class Regression(Family):
             isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys
         ):
             raise TypeError(f"columns are all names or all indices; got {list(keys)}.")
+        for name in ("response", *[self.extra] * len(self._extra)):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        object.__setattr__(self, "predictors", tuple(map(_plain, self.predictors)))
         if len(set(keys)) < len(keys):
             raise ValueError(f"a column has one part in a regression; got {list(keys)}.")
         if self.columns is None and sorted(keys) != list(range(len(keys))):
@@ -164,7 +170,7 @@ class Regression(Family):
 
     @property
     def support(self) -> Space:  # type: ignore[override]
-        each = dict.fromkeys(self.places, Real()) | dict(
+        each = dict.fromkeys(self.places, Real(LARGEST, LEAST_RANGE)) | dict(
             zip(self.places, self.spaces, strict=False)
         )
         return ColumnsIn(tuple(each[place] for place in sorted(each)))
@@ -179,7 +185,7 @@ class Regression(Family):
         if self.covered is None:
             raise NoSampler(
                 f"{self.name} is a density given covariates, and has none to draw at; pass rows "
-                "that have them, fit.sample(n, given=X)."
+                "that have them: fit.sample(n, given=X), fit.plot(X)."
             )
         rows = self.covered[np.arange(len(labels)) % len(self.covered)]
         rows[:, self.places[0]] = self.draw(params, rows, np.asarray(labels), rng)
@@ -225,6 +231,13 @@ class ColumnsIn(Space):
     def discrete(self) -> bool:  # type: ignore[override]
         return all(space.discrete for space in self.spaces)
 
+    @property
+    def largest(self) -> float:  # type: ignore[override]
+        return min(space.largest for space in self.spaces)
+
+    def least_ranges(self, d: int) -> Array:
+        return np.array([space.least_range for space in self.spaces])
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = [space.contains(values[..., j]) for j, space in enumerate(self.spaces)]
         return np.stack(held, axis=-1)
@@ -251,7 +264,11 @@ def triangles(rows: Array) -> Array:
     return np.pad(found, ((0, 0), (0, missing), (0, 0))) if missing > 0 else found
 
 
+def _plain(key: Column) -> Column:
+    """Of numpy's strings and integers, Python's, which are saved."""
+    return str(key) if isinstance(key, str) else int(key)
+
+
 def _label(key: Column) -> str:
     """The name of a predictor's coefficient; columns without a name are x0, x1, ..."""
-    label = re.sub(r"\W", "_", key) if isinstance(key, str) else f"x{key}"
-    return label if label.isidentifier() and not label.startswith("_") else f"c_{label}"
+    return identifier(key if isinstance(key, str) else f"x{key}")

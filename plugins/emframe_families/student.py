@@ -26,6 +26,7 @@ One known case: where dof is held at inf every u is 1 and this is the Gaussian f
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -83,13 +84,15 @@ class StudentT(Family):
 
     def __post_init__(self) -> None:
         Gaussian(self.covariance)  # it knows the structures
-        dof = self.dof
-        is_number = isinstance(dof, (int, float, np.integer))
+        dof: Any = self.dof
+        is_number = isinstance(dof, numbers.Real) and not isinstance(dof, bool)
         if not (dof in ESTIMATED if isinstance(dof, str) else is_number and dof > 0):
             raise ValueError(
                 f"`dof` is {self.dof!r}; expected 'each' or 'shared', which are estimated, or a "
                 "number above 0 that is not (inf for normal components)."
             )
+        if not isinstance(dof, (str, int, float)):
+            object.__setattr__(self, "dof", float(dof))
 
     @property
     def parameters(self) -> type:
