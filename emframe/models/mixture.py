@@ -26,7 +26,7 @@ import numpy as np
 
 from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
-from emframe.data import Rows, as_rows, chosen, filled, frequencies
+from emframe.data import Rows, filled, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Survey
 from emframe.families.kernel import checked_density
@@ -46,6 +46,7 @@ from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
+from emframe.models.reading import read
 from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
@@ -148,31 +149,9 @@ class Mixture:
         return self._with(family=self.family.settled(whole, rows.columns))
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
-        """Validate data; see `emframe.data.as_rows`, and `as_sequences` for a `Grouped` family."""
-        names, width = self.family.columns, self.family.width
-        if self.family.in_runs:
-            return as_sequences(
-                X,
-                supports=self.family.supports,
-                owner=f"the family {self.family.name!r}",
-                weights=weights,
-                takes_columns=self.family.takes_columns,
-                columns=columns,
-                names=names,
-                width=width,
-            )
-        found = as_rows(
-            X if names is None else chosen(X, names),
-            supports=self.family.supports,
-            owner=f"the family {self.family.name!r}",
-            weights=weights,
-            takes_columns=self.family.takes_columns,
-            n_columns=None if columns is None else len(columns),
-            columns=columns,
-            width=width,
-            gaps=self.family.gaps,
-        )
-        return found if names is None else replace(found, columns=names)
+        """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
+        given = as_sequences if self.family.in_runs else read
+        return given(X, self.family, weights, columns)
 
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""

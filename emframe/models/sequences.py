@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.data import Rows, Table, as_weights, chosen, in_range
 from emframe.data.blocks import real_array
 from emframe.data.frames import from_frame, is_frame, taken, without
-from emframe.spaces import Array, Space
+from emframe.families import Family
+from emframe.models.reading import read
+from emframe.spaces import Array
 
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
 BLOCK = 1 << 15
@@ -176,50 +178,32 @@ class SequenceRows:
 
 
 def as_sequences(
-    X: Any,
-    *,
-    supports: Sequence[Space],
-    owner: str,
-    weights: Any = None,
-    takes_columns: bool = True,
-    columns: Sequence[str] | None = None,
-    names: tuple[str, ...] | None = None,
-    width: int | None = None,
+    X: Any, family: Family, weights: Any, columns: Sequence[str] | None
 ) -> SequenceRows:
-    """Validate runs of rows for a model.
+    """Validate runs of rows for a model over a family.
 
     Parameters
     ----------
     X : `Sequences`, a list of arrays or data frames (a run each), or anything else that is rows:
         then it is one run.
-    weights : (S,) frequencies of the runs; a run of weight 0 is removed.
-    names : the columns that the model takes, where it names them.
+    weights : (S,) frequencies of the runs, or None; a run of weight 0 is removed.
+    columns : names of the columns of an earlier fit, which X is to have as well, or None.
 
-    The others, and what is raised, are those of `emframe.data.as_rows`; rows are counted through
-    all runs.
+    What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
-    given = X if isinstance(X, Sequences) else _runs(X, names)
+    given = X if isinstance(X, Sequences) else _runs(X, family.columns)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
             f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
             f"{'run' if len(given) == 1 else 'runs'} of rows; pass one weight per run."
         )
     frequency = as_weights(weights, len(given))
-    rows = as_rows(
-        given.x if names is None else chosen(given.x, names),
-        supports=supports,
-        owner=owner,
-        weights=None if weights is None else np.repeat(frequency, given.lengths),
-        takes_columns=takes_columns,
-        n_columns=None if columns is None else len(columns),
-        columns=columns,
-        width=width,
-    )
+    each = None if weights is None else np.repeat(frequency, given.lengths)
+    rows = read(given.x, family, each, columns)
     kept = frequency > 0
     keys = None if given.keys is None else given.keys[kept]
     runs, numbers = Sequences(rows.x, given.lengths[kept], keys), np.flatnonzero(kept)
-    labels = rows.columns if names is None else names
-    return in_range(SequenceRows(runs, frequency[kept], labels, numbers, len(kept)))
+    return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
 
 
 def _runs(X: Any, names: tuple[str, ...] | None) -> Sequences:

@@ -148,16 +148,7 @@ class HiddenMarkov(LatentModel):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate runs; see `emframe.models.sequences.as_sequences`."""
-        return as_sequences(
-            X,
-            supports=self.family.supports,
-            owner=f"the family {self.family.name!r}",
-            weights=weights,
-            takes_columns=self.family.takes_columns,
-            columns=columns,
-            names=self.family.columns,
-            width=self.family.width,
-        )
+        return as_sequences(X, self.family, weights, columns)
 
     def require(self, rows: Any) -> None:
         """Refuse fewer rows than states."""
