@@ -37,7 +37,7 @@ from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
 from emframe.result import Fit
-from emframe.search import Attempt, Given, Grown, Plan, Search, Starts, Thorough, rank
+from emframe.search import Attempt, Given, Grown, Plan, Search, Starts, Thorough, highest
 from emframe.showing.progress import watching
 
 
@@ -273,7 +273,7 @@ def _assemble(model: Model, data: _Data, prior: Any, attempts: Sequence[Attempt]
         none = "the start cannot" if n == 1 else f"none of {n} starts can"
         raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
 
-    best = max(with_point, key=rank)
+    best = highest(with_point)
     done = best.run
     assert done is not None
     params = done.step.params

@@ -22,6 +22,7 @@ from emframe.fitting import Interrupted, fit
 from emframe.models import Model
 from emframe.parameters import n_free
 from emframe.result import Fit
+from emframe.search import rank
 
 
 class Candidate(NamedTuple):
@@ -113,17 +114,13 @@ def joined(own: Fit | None, grown: Fit) -> Fit:
         replace(one, index=n + one.index, parent=None if one.parent is None else n + one.parent)
         for one in grown.starts
     )
-    best, first = (grown, n) if _rank(grown) > _rank(own) else (own, 0)
+    best, first = (grown, n) if rank(grown) > rank(own) else (own, 0)
     return replace(
         best,
         best=first + best.best,
         starts=(*own.starts, *later),
         n_iter=own.n_iter + grown.n_iter,
     )
-
-
-def _rank(one: Fit) -> tuple[bool, bool, float]:
-    return one.status.usable, not one.spurious, one.objective
 
 
 def _below(index: int, candidates: Sequence[Candidate]) -> int | None:

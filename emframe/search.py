@@ -220,9 +220,14 @@ def _best(attempts: Sequence[Attempt]) -> Attempt | None:
     return next(iter(_peaks(attempts)), None)
 
 
-def rank(one: Attempt) -> tuple[bool, bool, float]:
+def rank(one: Start | Fit) -> tuple[bool, bool, float]:
     """What makes one end better than another: sound, then regular, then high."""
-    return one.start.status.usable, not one.start.spurious, one.start.objective
+    return one.status.usable, not one.spurious, one.objective
+
+
+def highest(reached: Sequence[Attempt]) -> Attempt:
+    """The attempt with the best end."""
+    return max(reached, key=lambda one: rank(one.start))
 
 
 def leads(attempts: Sequence[Attempt]) -> bool:
@@ -230,7 +235,7 @@ def leads(attempts: Sequence[Attempt]) -> bool:
     newest, reached = attempts[-1], [one for one in attempts if one.run is not None]
     if newest.run is None:
         return False
-    return any(newest is one for one in (*_peaks(attempts), max(reached, key=rank)))
+    return any(newest is one for one in (*_peaks(attempts), highest(reached)))
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from emframe.core import Contract, Degenerate
-from emframe.families import Family
+from emframe.core import Contract
+from emframe.families import Family, refuse_empty
 from emframe.families.numeric import Kept
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
@@ -106,14 +106,10 @@ class Nested(Family):
             return np.asarray(logsumexp(self.joint(params, x), axis=2))
 
     def accumulate(self, x: Array, resp: Array) -> Kept:
-        return Kept(((x, np.array(resp)),))
+        return Kept.of_rows(x, resp)
 
     def expected(self, statistics: Kept, params: Any) -> float:
-        total = 0.0
-        for x, resp in statistics.blocks:
-            density = self.log_density(params, x)
-            total += float((resp * np.where(resp > 0, density, 0.0)).sum())
-        return total
+        return statistics.expected(partial(self.log_density, params))
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
         if previous is None:
@@ -122,9 +118,8 @@ class Nested(Family):
             shares, sums = self._e_step(statistics, previous)
         total = shares.sum(axis=1, keepdims=True)
         empty = total[:, 0] <= 0
-        if empty.any() and previous is None:
-            k = int(empty.argmax())
-            raise Degenerate(f"component {k} starts without a row", k)
+        if previous is None:
+            refuse_empty(empty)
         values: dict[str, Any] = {"shares": shares / np.where(total > 0, total, 1.0)}
         if previous is not None:
             values["shares"] = np.where(empty[:, None], previous.shares, values["shares"])

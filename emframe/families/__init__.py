@@ -1,6 +1,6 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
-from emframe.families.base import ConjugatePrior, Family
+from emframe.families.base import ConjugatePrior, Family, refuse_empty
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.exponential import ExponentialFamily, Moments
@@ -36,4 +36,5 @@ __all__ = [
     "Wrapped",
     "from_logpdf",
     "from_scipy",
+    "refuse_empty",
 ]

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emframe.core import Contract
+from emframe.core import Contract, Degenerate
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.parameters import (
     build,
@@ -190,3 +191,10 @@ class Family(ABC):
     def takes_columns(self) -> bool:
         """Whether the rows may have more than one column."""
         return n_columns_free(self.parameters) or (self.width or 1) > 1
+
+
+def refuse_empty(which: NDArray[np.bool_]) -> None:
+    """Raise `Degenerate` for a component in the mask, without rows at a start: nothing to keep."""
+    if which.any():
+        k = int(which.argmax())
+        raise Degenerate(f"component {k} starts without a row", k)

@@ -14,7 +14,7 @@ One known case: for a normal density the parameters reached are the weighted mea
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -50,6 +50,11 @@ class Kept:
 
     blocks: tuple[tuple[Array, Array], ...]  # x (n, d) and resp (n, K) of each
 
+    @classmethod
+    def of_rows(cls, x: Array, resp: Array) -> Kept:
+        """One block; the caller writes the next one's responsibilities where these are."""
+        return cls(((x, np.array(resp)),))
+
     def __add__(self, other: Kept) -> Kept:
         return Kept(self.blocks + other.blocks)
 
@@ -60,6 +65,13 @@ class Kept:
     def counts(self) -> Array:
         """Sum of responsibilities, (K,)."""
         return np.asarray(sum(resp.sum(axis=0) for _, resp in self.blocks))
+
+    def expected(self, log_density: Callable[[Array], Array]) -> float:
+        """Sum of resp times the log density x -> (n, K), where 0 times -inf is 0."""
+        total = 0.0
+        for x, resp in self.blocks:
+            total += float((resp * np.where(resp > 0, log_density(x), 0.0)).sum())
+        return total
 
     def of(self, k: int) -> tuple[Array, Array]:
         """The rows that component k has a share in, (m, d), and the shares, (m,)."""
@@ -78,8 +90,7 @@ class NumericFamily(Family):
         """Log density of each row under each component, (n, K), nats, all constants kept."""
 
     def accumulate(self, x: Array, resp: Array) -> Kept:
-        # The caller writes the next block's responsibilities where these are.
-        return Kept(((x, np.array(resp)),))
+        return Kept.of_rows(x, resp)
 
     def expected(self, statistics: Kept, params: Any) -> float:
         return float(self._by_component(statistics, params).sum())

@@ -28,7 +28,7 @@ from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, filled, frequencies
 from emframe.engines import Workspace, block_rows
-from emframe.families import ConjugatePrior, Densities, Family, Survey
+from emframe.families import ConjugatePrior, Densities, Family, Survey, refuse_empty
 from emframe.families.kernel import checked_density
 from emframe.models import starts
 from emframe.models.base import Covered, covered
@@ -234,9 +234,7 @@ class Mixture:
     def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
         """The M-step from responsibilities (n, K) alone, without previous parameters."""
         counts = rows.weights @ resp
-        if not (counts > 0).all():
-            empty = int((counts <= 0).argmax())
-            raise Degenerate(f"component {empty} starts without a row", empty)
+        refuse_empty(counts <= 0)
 
         def sums() -> Iterator[Any]:
             first = 0

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe import Degenerate
+from emframe.families import refuse_empty
 from emframe.families.numeric import Kept
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array
@@ -88,23 +90,18 @@ class CountRegression(Regression):
         return self.best(x)[:, None] - self.fall(x, self.eta(params, x))
 
     def accumulate(self, x: Array, resp: Array) -> Kept:
-        return Kept(((x, np.array(resp)),))
+        return Kept.of_rows(x, resp)
 
     def expected(self, statistics: Kept, params: Any) -> float:
-        total = 0.0
-        for x, resp in statistics.blocks:
-            density = np.where(resp > 0, self.log_density(params, x), 0.0)
-            total += float((resp * density).sum())
-        return total
+        return statistics.expected(partial(self.log_density, params))
 
     # ---- M
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
         counts = statistics.counts
         empty = counts <= TINY
-        if empty.any() and previous is None:
-            k = int(empty.argmax())
-            raise Degenerate(f"component {k} starts without a row", k)
+        if previous is None:
+            refuse_empty(empty)
         before = None if previous is None else self.coefficients(previous)
         found = np.zeros((len(counts), len(self.terms)))
         for k in map(int, np.flatnonzero(~empty)):

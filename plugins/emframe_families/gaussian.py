@@ -21,7 +21,7 @@ from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
-from emframe.families import Kernel, Survey
+from emframe.families import Kernel, Survey, refuse_empty
 from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 from emframe_families import gaussian_kernels
@@ -150,10 +150,9 @@ class Gaussian(Family):
         empty = statistics.counts <= TINY
         used: slice | NDArray[np.bool_] = slice(None)
         scatter, dof = statistics.scatter, statistics.dof
+        if previous is None:
+            refuse_empty(empty)
         if empty.any():
-            if previous is None:
-                k = int(empty.argmax())
-                raise Degenerate(f"component {k} starts without a row", k)
             used = ~empty
             scatter, dof = self._with_previous(empty, scatter, dof, previous)
         axes = getattr(previous, "axes", None)

@@ -79,10 +79,8 @@ def direct_cost(k: int, d: int, diagonal: bool) -> float:
 
 
 _QUADRATIC = Form("quadratic", quadratic, lambda k, d: product_cost(k, d * (d + 3) // 2 + 1))
-_DIAGONAL = Form("quadratic", quadratic, lambda k, d: product_cost(k, 2 * d + 1))
 FORMS = {
     "full": (_QUADRATIC, Form("triangular", triangles, triangle_cost)),
-    "diag": (_DIAGONAL,),
-    "spherical": (_DIAGONAL,),
+    "diag": (Form("quadratic", quadratic, lambda k, d: product_cost(k, 2 * d + 1)),),
     "tied": (Form("linear", linear, lambda k, d: product_cost(k, d + 1)),),
 }

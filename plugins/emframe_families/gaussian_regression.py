@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from emframe import ConjugatePrior, Degenerate, Positive, Real
+from emframe.families import refuse_empty
 from emframe.parameters import Declared, keep, pullback
 from emframe.spaces import Array, Space
 from emframe_families.regression import LARGEST, LEAST_RANGE, Regression, triangles
@@ -90,9 +91,8 @@ class GaussianRegression(Regression):
     def m_step(self, statistics: Triangle, previous: Any) -> Any:
         counts, roots = statistics.counts, statistics.roots
         empty = counts <= TINY
-        if empty.any() and previous is None:
-            k = int(empty.argmax())
-            raise Degenerate(f"component {k} starts without a row", k)
+        if previous is None:
+            refuse_empty(empty)
         for one in np.flatnonzero(~empty):
             self.refuse_collinear(roots[one, :-1, :-1], int(one))
         inner = np.where(empty[:, None, None], np.eye(len(self.terms)), roots[:, :-1, :-1])

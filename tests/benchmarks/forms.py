@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--components", type=int, nargs="+", default=[2, 5, 10, 20, 40])
     parser.add_argument("--turns", type=int, default=4)
     options = parser.parse_args()
-    diagonal = options.structure in {"diag", "spherical"}
+    diagonal = options.structure == "diag"
     costs = {form.name: form.cost for form in FORMS[options.structure]}
     costs["direct"] = lambda k, d: direct_cost(k, d, diagonal)
     heads = "".join(f" {name}, ns | the model's |" for name in costs)
