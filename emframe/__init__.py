@@ -25,6 +25,8 @@ from emframe.families import (
 )
 from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
+from emframe.fitting.optima import Optimum
+from emframe.fitting.result import Fit, Start
 from emframe.host import (
     AccelerationEntry,
     FamilyEntry,
@@ -40,10 +42,8 @@ from emframe.inference import Intervals, Regularity, StandardErrors
 from emframe.information import Information
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
-from emframe.optima import Optimum
 from emframe.parameters import parameter
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
-from emframe.result import Fit, Start
 from emframe.selection import Selection, select
 from emframe.spaces import (
     Array,

@@ -19,10 +19,10 @@ import numpy as np
 
 from emframe.core import Degenerate, Status
 from emframe.fitting import Interrupted, fit
+from emframe.fitting.result import Fit
+from emframe.fitting.search import rank
 from emframe.models import Model
 from emframe.parameters import n_free
-from emframe.result import Fit
-from emframe.search import rank
 
 
 class Candidate(NamedTuple):

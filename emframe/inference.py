@@ -38,7 +38,7 @@ from emframe.showing.tidy import Entry, entries, flat, like, limits
 from emframe.spaces import EPS, Array
 
 if TYPE_CHECKING:
-    from emframe.result import Fit
+    from emframe.fitting.result import Fit
 
 RESAMPLING = ("bootstrap", "parametric")
 METHODS = ("observed", "scores", "sandwich", *RESAMPLING)

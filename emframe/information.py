@@ -32,10 +32,10 @@ from numpy.typing import NDArray
 from emframe.core import Expectation
 from emframe.engines import engine_for, one_blas_thread
 from emframe.fitting import expectation
+from emframe.fitting.result import Fit
 from emframe.methods import gradient
 from emframe.models import observed
 from emframe.parameters import from_vector, leaves, n_free, to_vector, valid
-from emframe.result import Fit
 from emframe.spaces import EPS, Array
 
 # The steps of the differences, in standard errors of the complete data.  In that unit a score is

@@ -27,10 +27,10 @@ from emframe.core import Degenerate
 from emframe.data import frequencies
 from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
+from emframe.fitting.result import Fit
 from emframe.models import Model, Sequences, observed
 from emframe.models.components import groups, taken
 from emframe.models.sequences import per_row
-from emframe.result import Fit
 from emframe.spaces import Array
 
 

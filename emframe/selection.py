@@ -13,9 +13,9 @@ from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import counted, frequencies
 from emframe.fitting import Interrupted, fit, model_for
+from emframe.fitting.result import Fit
 from emframe.growing import Candidate, chains
 from emframe.models import Mixture, Model
-from emframe.result import Fit
 from emframe.validation import dealt, held_out
 from emframe.workers import share
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import emframe
-from emframe import Status, growing, search
+from emframe import Status, growing
+from emframe.fitting import search
+from emframe.fitting.optima import is_higher
 from emframe.growing import Candidate, chains, joined
 from emframe.models.moves import splits
-from emframe.optima import is_higher
 from emframe.parameters import n_free
 
 RNG = np.random.default_rng(3)

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parent.parent
 ARROWS = {
     "core": set[str](),
     "spaces": set[str](),
-    "optima": {"core"},
     "parameters": {"refusals", "spaces"},
     "extras": set[str](),
     "refusals": set[str](),
@@ -65,7 +64,8 @@ EXTRAS = {
 }  # fmt: skip
 
 TOP_LEVEL = {
-    "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "emframe", "plugins",
+    "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff",
+    "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "emframe", "plugins",
     "tests", "docs",
 }  # fmt: skip
 MADE_BY_TOOLS = {"build", "dist"}  # as in .gitignore

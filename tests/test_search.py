@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emframe
-from emframe import Start, Status, search
+from emframe import Start, Status
+from emframe.fitting import search
+from emframe.fitting.optima import is_higher, is_same, optima
 from emframe.models import starts
 from emframe.models.moves import PAIRS, SPLITS, _core, split_and_merge
-from emframe.optima import is_higher, is_same, optima
 
 RNG = np.random.default_rng(5)
 CENTRES = (-12.0, 0.0, 4.0)

@@ -29,7 +29,7 @@ from emframe.core import (
 from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.files.saving import number_out, start_from, start_told
 from emframe.files.states import arrays_of, flat, over, under
-from emframe.search import Attempt
+from emframe.fitting.search import Attempt
 from emframe.spaces import Array
 
 EVERY = 5.0  # seconds between two writings, at the least

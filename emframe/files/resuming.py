@@ -17,8 +17,8 @@ from emframe.core.ledger import open_ledger
 from emframe.files.checkpoints import Checkpoint, Earlier, Record, checkpoint_for
 from emframe.files.saving import start_from
 from emframe.files.states import filled, pairs, under
+from emframe.fitting.search import Attempt, Begin, Search, leads
 from emframe.parameters import frozen, leaves, rebuild, valid
-from emframe.search import Attempt, Begin, Search, leads
 from emframe.spaces import Array
 
 _ENDS_EARLY = (Status.INTERRUPTED, Status.MAX_SECONDS)  # by the clock or the keyboard: not ends

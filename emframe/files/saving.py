@@ -16,12 +16,12 @@ from typing import Any
 from emframe.core import Status
 from emframe.families import Family
 from emframe.files.archives import FORMAT, read_archive, write_archive
+from emframe.fitting.result import Fit, Start
 from emframe.host import model as named_model
 from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping
 from emframe.recipes import restore
 from emframe.refusals import shown
-from emframe.result import Fit, Start
 from emframe.spaces import Array
 
 _DOCUMENT = "fit.json"

@@ -24,8 +24,8 @@ from emframe.plotting.uncertainty import uncertainty
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from emframe.fitting.result import Fit
     from emframe.inference import StandardErrors
-    from emframe.result import Fit
 
 KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "density": density,

@@ -16,7 +16,7 @@ from emframe.plotting.style import MUTED, axes, dash, hues, ink, marker, tidy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from emframe.result import Fit
+    from emframe.fitting.result import Fit
     from emframe.selection import Selection
 
 

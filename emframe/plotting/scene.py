@@ -22,8 +22,8 @@ from emframe.models.sequences import per_row
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
+    from emframe.fitting.result import Fit
     from emframe.inference import StandardErrors
-    from emframe.result import Fit
 
 MOST_POINTS = 4000  # rows that a picture shows; of more, a sample by their weights
 DRAWN = 20_000  # rows drawn from the fit to find levels and shapes

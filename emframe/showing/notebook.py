@@ -13,7 +13,7 @@ from emframe.showing.report import selection_cells, verdict
 from emframe.showing.tidy import items
 
 if TYPE_CHECKING:
-    from emframe.result import Fit
+    from emframe.fitting.result import Fit
     from emframe.selection import Selection
 
 

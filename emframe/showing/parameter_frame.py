@@ -13,8 +13,8 @@ from emframe.showing.tidy import entries, flat
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from emframe.fitting.result import Fit
     from emframe.inference import StandardErrors
-    from emframe.result import Fit
 
 
 def parameter_frame(

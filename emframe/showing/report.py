@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emframe.core import Status
-from emframe.optima import is_same
+from emframe.fitting.optima import is_same
 from emframe.parameters import leaves
 from emframe.refusals import several
 from emframe.showing.tidy import items
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
+    from emframe.fitting.result import Fit
     from emframe.inference import Intervals, StandardErrors
-    from emframe.result import Fit
     from emframe.selection import Selection
 
 

@@ -18,9 +18,9 @@ from emframe.arguments import generator_from, whole
 from emframe.core import Status
 from emframe.data import aligned
 from emframe.engines import block_rows
+from emframe.fitting.optima import Optimum, is_same, optima
 from emframe.models import Model
 from emframe.models.starts import one_hot
-from emframe.optima import Optimum, is_same, optima
 from emframe.parameters import n_free
 from emframe.spaces import Array
 

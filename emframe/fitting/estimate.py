@@ -33,11 +33,11 @@ from emframe.engines import Engine, Serial, engine_for, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
+from emframe.fitting.result import Fit
+from emframe.fitting.search import Attempt, Given, Grown, Plan, Search, Starts, Thorough, highest
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
-from emframe.result import Fit
-from emframe.search import Attempt, Given, Grown, Plan, Search, Starts, Thorough, highest
 from emframe.showing.progress import watching
 
 

@@ -27,9 +27,9 @@ from emframe.core import (
     run,
 )
 from emframe.data import Rows
+from emframe.fitting.optima import is_same, optima
+from emframe.fitting.result import Fit, Start
 from emframe.models import Model
-from emframe.optima import is_same, optima
-from emframe.result import Fit, Start
 
 # The default number of starts, where they are cheap: at least, and at most.  Where there are moves
 # to follow fewer will do.
