@@ -99,7 +99,7 @@ def test_a_fit_that_goes_on_ends_at_the_same_bits(name, tmp_path):
 
 
 def test_a_search_that_makes_moves_goes_on_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("emframe.fitting.search.MOST_STEPS", 600)
+    monkeypatch.setattr("emframe.fitting.plans.MOST_STEPS", 600)
     model = emframe.Mixture("gaussian", 3, covariance="tied")
     whole = emframe.fit(model, X, rng=0)
     moved = [start.index for start in whole.starts if start.parent is not None]

@@ -10,7 +10,7 @@ import pytest
 
 import emframe
 from emframe import Status, growing
-from emframe.fitting import search
+from emframe.fitting import plans
 from emframe.fitting.optima import is_higher
 from emframe.growing import Candidate, chains, joined
 from emframe.models.moves import splits
@@ -221,7 +221,7 @@ def test_objectives_are_compared_in_one_unit(unit):
 
 def test_splits_keep_to_their_share_of_the_budget(monkeypatch):
     small = emframe.fit(emframe.Mixture("gaussian", n_components=2), REAL, rng=0, n_starts=3)
-    monkeypatch.setattr(search, "MOST_STEPS", 4)
+    monkeypatch.setattr(plans, "MOST_STEPS", 4)
     fit = emframe.fit(emframe.Mixture("gaussian", n_components=3), REAL, start=small, rng=0)
     assert [one.kind for one in fit.starts] == ["split of K = 2"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import emframe
 from emframe import Start, Status
-from emframe.fitting import search
+from emframe.fitting import plans
 from emframe.fitting.optima import is_higher, is_same, optima
 from emframe.models import starts
 from emframe.models.moves import PAIRS, SPLITS, _core, split_and_merge
@@ -22,6 +22,7 @@ RNG = np.random.default_rng(5)
 CENTRES = (-12.0, 0.0, 4.0)
 X = np.concatenate([RNG.normal(centre, 1.0, 80) for centre in CENTRES])
 BEST = np.repeat([0, 1, 2], 80)
+FEW = plans.LEVELS["default"].before_moves
 POOR = np.where(X > -6.0, 2, (X > -12.0).astype(int))  # two for the left, one for the two right
 
 
@@ -90,20 +91,20 @@ def test_a_move_leads_out_of_a_poor_optimum(tmp_path):
     assert is_same(fit.starts[first.parent].objective, poor.objective)
     assert fit.n_found == 0
     assert fit.optima[0].moves >= 1
-    assert fit.optima[1].times == search.FEWEST_BEFORE_MOVES
+    assert fit.optima[1].times == FEW
     assert fit.optima[0].moves > 1
     assert f"found by {fit.optima[0].moves} moves and no start of its own, and more" in str(fit)
-    assert f"{search.FEWEST_BEFORE_MOVES} starts and " in str(fit)
+    assert f"{FEW} starts and " in str(fit)
     fit.save(tmp_path / "moved.fit")
     assert emframe.load(tmp_path / "moved.fit").optima == fit.optima
 
 
 def test_moves_keep_to_the_budget(monkeypatch):
     model = Stuck("gaussian", n_components=3, covariance="tied")
-    monkeypatch.setattr(search, "MOST_STEPS", 60)
+    monkeypatch.setattr(plans, "MOST_STEPS", 60)
     fit = emframe.fit(model, X, rng=0)
     assert fit.n_iter <= 60 + max(start.n_iter for start in fit.starts)
-    monkeypatch.setattr(search, "MOST_STEPS", 1)
+    monkeypatch.setattr(plans, "MOST_STEPS", 1)
     assert len(emframe.fit(model, X, rng=0).starts) == 1
 
 

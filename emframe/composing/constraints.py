@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.composing.climbing import climb
 from emframe.core import Contract, Degenerate
-from emframe.families import Family, Wrapped
+from emframe.families import Family, Pieces, Wrapped
+from emframe.families.pieces import own_parameters
 from emframe.host import family as named_family
 from emframe.parameters import (
     Declared,
@@ -107,8 +109,15 @@ class Constrained(Wrapped):
             parts.append(own)
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
-        return self.family.irregularities(self._free(params), statistics)
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        """None where the family has none, nor where its scales are held or shared."""
+        has_some = self.family.freedom(self._free(params), k) > 0
+        return np.where(has_some, own_parameters(params, k), 0)
+
+    def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
+        found = self.family.pieces(self._free(params), x, shares)
+        own = self.freedom(params, shares.shape[1])[found.owners]
+        return found._replace(freedom=np.minimum(found.freedom, own))
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         found = self.family.problem(self._free(params), dims, prefix)

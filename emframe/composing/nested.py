@@ -24,7 +24,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from emframe.core import Contract
-from emframe.families import Family, refuse_empty
+from emframe.families import Family, Pieces, refuse_empty
 from emframe.families.numeric import Kept
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
@@ -158,13 +158,22 @@ class Nested(Family):
             parts.append(family.gradient(sums[j], getattr(params, f"inner{j}")))
         return np.concatenate(parts)
 
-    def irregularities(self, params: Any, statistics: Kept) -> Mapping[int, str]:
-        _, sums = self._e_step(statistics, params)
-        found: dict[int, str] = {}
-        for j, family in enumerate(self.inner):
-            for k, why in family.irregularities(getattr(params, f"inner{j}"), sums[j]).items():
-                found.setdefault(k, f"inner component {j}: {why}")
-        return found
+    def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
+        """The inner components of each outer one: a share of a share of the row."""
+        joint = self.joint(params, x)  # (n, K, J)
+        n, k, j = joint.shape
+        inner = np.exp(joint - self.log_density(params, x)[:, :, None])
+        each = [
+            family.freedom(getattr(params, f"inner{i}"), k) for i, family in enumerate(self.inner)
+        ]
+        with np.errstate(divide="ignore"):
+            density = joint - np.log(params.shares)
+        return Pieces(
+            density.reshape(n, k * j),
+            (shares[:, :, None] * np.where(np.isfinite(inner), inner, 0.0)).reshape(n, k * j),
+            np.stack(each, axis=1).ravel(),
+            np.repeat(np.arange(k), j),
+        )
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         found = super().problem(params, dims, prefix)

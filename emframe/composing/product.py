@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families import ConjugatePrior, Family
+from emframe.families.pieces import own_parameters
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -203,12 +204,11 @@ class Product(Family):
             Sums(tuple(one.statistics for one in found)), sum(one.log_constant for one in found)
         )
 
-    def irregularities(self, params: Any, statistics: Sums) -> Mapping[int, str]:
-        found: dict[int, str] = {}
-        for (part, own), sums in zip(self._with(params), statistics.parts, strict=True):
-            for k, why in part.family.irregularities(own, sums).items():
-                found[k] = "; ".join(filter(None, [found.get(k), f"{part.label}: {why}"]))
-        return found
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        """Of all parts together, where any of them can shrink."""
+        each = [part.family.freedom(own, k) for part, own in self._with(params)]
+        free = np.any([one > 0 for one in each], axis=0)
+        return np.where(free, own_parameters(params, k), 0)
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):

@@ -17,6 +17,9 @@ class Status(Enum):
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     STALLED = "stalled"
+    SADDLE = "saddle"
+    JOINED = "joined"
+    LEFT = "left"
     DEGENERATE = "degenerate"
     E_STEP_BREACH = "e_step_breach"
     M_STEP_BREACH = "m_step_breach"
@@ -30,6 +33,11 @@ class Status(Enum):
     def usable(self) -> bool:
         """Whether the last parameters are those of a sound ascent, finished or not."""
         return self not in {Status.DEGENERATE, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
+
+    @property
+    def is_optimum(self) -> bool:
+        """Whether a run may have ended at a maximum: not where it is known that it did not."""
+        return self.usable and self not in {Status.SADDLE, Status.LEFT}
 
 
 _MESSAGES = {
@@ -59,6 +67,17 @@ _MESSAGES = {
     Status.STALLED: (
         "Rounding error hides whether the objective still rises: tol is finer than the arithmetic "
         "on this data can resolve. Rescale or recentre the columns, or raise tol."
+    ),
+    Status.SADDLE: (
+        "EM stands still here, but it is no maximum: a nudge led higher. Go on from there with "
+        "more n_starts, or use fewer components."
+    ),
+    Status.JOINED: (
+        "It came so near an optimum that another start had reached that it was taken to end there."
+    ),
+    Status.LEFT: (
+        "It was left before its end, for it could not have reached the best optimum found. Run it "
+        "to its end with n_starts as a number."
     ),
     Status.DEGENERATE: (
         "A component degenerated, where the likelihood has no finite maximum. Use fewer "

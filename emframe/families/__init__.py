@@ -14,6 +14,7 @@ from emframe.families.kernel import (
     Survey,
     TiledProducts,
 )
+from emframe.families.pieces import Pieces
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
 
@@ -29,6 +30,7 @@ __all__ = [
     "FromScipy",
     "Kernel",
     "Moments",
+    "Pieces",
     "RowProducts",
     "Stack",
     "Survey",

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
 from emframe.families.kernel import Densities, Kernel, Survey
+from emframe.families.pieces import Pieces, own_parameters
 from emframe.parameters import (
     build,
     from_vector,
@@ -159,9 +160,32 @@ class Family(ABC):
         known = ", ".join(map(repr, self.priors)) or "none"
         raise ValueError(f"`prior` is {prior!r}; the family {self.name!r} knows: {known}.")
 
-    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
-        """Components that look like artefacts of an unbounded likelihood, and why."""
-        return {}
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        """Free parameters of each of k components by itself, (k,); 0 for one that cannot shrink.
+
+        A density that can shrink to a few rows makes a likelihood unbounded, and a component may
+        be an artefact of that; probabilities have a bound.  By default read off the declarations,
+        see `emframe.families.pieces`.
+        """
+        if all(space.discrete for space in self.supports):
+            return np.zeros(k, dtype=np.intp)
+        return own_parameters(params, k)
+
+    def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
+        """The finest parts of K components at rows x, of which they have shares (n, K)."""
+        k = shares.shape[1]
+        density = np.asarray(self.log_density(params, x))
+        return Pieces(density, shares, self.freedom(params, k), np.arange(k))
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of d columns have a probability in the place of a density, and which are no
+        covariates; (d,) each."""
+        discrete, modelled = np.zeros(d, dtype=bool), np.ones(d, dtype=bool)
+        for space in self.supports:
+            if space.discrete:
+                discrete[list(getattr(space, "places", range(d)))] = True
+        modelled[list(self.covariates)] = False
+        return discrete, modelled
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""

@@ -14,7 +14,7 @@ One known case: for a normal density the parameters reached are the weighted mea
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,14 +34,13 @@ from emframe.families.componentwise import (
 )
 from emframe.families.guesses import guesses
 from emframe.families.inversion import inverted
-from emframe.parameters import keep, leaves, template, to_vector
+from emframe.parameters import keep, leaves, template
 from emframe.spaces import EPS, Array
 
 HILLS = 4  # starts that a single component climbs from, for no other kind of start differs
 APART = 0.05  # in natural units, or they are on the same hill
 POINT = 16.0  # a density this many times the spacing of numbers wide is one number
 EFFORT = 20.0  # evaluations of the density in a climb, and each costs more than a table's product
-FEW = 20.0  # rows for each parameter, under which a component may be an artefact
 
 
 @dataclass(frozen=True)
@@ -166,21 +165,6 @@ class NumericFamily(Family):
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         """By inverting the distribution function on a grid; for densities of one column."""
         return inverted(self, params, np.asarray(labels), rng)
-
-    def irregularities(self, params: Any, statistics: Kept) -> Mapping[int, str]:
-        """Components on so few rows that the maximum may be one of an unbounded likelihood."""
-        counts = statistics.counts
-        if len(counts) == 1 or any(space.discrete for space in self.supports):
-            return {}
-        per_component = len(to_vector(params)) // len(counts)
-        if per_component < 2:  # one parameter cannot both find a point and shrink to it
-            return {}
-        fewest = min(0.03 * counts.sum(), FEW * per_component)
-        return {
-            k: f"it holds {count:.3g} rows of {counts.sum():.6g}"
-            for k, count in enumerate(counts)
-            if count < fewest
-        }
 
     def raw(self, params: Any, x: Array) -> Array:
         """`log_density` at a trial point, where nan and inf are no news."""

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import ConjugatePrior, Family
+from emframe.families.pieces import Pieces
 from emframe.spaces import Array, Space
 
 
@@ -147,13 +149,20 @@ class Stack(Family):
             Sums(tuple(part.statistics for part in parts)), sum(part.log_constant for part in parts)
         )
 
-    def irregularities(self, params: Any, statistics: Sums) -> Mapping[int, str]:
-        parts = zip(self._slices(), params, statistics.parts, strict=True)
-        return {
-            own.start + index: why
-            for (family, own), theirs, part in parts
-            for index, why in family.irregularities(theirs, part).items()
-        }
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        pairs = zip(self.families, params, self.sizes, strict=True)
+        return np.concatenate([family.freedom(own, size) for family, own, size in pairs])
+
+    def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
+        pairs = list(zip(self._slices(), params, strict=True))
+        each = [family.pieces(theirs, x, shares[:, own]) for (family, own), theirs in pairs]
+        owners = [own.start + one.owners for ((_, own), _), one in zip(pairs, each, strict=True)]
+        return Pieces(
+            np.concatenate([one.log_density for one in each], axis=1),
+            np.concatenate([one.shares for one in each], axis=1),
+            np.concatenate([one.freedom for one in each]),
+            np.concatenate(owners),
+        )
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         parts = enumerate(zip(self.families, self.sizes, params, strict=True))

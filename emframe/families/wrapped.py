@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import ConjugatePrior, Family
@@ -119,8 +120,8 @@ class Wrapped(Family):
 
     # ---- parameters
 
-    def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
-        return self.family.irregularities(params, statistics)
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        return self.family.freedom(params, k)
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         return self.family.problem(params, dims, prefix)

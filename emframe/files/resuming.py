@@ -43,6 +43,7 @@ def resumable(
             [*search.rules, kept, *deadline],
             Noting(search.method, kept),
             search.tell,
+            search.irregular,
             kept,
         )
 

@@ -33,8 +33,11 @@ from emframe.engines import Engine, Serial, engine_for, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
+from emframe.fitting.evidence import artefacts, told
+from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
 from emframe.fitting.result import Fit
-from emframe.fitting.search import Attempt, Given, Grown, Plan, Search, Starts, Thorough, highest
+from emframe.fitting.saddles import Onward
+from emframe.fitting.search import Attempt, Plan, Search, highest
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
@@ -55,7 +58,7 @@ def fit(
     *,
     weights: Any = None,
     start: Any = None,
-    n_starts: int | None = None,
+    n_starts: int | str | None = "default",
     rng: Rng = None,
     tol: float = 1e-8,
     max_iter: int = 10_000,
@@ -84,8 +87,9 @@ def fit(
         there is one start. Or a `Fit` of a smaller model to the same data, the same but for fewer
         components: there are starts then with each of its components split in turn, and the
         objective does not end below its own, unless a prior charges for the component.
-    n_starts : how many starts to run to convergence. By default until the best optimum was found
-        again and again, within a budget, part of which goes to moves away from the best.
+    n_starts : ``"quick"``, ``"default"`` or ``"thorough"``: until starts agree on the best optimum,
+        within a budget of work, part of which goes to moves away from the best; or how many
+        starts to run to convergence, and no moves. See ``fit.chance_missed``.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
         rows, at two successive steps, or at one where it is a bound.
@@ -125,14 +129,14 @@ def fit(
     if max_seconds is not None:
         fits = "a number of seconds above 0, or None"
         deadline = [MaxSeconds(real("max_seconds", max_seconds, fits, lambda s: s > 0))]
-    if n_starts is not None:
-        n_starts = whole("n_starts", n_starts, 1, ", or None")
+    n_starts = _wanted(n_starts)
     shown = callables("callbacks", callbacks, "functions of a Step")
     path = None if checkpoint is None else file("checkpoint", checkpoint)
     method = method_for(accelerate, model.contract)
     before = None if path is None else earlier(path)
     generator = generator_for(rng, before)
-    many = n_starts if start is None else None if isinstance(start, Fit) else 1
+    many = 1 if start is not None else n_starts if isinstance(n_starts, int) else None
+    many = None if isinstance(start, Fit) else many
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         data = _data(model, X, weights, prior, engine)
         unit = data.unit
@@ -143,11 +147,13 @@ def fit(
             return error.told(data.given.columns)
 
         plan = _plan(model.under(data.term), data, generator, start, n_starts, tell)
-        search = Search(model, data.expect(model), rules, method, tell)
+        expect = data.expect(model)
+        search = Search(model, expect, rules, method, tell, data.irregular(model))
+        onward = Onward(plan, model.under(data.term), expect, data.rows, generator)
         if path is None:
-            attempts, interrupted = replace(search, rules=[*rules, *deadline])(plan)
+            attempts, interrupted = replace(search, rules=[*rules, *deadline])(onward)
         else:
-            told = settings(
+            described = settings(
                 model,
                 data.rows,
                 fresh,
@@ -159,12 +165,22 @@ def fit(
                 accelerate=method,
                 stopping=stopping,
             )
-            with resumable(search, path, told, before, deadline) as search:
-                attempts, interrupted = search(plan)
+            with resumable(search, path, described, before, deadline) as search:
+                attempts, interrupted = search(onward)
         result = _weighed(_assemble(model, data, prior, attempts), unit)
     if interrupted:
         raise Interrupted(result)
     return result
+
+
+def _wanted(n_starts: Any) -> int | str:
+    """How many starts the user wants, or the level of a search until they agree."""
+    levels = ", ".join(map(repr, LEVELS))
+    if isinstance(n_starts, str):
+        if n_starts not in LEVELS:
+            raise ValueError(f"`n_starts` is {n_starts!r}; pass a whole number, or {levels}.")
+        return n_starts
+    return "default" if n_starts is None else whole("n_starts", n_starts, 1, f", or {levels}")
 
 
 def ends(tol: float, max_iter: int) -> list[Rule]:
@@ -203,6 +219,17 @@ class _Data(NamedTuple):
         """The E-step."""
         return expectation(model, self.rows, self.term, self.survey, self.engine)
 
+    def irregular(self, model: Model) -> Callable[[Expectation[Any]], str]:
+        """Why a point is an artefact; without components none is, and none under a prior."""
+
+        def judge(q: Expectation[Any]) -> str:
+            found = dict(model.irregularities(q))
+            if self.term is None:
+                found |= artefacts(model, q.at, self.rows)
+            return told(found)
+
+        return judge
+
 
 def _data(model: Model, X: Any, weights: Any, prior: Any, engine: Any) -> _Data:
     given: Any = model.rows(X, frequencies(X, weights))
@@ -222,7 +249,7 @@ def _plan(
     data: _Data,
     rng: np.random.Generator,
     start: Any,
-    n_starts: int | None,
+    n_starts: int | str,
     tell: Callable[[Degenerate], str],
 ) -> Plan:
     """Where to start: where the user says, so many times, or until the best was found often."""
@@ -230,16 +257,17 @@ def _plan(
         params = model.embedded(start.model, start.params)
         if params is not None:
             reached = start.objective / data.unit
-            return Grown(model, start, params, reached, data.rows, rng, n_starts)
+            most = n_starts if isinstance(n_starts, int) else None
+            return Grown(model, start, params, reached, data.rows, rng, most)
         start = start.params
     if start is not None:
         try:
             return Given(model.start(start, data.given, rng))
         except Degenerate as error:
             raise Degenerate(f"`start`: {tell(error)}", error.component) from error
-    if n_starts is None:
-        return Thorough(model, data.rows, rng)
-    return Starts(model, data.rows, rng, n_starts)
+    if isinstance(n_starts, int):
+        return Starts(model, data.rows, rng, n_starts)
+    return Agreement(model, data.rows, rng, LEVELS[n_starts])
 
 
 def expectation(

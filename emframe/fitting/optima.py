@@ -51,15 +51,21 @@ class Optimum:
 def optima(ends: Iterable[End]) -> tuple[Optimum, ...]:
     """Distinct optima, regular ones first, the highest first among each kind.
 
-    A start that had no finite objective is nowhere.
+    A start that had no finite objective is nowhere, and so is one that was left before its end,
+    or that ended at a saddle.
     """
     groups: list[list[End]] = []
-    for end in sorted((e for e in ends if isfinite(e.objective)), key=_rank):
+    for end in sorted((e for e in ends if _is_somewhere(e)), key=_rank):
         if groups and _same(groups[-1][0], end):
             groups[-1].append(end)
         else:
             groups.append([end])
     return tuple(_optimum(group) for group in groups)
+
+
+def _is_somewhere(end: End) -> bool:
+    """Whether it ended at a point that counts: not at none, nor where it is known to be no end."""
+    return isfinite(end.objective) and (end.status.is_optimum or not end.status.usable)
 
 
 def is_same(one: float, other: float) -> bool:

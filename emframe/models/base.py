@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.core import Contract, Expectation
 from emframe.data import Rows, counted, frequencies
 from emframe.engines import Workspace, block_rows
-from emframe.families import Family
+from emframe.families import Family, Pieces
 from emframe.spaces import Array
 
 Block = tuple[Array, Array]
@@ -126,11 +127,26 @@ class Model(Protocol):
     ) -> Iterator[tuple[str, Any]]:
         """Ways on from there: (name of the kind of start, parameters), as of `moves`."""
 
+    def has_twins(self, params: Any, rows: Rows) -> bool:
+        """Whether components are alike, or there are none to tell apart: a saddle may be near."""
+
+    def nudged(self, params: Any, rows: Rows, rng: np.random.Generator) -> Any | None:
+        """The M-step on the posterior at `params`, disturbed; None where there is no such step.
+
+        Raises `emframe.Degenerate` where it leads to no parameters.
+        """
+
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
         """Parameters from what the user passed as ``start=``."""
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
-        """Components at the point of `q` that look spurious, and why."""
+        """What at the point of `q` looks spurious by the model's own criteria, and why."""
+
+    def pieces(self, params: Any, x: Any) -> Pieces | None:
+        """Its components at rows x, which one block has; None where it has none."""
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of d columns are discrete, and which no covariates; see `Family`."""
 
     def posterior(self, params: Any, x: Array) -> tuple[Array, Array]:
         """Log density of each row (n,), and the mean of z given x, which is p(z | x) (n, K)

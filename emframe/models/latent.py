@@ -18,7 +18,9 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from math import nan
+from operator import add
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -26,7 +28,8 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract, Expectation
 from emframe.data import Rows, as_rows
-from emframe.families import FamilyError
+from emframe.engines import block_rows
+from emframe.families import FamilyError, Pieces
 from emframe.models.base import Pass, Plain
 from emframe.parameters import (
     build,
@@ -230,6 +233,16 @@ class LatentModel(ABC):
         if prior is not None:
             raise ValueError(f"`prior` is {prior!r}; the model {self.name!r} knows: none.")
 
+    def has_twins(self, params: Any, rows: Any) -> bool:
+        """True: there are no components to tell apart, unless a model says so."""
+        return True
+
+    def nudged(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
+        """The M-step on rows with random weights about their own."""
+        parts = rows.blocks(block_rows(self.work(rows)))
+        q = reduce(add, (self.expect(params, x, w * rng.lognormal(size=len(w))) for x, w in parts))
+        return q.maximize()
+
     def start(self, start: Any, rows: Any, rng: np.random.Generator) -> Any:
         """Parameters from parameters, a mapping of arrays, or a callable."""
         if callable(start):
@@ -248,6 +261,14 @@ class LatentModel(ABC):
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         return {}
+
+    def pieces(self, params: Any, x: Any) -> Pieces | None:
+        """None: z is no choice among components, unless a model says so."""
+        return None
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """All of d columns, each as discrete as the support."""
+        return np.full(d, self.support.discrete), np.ones(d, dtype=bool)
 
     def uncertainty(self, params: Any, x: Any, weights: Array) -> float:
         """-log of the posterior probability of the likeliest z; nan where z is continuous."""

@@ -23,12 +23,20 @@ from operator import add
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, filled, frequencies
 from emframe.engines import Workspace, block_rows
-from emframe.families import ConjugatePrior, Densities, Family, Survey, refuse_empty
+from emframe.families import (
+    ConjugatePrior,
+    Densities,
+    Family,
+    Pieces,
+    Survey,
+    refuse_empty,
+)
 from emframe.families.kernel import checked_density
 from emframe.models import starts
 from emframe.models.base import Covered, covered
@@ -46,6 +54,7 @@ from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
 from emframe.models.moves import split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
+from emframe.models.parting import alike, parted
 from emframe.models.reading import read
 from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.parameters import frozen, real_values
@@ -231,8 +240,10 @@ class Mixture:
         """The same mixture, whose starts are M-steps on the prior's pseudo-data as well."""
         return self._with(pseudo=prior)
 
-    def from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters:
-        """The M-step from responsibilities (n, K) alone, without previous parameters."""
+    def from_responsibilities(
+        self, rows: Rows, resp: Array, previous: MixtureParameters | None = None
+    ) -> MixtureParameters:
+        """The M-step from responsibilities (n, K), after previous parameters or without any."""
         counts = rows.weights @ resp
         refuse_empty(counts <= 0)
 
@@ -244,7 +255,8 @@ class Mixture:
                 first = part.stop
 
         pseudo = () if self.pseudo is None else (self.pseudo.components.statistics,)
-        components = self.family.m_step(reduce(add, chain(sums(), pseudo)), None)
+        before = None if previous is None else previous.components
+        components = self.family.m_step(reduce(add, chain(sums(), pseudo)), before)
         params = self._parameters(counts / counts.sum(), components)
         check_m_step(self.family, params)
         return frozen(params)
@@ -281,6 +293,24 @@ class Mixture:
         x = filled(_points(rows).x, rows.weights)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
             yield "split and merge", model._from_responsibilities(rows, changed)
+
+    def has_twins(self, params: MixtureParameters, rows: Rows) -> bool:
+        """Whether some components share the rows alike; looked for on a sample of many."""
+        stride = max(1, len(rows) // MOST_ROWS)
+        each = [(x[::stride], w[::stride]) for x, w in rows.blocks(MOST_ROWS)]
+        shares = np.concatenate([self.posterior(params, x)[1] for x, _ in each])
+        return bool(alike(shares, np.concatenate([w for _, w in each])))
+
+    def nudged(
+        self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
+    ) -> MixtureParameters | None:
+        """The M-step on shares that are disturbed; see `emframe.models.parting`."""
+        if self.n_components == 1:
+            return None
+        shares = self.posterior(params, rows.x)[1]
+        x = filled(_points(rows).x, rows.weights)
+        changed = parted(shares, x, rows.weights, rng)
+        return self.from_responsibilities(rows, changed, params)
 
     def embedded(self, smaller: Any, params: Any) -> MixtureParameters | None:
         """The heaviest of the smaller mixture's components twice; see `emframe.models.nesting`."""
@@ -383,14 +413,15 @@ class Mixture:
     # ---- after the fit
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
-        """Components that the family calls spurious, with the reason; none under a prior.
+        """None but artefacts, which are judged at the rows."""
+        return {}
 
-        A proper prior bounds the objective, so each of its maxima means something.
-        """
-        assert isinstance(q, MixtureExpectation)
-        if q.prior is not None:
-            return {}
-        return self.family.irregularities(q.at.components, q.statistics)
+    def pieces(self, params: MixtureParameters, x: Any) -> Pieces:
+        """Its components, or what they are mixtures of, at rows x."""
+        return self.family.pieces(params.components, x, self.posterior(params, x)[1])
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.family.columns_modelled(d)
 
     def choices(self) -> int:
         return self.n_components

@@ -42,6 +42,7 @@ class Space:
     n_event_axes = 0
     discrete = False
     bounded = False
+    is_scale = False  # whether a value may shrink towards 0, and a density to a point with it
     missing = False  # whether nan is among the values: one that was not observed
     least_range: float = 0.0
     largest: float = np.inf  # where what is too large may be told in other units

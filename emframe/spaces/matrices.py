@@ -53,6 +53,7 @@ class PositiveDefinite(Space):
 
     structure: str = "full"
     n_event_axes = 2
+    is_scale = True
 
     @property
     def words(self) -> str:  # type: ignore[override]

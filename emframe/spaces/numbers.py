@@ -51,6 +51,7 @@ class Positive(Elementwise):
 
     words = "finite numbers above 0"
     lower = 0.0
+    is_scale = True
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.isfinite(values) & (values > 0)
@@ -71,6 +72,7 @@ class NonNegative(Elementwise):
 
     words = "finite numbers, 0 or above"
     lower = 0.0
+    is_scale = True
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.isfinite(values) & (values >= 0)
@@ -114,6 +116,8 @@ class Interval(Elementwise):
 
     low: float = 0.0
     high: float = 1.0
+
+    is_scale = True
 
     def __post_init__(self) -> None:
         if not self.low < self.high:

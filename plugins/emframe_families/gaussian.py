@@ -10,7 +10,7 @@ One known case: a single component has the sample mean and the covariance with d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log, pi
 from typing import Any
@@ -30,7 +30,6 @@ from emframe_families.gaussian_scatter import (
     SINGULAR,
     Scatter,
     distances,
-    pooled,
     smallest_correlations,
     transposed,
 )
@@ -303,29 +302,15 @@ class Gaussian(Family):
             k, centre, kappa, nu, scale, variances, shared=self.structure.is_shared
         )
 
-    def irregularities(self, params: Any, statistics: Scatter) -> Mapping[int, str]:
-        """Components on a handful of rows, or a sliver of the space: maxima of no meaning.
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        """Of a mean, and of what a covariance has of its own, where that includes its volume.
 
-        The likelihood of a Gaussian mixture with free covariances is unbounded (Day 1969,
-        Biometrika 56, 463; McLachlan and Peel 2000, section 3.10).  A component is suspect when
-        it holds under 5 % of the rows (3 % with one column) and few of them outright, or when
-        an eigenvalue of its covariance is under 1e-3 of the smallest of the pooled covariance.
+        With one volume for all the likelihood has a bound.
         """
-        k, d = statistics.means.shape
-        if k == 1 or self.structure.is_shared:
-            return {}
-        total = statistics.counts.sum()
-        fewest = min((0.03 if d == 1 else 0.05) * total, 20.0 * (d + 1))
-        spread = pooled(statistics)
-        smallest = np.diagonal(spread).min() if self._diagonal else np.linalg.eigvalsh(spread)[0]
-        eigenvalues = np.linalg.eigvalsh(params.covariances)[:, 0]
-        reasons = {}
-        for j in range(k):
-            if statistics.counts[j] < fewest:
-                reasons[j] = f"it holds {statistics.counts[j]:.3g} rows of {total:.6g}"
-            elif eigenvalues[j] < 1e-3 * smallest:
-                reasons[j] = "its covariance is a sliver beside that of the data"
-        return reasons
+        if self.structure.volume == "E":
+            return np.zeros(k, dtype=np.intp)
+        d = params.means.shape[1]
+        return np.full(k, d + self.structure.n_free(2, d) - self.structure.n_free(1, d))
 
 
 def _without_singularity(spread: Array, flat: NDArray[np.bool_], magnitude: Array) -> Array:

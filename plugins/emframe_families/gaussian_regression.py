@@ -156,24 +156,3 @@ class GaussianRegression(Regression):
             Triangle(np.full(k, counts), np.repeat(pseudo[None], k, axis=0)),
             k * float(normal + gamma + surplus),
         )
-
-    def irregularities(self, params: Any, statistics: Triangle) -> Mapping[int, str]:
-        """Components on a handful of rows or with a sliver of the spread: maxima of no meaning.
-
-        The likelihood grows without bound as sigma shrinks on rows that lie on one line.  A
-        component is suspect when it holds fewer rows than twice its coefficients, or 5 % of all
-        where those are few, or when its variance is under 1e-3 of that about all lines.
-        """
-        counts, k = statistics.counts, len(statistics.counts)
-        if k == 1:
-            return {}
-        total, p = counts.sum(), len(self.terms)
-        fewest = max(2.0 * p, min(0.05 * total, 20.0 * (p + 1)))
-        usual = counts @ params.sigma**2 / total
-        reasons = {}
-        for j in range(k):
-            if counts[j] < fewest:
-                reasons[j] = f"it holds {counts[j]:.3g} rows of {total:.6g}"
-            elif params.sigma[j] ** 2 < 1e-3 * usual:
-                reasons[j] = "its sigma is a sliver beside that of the others"
-        return reasons

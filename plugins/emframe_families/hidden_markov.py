@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from emframe import Array, Contract, Degenerate, Expectation, Family, LatentModel, Simplex
+from emframe import Array, Contract, Degenerate, Family, LatentModel, Simplex
 from emframe import parameter as declared
 from emframe.data import as_rows, filled
 from emframe.engines import Workspace
-from emframe.families import Densities, Survey
+from emframe.families import Densities, Pieces, Survey
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
@@ -35,6 +35,7 @@ from emframe.models.components import taken
 from emframe.models.mixture_expectation import composed_problem
 from emframe.models.moves import splits
 from emframe.models.nesting import Nesting, doubled, nesting
+from emframe.models.parting import alike, parted
 from emframe.models.sequences import Sequences, as_sequences
 from emframe.parameters import frozen
 from emframe.recipes import describe
@@ -262,6 +263,23 @@ class HiddenMarkov(LatentModel):
         begins = () if self.initial == "stationary" else (np.full(k, 1.0 / k),)
         return frozen(self.parameters(*begins, transitions, components))
 
+    def has_twins(self, params: Any, rows: Any) -> bool:
+        """Whether some states share the rows alike."""
+        each = np.repeat(rows.weights, rows.x.lengths)
+        return bool(alike(self.posterior(params, rows.x)[1], each))
+
+    def nudged(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
+        """The M-step on shares of states that are disturbed; see `emframe.models.parting`."""
+        if self.n_states == 1:
+            return None
+        each = np.repeat(rows.weights, rows.x.lengths)
+        x = filled(rows.x.x, each)
+        changed = parted(self.posterior(params, rows.x)[1], x, each, rng)
+        begun = self._begun(rows, changed, _steps(rows, changed))
+        if isinstance(begun, Degenerate):
+            raise begun
+        return begun
+
     def embedded(self, smaller: Any, params: Any) -> Any | None:
         """The states that paths are in most stand twice; a step to one goes to either alike."""
         found = self._nesting(smaller)
@@ -315,10 +333,12 @@ class HiddenMarkov(LatentModel):
 
     # ---- after the fit
 
-    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
-        """States that the family calls spurious, with the reason."""
-        statistics: PathSums = q.statistics  # type: ignore[attr-defined]
-        return self.family.irregularities(q.at.components, statistics.emissions)
+    def pieces(self, params: Any, x: Sequences) -> Pieces:
+        """What the states emit, at all rows of some runs."""
+        return self.family.pieces(params.components, x.x, self.posterior(params, x)[1])
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.family.columns_modelled(d)
 
     def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
         """The likeliest path of each run, end to end, (n,)."""

@@ -24,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, logsumexp, xlogy
 
-from emframe import Array, Degenerate, Expectation, LatentModel, Simplex
-from emframe.data import Table, as_rows, as_weights, in_range
+from emframe import Array, Degenerate, LatentModel, Simplex
+from emframe.data import Table, as_rows, as_weights, filled, in_range
+from emframe.families import Pieces
 from emframe.models import MixtureParameters, Posterior, starts
+from emframe.models.parting import alike, parted
 from emframe.parameters import frozen, problem
 from emframe.refusals import refuse_beyond
 from emframe_families.gaussian import Gaussian
@@ -146,12 +148,16 @@ class IncompleteGaussian(LatentModel):
 
     # ---- E
 
-    def e_step(self, params: MixtureParameters, x: Array, weights: Array) -> Posterior:
+    def e_step(
+        self, params: MixtureParameters, x: Array, weights: Array, shares: Array | None = None
+    ) -> Posterior:
+        """Of rows x (n, d); with `shares` (n, K) those of the components stand in for p(z | x)."""
         loglik = entropy = 0.0
         sums: list[MixtureSums] = []
         for which, gaps in patterns(x):
             seen = self.complete(params, x[which], gaps)
             row_loglik, resp = _bayes(seen.log_density, params.weights)  # (n,), (K, n)
+            resp = resp if shares is None else shares[which].T
             loglik += float(row_loglik @ weights[which])
             entropy += float(entr(resp).sum(axis=0) @ weights[which])
             resp = resp * weights[which]
@@ -239,10 +245,32 @@ class IncompleteGaussian(LatentModel):
         within = self.family.gradient(statistics.components, params.components)
         return np.concatenate([Simplex().pullback(weights, share), within])
 
-    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
-        """Components that the family calls spurious, with the reason."""
-        sums: MixtureSums = q.statistics  # type: ignore[attr-defined]
-        return self.family.irregularities(q.at.components, sums.components)
+    def pieces(self, params: MixtureParameters, x: Array) -> Pieces:
+        """Its components, at what each row shows."""
+        k = self.n_components
+        density, shares = np.empty((len(x), k)), np.empty((len(x), k))
+        for which, gaps in patterns(x):
+            log_density = self.complete(params, x[which], gaps).log_density
+            density[which] = log_density.T
+            shares[which] = _bayes(log_density, params.weights)[1].T
+        return Pieces(density, shares, self.family.freedom(params.components, k), np.arange(k))
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.family.columns_modelled(d)
+
+    def has_twins(self, params: MixtureParameters, rows: Any) -> bool:
+        """Whether some components share the rows alike, or there is one only."""
+        shares = self.posterior(params, rows.x)[1]
+        return self.n_components == 1 or bool(alike(shares, rows.weights))
+
+    def nudged(self, params: MixtureParameters, rows: Any, rng: np.random.Generator) -> Any:
+        """The M-step on disturbed shares; of one component, on rows with random weights."""
+        if self.n_components == 1:
+            return super().nudged(params, rows, rng)
+        shares = self.posterior(params, rows.x)[1]
+        changed = parted(shares, filled(rows.x, rows.weights), rows.weights, rng)
+        found = self.e_step(params, rows.x, rows.weights, changed)
+        return self.m_step(found.statistics, params)
 
     # ---- starts, parameters and draws
 

@@ -34,6 +34,7 @@ from operator import add
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe import ConjugatePrior, Contract, Family, Real
 from emframe.core import Degenerate
@@ -239,10 +240,10 @@ class StudentT(Family):
         pseudo = Pseudo(found.statistics, np.full(k, rate))
         return ConjugatePrior(Held((), pseudo), found.log_constant)
 
-    def irregularities(self, params: Any, statistics: Held) -> Mapping[int, str]:
-        """As for the Gaussian family, each row counted as much as its component's tail lets it."""
-        here = self._at(params)
-        return self._gaussian.irregularities(here.normal, statistics.met_at(here).scatter)
+    def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
+        """That of the Gaussian family; degrees of freedom shrink nothing."""
+        own = self._gaussian.freedom(self._at(params).normal, k)
+        return np.where(own > 0, own + (not self._holds_dof and self.dof != "shared"), 0)
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         wrong = super().problem(params, dims, prefix)

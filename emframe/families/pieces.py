@@ -1,0 +1,46 @@
+"""What components are made of, for those who ask whether one of them has shrunk to a point.
+
+The finest parts of a model's density: its components, or where these are mixtures themselves the
+inner ones.  Each has a share of every row, p(piece | x), and a freedom: how many free parameters
+it has by itself, 0 where it cannot shrink without the others.
+
+One known case: a Gaussian with a covariance of its own in d columns has d + d (d + 1) / 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.parameters import Leaf, leaves
+from emframe.spaces import Array
+
+
+class Pieces(NamedTuple):
+    """J pieces at some rows; without latents inside the components they are the components."""
+
+    log_density: Array  # (n, J)  nats, all constants kept
+    shares: Array  # (n, J)  p(piece | x); they sum to 1 in each row
+    freedom: NDArray[np.intp]  # (J,)
+    owners: NDArray[np.intp]  # (J,)  the component that each belongs to
+
+
+def own_parameters(params: Any, k: int) -> NDArray[np.intp]:
+    """Free parameters of each of k components by itself, (k,); 0 where its scale is not free.
+
+    A scale is a parameter of a space that says so (`Space.is_scale`).  Where all of them are held,
+    or shared by the components, no component shrinks alone.  A density that has none declared may
+    hide one in a real number.
+    """
+    found = [leaf for leaf in leaves(params) if leaf.declared.per_component]
+    scales = [leaf for leaf in found if leaf.declared.space.is_scale]
+    if scales and not any(_is_free(leaf) for leaf in scales):
+        return np.zeros(k, dtype=np.intp)
+    sizes = [leaf.declared.space.n_free(leaf.free_shape) // k for leaf in found if _is_free(leaf)]
+    return np.full(k, sum(sizes), dtype=np.intp)
+
+
+def _is_free(leaf: Leaf) -> bool:
+    return leaf.declared.is_own and not leaf.declared.fixed

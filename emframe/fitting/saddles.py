@@ -1,0 +1,81 @@
+"""Is a point where EM stands still a maximum?  A nudge tells, and goes on from a saddle.
+
+The posterior is disturbed, an ordinary M-step made on it, and EM followed for a few steps.  Where
+the objective comes out higher the point was no maximum, and the higher point is in hand.  The test
+is one-sided: a maximum can be bettered by it, and never refused.
+
+One known case: the optimum of one Gaussian, told as a mixture of two equal ones, is left at once
+where the rows come from two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emframe.core import Degenerate, Expectation, Status, objective
+from emframe.fitting.evidence import rows_in
+from emframe.fitting.optima import is_higher
+from emframe.fitting.search import Attempt, Begin, Plan, highest
+from emframe.models import Model
+
+TRIES, STEPS = 3, 10  # where components are alike, or the model has none
+GLANCES, STRIDES = 1, 3  # elsewhere, where a saddle is rare
+MOST_ROWS = 20_000  # more than these are not disturbed where nothing is alike
+MOST_SADDLES = 5  # that are left, one after the other
+
+
+@dataclass(frozen=True)
+class Onward:
+    """A plan, and after it the way on from its best end, where that is a saddle."""
+
+    plan: Plan
+    model: Model
+    expect: Callable[[Any], Expectation[Any]]
+    rows: Any
+    rng: np.random.Generator
+
+    def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
+        yield from self.plan(attempts)
+        for _ in range(MOST_SADDLES):
+            reached = [one for one in attempts if one.run is not None]
+            best = highest(reached) if reached else None
+            if best is None or best.start.status is not Status.CONVERGED or best.start.spurious:
+                return
+            higher = escape(self.model, self.expect, best, self.rows, self.rng)
+            if higher is None:
+                return
+            yield Begin("nudged", higher, best.start.index, from_saddle=True)
+
+
+def escape(
+    model: Model,
+    expect: Callable[[Any], Expectation[Any]],
+    end: Attempt,
+    rows: Any,
+    rng: np.random.Generator,
+) -> Any | None:
+    """Parameters with a higher objective, found next to an end; None where none is.
+
+    It costs an E-step or two to leave a saddle.
+    """
+    assert end.run is not None
+    params, level = end.run.step.params, end.start.objective
+    twins = model.has_twins(params, rows)
+    if not twins and rows_in(rows) > MOST_ROWS:
+        return None
+    tries, steps = (TRIES, STEPS) if twins else (GLANCES, STRIDES)
+    for _ in range(tries):
+        try:
+            at = model.nudged(params, rows, rng)
+            for _ in range(steps if at is not None else 0):
+                q = expect(at)
+                if is_higher(objective(q), level):
+                    return at
+                at = q.maximize()
+        except Degenerate:  # the nudge led nowhere; another may not
+            continue
+    return None
