@@ -198,6 +198,8 @@ def document(
                 "spurious": best.spurious,
                 "n_iter": best.n_iter,
                 "n_starts": len(best.starts),
+                "n_found": best.n_found,
+                "chance_missed": best.chance_missed,
                 "parameters": nested(to_mapping(best.params)),
                 **({} if errors is None else _errors(errors)),
             },

@@ -25,7 +25,7 @@ import click
 
 import emframe
 from emframe.cli import pictures, sheets
-from emframe.cli.settings import family_options, header, together
+from emframe.cli.settings import Starts, family_options, header, together
 from emframe.data import Table
 from emframe.inference import METHODS
 from emframe.selection import CRITERIA
@@ -48,9 +48,11 @@ _OPTIONS = together(
     click.option(
         "--starts",
         "n_starts",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Starts of each model.  [default: until the best was found many times]",
+        type=Starts(),
+        default="default",
+        show_default=True,
+        metavar="N|LEVEL",
+        help="Starts of each model: a number, or quick, default, thorough: until they agree.",
     ),
     click.option(
         "--seed", "rng", type=click.IntRange(min=0), default=0, show_default=True, metavar="N"

@@ -11,6 +11,7 @@ import click
 
 import emframe
 from emframe.families import Family
+from emframe.fitting.plans import LEVELS
 
 header = click.option(
     "--header/--no-header",
@@ -29,6 +30,24 @@ family_options = click.option(
 )
 
 Decorator = Callable[[Any], Any]
+
+
+class Starts(click.ParamType):  # type: ignore[type-arg]  # a subscript fails in click 8.1
+    """A number of starts, or the level of a search until they agree."""
+
+    name = "starts"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        if value in LEVELS or isinstance(value, int):
+            return value
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            levels = ", ".join(LEVELS)
+            self.fail(f"{value!r} is no number above 0, and none of {levels}.", param, ctx)
+        return number
 
 
 def together(*options: Decorator) -> Decorator:

@@ -63,6 +63,21 @@ def optima(ends: Iterable[End]) -> tuple[Optimum, ...]:
     return tuple(_optimum(group) for group in groups)
 
 
+def chance_missed(ends: Iterable[End]) -> float:
+    """The estimated chance that one more start would end at an optimum not seen yet, 0 to 1.
+
+    After Good (1953, Biometrika 40, 237) the share of all starts that lead to optima not seen is
+    about that of the optima seen once; with one added to both counts it does not come out as 0
+    because few starts were made.  How often each is seen is all that counts (compare Finch,
+    Mendell and Thode 1989, JASA 84, 1020).  Moves are no starts, and are left out; that they found
+    none better either makes the chance smaller than this says.
+    """
+    own = [one for one in ends if one.is_own]
+    times = [one.times for one in optima(own) if one.is_regular]
+    once = sum(n == 1 for n in times)
+    return min(1.0, (once + 1) / (sum(times) + 1))
+
+
 def _is_somewhere(end: End) -> bool:
     """Whether it ended at a point that counts: not at none, nor where it is known to be no end."""
     return isfinite(end.objective) and (end.status.is_optimum or not end.status.usable)

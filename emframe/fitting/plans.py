@@ -29,6 +29,8 @@ MOST_NUMBERS = 5e8
 SHARE_OF_STARTS = 0.5
 # What starts from the optimum of a smaller model may take, as a share of the same.
 SHARE_OF_GROWN = 0.25
+# Every so many-th move is a child of two optima.
+CROSSING = 3
 # While no regular optimum was found the budget is so many times as large.
 WITHOUT_ONE = 4.0
 
@@ -92,7 +94,8 @@ class Agreement:
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         most = allowed(self.model, self.rows)
-        starts = (Begin(*begin) for begin in self.model.starts(self.rows, self.rng))
+        supply = self.model.starts(self.rows, self.rng)
+        starts = (Begin(*begin) for begin in islice(supply, 1 if self.model.sole_start else None))
         for few in (self.level.before_moves, self.level.fewest):
             for begin in starts if not self._is_enough(attempts, few, most) else ():
                 yield begin
@@ -117,15 +120,17 @@ class Agreement:
         They end when so many in a row led to none better that, had each start been a move, the
         best would have been found `Level.rounds` times; the rarer it is the longer they go on.
         """
-        supplies: dict[int, Iterator[tuple[str, Any]]] = {}
+        supplies: dict[tuple[int, int], Iterator[tuple[str, Any]]] = {}
         best, quiet = best_of(attempts), 0
         while best is not None and quiet < self._patience(attempts):
             tops = peaks(attempts)
             peak = tops[quiet % len(tops)]
-            assert peak.run is not None
-            supply = supplies.setdefault(
-                peak.start.index, self.model.moves(peak.run.step.params, self.rows, self.rng)
-            )
+            crosses = quiet % CROSSING == CROSSING - 1 and len(tops) > 1
+            other = tops[(quiet + 1) % len(tops)] if crosses else peak
+            parents = (peak.start.index, other.start.index)
+            if parents not in supplies:
+                supplies[parents] = self._ways(peak, other)
+            supply = supplies[parents]
             quiet += 1
             for move in islice(supply, 1):
                 if spent(attempts) * (1 + 1 / len(attempts)) >= most:
@@ -133,6 +138,15 @@ class Agreement:
                 yield Begin(*move, peak.start.index)
             if best_of(attempts) is not best:
                 best, quiet = best_of(attempts), 0
+
+    def _ways(self, peak: Attempt, other: Attempt) -> Iterator[tuple[str, Any]]:
+        """Moves away from an optimum, or where the other is not the same one children of both."""
+        assert peak.run is not None
+        assert other.run is not None
+        params, partner = peak.run.step.params, other.run.step.params
+        if peak is other:
+            return self.model.moves(params, self.rows, self.rng)
+        return self.model.crossed(params, partner, self.rows, self.rng)
 
     def _patience(self, attempts: Sequence[Attempt]) -> float:
         """How many moves in a row may lead to no better optimum."""

@@ -18,7 +18,7 @@ from emframe.arguments import generator_from, whole
 from emframe.core import Status
 from emframe.data import aligned
 from emframe.engines import block_rows
-from emframe.fitting.optima import Optimum, is_same, optima
+from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
@@ -107,6 +107,15 @@ class Fit:
         """How many starts of their own found the optimum that this fit is at; 2 replicate it."""
         here = self.objective
         return sum(one.times for one in self.optima if is_same(one.objective, here))
+
+    @property
+    def chance_missed(self) -> float:
+        """The estimated chance that one more start would find an optimum not seen yet, 0 to 1.
+
+        From how often each optimum was found (Good 1953); moves are not counted as starts.  0 for
+        a model all starts of which are the same.
+        """
+        return 0.0 if self.model.sole_start else chance_missed(self.starts)
 
     @property
     def n_parameters(self) -> int:

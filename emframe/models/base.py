@@ -107,6 +107,10 @@ class Model(Protocol):
         """This model, with draws at covariates of these rows, by weights, where it has any."""
         return self
 
+    @property
+    def sole_start(self) -> str:
+        """Why one start is as good as many; empty where it is not."""
+
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""
 
@@ -115,6 +119,11 @@ class Model(Protocol):
 
         Those with the best prospects come first.  None, unless a model knows some.
         """
+
+    def crossed(
+        self, params: Any, other: Any, rows: Rows, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """Children of two optima, as of `moves`.  None, unless a model knows some."""
 
     def embedded(self, smaller: Model, params: Any) -> Any | None:
         """The point of this model that is `smaller` at `params`: every row has the same density.

@@ -94,6 +94,7 @@ class LatentModel(ABC):
 
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
+    sole_start: ClassVar[str] = ""  # why one start is as good as many; empty where it is not
 
     # ---- what an author writes
 
@@ -193,6 +194,12 @@ class LatentModel(ABC):
 
     def moves(self, params: Any, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """No ways out of an optimum, unless a model knows some."""
+        return iter(())
+
+    def crossed(
+        self, params: Any, other: Any, rows: Any, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """No children of two optima, unless a model knows some."""
         return iter(())
 
     def embedded(self, smaller: Any, params: Any) -> Any | None:

@@ -52,7 +52,7 @@ from emframe.models.mixture_expectation import (
 )
 from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
-from emframe.models.moves import split_and_merge, splits
+from emframe.models.moves import crossed, split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.parting import alike, parted
 from emframe.models.reading import read
@@ -143,6 +143,10 @@ class Mixture:
     @property
     def effort(self) -> float:
         return self.family.effort
+
+    @property
+    def sole_start(self) -> str:
+        return "with one component all starts are the same" if self.n_components == 1 else ""
 
     # ---- data
 
@@ -293,6 +297,20 @@ class Mixture:
         x = filled(_points(rows).x, rows.weights)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
             yield "split and merge", model._from_responsibilities(rows, changed)
+
+    def crossed(
+        self,
+        params: MixtureParameters,
+        other: MixtureParameters,
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+        """Children of two optima, without end; see `emframe.models.moves`.  None where K < 3."""
+        model, rows = self._sampled(rows, rng)
+        one, two = (self.posterior(parent, rows.x)[1] for parent in (params, other))
+        while self.n_components > 2:
+            child = crossed(one, two, rows.weights, rng)
+            yield "crossover", model._from_responsibilities(rows, child)
 
     def has_twins(self, params: MixtureParameters, rows: Rows) -> bool:
         """Whether some components share the rows alike; looked for on a sample of many."""

@@ -28,6 +28,7 @@ from itertools import combinations, cycle
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from scipy.special import expit, xlogy
 
 from emframe.spaces import Array
@@ -71,6 +72,30 @@ def split_and_merge(
         yield new
 
 
+def crossed(one: Array, other: Array, weights: Array, rng: np.random.Generator) -> Array:
+    """Responsibilities (n, K) of a child of two optima: each component is that of either.
+
+    Components are matched by the rows that they share (an assignment problem), so that a child
+    has each region once.  Where one optimum is better in some places and the other in others, a
+    child may be better than both.
+    """
+    k = one.shape[1]
+    inner = one.T @ (other * weights[:, None])
+    partner = linear_sum_assignment(-inner / np.sqrt(_sizes(one, weights)[:, None]))[1]
+    overlap = inner[np.arange(k), partner] / _sizes(one, weights)
+    # The pairs that differ most are what there is to choose; at least one comes from each parent.
+    unlike = np.argsort(overlap)
+    n_other = int(rng.integers(1, max(2, k)))
+    chosen = rng.choice(
+        unlike[: max(2, k // 2 + 1)], size=min(n_other, max(1, k // 2)), replace=False
+    )
+    child = one.copy()
+    child[:, chosen] = other[:, partner[chosen]]
+    total = child.sum(axis=1, keepdims=True)
+    # A row that neither parent's chosen components want goes where the first parent had it.
+    return np.asarray(np.where(total > 1e-3, child / np.where(total > 0, total, 1.0), one))
+
+
 def splits(
     resp: Array,
     log_density: Array,
@@ -106,6 +131,11 @@ def splits(
             one = int(np.argmax(np.where(left[kind] > 0, weights @ new, -1.0)))
         if new is not resp:
             yield new
+
+
+def _sizes(resp: Array, weights: Array) -> Array:
+    """Total of each column, (K,)."""
+    return np.asarray(np.maximum(weights @ resp, np.finfo(float).tiny))
 
 
 def _overlap(resp: Array, weights: Array) -> Array:

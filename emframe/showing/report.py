@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,17 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
 def verdict(fit: Fit) -> str:
     """How the fit ended, how often its optimum was found, and whether to trust it."""
     parts = [f"{'Converged' if fit.converged else 'Not converged'}: {fit.message}"]
-    if len(fit.starts) > 1:
-        parts.append(replication(fit))
-    degenerate = sum(s.status is Status.DEGENERATE for s in fit.starts)
+    parts.append(replication(fit))
+    ended = Counter(one.status for one in fit.starts)
     spurious = sum(bool(s.spurious) and s.status.usable for s in fit.starts)
     aside = [
         f"{count} {what}"
-        for count, what in ((degenerate, "degenerate"), (spurious, "spurious"))
+        for count, what in (
+            (ended[Status.DEGENERATE], "degenerate"),
+            (spurious, "spurious"),
+            (ended[Status.SADDLE], "at a saddle"),
+            (ended[Status.LEFT], "left before the end"),
+        )
         if count
     ]
     if aside:
@@ -66,6 +71,11 @@ def verdict(fit: Fit) -> str:
 
 def replication(fit: Fit) -> str:
     """How often the best optimum was found: once is no evidence that there is none better."""
+    if len(fit.starts) == 1:
+        given = fit.starts[0].kind == "given"
+        why = fit.model.sole_start and f"; {fit.model.sole_start}"
+        where = " that was given, and no other" if given else ""
+        return f"1 start{where}, {fit.n_iter} E-steps{why}."
     grown = sum(one.grown for one in fit.starts)
     begun = [
         (sum(one.is_own for one in fit.starts), "start", ""),
@@ -89,8 +99,16 @@ def replication(fit: Fit) -> str:
         found = f"by {single} only; it is not replicated, {more}"
     return (
         f"{all_of_them}, {fit.n_iter} E-steps; the best optimum was found {found}, among {regular} "
-        f"distinct regular {'one' if regular == 1 else 'ones'}."
+        f"distinct regular {'one' if regular == 1 else 'ones'}{_chance(fit)}."
     )
+
+
+def _chance(fit: Fit) -> str:
+    """What one more start might find."""
+    if not any(one.is_own for one in fit.starts):
+        return ""
+    percent = 100.0 * fit.chance_missed
+    return f"; the chance that one more start would end at another is about {percent:.0f} %"
 
 
 def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -> list[str]:

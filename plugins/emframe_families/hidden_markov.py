@@ -120,6 +120,10 @@ class HiddenMarkov(LatentModel):
         return ChainParameters if self.initial == "free" else StationaryParameters
 
     @property
+    def sole_start(self) -> str:  # type: ignore[override]
+        return "with one state all starts are the same" if self.n_states == 1 else ""
+
+    @property
     def contract(self) -> Contract:
         """The family's, but no better than generalised where p(z_1) depends on the transitions."""
         order = list(Contract)

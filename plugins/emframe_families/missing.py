@@ -110,6 +110,10 @@ class IncompleteGaussian(LatentModel):
         """The family of the completed rows."""
         return Gaussian(self.covariance)
 
+    @property
+    def sole_start(self) -> str:  # type: ignore[override]
+        return "with one component all starts are the same" if self.n_components == 1 else ""
+
     def choices(self) -> int:
         return self.n_components
 
