@@ -83,12 +83,9 @@ def crossed(one: Array, other: Array, weights: Array, rng: np.random.Generator) 
     inner = one.T @ (other * weights[:, None])
     partner = linear_sum_assignment(-inner / np.sqrt(_sizes(one, weights)[:, None]))[1]
     overlap = inner[np.arange(k), partner] / _sizes(one, weights)
-    # The pairs that differ most are what there is to choose; at least one comes from each parent.
-    unlike = np.argsort(overlap)
-    n_other = int(rng.integers(1, max(2, k)))
-    chosen = rng.choice(
-        unlike[: max(2, k // 2 + 1)], size=min(n_other, max(1, k // 2)), replace=False
-    )
+    # Pairs that are alike in both are no choice: some of the half that differs most are taken.
+    unlike = np.argsort(overlap)[: k // 2 + 1]
+    chosen = rng.choice(unlike, size=int(rng.integers(1, k // 2 + 1)), replace=False)
     child = one.copy()
     child[:, chosen] = other[:, partner[chosen]]
     total = child.sum(axis=1, keepdims=True)
