@@ -73,7 +73,7 @@ SPOILT = {
         "test_growing.py::test_every_row_has_the_same_density_there",
     ),
     "a larger model ends below": Spoilt(
-        "emframe.fitting.search",
+        "emframe.fitting.plans",
         "best.start.objective < self.reached",
         "best.start.objective > self.reached",
         "test_growing.py::test_where_no_way_leads_as_high_the_smaller_model_itself_does",

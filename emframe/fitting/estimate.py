@@ -223,10 +223,8 @@ class _Data(NamedTuple):
         """Why a point is an artefact; without components none is, and none under a prior."""
 
         def judge(q: Expectation[Any]) -> str:
-            found = dict(model.irregularities(q))
-            if self.term is None:
-                found |= artefacts(model, q.at, self.rows)
-            return told(found)
+            found = [] if self.term is not None else [told(artefacts(model, q.at, self.rows))]
+            return "; ".join(filter(None, [*found, *model.irregularities(q).values()]))
 
         return judge
 

@@ -95,7 +95,11 @@ class Agreement:
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         most = allowed(self.model, self.rows)
         supply = self.model.starts(self.rows, self.rng)
-        starts = (Begin(*begin) for begin in islice(supply, 1 if self.model.sole_start else None))
+        starts = (Begin(*begin) for begin in supply)
+        if self.model.sole_start:
+            yield from islice(starts, 1)
+            if best_of(attempts) is not None:
+                return
         for few in (self.level.before_moves, self.level.fewest):
             for begin in starts if not self._is_enough(attempts, few, most) else ():
                 yield begin

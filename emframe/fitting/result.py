@@ -113,9 +113,10 @@ class Fit:
         """The estimated chance that one more start would find an optimum not seen yet, 0 to 1.
 
         From how often each optimum was found (Good 1953); moves are not counted as starts.  0 for
-        a model all starts of which are the same.
+        the only start of a model of which one is as good as many.
         """
-        return 0.0 if self.model.sole_start else chance_missed(self.starts)
+        only = len(self.starts) == 1 and self.model.sole_start
+        return 0.0 if only else chance_missed(self.starts)
 
     @property
     def n_parameters(self) -> int:

@@ -109,7 +109,7 @@ class Model(Protocol):
 
     @property
     def sole_start(self) -> str:
-        """Why one start is as good as many; empty where it is not."""
+        """Why one start is as good as many, if it ends well; empty where it is not."""
 
     def starts(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         """An endless supply of (name of the kind of start, parameters)."""

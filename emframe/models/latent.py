@@ -94,7 +94,7 @@ class LatentModel(ABC):
 
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
-    sole_start: ClassVar[str] = ""  # why one start is as good as many; empty where it is not
+    sole_start: ClassVar[str] = ""  # why one start is as good as many, if it ends well
 
     # ---- what an author writes
 

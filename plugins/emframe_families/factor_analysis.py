@@ -83,7 +83,7 @@ class FactorAnalysis(LatentModel):
     noise: str = "columns"
 
     name = "factor-analysis"
-    sole_start = "from principal factors the maximum is reached in all cases that were tried"
+    sole_start = "all starts that end well end where principal factors lead to"
 
     def __post_init__(self) -> None:
         if self.noise not in {"columns", "shared"}:
