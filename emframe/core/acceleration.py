@@ -51,14 +51,17 @@ class Memory(NamedTuple):
         """
         m, last = len(self.s), 1.0 / (s @ y)
         inverse = np.zeros((m + 1, m + 1))
-        inverse[:m, :m] = self.inverse
-        inverse[:m, m] = self.inverse @ (self.s @ y) * -last
+        if m > 0:
+            inverse[:m, :m] = self.inverse
+            inverse[:m, m] = self.inverse @ (self.s @ y) * -last
         inverse[m, m] = last
-        s, y, h = (
-            np.concatenate([old, new[None]])[-most:]
-            for old, new in zip(self[:3], (s, y, h), strict=True)
+        first = max(0, m + 1 - most)
+        return Memory(
+            np.concatenate((self.s[first:], s[None])),
+            np.concatenate((self.y[first:], y[None])),
+            np.concatenate((self.h[first:], h[None])),
+            inverse[first:, first:],
         )
-        return Memory(s, y, h, inverse[-most:, -most:])
 
     def direction(self, g: Vector, f: Vector) -> Vector:
         """H g, where H is the BFGS inverse Hessian that starts from H0 = P: H0 g = f, H0 y = h.

@@ -142,8 +142,9 @@ class PositiveDefinite(Space):
             factor[..., :: d + 1] = np.exp(factor[..., :: d + 1])
             factor = factor.reshape(shape)
             return factor @ factor.swapaxes(-1, -2)
-        variances = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
-        return np.asarray(np.broadcast_to(variances, (*batch, d))[..., None] * np.eye(d))
+        matrices = np.zeros((*batch, d * d))
+        matrices[..., :: d + 1] = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
+        return matrices.reshape(shape)
 
     def pullback(self, values: Array, gradient: Array) -> Array:
         if self.structure == "full":

@@ -30,6 +30,7 @@ from emframe_families.gaussian_parameters import PARAMETERS
 from emframe_families.gaussian_scatter import (
     SINGULAR,
     Scatter,
+    diagonals,
     distances,
     least_determinant,
     pooled,
@@ -276,7 +277,7 @@ class Gaussian(Family):
             along = precision * moved
             about = statistics.scatter + moved * shift
             spread = 0.5 * precision * (precision * about - dof)
-            spread = spread[:, :, None] * np.eye(shift.shape[1])
+            spread = diagonals(spread)
         else:
             precision = transposed(whiten) @ whiten
             along = (precision @ moved[:, :, None])[:, :, 0]

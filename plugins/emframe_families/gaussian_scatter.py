@@ -61,6 +61,14 @@ class Scatter:
         return Scatter(self.counts * factor, self.means, self.scatter * factor, self.dof * factor)
 
 
+def diagonals(values: Array) -> Array:
+    """Diagonal matrices (K, d, d) with these values (K, d)."""
+    k, d = values.shape
+    matrices = np.zeros((k, d * d))
+    matrices[:, :: d + 1] = values
+    return matrices.reshape(k, d, d)
+
+
 def transposed(matrices: Array) -> Array:
     return matrices.swapaxes(-1, -2)
 

@@ -25,7 +25,7 @@ import numpy as np
 from emframe.core import Degenerate
 from emframe.spaces import Array
 from emframe_families.gaussian_axes import Criterion, EqualVolume, OwnVolumes, common_axes
-from emframe_families.gaussian_scatter import transposed
+from emframe_families.gaussian_scatter import diagonals, transposed
 from emframe_families.gaussian_volumes import equal_volume, own_volumes
 
 CODES = (
@@ -103,7 +103,7 @@ class Structure:
         Raises `emframe.Degenerate` where there is no maximum all the same.
         """
         if self.is_diagonal:
-            return self._spread(scatter, dof)[:, :, None] * np.eye(scatter.shape[1])
+            return diagonals(self._spread(scatter, dof))
         if not self.has_axes:
             return symmetric(self._spread(scatter, dof))
         if self.orientation == "V":
