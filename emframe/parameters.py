@@ -267,8 +267,7 @@ def _placed(like: Any, vector: Array, used: int) -> tuple[Any, int]:
         else:
             shape = (1, *value.shape[1:]) if declared.shared else value.shape
             first, used = used, used + declared.space.n_coordinates(shape)
-            point = declared.space.point(vector[first:used], shape)
-            point.flags.writeable = False
+            point = _read_only(declared.space.point(vector[first:used], shape))
             values[name] = np.broadcast_to(point, value.shape) if declared.shared else point
     return kind(**values), used
 
