@@ -28,6 +28,7 @@ from emframe.parameters import (
     equal,
     from_vector,
     frozen,
+    is_frozen,
     leaves,
     n_free,
     nested,
@@ -37,8 +38,9 @@ from emframe.parameters import (
     template,
     to_mapping,
     to_vector,
+    valid,
 )
-from emframe.spaces import Binary, NonNegativeInteger, Space
+from emframe.spaces import Binary, NonNegativeInteger, Space, cholesky
 
 SPACES = {  # space: (shape, dimension, a value outside)
     "real": (Real(), (3, 2), 6, np.inf),
@@ -76,6 +78,7 @@ def test_every_real_vector_is_a_point_and_every_point_has_coordinates(
     point = space.point(vector, shape)
     assert point.shape == shape
     assert space.contains(point).all()
+    assert space.holds(point)
     again = space.point(space.coordinates(point), shape)
     assert again == pytest.approx(point, rel=1e-9, abs=1e-12)
     assert space.n_free(shape) == dimension
@@ -103,11 +106,13 @@ def test_values_outside_are_refused(space, shape, dimension, outside):
     if isinstance(space, PositiveDefinite) and space.structure == "diagonal":
         values[0, 0, 1] = outside
     assert not np.ravel(space.contains(values))[0]
+    assert not space.holds(values)
     assert np.ravel(space.contains(values))[1:].sum() >= np.size(space.contains(values)) - 1 - (
         space.n_event_axes == 0
     )
     values[(0,) * len(shape)] = np.nan
     assert not np.ravel(space.contains(values))[0]
+    assert not space.holds(values)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +248,40 @@ def test_frozen_leaves_the_original_writable():
     params = changed()
     frozen(params)
     params.scale[0] = 2.0
+
+
+def test_what_is_frozen_already_stays_the_same_object():
+    params = Outer(np.full(3, 1 / 3), (changed(),))
+    once = frozen(params)
+    assert once is not params
+    assert frozen(once) is once
+    assert is_frozen(once)
+    assert not is_frozen(params)
+    assert is_frozen(from_vector(params, to_vector(params)))
+
+
+def test_validity_in_one_look_is_that_of_each_place():
+    like = changed()
+    assert valid(like)
+    assert valid(like, changed())
+    assert not valid(changed(means=np.zeros((3, 3))), like)
+    assert not valid(changed(scale=np.array([1.0, -1.0, 1.0])), like)
+    assert not valid(Outer(np.ones(3) / 3, (like,)), Outer(np.ones(3) / 3, (like, like)))
+
+
+@given(seed=st.integers(0, 2**16))
+def test_factors_are_remembered_by_the_numbers(seed):
+    rows = np.random.default_rng(seed).normal(size=(3, 9, 2))
+    matrices = rows.swapaxes(1, 2) @ rows
+    factors = cholesky(matrices)
+    assert factors @ factors.swapaxes(1, 2) == pytest.approx(matrices)
+    assert cholesky(matrices.copy()) is factors
+    matrices *= 4.0  # in the same memory
+    assert cholesky(matrices) == pytest.approx(2.0 * factors)
+    with pytest.raises(ValueError, match="read-only"):
+        factors[0, 0, 0] = 1.0
+    with pytest.raises(np.linalg.LinAlgError):
+        cholesky(-matrices)
 
 
 def test_a_field_needs_a_dataclass():

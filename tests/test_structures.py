@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from emframe_families.gaussian import WIDE
 from emframe_families.gaussian_axes import EqualVolume, OwnVolumes, Squares, common_axes
+from emframe_families.gaussian_scatter import (
+    inverses,
+    least_determinant,
+    smallest_correlations,
+)
 from emframe_families.gaussian_spaces import Stack
 from emframe_families.gaussian_structures import CODES, Structure
 from hypothesis import given
@@ -41,6 +47,28 @@ def sums(code: str, seed: int, k: int = 3, d: int = 4, n: int = 60):
     x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d))
     x += rng.normal(size=(k, d))[np.arange(n) % k]
     return gaussian(code).accumulate(x, rng.dirichlet(np.ones(k), size=n))
+
+
+@given(seed=seeds, k=st.integers(1, 40), d=st.integers(1, 5))
+def test_inverses_of_triangles_are_that_however_many_there_are(seed, k, d):
+    lower = np.tril(np.random.default_rng(seed).uniform(0.5, 1.5, (k, d, d)))
+    found = inverses(lower)
+    assert found @ lower == pytest.approx(np.broadcast_to(np.eye(d), lower.shape), abs=1e-12)
+    assert (found == np.tril(found)).all()
+
+
+@given(seed=seeds, d=st.integers(2, 6))
+def test_a_determinant_bounds_the_smallest_eigenvalue(seed, d):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(4, d + 1, d)) * 10.0 ** rng.uniform(-6, 6, d)
+    matrices = rows.swapaxes(1, 2) @ rows
+    sd = np.sqrt(matrices.diagonal(0, 1, 2))
+    correlations = matrices / sd[:, :, None] / sd[:, None, :]
+    assert least_determinant(matrices, sd) == pytest.approx(
+        np.linalg.det(correlations).min(), rel=1e-6, abs=1e-14
+    )
+    assert smallest_correlations(matrices).min() * WIDE >= least_determinant(matrices, sd)
+    assert least_determinant(np.zeros((1, d, d)), np.ones((1, d))) == 0.0
 
 
 @codes

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,14 +51,17 @@ class Memory(NamedTuple):
         """
         m, last = len(self.s), 1.0 / (s @ y)
         inverse = np.zeros((m + 1, m + 1))
-        inverse[:m, :m] = self.inverse
-        inverse[:m, m] = self.inverse @ (self.s @ y) * -last
+        if m > 0:
+            inverse[:m, :m] = self.inverse
+            inverse[:m, m] = self.inverse @ (self.s @ y) * -last
         inverse[m, m] = last
-        s, y, h = (
-            np.concatenate([old, new[None]])[-most:]
-            for old, new in zip(self[:3], (s, y, h), strict=True)
+        first = max(0, m + 1 - most)
+        return Memory(
+            np.concatenate((self.s[first:], s[None])),
+            np.concatenate((self.y[first:], y[None])),
+            np.concatenate((self.h[first:], h[None])),
+            inverse[first:, first:],
         )
-        return Memory(s, y, h, inverse[-most:, -most:])
 
     def direction(self, g: Vector, f: Vector) -> Vector:
         """H g, where H is the BFGS inverse Hessian that starts from H0 = P: H0 g = f, H0 y = h.
@@ -153,7 +157,7 @@ class QuasiNewton:
                 x = self.coordinates.to_vector(trial.at)
                 return self._arrive(trial, x, state, cost, is_em=False)
             length = _interpolate(slope, rise) if length == 1.0 else 0.0
-        state = state._replace(memory=_nothing(state.x), stretch=1.0)
+        state = state._replace(memory=_nothing(len(state.x)), stretch=1.0)
         new = expect(state.em_params)
         return self._arrive(new, state.em_x, state, cost + 1, is_em=True)
 
@@ -230,7 +234,7 @@ class QuasiNewton:
             f,
             g,
             direction=f,
-            memory=_nothing(x),
+            memory=_nothing(len(x)),
             objective=objective,
             gained=gained,
             moves=moves,
@@ -254,8 +258,10 @@ def _gain(q: Expectation[Any], em_params: Any, along: float) -> float:
     return rise if rise > within(RESOLUTION, here) else 0.0
 
 
-def _nothing(x: Vector) -> Memory:
-    empty = np.zeros((0, len(x)))
+@lru_cache(maxsize=16)
+def _nothing(p: int) -> Memory:
+    """No moves among points of p coordinates."""
+    empty = np.zeros((0, p))
     return Memory(empty, empty, empty, np.zeros((0, 0)))
 
 

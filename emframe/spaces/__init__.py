@@ -12,7 +12,7 @@ Bartlett (1947, Biometrics 3, 39).
 """
 
 from emframe.spaces.base import EPS, Array, Shape, Space, slopes
-from emframe.spaces.matrices import PositiveDefinite
+from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
 from emframe.spaces.simplex import Simplex, Simplexes
@@ -35,5 +35,6 @@ __all__ = [
     "Simplexes",
     "Space",
     "UnitInterval",
+    "cholesky",
     "slopes",
 ]

@@ -146,7 +146,7 @@ class Regression(Family):
         """The names of the coefficients: ``intercept``, then those of the predictors."""
         return ("intercept",) * self.intercept + self._labels
 
-    @property
+    @cached_property
     def parameters(self) -> type:
         """A field of shape (K,) for each coefficient, and those that the family has beside."""
         named = {term: Declared(Real()) for term in self.terms}

@@ -29,7 +29,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from typing import Any
 
@@ -95,7 +95,7 @@ class StudentT(Family):
         if not isinstance(dof, (str, int, float)):
             object.__setattr__(self, "dof", float(dof))
 
-    @property
+    @cached_property
     def parameters(self) -> type:
         normal = declarations(self._gaussian.parameters)
         dof = Declared(DegreesOfFreedom(), shared=self.dof != "each", fixed=self._holds_dof)
@@ -114,7 +114,7 @@ class StudentT(Family):
     def _holds_dof(self) -> bool:
         return self.dof not in ESTIMATED
 
-    @property
+    @cached_property
     def _gaussian(self) -> Gaussian:
         """The family of x given u = 1."""
         return Gaussian(self.covariance)
