@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families import ConjugatePrior, Family
+from emframe.families import Axes, ConjugatePrior, Family, refuse_kept
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -209,6 +209,29 @@ class Product(Family):
             for k, why in part.family.irregularities(own, sums).items():
                 found[k] = "; ".join(filter(None, [found.get(k), f"{part.label}: {why}"]))
         return found
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """Those of all parts, side by side."""
+        refuse_kept(self, kept, options)
+        each = [part.family.axes(own, part.of(x)) for part, own in self._with(params)]
+        ends = np.cumsum([len(one.low) for one in each])[:-1]
+
+        def at(points: Array) -> Any:
+            own = np.split(points, ends, axis=1)
+            return self._joined(one.at(mine) for one, mine in zip(each, own, strict=True))
+
+        def slack(centre: Array, point: Array) -> Array:
+            own = zip(np.split(centre, ends, axis=1), np.split(point, ends, axis=1), strict=True)
+            return np.sum([one.slack(*mine) for one, mine in zip(each, own, strict=True)], axis=0)
+
+        return Axes(
+            np.concatenate([one.low for one in each]),
+            np.concatenate([one.high for one in each]),
+            at,
+            slack,
+            ", ".join(dict.fromkeys(one.given for one in each if one.given)),
+            all(one.holds_fit for one in each),
+        )
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):

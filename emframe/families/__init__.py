@@ -1,6 +1,7 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
-from emframe.families.base import ConjugatePrior, Family, refuse_empty
+from emframe.families.axes import Axes
+from emframe.families.base import ConjugatePrior, Family, refuse_empty, refuse_kept
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.exponential import ExponentialFamily, Moments
@@ -19,6 +20,7 @@ from emframe.families.wrapped import Wrapped
 
 __all__ = [
     "LOG_ZERO",
+    "Axes",
     "Concluded",
     "ConjugatePrior",
     "Densities",
@@ -37,4 +39,5 @@ __all__ = [
     "from_logpdf",
     "from_scipy",
     "refuse_empty",
+    "refuse_kept",
 ]
