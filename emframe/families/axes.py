@@ -11,10 +11,10 @@ divergence, which is not negative:
 
     s(t)  =  KL(f_c || f_t)  =  m_c . (eta_c - eta_t) - A_c + A_t,        m_c the mean of T
 
-In ``log f(x | t) + s(t) = (T(x) - m_c) . eta_t + constant`` the log-partition A cancels, so f exp(s)
-is the exponential of something linear in eta.  Convex along t or along eta makes no difference
-where eta_j is a monotone function of t_j alone: the corners are the same.  The bound is too high by
-half the square of half the box's size, that size being told in standard deviations of T.
+In ``log f(x | t) + s(t) = (T(x) - m_c) . eta_t + constant`` the log-partition A cancels, so that
+f exp(s) is the exponential of something linear in eta.  Convex along t or along eta makes no
+difference where eta_j is a monotone function of t_j alone: the corners are the same.  The bound is
+too high by half the square of half the box's size, that size in standard deviations of T.
 
 One known case: Poisson has t = rate and s = c log(c / t) - c + t.  Around c = 0 it is s = t, and
 over rates from 0 to b no sum of Poisson probabilities is above that at 0 or exp(b) times that at b.

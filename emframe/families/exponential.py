@@ -129,7 +129,8 @@ class ExponentialFamily(Family):
             """m_c (eta_c - eta) - A_c + A: KL(f_c || f), with 0 times -inf as 0."""
             here, there = self._from_mean(centre), self._from_mean(point)
             mean, up, off = centre[:, 0], self._natural(here)[:, 0], self._natural(there)[:, 0]
-            inner = np.multiply(mean, up - off, out=np.zeros(len(mean)), where=mean != 0)
+            with np.errstate(invalid="ignore"):  # -inf less -inf, where the mean is 0
+                inner = np.multiply(mean, up - off, out=np.zeros(len(mean)), where=mean != 0)
             return np.maximum(inner - self._log_partition(here) + self._log_partition(there), 0.0)
 
         return Axes(t.min(axis=0), t.max(axis=0), self._from_mean, slack)

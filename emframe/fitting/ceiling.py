@@ -85,15 +85,13 @@ class Field:
         for _ in range(MOST_ROUNDS):
             still = best.ceiling - best.log_likelihood
             room = max_points - best.n_points
-            if still <= tol or room < 1 or not len(best.peak.points):
+            if still <= tol or room < 1:
                 break
             mixture, columns = self._extended(best)
             close = max(0.5 * tol, SHARE * still)
             weights, value = best_weights(
                 columns, self.weights, mixture.weights, 0.1 * min(close, WEIGHTS_SHARE * still)
             )
-            if not value >= best.log_likelihood:
-                break
             kept = np.flatnonzero(weights > 0)
             mixture = MixtureParameters(weights[kept], taken(mixture.components, kept))
             after = self._looked(best, mixture, columns[:, kept], close, room)
@@ -121,8 +119,10 @@ class Field:
 
     def _extended(self, bound: Bound) -> tuple[MixtureParameters, Array]:
         """The mixture with components at the hills of D, of weight 0 so far, and log densities."""
-        new = self.axes.at(hills(self.axes, bound.peak.points, bound.peak.values))
-        components = _joined(bound.mixture.components, new)
+        components, peak = bound.mixture.components, bound.peak
+        if len(peak.points):  # none where only the weights are not yet at their best
+            new = self.axes.at(hills(self.axes, peak.points, peak.values))
+            components = _joined(components, new)
         columns = self._density(components)
         weights = np.zeros(columns.shape[1])
         weights[: len(bound.mixture.weights)] = bound.mixture.weights
@@ -130,7 +130,8 @@ class Field:
 
     def _density(self, components: Any) -> Array:
         """Log densities of the rows, (n, m).  Raises ValueError for one without bound."""
-        found = self.family.log_density(components, self.x)
+        with np.errstate(invalid="ignore"):
+            found = self.family.log_density(components, self.x)
         if np.isnan(found).any() or (found == math.inf).any():
             raise ValueError(
                 f"a further component of {self.family.name!r} has a density without bound at a "

@@ -84,7 +84,9 @@ class Gap:
             f"No mixture of {self.family} components{which}, of however many, is above "
             f"{self.ceiling:.4f}; {self.reached:.4f} is reached.",
         ]
-        if self.is_maximum:
+        if self.most < -self.tol:
+            lines.append("So this fit, which is none of them, is above them all.")
+        elif self.is_maximum:
             lines.append(f"So this fit is the best of them all, to within {self.tol:g} nats.")
         else:
             lines.append(f"So further components add at most {self.most:.4g} nats to this fit.")

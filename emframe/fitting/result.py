@@ -279,7 +279,7 @@ class Fit:
         *,
         weights: Any = None,
         tol: float = 0.01,
-        max_points: int = 200_000,
+        max_points: int = 100_000,
         **options: Any,
     ) -> Gap:
         """What further components could add at most, however many: a certificate.

@@ -14,7 +14,7 @@ One known case: with components that exclude each other the weights are the shar
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 from scipy.special import logsumexp
 
 from emframe.core.tolerance import NOISE, within
@@ -37,7 +37,7 @@ def best_weights(density: Array, rows: Array, start: Array, tol: float) -> tuple
     ----------
     density : log densities of the rows under the components, (n, m).
     rows : weights of the rows, (n,).
-    start : weights (m,) to start from; the value is not below theirs.
+    start : weights (m,) to start from; the value is not below theirs, but for rounding.
     """
     n = rows.sum()
     weights, best = start, mixed(density, rows, start)
@@ -61,7 +61,7 @@ def best_weights(density: Array, rows: Array, start: Array, tol: float) -> tuple
             if value >= best + RISE * step * promised - within(NOISE, best):
                 break
             step *= 0.5
-        if not value >= best:
+        else:
             break
         weights, best = trial, value
         ratio = _ratio(density, weights)
@@ -103,5 +103,6 @@ def _expanded(ratio: Array, rows: Array) -> Array:
     scale = np.sqrt(rows / rows.sum())[:, None]
     square = np.linalg.qr(scale * (np.minimum(ratio, STEEP) - 2.0), mode="r")
     m = ratio.shape[1]
-    found, _ = nnls(np.vstack([square, np.ones((1, m))]), np.append(np.zeros(len(square)), 1.0))
+    rows_and_sum = np.vstack([square, np.ones((1, m))])
+    found, _ = scipy.optimize.nnls(rows_and_sum, np.append(np.zeros(len(square)), 1.0))
     return np.asarray(found / found.sum())
