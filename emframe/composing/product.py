@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families import Axes, ConjugatePrior, Family, refuse_kept
+from emframe.families import Axes, ConjugatePrior, Curve, Family, refuse_kept
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -224,6 +224,20 @@ class Product(Family):
             own = zip(np.split(centre, ends, axis=1), np.split(point, ends, axis=1), strict=True)
             return np.sum([one.slack(*mine) for one, mine in zip(each, own, strict=True)], axis=0)
 
+        curves = [one.curve for one in each if one.curve is not None]
+
+        def natural(points: Array) -> Array:
+            own = zip(curves, np.split(points, ends, axis=1), strict=True)
+            return np.concatenate([one.natural(mine) for one, mine in own], axis=1)
+
+        def least_variance(low: Array, high: Array) -> Array:
+            own = zip(curves, *(np.split(end, ends, axis=1) for end in (low, high)), strict=True)
+            return np.concatenate([one.least_variance(*mine) for one, *mine in own], axis=1)
+
+        curve = None
+        if len(curves) == len(each):
+            statistics = np.concatenate([one.statistics for one in curves], axis=1)
+            curve = Curve(statistics, natural, least_variance)
         return Axes(
             np.concatenate([one.low for one in each]),
             np.concatenate([one.high for one in each]),
@@ -231,6 +245,7 @@ class Product(Family):
             slack,
             ", ".join(dict.fromkeys(one.given for one in each if one.given)),
             all(one.holds_fit for one in each),
+            curve,
         )
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

@@ -1,6 +1,6 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
-from emframe.families.axes import Axes
+from emframe.families.axes import Axes, Curve
 from emframe.families.base import ConjugatePrior, Family, refuse_empty, refuse_kept
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
@@ -23,6 +23,7 @@ __all__ = [
     "Axes",
     "Concluded",
     "ConjugatePrior",
+    "Curve",
     "Densities",
     "ExponentialFamily",
     "Family",

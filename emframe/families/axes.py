@@ -30,6 +30,20 @@ from emframe.spaces import Array
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Where t is the mean of p statistics, each with a natural parameter of its own.
+
+    With it a small box is bounded from its centre too, to the third order of its size; see
+    `emframe.fitting.expansion`.
+    """
+
+    statistics: Array  # (n, p)  T of the rows
+    natural: Callable[[Array], Array]  # points (m, p) -> eta (m, p), maybe infinite at an end
+    # low and high ends (m, p) of boxes -> the variance of each T is nowhere less within, (m, p)
+    least_variance: Callable[[Array, Array], Array]
+
+
+@dataclass(frozen=True)
 class Axes:
     """Single components of a family as points t in a box of p axes."""
 
@@ -40,3 +54,4 @@ class Axes:
     slack: Callable[[Array, Array], Array]
     given: str = ""  # what else is asked of the components, in words: "variances of at least 2"
     holds_fit: bool = True  # whether the components of the fit are among them, or mixtures of them
+    curve: Curve | None = None

@@ -1,6 +1,7 @@
 """The maximum of a function over a box, between two bounds: branch and bound.
 
-A box is bounded by what its corners say (see `emframe.families.axes`).  Boxes whose bound is no
+A box is bounded by what its corners say (see `emframe.families.axes`), or where that is lower by
+what its centre says (see `emframe.fitting.expansion`).  Boxes whose bound is no
 higher than the best corner found so far, or higher by no more than asked, are done with; the
 others are halved along the axis that the bound owes most to, the highest first.
 
@@ -33,14 +34,22 @@ class Peak:
 
 
 def highest(
-    value: Callable[[Array], Array], axes: Axes, tol: float, max_points: int, known: float
+    value: Callable[[Array], Array],
+    around: Callable[[Array, Array, Array], Array] | None,
+    axes: Axes,
+    tol: float,
+    share: float,
+    max_points: int,
+    known: float,
 ) -> Peak:
     """The maximum of `value`, a logarithm, over the box of `axes`.
 
     Parameters
     ----------
     value : points (m, p) -> log F, (m,).
-    tol : how far apart the bounds may stay.
+    around : centres, low and high ends of boxes (m, p) -> an upper bound of each, (m,), that is
+        near where boxes are small; None where there is none.
+    tol, share : how far apart the bounds may stay, outright or as a share of the maximum.
     max_points : how many corners are looked at, at most, beside those of the whole box.
     known : a value that is attained, maybe elsewhere; below it nothing is of interest.
     """
@@ -53,13 +62,18 @@ def highest(
     while True:
         for part in _chunks(*low.shape):
             found, points, values = _bounded(value, axes, low[part], high[part])
+            if around is not None:
+                found = np.minimum(
+                    found, around(_middles(low[part], high[part]), low[part], high[part])
+                )
             top = int(values.argmax())
             if values[top] > best:
                 at, best = points[top], float(values[top])
             seen.append((points[values > known], values[values > known]))
             bound, n_points = np.append(bound, found), n_points + len(points)
         open_low, open_high = np.concatenate([open_low, low]), np.concatenate([open_high, high])
-        enough = bound <= max(best, known) + tol
+        bar = max(best, known)
+        enough = bound <= bar + max(tol, share * bar)
         done = max(done, float(bound[enough].max(initial=-np.inf)))
         open_low, open_high, bound = open_low[~enough], open_high[~enough], bound[~enough]
         room = (max_points - n_points) >> (1 + low.shape[1])  # boxes to halve
@@ -102,13 +116,17 @@ def _centres(axes: Axes, low: Array, high: Array) -> Array:
 
     From the middle a boundary is infinitely far; from the boundary nothing is.
     """
-    middle = 0.5 * low + 0.5 * high
+    middle = _middles(low, high)
     centres = middle.copy()
     for j in range(low.shape[1]):
         for end in (low, high):
             far = np.isinf(_along(axes, middle, end, j))
             centres[far, j] = end[far, j]
     return centres
+
+
+def _middles(low: Array, high: Array) -> Array:
+    return 0.5 * low + 0.5 * high
 
 
 def _along(axes: Axes, centre: Array, end: Array, j: int) -> Array:

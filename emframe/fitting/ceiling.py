@@ -2,8 +2,8 @@
 
 From any mixture f the log-likelihood of every other one is at most loglik(f) + n log(1 + d / n),
 with d the supremum of D; see `emframe.fitting.gap`.  Each round adds components at the hills of D,
-brings all weights to their best, and looks again: what is reached rises, and the bound comes down
-to it.
+brings the weights of all to their best, moves the components by EM, and looks again: what is
+reached rises, and the bound comes down to it.
 
 One known case: for a Bernoulli family the rounds end at the saturated model, the shares of the
 rows.
@@ -11,15 +11,14 @@ rows.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from emframe.families import Axes, Family
-from emframe.fitting.boxes import Peak, highest
+from emframe.fitting.boxes import Peak
+from emframe.fitting.field import Field
 from emframe.fitting.support import best_weights, hills
 from emframe.models import MixtureParameters
 from emframe.models.components import taken
@@ -27,117 +26,143 @@ from emframe.parameters import Leaf, frozen, leaves, rebuild
 from emframe.spaces import Array
 
 MOST_ROUNDS = 100
-NUMBERS_AT_ONCE = 1 << 20  # densities of rows under points, together
-# How near the bounds of a round are brought to each other, as a share of the distance still open,
-# and the weights to their best: the next round starts from better ones anyway.
-SHARE, WEIGHTS_SHARE = 0.1, 0.01
+SHARE = 0.1  # how near the bounds of D are brought in a round, as a share of it
+# Of a distance between floor and ceiling: how near its best the weights are brought, and what a
+# cycle of weights and moves has to gain to be followed by another.
+WEIGHTS_SHARE, WORTH_A_CYCLE = 0.01, 0.01
+MOST_CYCLES, MOVES = 20, 10
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A mixture, and what is known from there."""
+class Blend:
+    """A mixture of components of the fit, as they are, and of components in the box."""
 
-    mixture: MixtureParameters
-    density: Array  # (n,) its log density
-    log_likelihood: float
-    peak: Peak  # of its D
-    ceiling: float  # the lowest so far
-    n_points: int = 0  # in all
-
-
-@dataclass(frozen=True)
-class Field:
-    """D over the box of a family's axes, for whatever mixture."""
-
-    family: Family
-    axes: Axes
-    x: Array  # (n, d)
-    weights: Array  # (n,)
+    own: Any  # parameters of the former; None where there are none
+    places: Array  # (m, p) of the latter
+    weights: Array  # (K,) of the former and of the latter
+    columns: Array  # (n, K) log densities of the rows
 
     @property
-    def n(self) -> float:
-        """Total weight of the rows."""
-        return float(self.weights.sum())
+    def density(self) -> Array:
+        """The log density of each row, (n,)."""
+        return np.asarray(logsumexp(self.columns, axis=1, b=self.weights))
 
-    def mean_ratio(self, components: Any, density: Array) -> Array:
-        """log(1 + D / n) of each component, of a mixture with this log density (n,)."""
-        found = self._density(components)
-        found += (np.log(self.weights / self.n) - density)[:, None]
-        with np.errstate(divide="ignore", under="ignore"):
-            return np.asarray(logsumexp(found, axis=0))
+    def mixture(self, field: Field) -> MixtureParameters:
+        """It in the form of a mixture's parameters."""
+        if not len(self.places):
+            return frozen(MixtureParameters(self.weights, self.own))
+        placed = field.axes.at(self.places)
+        components = placed if self.own is None else _joined(self.own, placed)
+        return frozen(MixtureParameters(self.weights, components))
 
-    def peak(self, density: Array, tol: float, max_points: int, known: float) -> Peak:
-        """The maximum of log(1 + D / n), its bounds at most `tol` nats apart over all rows."""
-        step = max(1, NUMBERS_AT_ONCE // len(self.x))
+    def extended(self, field: Field, places: Array) -> Blend:
+        """The same with components at more places, of weight 0 so far."""
+        if not len(places):
+            return self
+        columns = np.concatenate([self.columns, field.density(field.axes.at(places))], axis=1)
+        weights = np.concatenate([self.weights, np.zeros(len(places))])
+        return replace(
+            self, places=np.concatenate([self.places, places]), weights=weights, columns=columns
+        )
 
-        def value(points: Array) -> Array:
-            parts = (points[first : first + step] for first in range(0, len(points), step))
-            each = [self.mean_ratio(self.axes.at(part), density) for part in parts]
-            return np.concatenate(each)
+    def weighted(self, field: Field, tol: float) -> tuple[Blend, float]:
+        """With the best weights, to within `tol`, and without components of weight 0."""
+        weights, value = best_weights(self.columns, field.weights, self.weights, tol)
+        kept = np.flatnonzero(weights > 0)
+        first = len(weights) - len(self.places)
+        old, new = kept[kept < first], kept[kept >= first] - first
+        own = taken(self.own, old) if len(old) else None
+        return Blend(own, self.places[new], weights[kept], self.columns[:, kept]), value
 
-        return highest(value, self.axes, tol / self.n, max_points, known)
-
-    def closing(self, first: Bound, tol: float, max_points: int) -> Bound:
-        """The rounds, until ceiling and floor are within `tol`, or as many boxes are looked at."""
-        best = replace(first, n_points=first.peak.n_points)
-        if not self.axes.holds_fit:  # what is reached has to be one of the mixtures in question
-            best = self._anew(best, tol, max_points)
-        for _ in range(MOST_ROUNDS):
-            still = best.ceiling - best.log_likelihood
-            room = max_points - best.n_points
-            if still <= tol or room < 1:
-                break
-            mixture, columns = self._extended(best)
-            close = max(0.5 * tol, SHARE * still)
-            weights, value = best_weights(
-                columns, self.weights, mixture.weights, 0.1 * min(close, WEIGHTS_SHARE * still)
+    def moved(self, field: Field) -> Blend:
+        """After some EM steps of the weights and of the components in the box."""
+        curve, weights, places, columns = field.axes.curve, self.weights, self.places, self.columns
+        if curve is None or not len(places):
+            return self
+        first = len(weights) - len(places)
+        for _ in range(MOVES):
+            with np.errstate(divide="ignore"):  # a weight may underflow on the way
+                joint = columns + np.log(weights)
+            resp = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+            resp *= field.weights[:, None]
+            counts = resp.sum(axis=0)
+            totals, shares = resp[:, first:].T @ curve.statistics, counts[first:, None]
+            means = np.divide(totals, shares, out=places.copy(), where=shares > 0)
+            places = np.clip(means, field.axes.low, field.axes.high)
+            weights = counts / counts.sum()
+            columns = np.concatenate(
+                [columns[:, :first], field.density(field.axes.at(places))], axis=1
             )
-            kept = np.flatnonzero(weights > 0)
-            mixture = MixtureParameters(weights[kept], taken(mixture.components, kept))
-            after = self._looked(best, mixture, columns[:, kept], close, room)
-            if not (value > best.log_likelihood or after.ceiling < best.ceiling):
-                break  # what is left is rounding
-            best = after
-        return replace(best, mixture=frozen(best.mixture))
+        return Blend(self.own, places, weights, columns)
 
-    def _anew(self, bound: Bound, tol: float, max_points: int) -> Bound:
-        """A first mixture within the box: the component in its middle."""
-        middle = 0.5 * self.axes.low + 0.5 * self.axes.high
-        mixture = MixtureParameters(np.ones(1), self.axes.at(middle[None]))
-        columns, room = self._density(mixture.components), max(max_points - bound.n_points, 1)
-        return self._looked(bound, mixture, columns, tol, room)
 
-    def _looked(
-        self, before: Bound, mixture: MixtureParameters, columns: Array, tol: float, room: int
-    ) -> Bound:
-        """What is known from another mixture, of which `columns` (n, K) are the log densities."""
-        density = logsumexp(columns, axis=1, b=mixture.weights)
-        loglik = float(self.weights @ density)
-        peak = self.peak(density, tol, room, 0.0)
-        ceiling = min(before.ceiling, loglik + self.n * max(peak.upper, 0.0))
-        return Bound(mixture, density, loglik, peak, ceiling, before.n_points + peak.n_points)
+@dataclass(frozen=True)
+class Enclosure:
+    """Between what a mixture reaches and what none surpasses."""
 
-    def _extended(self, bound: Bound) -> tuple[MixtureParameters, Array]:
-        """The mixture with components at the hills of D, of weight 0 so far, and log densities."""
-        components, peak = bound.mixture.components, bound.peak
-        if len(peak.points):  # none where only the weights are not yet at their best
-            new = self.axes.at(hills(self.axes, peak.points, peak.values))
-            components = _joined(components, new)
-        columns = self._density(components)
-        weights = np.zeros(columns.shape[1])
-        weights[: len(bound.mixture.weights)] = bound.mixture.weights
-        return MixtureParameters(weights, components), columns
+    blend: Blend
+    floor: float  # its log-likelihood
+    ceiling: float
+    peak: Peak  # of its D
+    n_points: int  # components that were tried
 
-    def _density(self, components: Any) -> Array:
-        """Log densities of the rows, (n, m).  Raises ValueError for one without bound."""
-        with np.errstate(invalid="ignore"):
-            found = self.family.log_density(components, self.x)
-        if np.isnan(found).any() or (found == math.inf).any():
-            raise ValueError(
-                f"a further component of {self.family.name!r} has a density without bound at a "
-                "row, and adds without bound, so there is no certificate."
-            )
-        return found
+
+def enclosed(
+    field: Field, components: Any, weights: Array, peak: Peak, ceiling: float, tol: float,
+    max_points: int,
+) -> Enclosure:  # fmt: skip
+    """The best of all mixtures, between a floor and a ceiling at most `tol` apart if all goes well.
+
+    Parameters
+    ----------
+    components, weights : those of a fit.
+    peak, ceiling : of D of that fit, and what follows from it.
+    """
+    if field.axes.holds_fit:
+        none = np.zeros((0, len(field.axes.low)))
+        blend = Blend(components, none, weights, field.density(components))
+        found = Enclosure(blend, float(field.weights @ blend.density), ceiling, peak, peak.n_points)
+    else:  # a floor has to be one of the mixtures in question
+        places = 0.5 * field.axes.low[None] + 0.5 * field.axes.high[None]
+        blend = Blend(None, places, np.ones(1), field.density(field.axes.at(places)))
+        blend = blend.extended(field, hills(field.axes, peak.points, peak.values))
+        blend, _ = _settled(field, blend, tol)
+        found = _looked(field, blend, ceiling, peak.n_points, tol, max_points)
+    for _ in range(MOST_ROUNDS):
+        still = found.ceiling - found.floor
+        if still <= tol or found.n_points >= max_points:
+            break
+        new = hills(field.axes, found.peak.points, found.peak.values)
+        blend, floor = _settled(field, found.blend.extended(field, new), min(tol, still))
+        after = _looked(field, blend, found.ceiling, found.n_points, tol, max_points)
+        if not (floor > found.floor or after.ceiling < found.ceiling):
+            break  # what is left is rounding
+        found = after
+    return found
+
+
+def _settled(field: Field, blend: Blend, close: float) -> tuple[Blend, float]:
+    """With weights and places at their best, as far as that pays, and the log-likelihood."""
+    blend, floor = blend.weighted(field, WEIGHTS_SHARE * close)
+    for _ in range(MOST_CYCLES):
+        other, value = blend.moved(field).weighted(field, WEIGHTS_SHARE * close)
+        if not value > floor:
+            break
+        gained, blend, floor = value - floor, other, value
+        if gained < WORTH_A_CYCLE * close:
+            break
+    return blend, floor
+
+
+def _looked(
+    field: Field, blend: Blend, ceiling: float, n_points: int, tol: float, max_points: int
+) -> Enclosure:
+    """What is known from a mixture."""
+    density = blend.density
+    floor = float(field.weights @ density)
+    peak = field.peak(density, 0.5 * tol, SHARE, max(max_points - n_points, 1), 0.0)
+    ceiling = min(ceiling, floor + field.n * max(peak.upper, 0.0))
+    return Enclosure(blend, floor, ceiling, peak, n_points + peak.n_points)
 
 
 def _joined(one: Any, other: Any) -> Any:

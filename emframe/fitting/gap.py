@@ -31,7 +31,8 @@ from emframe.arguments import real, whole
 from emframe.core.tolerance import RESOLUTION, within
 from emframe.engines import block_rows
 from emframe.families import Stack
-from emframe.fitting.ceiling import Bound, Field
+from emframe.fitting.ceiling import enclosed
+from emframe.fitting.field import Field
 from emframe.models import Mixture, MixtureParameters, observed
 from emframe.models.components import taken
 from emframe.parameters import leaves
@@ -40,6 +41,7 @@ from emframe.spaces import Array
 if TYPE_CHECKING:
     from emframe.fitting.result import Fit
 
+FIRST_SHARE = 0.001  # how near the bounds of D are brought where that is not within tol anyway
 MOST_AXES = 10  # of whose boxes all corners, 1024, are looked at
 
 
@@ -126,7 +128,7 @@ def gap(fit: Fit, X: Any, *, weights: Any, tol: float, max_points: int, **option
     field = Field(model.family, axes, rows.x, rows.weights * rows.unit)
     components = fit.params.components
     own = field.mean_ratio(components, density) if axes.holds_fit else np.array([-np.inf])
-    peak = field.peak(density, tol, max_points, float(own.max()))
+    peak = field.peak(density, tol, FIRST_SHARE, max_points, float(own.max()))
     # Of a fit's own components the mean is 1 + 0, so one of them may be as good as any point.
     at = taken(components, np.array([own.argmax()]))
     if peak.lower >= own.max():
@@ -136,8 +138,9 @@ def gap(fit: Fit, X: Any, *, weights: Any, tol: float, max_points: int, **option
         ratio = np.exp(model.family.log_density(at, rows.x)[:, 0] - density)
     weight, gain = _best_weight(field.weights, ratio)
     loglik = float(field.weights @ density)
-    first = Bound(fit.params, density, loglik, peak, loglik + field.n * upper)
-    best = field.closing(first, tol, max_points)
+    best = enclosed(
+        field, components, fit.params.weights, peak, loglik + field.n * upper, tol, max_points
+    )
     return Gap(
         family=model.family.name,
         given=axes.given,
@@ -148,10 +151,10 @@ def gap(fit: Fit, X: Any, *, weights: Any, tol: float, max_points: int, **option
         at=at,
         weight=weight,
         gain=gain,
-        reached=best.log_likelihood,
+        reached=best.floor,
         # What rounding may have hidden is added.
         ceiling=best.ceiling + field.n * within(RESOLUTION, float(np.abs(density).max())),
-        mixture=best.mixture,
+        mixture=best.blend.mixture(field),
         tol=tol,
         n_points=best.n_points,
     )

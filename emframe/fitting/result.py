@@ -295,9 +295,9 @@ class Fit:
         ----------
         X, weights : the data that the fit was made from; a fit keeps none. Held in memory.
         tol : how near to each other the bounds are brought, nats.
-        max_points : how many components are tried, at most, which decides how long it takes. For
-            components of one or two free numbers bounds meet; beyond three they seldom do, and
-            are told as they are.
+        max_points : how many components are tried, at most, which decides how long it takes.
+            Where bounds have not met by then, as with four free numbers of a component or more,
+            they are told as they are.
         **options : what the family asks for: of a gaussian with free variances
             ``least_variance``, the least that a component may have, a number or one per column.
 

@@ -22,6 +22,7 @@ from emframe import Binary, ConjugatePrior, ExponentialFamily, Space, UnitInterv
 from emframe.families import (
     Axes,
     Concluded,
+    Curve,
     Kernel,
     Moments,
     RowProducts,
@@ -134,7 +135,16 @@ class Bernoulli(ExponentialFamily):
         def slack(centre: Array, point: Array) -> Array:
             return np.zeros(np.broadcast_shapes(centre.shape, point.shape)[0])
 
-        return Axes(np.zeros(x.shape[1]), np.ones(x.shape[1]), BernoulliParameters, slack)
+        def natural(probs: Array) -> Array:
+            with np.errstate(divide="ignore"):
+                return np.asarray(np.log(probs) - np.log1p(-probs))
+
+        def least_variance(low: Array, high: Array) -> Array:
+            return np.minimum(low * (1.0 - low), high * (1.0 - high))
+
+        curve = None if self.missing else Curve(x, natural, least_variance)
+        ends = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        return Axes(*ends, BernoulliParameters, slack, curve=curve)
 
     def sample(self, params: BernoulliParameters, labels: Any, rng: np.random.Generator) -> Array:
         probs = params.probs[labels]

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from emframe import Family
-from emframe.families import Axes, refuse_kept
+from emframe.families import Axes, Curve, refuse_kept
 from emframe.spaces import EPS, Array
 from emframe_families.gaussian_structures import Structure
 
@@ -96,7 +96,8 @@ def _axes(family: Family, covariance: Array, x: Array, given: str, holds_fit: bo
     def slack(centres: Array, points: Array) -> Array:
         return np.asarray(0.5 * np.square(centres - points).sum(axis=1))
 
-    return Axes(t.min(axis=0), t.max(axis=0), at, slack, given, holds_fit)
+    curve = Curve(t, lambda means: means, lambda low, _: np.ones(low.shape))
+    return Axes(t.min(axis=0), t.max(axis=0), at, slack, given, holds_fit, curve)
 
 
 def _checked(least: Any, d: int, *, alike: bool) -> Array:

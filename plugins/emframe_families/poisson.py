@@ -22,6 +22,7 @@ from emframe import ConjugatePrior, Family, NonNegative, NonNegativeInteger, par
 from emframe.families import (
     Axes,
     Concluded,
+    Curve,
     Kernel,
     Moments,
     RowProducts,
@@ -146,7 +147,12 @@ class Poisson(Family):
         def slack(centre: Array, point: Array) -> Array:
             return divergence(centre, point).sum(axis=1)
 
-        return Axes(x.min(axis=0), x.max(axis=0), PoissonParameters, slack)
+        def natural(rates: Array) -> Array:
+            with np.errstate(divide="ignore"):
+                return np.asarray(np.log(rates))
+
+        curve = Curve(x, natural, np.minimum)
+        return Axes(x.min(axis=0), x.max(axis=0), PoissonParameters, slack, curve=curve)
 
     def sample(self, params: PoissonParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.poisson(params.rates[labels]).astype(float)
