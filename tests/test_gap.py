@@ -420,6 +420,18 @@ def test_large_counts() -> None:
     assert found.most < 5.0
 
 
+def test_a_fit_that_is_far_off() -> None:
+    """One rate for the counts 1 and 1e6: at its mean both are impossible in floating point."""
+    x = np.array([1.0, 1.0, 1e6, 1e6])
+    found = poisson(x, 1).gap(x)
+    best = 2 * (stats.poisson.logpmf(1, 1) + stats.poisson.logpmf(1e6, 1e6)) - 4 * np.log(2)
+    assert found.closed
+    assert found.reached <= best + 1e-6
+    assert found.ceiling >= best - 1e-6
+    assert found.upper == np.inf
+    assert 0 < found.gain < found.most
+
+
 def test_weights_of_components_that_exclude_each_other() -> None:
     with np.errstate(divide="ignore"):
         density = np.log(np.repeat(np.eye(3), [2, 3, 5], axis=0))

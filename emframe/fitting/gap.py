@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from emframe.fitting.result import Fit
 
 FIRST_SHARE = 0.001  # how near the bounds of D are brought where that is not within tol anyway
+LARGEST_LOG = 600.0  # of a ratio that is reckoned with: more only adds to the gain
 MOST_AXES = 10  # of whose boxes all corners, 1024, are looked at
 
 
@@ -134,26 +135,24 @@ def gap(fit: Fit, X: Any, *, weights: Any, tol: float, max_points: int, **option
     if peak.lower >= own.max():
         at = axes.at(peak.at[None])
     lower, upper = max(peak.lower, float(own.max())), max(peak.upper, float(own.max()))
-    with np.errstate(over="ignore"):
-        ratio = np.exp(model.family.log_density(at, rows.x)[:, 0] - density)
-    weight, gain = _best_weight(field.weights, ratio)
+    weight, gain = _best_weight(field.weights, field.density(at)[:, 0] - density)
     loglik = float(field.weights @ density)
     best = enclosed(
         field, components, fit.params.weights, peak, loglik + field.n * upper, tol, max_points
     )
+    rounding = within(RESOLUTION, float(np.abs(density).max()))  # which may hide as much per row
     return Gap(
         family=model.family.name,
         given=axes.given,
         log_likelihood=loglik,
         n_rows=field.n,
-        lower=field.n * math.expm1(lower),
-        upper=field.n * math.expm1(upper),
+        lower=_slope(field.n, lower),
+        upper=_slope(field.n, upper + rounding),
         at=at,
         weight=weight,
         gain=gain,
         reached=best.floor,
-        # What rounding may have hidden is added.
-        ceiling=best.ceiling + field.n * within(RESOLUTION, float(np.abs(density).max())),
+        ceiling=best.ceiling + field.n * rounding,
         mixture=best.blend.mixture(field),
         tol=tol,
         n_points=best.n_points,
@@ -182,12 +181,18 @@ def _mixture(fit: Fit) -> Mixture:
     return model
 
 
-def _best_weight(weights: Array, ratio: Array) -> tuple[float, float]:
-    """The weight in [0, 1] of a component with density ratio (n,) to the fit, and its gain.
+def _slope(n: float, log_mean: float) -> float:
+    """D, from log(1 + D / n); inf where that is out of range."""
+    with np.errstate(over="ignore"):
+        return float(n * np.expm1(log_mean))
+
+
+def _best_weight(weights: Array, log_ratio: Array) -> tuple[float, float]:
+    """The weight in [0, 1] of a component with log density ratio (n,) to the fit, and its gain.
 
     The gain is concave in the weight; its slope is bisected.
     """
-    excess = ratio - 1.0
+    excess = np.expm1(np.minimum(log_ratio, LARGEST_LOG))
 
     def slope(a: float) -> float:
         with np.errstate(divide="ignore"):
