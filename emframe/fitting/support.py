@@ -104,5 +104,6 @@ def _expanded(ratio: Array, rows: Array) -> Array:
     square = np.linalg.qr(scale * (np.minimum(ratio, STEEP) - 2.0), mode="r")
     m = ratio.shape[1]
     rows_and_sum = np.vstack([square, np.ones((1, m))])
-    found, _ = scipy.optimize.nnls(rows_and_sum, np.append(np.zeros(len(square)), 1.0))
+    aim = np.append(np.zeros(len(square)), 1.0)
+    found, _ = scipy.optimize.nnls(rows_and_sum, aim, maxiter=100 * m)
     return np.asarray(found / found.sum())
