@@ -20,7 +20,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import entr, xlogy
+from scipy.special import entr, gammaln, xlogy
 
 import emframe
 from emframe.data import Table
@@ -163,6 +163,27 @@ def bound(path: Path) -> None:
         right.set_title("The ledger: both columns, step by step")
 
 
+def certificate(path: Path) -> None:
+    """D over the rates of a further component, for two components of the notices and for three."""
+    rows = emframe.dataset("death_notices")
+    grid = np.concatenate([np.linspace(0.0, 0.3, 121), np.linspace(0.3, 4.5, 400)])
+    deaths, days = rows.X[:, 0], rows.weights
+    assert days is not None
+    further = np.exp(xlogy(deaths, grid[:, None]) - grid[:, None] - gammaln(deaths + 1.0))
+    with picture(path, (10, 3.6)) as figure:
+        for ax, k in zip(figure.subplots(1, 2), (2, 3), strict=True):
+            start = {"weights": np.full(k, 1 / k), "rates": [[0.0], [1.3], [2.7]][-k:]}
+            fit = emframe.fit(emframe.Mixture("poisson", n_components=k), rows, start=start)
+            slope = further @ (days / np.exp(fit.score_samples(deaths))) - days.sum()
+            ax.axhline(0.0, color=PALE, lw=0.8)
+            ax.plot(grid, slope, color=BLUE, lw=2)
+            rates = fit.params.components.rates[:, 0]
+            ax.plot(rates, np.zeros(k), "o", color=ORANGE, label="components of the fit")
+            ax.set(xlabel="rate of a further component", ylabel="D, nats", ylim=(-4, 6))
+            ax.set_title(f"{k} components: {'room for more' if slope.max() > 1 else 'no room'}")
+        ax.legend(frameon=False, loc="upper right")
+
+
 def fitted(data: str, family: str, k: int, **options: Any) -> tuple[emframe.Dataset, emframe.Fit]:
     """A shipped data set and a mixture fitted to it."""
     rows = emframe.dataset(data)
@@ -241,6 +262,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     middle_man(folder / "middle_man.svg")
     bound(folder / "bound.svg")
+    certificate(folder / "certificate.svg")
     for name, draw in FITS.items():
         size = (7, 6.5) if name == "pairs" else (7, 4)
         with picture(folder / f"{name}.svg", size, NIGHT if name == "night" else None) as figure:

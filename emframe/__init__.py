@@ -25,6 +25,7 @@ from emframe.families import (
 )
 from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
+from emframe.fitting.gap import Gap
 from emframe.fitting.optima import Optimum
 from emframe.fitting.result import Fit, Start
 from emframe.host import (
@@ -77,6 +78,7 @@ __all__ = [
     "FamilyEntry",
     "FamilyError",
     "Fit",
+    "Gap",
     "Grouped",
     "Information",
     "Integers",

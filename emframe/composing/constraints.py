@@ -14,7 +14,7 @@ One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from emframe.composing.climbing import climb
 from emframe.core import Contract, Degenerate
-from emframe.families import Family, Pieces, Wrapped
+from emframe.families import Axes, Family, Pieces, Wrapped
 from emframe.families.pieces import own_parameters
 from emframe.host import family as named_family
 from emframe.parameters import (
@@ -118,6 +118,13 @@ class Constrained(Wrapped):
         found = self.family.pieces(self._free(params), x, shares)
         own = self.freedom(params, shares.shape[1])[found.owners]
         return found._replace(freedom=np.minimum(found.freedom, own))
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """The family's, if it knows what to do with what is held or shared."""
+        kept = (*kept, *dict(self.held), *self.shared)
+        inner = self.family.axes(self._free(params), x, kept, **options)
+        kind = self.parameters
+        return dataclasses.replace(inner, at=lambda points: self._recast(kind, inner.at(points)))
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         found = self.family.problem(self._free(params), dims, prefix)

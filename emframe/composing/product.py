@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families import ConjugatePrior, Family
+from emframe.families import Axes, ConjugatePrior, Curve, Family, refuse_kept
 from emframe.families.pieces import own_parameters
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
@@ -209,6 +209,44 @@ class Product(Family):
         each = [part.family.freedom(own, k) for part, own in self._with(params)]
         free = np.any([one > 0 for one in each], axis=0)
         return np.where(free, own_parameters(params, k), 0)
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """Those of all parts, side by side."""
+        refuse_kept(self, kept, options)
+        each = [part.family.axes(own, part.of(x)) for part, own in self._with(params)]
+        ends = np.cumsum([len(one.low) for one in each])[:-1]
+
+        def at(points: Array) -> Any:
+            own = np.split(points, ends, axis=1)
+            return self._joined(one.at(mine) for one, mine in zip(each, own, strict=True))
+
+        def slack(centre: Array, point: Array) -> Array:
+            own = zip(np.split(centre, ends, axis=1), np.split(point, ends, axis=1), strict=True)
+            return np.sum([one.slack(*mine) for one, mine in zip(each, own, strict=True)], axis=0)
+
+        curves = [one.curve for one in each if one.curve is not None]
+
+        def natural(points: Array) -> Array:
+            own = zip(curves, np.split(points, ends, axis=1), strict=True)
+            return np.concatenate([one.natural(mine) for one, mine in own], axis=1)
+
+        def least_variance(low: Array, high: Array) -> Array:
+            own = zip(curves, *(np.split(end, ends, axis=1) for end in (low, high)), strict=True)
+            return np.concatenate([one.least_variance(*mine) for one, *mine in own], axis=1)
+
+        curve = None
+        if len(curves) == len(each):
+            statistics = np.concatenate([one.statistics for one in curves], axis=1)
+            curve = Curve(statistics, natural, least_variance)
+        return Axes(
+            np.concatenate([one.low for one in each]),
+            np.concatenate([one.high for one in each]),
+            at,
+            slack,
+            ", ".join(dict.fromkeys(one.given for one in each if one.given)),
+            all(one.holds_fit for one in each),
+            curve,
+        )
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):

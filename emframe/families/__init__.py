@@ -1,6 +1,7 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
-from emframe.families.base import ConjugatePrior, Family, refuse_empty
+from emframe.families.axes import Axes, Curve
+from emframe.families.base import ConjugatePrior, Family, refuse_empty, refuse_kept
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.exponential import ExponentialFamily, Moments
@@ -20,8 +21,10 @@ from emframe.families.wrapped import Wrapped
 
 __all__ = [
     "LOG_ZERO",
+    "Axes",
     "Concluded",
     "ConjugatePrior",
+    "Curve",
     "Densities",
     "ExponentialFamily",
     "Family",
@@ -39,4 +42,5 @@ __all__ = [
     "from_logpdf",
     "from_scipy",
     "refuse_empty",
+    "refuse_kept",
 ]

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
+from emframe.families.axes import Axes
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.pieces import Pieces, own_parameters
 from emframe.parameters import (
@@ -187,6 +188,25 @@ class Family(ABC):
         modelled[list(self.covariates)] = False
         return discrete, modelled
 
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """Single components along axes, over boxes of which densities are bounded; see `Axes`.
+
+        Parameters
+        ----------
+        params : the components of a fit.
+        x : the rows (n, d).
+        kept : the fields of `params` that are held or shared by all components, and stay.
+        **options : what the family asks for.
+
+        Raises TypeError where the family has no such bounds, ValueError where it has none here.
+        """
+        raise TypeError(
+            f"the family {self.name!r} has no bounds of its density over a range of parameters, "
+            "and so no certificate. Families that have them: poisson, bernoulli, gaussian with "
+            "one covariance for all components or a least variance, exponential families of one "
+            "parameter, products of these, and what has a method `axes`."
+        )
+
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""
         return problem(params, dims, prefix)
@@ -215,6 +235,19 @@ class Family(ABC):
     def takes_columns(self) -> bool:
         """Whether the rows may have more than one column."""
         return n_columns_free(self.parameters) or (self.width or 1) > 1
+
+
+def refuse_kept(family: Family, kept: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raise where parameters are kept, or options given, by which a family cannot lay out axes."""
+    if kept:
+        raise TypeError(
+            f"{', '.join(f'`{name}`' for name in kept)} of the family {family.name!r} are held or "
+            "shared, and no bounds are known for what is left; fit without."
+        )
+    if options:
+        raise TypeError(
+            f"the family {family.name!r} takes no options here; got {', '.join(options)}."
+        )
 
 
 def refuse_empty(which: NDArray[np.bool_]) -> None:

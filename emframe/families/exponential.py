@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from emframe.families.base import Family
+from emframe.families.axes import Axes
+from emframe.families.base import Family, refuse_kept
 from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
 from emframe.parameters import Leaf, is_frozen, keep, rebuild
 from emframe.spaces import EPS, Array
@@ -113,6 +114,30 @@ class ExponentialFamily(Family):
         mean = np.where(empty[:, None], pooled, totals / np.where(empty, 1.0, counts)[:, None])
         params = self._from_mean(mean)
         return params if previous is None else keep(empty, previous, params)
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """With one statistic, the mean of T, from the lowest of a row to the highest.
+
+        Along eta a row's log density rises by T - mean, so below the lowest T every row's rises
+        with the mean, and above the highest every row's falls.
+        """
+        refuse_kept(self, kept, options)
+        t = self._statistics(x)
+        if t.shape[1] > 1:
+            raise TypeError(
+                f"the family {self.name!r} has {t.shape[1]} statistics. Bounds of its density over "
+                "a range of parameters are known by themselves for one; for more, write its `axes`."
+            )
+
+        def slack(centre: Array, point: Array) -> Array:
+            """m_c (eta_c - eta) - A_c + A: KL(f_c || f), with 0 times -inf as 0."""
+            here, there = self._from_mean(centre), self._from_mean(point)
+            mean, up, off = centre[:, 0], self._natural(here)[:, 0], self._natural(there)[:, 0]
+            with np.errstate(invalid="ignore"):  # -inf less -inf, where the mean is 0
+                inner = np.multiply(mean, up - off, out=np.zeros(len(mean)), where=mean != 0)
+            return np.maximum(inner - self._log_partition(here) + self._log_partition(there), 0.0)
+
+        return Axes(t.min(axis=0), t.max(axis=0), self._from_mean, slack)
 
     def _statistics(self, x: Array) -> Array:
         return _with_axis(self.statistics(x), len(x), f"{self.name}.statistics(x)")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+    from emframe.fitting.gap import Gap
     from emframe.inference import Intervals, StandardErrors
     from emframe.information import Information
 
@@ -281,6 +282,44 @@ class Fit:
         logarithm of what is positive and the logit of probabilities; from a bootstrap, quantiles.
         """
         return self.standard_errors(X, **options).confint(level)
+
+    def gap(
+        self,
+        X: Any,
+        *,
+        weights: Any = None,
+        tol: float = 0.01,
+        max_points: int = 100_000,
+        **options: Any,
+    ) -> Gap:
+        """What further components could add at most, however many: a certificate.
+
+            fit = emframe.fit(emframe.Mixture("poisson", 2), counts)
+            print(fit.gap(counts).most)  # near 0: no mixture of Poisson components is better
+
+        For mixtures of one family whose density can be bounded over a range of parameters:
+        poisson, bernoulli, gaussian with one covariance or a least one, exponential families of
+        one parameter, products of these. The page on certificates has the theory.
+
+        Parameters
+        ----------
+        X, weights : the data that the fit was made from; a fit keeps none. Held in memory.
+        tol : how near to each other the bounds are brought, nats.
+        max_points : how many components are tried, at most, which decides how long it takes.
+            Where bounds have not met by then, as with four free numbers of a component or more,
+            they are told as they are.
+        **options : what the family asks for: of a gaussian with free variances
+            ``least_variance``, the least that a component may have, a number or one per column.
+
+        Raises
+        ------
+        TypeError : for a model or a family that has no certificate.
+        ValueError : where further components add without bound; where the fit was made under a
+            prior, or with weights held; for a component of many free numbers.
+        """
+        from emframe.fitting.gap import gap
+
+        return gap(self, X, weights=weights, tol=tol, max_points=max_points, **options)
 
     # ---- showing
 

@@ -11,7 +11,7 @@ One known case: the probability of a single component is the share of ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,16 @@ import numpy as np
 from scipy.special import betaln
 
 from emframe import Binary, ConjugatePrior, ExponentialFamily, Space, UnitInterval, parameter
-from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
+from emframe.families import (
+    Axes,
+    Concluded,
+    Curve,
+    Kernel,
+    Moments,
+    RowProducts,
+    Survey,
+    refuse_kept,
+)
 from emframe.parameters import pullback
 from emframe.spaces import Array, OrMissing
 from emframe_families.answers import checked, shares, slope
@@ -115,6 +124,28 @@ class Bernoulli(ExponentialFamily):
         ones, zeros = statistics.totals[:, :d], statistics.totals[:, d:]
         up, down = slope(ones, probs), slope(zeros, 1.0 - probs)
         return pullback(params, BernoulliParameters(up - down))
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """The probabilities, from 0 to 1: along each a density is a straight line, and convex.
+
+        So the best further component is sure of every answer, and a mixture of enough of them is
+        the saturated model, whose probabilities are the shares of the rows.
+        """
+        refuse_kept(self, kept, options)
+
+        def slack(centre: Array, point: Array) -> Array:
+            return np.zeros(np.broadcast_shapes(centre.shape, point.shape)[0])
+
+        def natural(probs: Array) -> Array:
+            with np.errstate(divide="ignore"):
+                return np.asarray(np.log(probs) - np.log1p(-probs))
+
+        def least_variance(low: Array, high: Array) -> Array:
+            return np.minimum(low * (1.0 - low), high * (1.0 - high))
+
+        curve = None if self.missing else Curve(x, natural, least_variance)
+        ends = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        return Axes(*ends, BernoulliParameters, slack, curve=curve)
 
     def sample(self, params: BernoulliParameters, labels: Any, rng: np.random.Generator) -> Array:
         probs = params.probs[labels]

@@ -10,7 +10,7 @@ One known case: a single component has the sample mean and the covariance with d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, pi
@@ -22,10 +22,11 @@ from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
-from emframe.families import Kernel, Survey, refuse_empty
+from emframe.families import Axes, Kernel, Survey, refuse_empty
 from emframe.parameters import keep, pullback
 from emframe.spaces import Array
 from emframe_families import gaussian_kernels
+from emframe_families.gaussian_bounds import axes_of_means
 from emframe_families.gaussian_parameters import PARAMETERS
 from emframe_families.gaussian_scatter import (
     SINGULAR,
@@ -328,6 +329,10 @@ class Gaussian(Family):
         return _normal_inverse_wishart(
             k, centre, kappa, nu, scale, variances, shared=self.structure.is_shared
         )
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """The means, of components with one covariance or a least one; see `gaussian_bounds`."""
+        return axes_of_means(self, self.structure, params, x, kept, options)
 
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
         """Of a mean, and of what a covariance has of its own, where that includes its volume.

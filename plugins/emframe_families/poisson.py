@@ -12,14 +12,23 @@ One known case: the rate of a single component is the sample mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from emframe import ConjugatePrior, Family, NonNegative, NonNegativeInteger, parameter
-from emframe.families import Concluded, Kernel, Moments, RowProducts, Survey
+from emframe.families import (
+    Axes,
+    Concluded,
+    Curve,
+    Kernel,
+    Moments,
+    RowProducts,
+    Survey,
+    refuse_kept,
+)
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array
 from emframe_families.counts import Counted, counted, divergence, peak
@@ -130,6 +139,20 @@ class Poisson(Family):
         excess = sums.means - rates
         share = np.divide(excess, rates, out=-np.ones_like(rates), where=rates > 0)
         return pullback(params, PoissonParameters(sums.counts[:, None] * share))
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """The rates, each from the lowest count of its column to the highest."""
+        refuse_kept(self, kept, options)
+
+        def slack(centre: Array, point: Array) -> Array:
+            return divergence(centre, point).sum(axis=1)
+
+        def natural(rates: Array) -> Array:
+            with np.errstate(divide="ignore"):
+                return np.asarray(np.log(rates))
+
+        curve = Curve(x, natural, np.minimum)
+        return Axes(x.min(axis=0), x.max(axis=0), PoissonParameters, slack, curve=curve)
 
     def sample(self, params: PoissonParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.poisson(params.rates[labels]).astype(float)
