@@ -14,6 +14,7 @@ from emframe.families.kernel import (
     Survey,
     TiledProducts,
 )
+from emframe.families.matching import assigned, distinct, fitted
 from emframe.families.pieces import Pieces
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
@@ -36,6 +37,9 @@ __all__ = [
     "Survey",
     "TiledProducts",
     "Wrapped",
+    "assigned",
+    "distinct",
+    "fitted",
     "from_logpdf",
     "from_scipy",
     "refuse_empty",

@@ -35,6 +35,8 @@ from emframe.families import (
     Family,
     Pieces,
     Survey,
+    assigned,
+    distinct,
     refuse_empty,
 )
 from emframe.families.kernel import checked_density
@@ -117,8 +119,7 @@ class Mixture:
                 f"the rows of {self.family.name!r} are runs, and a component of runs is no mixture "
                 "of its own; pass its families to the outer mixture, one by one."
             )
-        each = zip(*parts(self.family, self.n_components), strict=True)
-        nested = Nested(tuple(family for family, size in each for _ in range(size)))
+        nested = Nested(self.family.each(self.n_components))
         return nested if self.weights is None else fixed(nested, shares=self.weights)
 
     def tied(self, *names: str) -> Mixture:
@@ -285,7 +286,7 @@ class Mixture:
             _points(rows), self.n_components, rng, self._is_real, bool(self.family.covariates)
         )
         for kind, resp in supply:
-            yield kind, model._from_responsibilities(rows, resp)
+            yield kind, model._from_responsibilities(rows, self._matched(rows, resp))
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
@@ -375,6 +376,20 @@ class Mixture:
         if self.pseudo is not None:
             whole = whole + self.pseudo.components.statistics
         return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0))), some
+
+    def _matched(self, rows: Rows, resp: Array) -> Array:
+        """Clusters (n, K) in the order of the components that describe them best."""
+        families = self.family.each(self.n_components)
+        if len(distinct(list(zip(families, self._held, strict=True)))) == 1:
+            return resp
+        shares = resp * rows.weights[:, None]
+        return resp[:, assigned(families, rows.x, shares, _log(self._held))]
+
+    @property
+    def _held(self) -> Array:
+        """The weights as far as they are held; else the same for all components, (K,)."""
+        k = self.n_components
+        return np.full(k, 1.0 / k) if self.weights is None else np.array(self.weights)
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
         try:
