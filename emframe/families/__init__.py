@@ -14,7 +14,7 @@ from emframe.families.kernel import (
     Survey,
     TiledProducts,
 )
-from emframe.families.matching import assigned, distinct, fitted
+from emframe.families.matching import assigned, distinct, fitted, likely
 from emframe.families.pieces import Pieces
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
@@ -40,6 +40,7 @@ __all__ = [
     "assigned",
     "distinct",
     "fitted",
+    "likely",
     "from_logpdf",
     "from_scipy",
     "refuse_empty",

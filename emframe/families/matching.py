@@ -48,8 +48,8 @@ def assigned(
     if len(kinds) == 1 and not np.ptp(held) > 0.0:
         return np.arange(k)
     for kind in kinds:
-        likely = _likely(fitted(families[kind[0]], x, shares))
-        score[:, kind] += (shares * likely).sum(axis=0)[:, None]
+        density = likely(fitted(families[kind[0]], x, shares))
+        score[:, kind] += (shares * density).sum(axis=0)[:, None]
     cluster, component = linear_sum_assignment(score, maximize=True)
     return np.asarray(cluster[np.argsort(component)])
 
@@ -79,9 +79,10 @@ def fitted(family: Family, x: Any, shares: Array) -> Array:
             return np.full(shares.shape, -np.inf)
         each = np.split(shares, shares.shape[1], axis=1)
         return np.concatenate([fitted(family, x, one) for one in each], axis=1)
-    return np.asarray(family.log_density(params, x))
+    with np.errstate(all="ignore"):  # a row may be far from a component
+        return np.asarray(family.log_density(params, x))
 
 
-def _likely(density: Array) -> Array:
+def likely(density: Array) -> Array:
     """Log densities within the range of numbers, what is undefined being impossible."""
     return np.clip(np.nan_to_num(density, nan=-np.inf), IMPOSSIBLE, -IMPOSSIBLE)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from emframe.composing import Nested, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation
@@ -37,6 +38,7 @@ from emframe.families import (
     Survey,
     assigned,
     distinct,
+    likely,
     refuse_empty,
 )
 from emframe.families.kernel import checked_density
@@ -58,6 +60,7 @@ from emframe.models.moves import crossed, split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.parting import alike, parted
 from emframe.models.reading import read
+from emframe.models.reseeding import placed, without
 from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
@@ -376,6 +379,25 @@ class Mixture:
         if self.pseudo is not None:
             whole = whole + self.pseudo.components.statistics
         return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0))), some
+
+    def reseeded(
+        self, params: MixtureParameters, k: int, rows: Rows, rng: np.random.Generator
+    ) -> MixtureParameters | Degenerate:
+        """Component k given another place; see `emframe.models.reseeding`."""
+        model, rows = self._sampled(rows, rng)
+        with np.errstate(all="ignore"):  # what has degenerated may be anywhere
+            log_b = np.nan_to_num(self.family.log_density(params.components, rows.x), nan=-np.inf)
+            joint = likely(log_b) + _log(params.weights)
+            resp = np.exp(joint - logsumexp(np.delete(joint, k, axis=1), axis=1, keepdims=True))
+        return model._placed(rows, without(resp, k), k, rng)
+
+    def _placed(
+        self, rows: Rows, resp: Array, k: int, rng: np.random.Generator
+    ) -> MixtureParameters | Degenerate:
+        points = filled(_points(rows).x, rows.weights)
+        family = self.family.each(self.n_components)[k]
+        new = placed(family, resp, k, rows.x, points, rows.weights, rng)
+        return self._from_responsibilities(rows, new)
 
     def _matched(self, rows: Rows, resp: Array) -> Array:
         """Clusters (n, K) in the order of the components that describe them best."""
