@@ -40,8 +40,8 @@ __all__ = [
     "assigned",
     "distinct",
     "fitted",
-    "likely",
     "from_logpdf",
     "from_scipy",
+    "likely",
     "refuse_empty",
 ]

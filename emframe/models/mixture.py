@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from emframe.composing import Nested, fixed, tied
-from emframe.core import Contract, Degenerate, Expectation
+from emframe.core import Contract, Expectation
 from emframe.data import Rows, filled, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.families import (
@@ -279,7 +279,7 @@ class Mixture:
 
     def starts(
         self, rows: Rows, rng: np.random.Generator
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`.
 
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
@@ -289,11 +289,11 @@ class Mixture:
             _points(rows), self.n_components, rng, self._is_real, bool(self.family.covariates)
         )
         for kind, resp in supply:
-            yield kind, model._from_responsibilities(rows, self._matched(rows, resp))
+            yield kind, model._started(rows, resp)
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Splits and merges of its components; see `emframe.models.moves`."""
         model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
@@ -345,7 +345,7 @@ class Mixture:
 
     def grown(
         self, smaller: Any, params: Any, rows: Rows, rng: np.random.Generator
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Splits of each of the smaller mixture's components; see `emframe.models.moves`."""
         found = self._nesting(smaller)
         if found is None:
@@ -382,7 +382,7 @@ class Mixture:
 
     def reseeded(
         self, params: MixtureParameters, k: int, rows: Rows, rng: np.random.Generator
-    ) -> MixtureParameters | Degenerate:
+    ) -> MixtureParameters | Exception:
         """Component k given another place; see `emframe.models.reseeding`."""
         model, rows = self._sampled(rows, rng)
         with np.errstate(all="ignore"):  # what has degenerated may be anywhere
@@ -393,7 +393,7 @@ class Mixture:
 
     def _placed(
         self, rows: Rows, resp: Array, k: int, rng: np.random.Generator
-    ) -> MixtureParameters | Degenerate:
+    ) -> MixtureParameters | Exception:
         points = filled(_points(rows).x, rows.weights)
         family = self.family.each(self.n_components)[k]
         new = placed(family, resp, k, rows.x, points, rows.weights, rng)
@@ -413,10 +413,18 @@ class Mixture:
         k = self.n_components
         return np.full(k, 1.0 / k) if self.weights is None else np.array(self.weights)
 
-    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
+    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Exception:
+        """The M-step, or what it raised: a start that has none need not end the search."""
         try:
             return self.from_responsibilities(rows, resp)
-        except Degenerate as error:
+        except Exception as error:
+            return error
+
+    def _started(self, rows: Rows, resp: Array) -> MixtureParameters | Exception:
+        """The M-step from clusters (n, K) in any order."""
+        try:
+            return self.from_responsibilities(rows, self._matched(rows, resp))
+        except Exception as error:
             return error
 
     @property
