@@ -14,7 +14,7 @@ from emframe.families.kernel import (
     Survey,
     TiledProducts,
 )
-from emframe.families.matching import assigned, distinct, fitted, likely
+from emframe.families.matching import distinct, exchanged, fitted, is_alike, likely, matched
 from emframe.families.pieces import Pieces
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
@@ -37,11 +37,13 @@ __all__ = [
     "Survey",
     "TiledProducts",
     "Wrapped",
-    "assigned",
     "distinct",
+    "exchanged",
     "fitted",
     "from_logpdf",
     "from_scipy",
+    "is_alike",
     "likely",
+    "matched",
     "refuse_empty",
 ]

@@ -14,7 +14,8 @@ One known case: components that are all alike get the clusters in the order in w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,28 +31,76 @@ from emframe.spaces import Array
 IMPOSSIBLE = float(np.log(np.finfo(float).tiny))
 
 
-def assigned(
-    families: Sequence[Family], x: Any, shares: Array, log_weights: Array | None = None
-) -> NDArray[np.intp]:
-    """The cluster that each component gets, (K,).
+def matched(
+    families: Sequence[Family],
+    x: Any,
+    resp: Array,
+    weights: Array,
+    held: Sequence[float] | None = None,
+    places: NDArray[np.intp] | None = None,
+) -> Array:
+    """Responsibilities (n, K) with each cluster in the column of the component that it goes to.
 
     Parameters
     ----------
     families : (K,) of each component, as `Family.each` says.
-    x, shares : the rows, and how much of each is in each cluster (n, K), row weights included.
-    log_weights : (K,) of components whose prior probabilities are held.
+    x, weights : the rows and their frequencies (n,).
+    held : (K,) prior probabilities of the components, where they are held.
+    places : the columns that may change places; all, unless others stay.
     """
+    order = np.arange(len(families))
+    places = order.copy() if places is None else places
+    families = [families[k] for k in places]
+    held = None if held is None else [held[k] for k in places]
+    if is_alike(families, held):
+        return resp
+    score = _scores(families, x, resp[:, places] * weights[:, None], held)
+    cluster, component = linear_sum_assignment(score, maximize=True)
+    order[places[component]] = places[cluster]
+    return resp[:, order]
+
+
+def exchanged(
+    families: Sequence[Family],
+    x: Any,
+    resp: Array,
+    weights: Array,
+    held: Sequence[float] | None = None,
+) -> Iterator[Array]:
+    """Responsibilities (n, K) in which two components that are unlike have changed places.
+
+    Those pairs come first that describe each other's rows best; none where all are alike.
+    """
+    if is_alike(families, held):
+        return
+    score = _scores(families, x, resp * weights[:, None], held)
+    own = np.diag(score)
+    each = families if held is None else list(zip(families, held, strict=True))
+    pairs = [(i, j) for i, j in combinations(range(len(each)), 2) if each[i] != each[j]]
+    gain = [score[i, j] + score[j, i] - own[i] - own[j] for i, j in pairs]
+    for index in np.argsort(-np.array(gain), kind="stable"):
+        i, j = pairs[index]
+        order = np.arange(len(each))
+        order[[i, j]] = j, i
+        yield resp[:, order]
+
+
+def is_alike(families: Sequence[Family], held: Sequence[float] | None = None) -> bool:
+    """Whether all components are interchangeable."""
+    return len(distinct(families)) == 1 and (held is None or len(set(held)) == 1)
+
+
+def _scores(
+    families: Sequence[Family], x: Any, shares: Array, held: Sequence[float] | None
+) -> Array:
+    """How well component k, fitted to cluster c, describes its rows, (K, K); `shares` as (n, K)."""
     k = len(families)
-    held = np.zeros(k) if log_weights is None else log_weights
-    score = np.outer(shares.sum(axis=0), held)
-    kinds = distinct(families)
-    if len(kinds) == 1 and not np.ptp(held) > 0.0:
-        return np.arange(k)
-    for kind in kinds:
+    weights = np.ones(k) if held is None else np.maximum(held, np.finfo(float).tiny)
+    score = np.outer(shares.sum(axis=0), np.log(weights))
+    for kind in distinct(families):
         density = likely(fitted(families[kind[0]], x, shares))
         score[:, kind] += (shares * density).sum(axis=0)[:, None]
-    cluster, component = linear_sum_assignment(score, maximize=True)
-    return np.asarray(cluster[np.argsort(component)])
+    return score
 
 
 def distinct(each: Sequence[Any]) -> list[list[int]]:

@@ -14,7 +14,7 @@ One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -36,9 +36,9 @@ from emframe.families import (
     Family,
     Pieces,
     Survey,
-    assigned,
-    distinct,
+    exchanged,
     likely,
+    matched,
     refuse_empty,
 )
 from emframe.families.kernel import checked_density
@@ -280,7 +280,7 @@ class Mixture:
     def starts(
         self, rows: Rows, rng: np.random.Generator
     ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
-        """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`.
+        """Starts of several kinds in turn; one that has no M-step is told as what that raised.
 
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
@@ -294,13 +294,17 @@ class Mixture:
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
     ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
-        """Splits and merges of its components; see `emframe.models.moves`."""
+        """Exchanges of unlike components, then splits and merges; see `emframe.models.moves`."""
         model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
         x = filled(_points(rows).x, rows.weights)
+        families = self.family.each(self.n_components)
+        for changed in exchanged(families, rows.x, resp, rows.weights, self.weights):
+            yield "exchange", model._from_responsibilities(rows, changed)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
-            yield "split and merge", model._from_responsibilities(rows, changed)
+            anew = np.flatnonzero((changed != resp).any(axis=0))  # the others keep their places
+            yield "split and merge", model._started(rows, changed, anew)
 
     def crossed(
         self,
@@ -389,43 +393,30 @@ class Mixture:
             log_b = np.nan_to_num(self.family.log_density(params.components, rows.x), nan=-np.inf)
             joint = likely(log_b) + _log(params.weights)
             resp = np.exp(joint - logsumexp(np.delete(joint, k, axis=1), axis=1, keepdims=True))
-        return model._placed(rows, without(resp, k), k, rng)
-
-    def _placed(
-        self, rows: Rows, resp: Array, k: int, rng: np.random.Generator
-    ) -> MixtureParameters | Exception:
         points = filled(_points(rows).x, rows.weights)
         family = self.family.each(self.n_components)[k]
-        new = placed(family, resp, k, rows.x, points, rows.weights, rng)
-        return self._from_responsibilities(rows, new)
 
-    def _matched(self, rows: Rows, resp: Array) -> Array:
-        """Clusters (n, K) in the order of the components that describe them best."""
-        families = self.family.each(self.n_components)
-        if len(distinct(list(zip(families, self._held, strict=True)))) == 1:
-            return resp
-        shares = resp * rows.weights[:, None]
-        return resp[:, assigned(families, rows.x, shares, _log(self._held))]
+        def step() -> MixtureParameters:
+            rest = without(resp, k)
+            new = placed(family, rest, k, rows.x, points, rows.weights, rng)
+            return model.from_responsibilities(rows, new)
 
-    @property
-    def _held(self) -> Array:
-        """The weights as far as they are held; else the same for all components, (K,)."""
-        k = self.n_components
-        return np.full(k, 1.0 / k) if self.weights is None else np.array(self.weights)
+        return _tried(step)
 
     def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Exception:
-        """The M-step, or what it raised: a start that has none need not end the search."""
-        try:
-            return self.from_responsibilities(rows, resp)
-        except Exception as error:
-            return error
+        return _tried(lambda: self.from_responsibilities(rows, resp))
 
-    def _started(self, rows: Rows, resp: Array) -> MixtureParameters | Exception:
-        """The M-step from clusters (n, K) in any order."""
-        try:
-            return self.from_responsibilities(rows, self._matched(rows, resp))
-        except Exception as error:
-            return error
+    def _started(
+        self, rows: Rows, resp: Array, places: NDArray[np.intp] | None = None
+    ) -> MixtureParameters | Exception:
+        """The M-step from clusters (n, K) in any order, or at some places in any order."""
+
+        def step() -> MixtureParameters:
+            families = self.family.each(self.n_components)
+            order = matched(families, rows.x, resp, rows.weights, self.weights, places)
+            return self.from_responsibilities(rows, order)
+
+        return _tried(step)
 
     @property
     def _is_real(self) -> bool:
@@ -525,6 +516,14 @@ class Mixture:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
         held = ", weights held" * (self.weights is not None)
         return f"{titled(self.family)}, K = {self.n_components}{held}"
+
+
+def _tried(step: Callable[[], MixtureParameters]) -> MixtureParameters | Exception:
+    """An M-step, or what it raised: a start that has none need not end the search."""
+    try:
+        return step()
+    except Exception as error:
+        return error
 
 
 def _points(rows: Any) -> Rows:

@@ -67,6 +67,8 @@ def split_and_merge(
         new = resp.copy()
         new[:, i] += resp[:, j]
         whole = new[:, one]
+        if not weights @ whole > 0:  # it has no rows to be split
+            continue
         side = (_core if one == i else cut)(whole * weights, x, rng)
         new[:, j], new[:, one] = whole * side, whole * (1.0 - side)
         yield new

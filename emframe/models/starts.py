@@ -31,6 +31,8 @@ _REAL = (
 _WHITENED = (0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0)  # the frame of each, where there are two
 _DISCRETE = ("rows", "random", "spread", "rows", "partition")
 _GIVEN = ("few", "partition", "few", "rows", "few", "k-means++", "few", "spread")
+# Of many components random rows miss some, and starts near the middle take long to part.
+_MANY, MANY = ("k-means++", "spread", "k-means++", "rows"), 12
 # Rows that k-means and random centres look at: enough to find the clusters, and so many for each.
 _SAMPLE, _FOR_EACH = 2000, 20
 
@@ -57,7 +59,7 @@ def portfolio(
 
     Centres find clusters and outliers; starts near the middle find broad and overlapping
     components, and avoid the spurious ones.  Of real data with several columns each kind with
-    centres sees the rows in either frame.
+    centres sees the rows in either frame.  Where there are many components most start at centres.
 
     Lines cross, and rows near each other need not be of one; but a few rows say where a line may
     run (Rousseeuw 1984, JASA 79, 871), so that most starts of regressions are of that kind.
@@ -79,7 +81,8 @@ def portfolio(
         "few": lambda *_: _few(n, k, 2 * len(rows.columns), rng),
     }
     samples = [frame[chosen] for frame in frames]
-    for kind, whitened in cycle(zip(kinds(is_real, is_given), _WHITENED, strict=False)):
+    names = _MANY if k >= MANY and is_real and not is_given else kinds(is_real, is_given)
+    for kind, whitened in cycle(zip(names, _WHITENED, strict=False)):
         frame = min(whitened, len(frames) - 1)
         yield kind, makers[kind](frames[frame], samples[frame])
 
