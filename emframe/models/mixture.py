@@ -312,13 +312,13 @@ class Mixture:
         other: MixtureParameters,
         rows: Rows,
         rng: np.random.Generator,
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Children of two optima, without end; see `emframe.models.moves`.  None where K < 3."""
         model, rows = self._sampled(rows, rng)
         one, two = (self.posterior(parent, rows.x)[1] for parent in (params, other))
         while self.n_components > 2:
             child = crossed(one, two, rows.weights, rng)
-            yield "crossover", model._from_responsibilities(rows, child)
+            yield "crossover", model._started(rows, child)
 
     def has_twins(self, params: MixtureParameters, rows: Rows) -> bool:
         """Whether some components share the rows alike; looked for on a sample of many."""
