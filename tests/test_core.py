@@ -201,7 +201,7 @@ def test_how_a_run_ends(script, status, trace):
     assert done.step.objective == trace[-1]
     assert status.message in done.message
     assert done.status.usable == (
-        status not in {Status.DEGENERATE, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
+        status not in {Status.DEGENERATE, Status.FAILED, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
     )
 
 

@@ -72,6 +72,20 @@ class Constrained(Wrapped):
 
         return _declared_as(self.family.parameters, change)
 
+    def each(self, k: int) -> tuple[Family, ...]:
+        """With what each component holds as its own."""
+        declared = _fields(self.family.parameters)
+
+        def own(path: str, value: Any, index: int) -> Any:
+            if np.ndim(value) < len(declared[path].axes()) or not declared[path].per_component:
+                return value
+            return value[index if len(value) > 1 else 0]
+
+        return tuple(
+            Constrained(one, tuple((path, own(path, v, i)) for path, v in self.held), self.shared)
+            for i, one in enumerate(self.family.each(k))
+        )
+
     # ---- the five functions
 
     def log_density(self, params: Any, x: Array) -> Array:

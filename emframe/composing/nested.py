@@ -24,7 +24,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from emframe.core import Contract
-from emframe.families import Family, Pieces, refuse_empty
+from emframe.families import Family, Pieces, matched, refuse_empty
 from emframe.families.numeric import Kept
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
@@ -227,6 +227,7 @@ class Nested(Family):
             # Soft cuts: every inner component sees some of every row, and none is left empty.
             cut = np.minimum((below * j).astype(int), j - 1)
             shares[order, k] = 0.1 / j + 0.9 * np.eye(j)[cut]
+            shares[:, k] = matched(self.inner, x, shares[:, k], weights)
         assert n
         return self._gather([(x, resp, shares)])
 

@@ -10,7 +10,7 @@ One known case: a product of Poisson columns is the Poisson family on all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -116,9 +116,13 @@ class Product(Family):
             names = [columns[j] for j in part.places]
             return replace(part, family=part.family.settled(sums, names))
 
-        made = copy(self)
         pairs = zip(self.parts, whole.parts, strict=True)
-        object.__setattr__(made, "parts", tuple(own(part, sums) for part, sums in pairs))
+        return self._of(own(part, sums) for part, sums in pairs)
+
+    def _of(self, parts: Iterable[Part]) -> Product:
+        """The same groups of columns, of these families."""
+        made = copy(self)
+        object.__setattr__(made, "parts", tuple(parts))
         return made
 
     @property
@@ -133,6 +137,13 @@ class Product(Family):
     def support(self) -> Space:  # type: ignore[override]
         """Whole rows."""
         return RowsOf(tuple(Home(p.label, p.family.support, p.places) for p in self.parts))
+
+    def each(self, k: int) -> tuple[Family, ...]:
+        apart = zip(*(part.family.each(k) for part in self.parts), strict=True)
+        return tuple(
+            self._of(replace(part, family=one) for part, one in zip(self.parts, each, strict=True))
+            for each in apart
+        )
 
     def support_given(self, row: Array) -> Space:
         free = [j for j in range(self.width) if j not in self.covariates]

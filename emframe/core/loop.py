@@ -76,6 +76,7 @@ class Run(Generic[P]):
     trace: tuple[float, ...]  # objective of each accepted step; never decreases
     gains: tuple[tuple[float, float], ...]  # (gain in Q, gain in entropy) of each accepted step
     n_expectations: int  # E-steps spent, on rejected trials too
+    starved: int | None = None  # the component that degenerated, where one did
 
 
 class Stopped(Exception):
@@ -113,11 +114,11 @@ def run(
         steps, trace, gains = list(midway.steps), list(midway.trace), list(midway.gains)
         spent, after = steps[-1].n_expectations, (steps[-1], midway.state)
 
-    def end(status: Status, message: str = "") -> Run[P]:
+    def end(status: Status, message: str = "", starved: int | None = None) -> Run[P]:
         text = (
             f"{message[:1].upper()}{message[1:]}. {status.message}" if message else status.message
         )
-        return Run(status, text, steps[-1], tuple(trace), tuple(gains), spent)
+        return Run(status, text, steps[-1], tuple(trace), tuple(gains), spent, starved)
 
     try:
         for step in iterate(expect, params, method=method, contract=contract, after=after):
@@ -139,7 +140,8 @@ def run(
     except Degenerate as error:
         if not steps:
             raise Stopped(Status.DEGENERATE, tell(error)) from error
-        return end(Status.DEGENERATE, f"after step {steps[-1].index}, {tell(error)}")
+        why = f"after step {steps[-1].index}, {tell(error)}"
+        return end(Status.DEGENERATE, why, error.component)
     except KeyboardInterrupt:
         if not steps:
             raise

@@ -21,6 +21,7 @@ class Status(Enum):
     JOINED = "joined"
     LEFT = "left"
     DEGENERATE = "degenerate"
+    FAILED = "failed"
     E_STEP_BREACH = "e_step_breach"
     M_STEP_BREACH = "m_step_breach"
 
@@ -32,7 +33,12 @@ class Status(Enum):
     @property
     def usable(self) -> bool:
         """Whether the last parameters are those of a sound ascent, finished or not."""
-        return self not in {Status.DEGENERATE, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
+        return self not in {
+            Status.DEGENERATE,
+            Status.FAILED,
+            Status.E_STEP_BREACH,
+            Status.M_STEP_BREACH,
+        }
 
     @property
     def is_optimum(self) -> bool:
@@ -83,6 +89,10 @@ _MESSAGES = {
         "A component degenerated, where the likelihood has no finite maximum. Use fewer "
         "components, a more restricted structure, or a prior; leave out columns that are constant "
         "or follow from others."
+    ),
+    Status.FAILED: (
+        "The model raised an exception. Where that is no accident of a single start, run the "
+        "conformance kit on it (emframe.testing.check_family)."
     ),
     Status.E_STEP_BREACH: (
         "The E-step contradicts itself: the posterior, the log-likelihood and Q do not belong "

@@ -15,6 +15,7 @@ from emframe.families.kernel import (
     Survey,
     TiledProducts,
 )
+from emframe.families.matching import distinct, exchanged, fitted, is_alike, likely, matched
 from emframe.families.pieces import Pieces
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
@@ -39,8 +40,14 @@ __all__ = [
     "Survey",
     "TiledProducts",
     "Wrapped",
+    "distinct",
+    "exchanged",
+    "fitted",
     "from_logpdf",
     "from_scipy",
+    "is_alike",
+    "likely",
+    "matched",
     "refuse_empty",
     "refuse_kept",
 ]

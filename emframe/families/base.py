@@ -109,6 +109,13 @@ class Family(ABC):
             to_vector(params),
         )
 
+    def each(self, k: int) -> tuple[Family, ...]:
+        """The family of each of k components by itself, of which there may be any number, (K,).
+
+        Components of equal families are interchangeable; all are, unless a family says so.
+        """
+        return (self,) * k
+
     def whole(self, x: Array, weights: Array) -> Any:
         """Statistics of rows x (n, d) with frequency weights (n,) as one component."""
         return self.accumulate(x, weights[:, None])

@@ -103,6 +103,10 @@ class Stack(Family):
             yield family, slice(start, start + size)
             start += size
 
+    def each(self, k: int) -> tuple[Family, ...]:
+        pairs = zip(self.families, self.sizes, strict=True)
+        return tuple(one for family, size in pairs for one in family.each(size))
+
     def log_density(self, params: Any, x: Array) -> Array:
         parts = zip(self.families, params, strict=True)
         return np.concatenate([family.log_density(own, x) for family, own in parts], axis=1)

@@ -89,6 +89,9 @@ class Wrapped(Family):
     def given(self, x: Array) -> Wrapped:
         return replace(self, family=self.family.given(x))
 
+    def each(self, k: int) -> tuple[Family, ...]:
+        return tuple(replace(self, family=one) for one in self.family.each(k))
+
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
 

@@ -136,12 +136,13 @@ class Checkpoint:
         if time.monotonic() >= self.due:
             self.write()
 
-    def end(self, attempt: Attempt, is_best: bool) -> None:
-        """Take note of a start that ended; its point is kept where it is the best so far."""
+    def end(self, attempt: Attempt, is_needed: bool) -> None:
+        """Take note of a start that ended, and of its point where that `is_needed` again."""
         told: dict[str, Any] = {"start": start_told(attempt.start), "run": None}
         arrays: dict[str, Array] = {}
-        if is_best and attempt.run is not None:
-            told["run"], step = _step_told(attempt.run.step), attempt.run.step
+        if is_needed and attempt.run is not None:
+            step = attempt.run.step
+            told["run"] = {**_step_told(step), "starved": attempt.starved}
             arrays = {"gains": np.array(attempt.run.gains), **arrays_of(step.params, "params/")}
         self.finished, self.now, self.running = (
             [*self.finished, Record(told, arrays)],

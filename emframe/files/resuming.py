@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from emframe.core import Degenerate, Expectation, Method, Midway, Move, Rule, Run, Status, Step
+from emframe.core import Expectation, Method, Midway, Move, Rule, Run, Status, Step
 from emframe.core.ledger import open_ledger
 from emframe.files.checkpoints import Checkpoint, Earlier, Record, checkpoint_for
 from emframe.files.saving import start_from
@@ -36,7 +36,7 @@ def resumable(
 
     Takes note of the steps that no rule ends a run at, but for the `deadline`: that is no end.
     """
-    with checkpoint_for(path, fit, before) as kept:
+    with checkpoint_for(path, fit, before and _tried_again(before)) as kept:
         yield Resumable(
             search.model,
             search.expect,
@@ -46,6 +46,15 @@ def resumable(
             search.irregular,
             kept,
         )
+
+
+def _tried_again(before: Earlier) -> Earlier:
+    """An earlier fit but for the starts that failed last: what made them fail may be mended."""
+    ended = list(before.finished)
+    while ended and start_from(ended[-1].told["start"]).status is Status.FAILED:
+        ended.pop()
+    running = before.running if len(ended) == len(before.finished) else None
+    return Earlier(before.fit, tuple(ended), running)
 
 
 @dataclass(frozen=True)
@@ -80,13 +89,13 @@ class Resumable(Search):
         if index < len(known.finished):
             attempt = self._read(known.finished[index], begin)
         else:
-            if known.running is not None and not isinstance(begin.params, Degenerate):
+            if known.running is not None and not isinstance(begin.params, Exception):
                 midway = self._midway(known.running, begin.params)
                 known.now = midway
             attempt = super().attempt(index, begin, midway)
         self.attempts.append(attempt)
         if index == len(known.finished) and attempt.start.status not in _ENDS_EARLY:
-            known.end(attempt, leads(self.attempts))
+            known.end(attempt, leads(self.attempts) or attempt.starved is not None)
         return attempt
 
     def _read(self, record: Record, begin: Begin) -> Attempt:
@@ -98,7 +107,9 @@ class Resumable(Search):
             return Attempt(start)
         step = self._step(told, begin.params, under("params/", record.arrays))
         gains = pairs(record.arrays["gains"])
-        done = Run(start.status, start.message, step, start.trace, gains, start.n_iter)
+        done = Run(
+            start.status, start.message, step, start.trace, gains, start.n_iter, told.get("starved")
+        )
         return Attempt(start, done)
 
     def _midway(self, record: Record, like: Any) -> Midway[Any] | None:

@@ -35,6 +35,7 @@ from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
+from emframe.fitting.reseeding import Reseeding
 from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
 from emframe.fitting.search import Attempt, Plan, Search, highest
@@ -263,9 +264,12 @@ def _plan(
             return Given(model.start(start, data.given, rng))
         except Degenerate as error:
             raise Degenerate(f"`start`: {tell(error)}", error.component) from error
+    plan: Plan
     if isinstance(n_starts, int):
-        return Starts(model, data.rows, rng, n_starts)
-    return Agreement(model, data.rows, rng, LEVELS[n_starts])
+        plan = Starts(model, data.rows, rng, n_starts)
+    else:
+        plan = Agreement(model, data.rows, rng, LEVELS[n_starts])
+    return Reseeding(plan, model, data.rows, rng)
 
 
 def expectation(

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from emframe.information import Information
 
 
+RESEEDED = "re-seeded"  # the kind of a start that goes on from one that lost a component
+
+
 @dataclass(frozen=True)
 class Start:
     """One start and its end."""
@@ -51,8 +54,16 @@ class Start:
 
     @property
     def is_own(self) -> bool:
-        """Whether it did not begin at an optimum that another search had reached."""
-        return self.parent is None and not self.grown
+        """Whether it did not begin at an optimum that another search had reached.
+
+        Where a start that lost a component died is none.
+        """
+        return (self.parent is None or self.is_reseeded) and not self.grown
+
+    @property
+    def is_reseeded(self) -> bool:
+        """Whether it went on from a start that lost a component, with that component elsewhere."""
+        return self.kind == RESEEDED
 
     @property
     def is_regular(self) -> bool:

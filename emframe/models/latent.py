@@ -240,6 +240,10 @@ class LatentModel(ABC):
         if prior is not None:
             raise ValueError(f"`prior` is {prior!r}; the model {self.name!r} knows: none.")
 
+    def reseeded(self, params: Any, k: int, rows: Any, rng: np.random.Generator) -> Any | None:
+        """None: a component has no other place to go to, unless a model says so."""
+        return None
+
     def has_twins(self, params: Any, rows: Any) -> bool:
         """True: there are no components to tell apart, unless a model says so."""
         return True

@@ -14,7 +14,7 @@ One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from emframe.composing import Nested, fixed, tied
-from emframe.core import Contract, Degenerate, Expectation
+from emframe.core import Contract, Expectation
 from emframe.data import Rows, filled, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.families import (
@@ -35,6 +36,9 @@ from emframe.families import (
     Family,
     Pieces,
     Survey,
+    exchanged,
+    likely,
+    matched,
     refuse_empty,
 )
 from emframe.families.kernel import checked_density
@@ -56,6 +60,7 @@ from emframe.models.moves import crossed, split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.parting import alike, parted
 from emframe.models.reading import read
+from emframe.models.reseeding import placed, without
 from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
@@ -117,8 +122,7 @@ class Mixture:
                 f"the rows of {self.family.name!r} are runs, and a component of runs is no mixture "
                 "of its own; pass its families to the outer mixture, one by one."
             )
-        each = zip(*parts(self.family, self.n_components), strict=True)
-        nested = Nested(tuple(family for family, size in each for _ in range(size)))
+        nested = Nested(self.family.each(self.n_components))
         return nested if self.weights is None else fixed(nested, shares=self.weights)
 
     def tied(self, *names: str) -> Mixture:
@@ -275,8 +279,8 @@ class Mixture:
 
     def starts(
         self, rows: Rows, rng: np.random.Generator
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
-        """Starts of several kinds in turn; one that has no M-step is told as its `Degenerate`.
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
+        """Starts of several kinds in turn; one that has no M-step is told as what that raised.
 
         Of many rows a sample is enough: a start has to find a basin, not its bottom.
         """
@@ -285,18 +289,22 @@ class Mixture:
             _points(rows), self.n_components, rng, self._is_real, bool(self.family.covariates)
         )
         for kind, resp in supply:
-            yield kind, model._from_responsibilities(rows, resp)
+            yield kind, model._started(rows, resp)
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
-        """Splits and merges of its components; see `emframe.models.moves`."""
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
+        """Exchanges of unlike components, then splits and merges; see `emframe.models.moves`."""
         model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
         x = filled(_points(rows).x, rows.weights)
+        families = self.family.each(self.n_components)
+        for changed in exchanged(families, rows.x, resp, rows.weights, self.weights):
+            yield "exchange", model._from_responsibilities(rows, changed)
         for changed in split_and_merge(resp, density, x, rows.weights, rng):
-            yield "split and merge", model._from_responsibilities(rows, changed)
+            anew = np.flatnonzero((changed != resp).any(axis=0))  # the others keep their places
+            yield "split and merge", model._started(rows, changed, anew)
 
     def crossed(
         self,
@@ -304,13 +312,13 @@ class Mixture:
         other: MixtureParameters,
         rows: Rows,
         rng: np.random.Generator,
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Children of two optima, without end; see `emframe.models.moves`.  None where K < 3."""
         model, rows = self._sampled(rows, rng)
         one, two = (self.posterior(parent, rows.x)[1] for parent in (params, other))
         while self.n_components > 2:
             child = crossed(one, two, rows.weights, rng)
-            yield "crossover", model._from_responsibilities(rows, child)
+            yield "crossover", model._started(rows, child)
 
     def has_twins(self, params: MixtureParameters, rows: Rows) -> bool:
         """Whether some components share the rows alike; looked for on a sample of many."""
@@ -341,7 +349,7 @@ class Mixture:
 
     def grown(
         self, smaller: Any, params: Any, rows: Rows, rng: np.random.Generator
-    ) -> Iterator[tuple[str, MixtureParameters | Degenerate]]:
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Splits of each of the smaller mixture's components; see `emframe.models.moves`."""
         found = self._nesting(smaller)
         if found is None:
@@ -376,11 +384,39 @@ class Mixture:
             whole = whole + self.pseudo.components.statistics
         return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0))), some
 
-    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Degenerate:
-        try:
-            return self.from_responsibilities(rows, resp)
-        except Degenerate as error:
-            return error
+    def reseeded(
+        self, params: MixtureParameters, k: int, rows: Rows, rng: np.random.Generator
+    ) -> MixtureParameters | Exception:
+        """Component k given another place; see `emframe.models.reseeding`."""
+        model, rows = self._sampled(rows, rng)
+        with np.errstate(all="ignore"):  # what has degenerated may be anywhere
+            log_b = np.nan_to_num(self.family.log_density(params.components, rows.x), nan=-np.inf)
+            joint = likely(log_b) + _log(params.weights)
+            resp = np.exp(joint - logsumexp(np.delete(joint, k, axis=1), axis=1, keepdims=True))
+        points = filled(_points(rows).x, rows.weights)
+        family = self.family.each(self.n_components)[k]
+
+        def step() -> MixtureParameters:
+            rest = without(resp, k)
+            new = placed(family, rest, k, rows.x, points, rows.weights, rng)
+            return model.from_responsibilities(rows, new)
+
+        return _tried(step)
+
+    def _from_responsibilities(self, rows: Rows, resp: Array) -> MixtureParameters | Exception:
+        return _tried(lambda: self.from_responsibilities(rows, resp))
+
+    def _started(
+        self, rows: Rows, resp: Array, places: NDArray[np.intp] | None = None
+    ) -> MixtureParameters | Exception:
+        """The M-step from clusters (n, K) in any order, or at some places in any order."""
+
+        def step() -> MixtureParameters:
+            families = self.family.each(self.n_components)
+            order = matched(families, rows.x, resp, rows.weights, self.weights, places)
+            return self.from_responsibilities(rows, order)
+
+        return _tried(step)
 
     @property
     def _is_real(self) -> bool:
@@ -480,6 +516,14 @@ class Mixture:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
         held = ", weights held" * (self.weights is not None)
         return f"{titled(self.family)}, K = {self.n_components}{held}"
+
+
+def _tried(step: Callable[[], MixtureParameters]) -> MixtureParameters | Exception:
+    """An M-step, or what it raised: a start that has none need not end the search."""
+    try:
+        return step()
+    except Exception as error:
+        return error
 
 
 def _points(rows: Any) -> Rows:

@@ -63,10 +63,12 @@ def split_and_merge(
         for order, one in enumerate([i, *(one for one in worst if one not in (i, j))][: 1 + SPLITS])
     ]
     plan.sort(key=lambda move: move[0])
-    for cut, (_, i, j, one) in ((cut, move) for cut in cycle((_across, _core)) for move in plan):
+    for cut, (_, i, j, one) in ((cut, move) for cut in cycle((across, _core)) for move in plan):
         new = resp.copy()
         new[:, i] += resp[:, j]
         whole = new[:, one]
+        if not weights @ whole > 0:  # it has no rows to be split
+            continue
         side = (_core if one == i else cut)(whole * weights, x, rng)
         new[:, j], new[:, one] = whole * side, whole * (1.0 - side)
         yield new
@@ -115,12 +117,12 @@ def splits(
     """
     worst = np.argsort(-_misfit(resp, log_density, weights))
     heavy = weights @ resp > 0
-    for cut, first in ((cut, one) for cut in (_across, _core) for one in worst if heavy[one]):
+    for cut, first in ((cut, one) for cut in (across, _core) for one in worst if heavy[one]):
         new, kind, left = resp, kinds, room.copy()
         one = int(first)
         while left[kind[one]] > 0:
             whole = new[:, one]
-            side = (cut if new is resp else _across)(whole * weights, x, rng)
+            side = (cut if new is resp else across)(whole * weights, x, rng)
             left[kind[one]] -= 1
             new = np.insert(new, one + 1, whole * side, axis=1)
             new[:, one] -= new[:, one + 1]
@@ -153,18 +155,19 @@ def _misfit(resp: Array, log_density: Array, weights: Array) -> Array:
     return np.asarray((xlogy(share, share) - share * finite).sum(axis=0))
 
 
-def _across(share: Array, x: Array, rng: np.random.Generator) -> Array:
+def across(share: Array, x: Array, rng: np.random.Generator, steep: float = 1.0) -> Array:
     """How much of each row goes to one half of a component, (n,): from 0 to 1 along a direction.
 
     The direction is drawn so that one in which the rows spread more is cut more often.  Halves
-    that overlap start as broad as the whole, and so away from the slivers of a sharp cut.
+    that overlap start as broad as the whole, and so away from the slivers of a sharp cut; a
+    steeper one tells two clusters from one.
     """
     total = share.sum()
     centred = x - share @ x / total
     along = centred @ (rng.standard_normal(len(x)) * np.sqrt(share / total) @ centred)
     along = np.ldexp(along, -np.frexp(np.abs(along).max())[1])  # so that its squares are in range
     spread = np.sqrt(share @ along**2 / total)
-    return np.asarray(expit(along / spread)) if spread > 0 else np.full(len(x), 0.5)
+    return np.asarray(expit(steep * along / spread)) if spread > 0 else np.full(len(x), 0.5)
 
 
 def _core(share: Array, x: Array, rng: np.random.Generator) -> Array:

@@ -31,7 +31,10 @@ _REAL = (
 _WHITENED = (0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0)  # the frame of each, where there are two
 _DISCRETE = ("rows", "random", "spread", "rows", "partition")
 _GIVEN = ("few", "partition", "few", "rows", "few", "k-means++", "few", "spread")
-_SAMPLE = 2000  # rows that k-means and random centres look at: enough to find the clusters
+# Of many components random rows miss some, and starts near the middle take long to part.
+_MANY, MANY = ("k-means++", "spread", "k-means++", "rows"), 12
+# Rows that k-means and random centres look at: enough to find the clusters, and so many for each.
+_SAMPLE, _FOR_EACH = 2000, 20
 
 
 def kinds(is_real: bool, is_given: bool = False) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ def portfolio(
 
     Centres find clusters and outliers; starts near the middle find broad and overlapping
     components, and avoid the spurious ones.  Of real data with several columns each kind with
-    centres sees the rows in either frame.
+    centres sees the rows in either frame.  Where there are many components most start at centres.
 
     Lines cross, and rows near each other need not be of one; but a few rows say where a line may
     run (Rousseeuw 1984, JASA 79, 871), so that most starts of regressions are of that kind.
@@ -68,7 +71,7 @@ def portfolio(
     frames = [_scaled(rows)]
     if is_real and len(rows.columns) > 1:
         frames.append(_whitened(frames[0], rows.weights))
-    chosen = _chosen(n, rows.weights, rng)
+    chosen = _chosen(n, rows.weights, max(_SAMPLE, _FOR_EACH * k), rng)
     makers: dict[str, Callable[[Array, Array], Array]] = {
         "k-means++": lambda x, sample: _nearest(x, _kmeans_centres(sample, k, rng)),
         "rows": lambda x, sample: _clouds(x, _distinct_rows(sample, k, rng)),
@@ -78,7 +81,8 @@ def portfolio(
         "few": lambda *_: _few(n, k, 2 * len(rows.columns), rng),
     }
     samples = [frame[chosen] for frame in frames]
-    for kind, whitened in cycle(zip(kinds(is_real, is_given), _WHITENED, strict=False)):
+    names = _MANY if k >= MANY and is_real and not is_given else kinds(is_real, is_given)
+    for kind, whitened in cycle(zip(names, _WHITENED, strict=False)):
         frame = min(whitened, len(frames) - 1)
         yield kind, makers[kind](frames[frame], samples[frame])
 
@@ -167,19 +171,22 @@ def _whitened(scaled: Array, weights: Array) -> Array:
     return np.asarray(scaled @ (directions[:, some] / np.sqrt(variances[some])))
 
 
-def _chosen(n: int, weights: Array, rng: np.random.Generator) -> NDArray[np.intp] | slice:
-    """At most `_SAMPLE` rows, drawn as often as their weights say."""
-    if n <= _SAMPLE and np.ptp(weights) == 0:
+def _chosen(
+    n: int, weights: Array, most: int, rng: np.random.Generator
+) -> NDArray[np.intp] | slice:
+    """At most so many rows, drawn as often as their weights say."""
+    if n <= most and np.ptp(weights) == 0:
         return slice(None)
-    return rng.choice(n, size=_SAMPLE, p=weights / weights.sum())
+    return rng.choice(n, size=most, p=weights / weights.sum())
 
 
 def _kmeans_centres(sample: Array, k: int, rng: np.random.Generator) -> Array:
     tries = 10 if len(np.unique(sample, axis=0)) >= k else 0
     for _ in range(tries):
+        seeds = _exchanged(sample, _spread_rows(sample, k, rng), rng)
         try:
             centres, _labels = scipy.cluster.vq.kmeans2(
-                sample, k, minit="++", missing="raise", rng=rng
+                sample, seeds, minit="matrix", missing="raise", rng=rng
             )
         except scipy.cluster.vq.ClusterError:
             continue
@@ -212,6 +219,32 @@ def _spread_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
         shares = distance / total if total > 0 else None
         centres.append(sample[rng.choice(len(sample), p=shares)])
     return np.array(centres)
+
+
+def _exchanged(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
+    """Centres (K, d) of which some have gone to rows that were far from all.
+
+    Of many clusters a few are left without a seed, and k-means does not mend that.  So K times a
+    row is drawn as a further seed would be, and takes the place of the centre that is missed
+    least, if that makes the sum of squares smaller (Lattanzi and Sohler 2019, Proc. 36th ICML).
+    """
+    centres = centres.copy()
+    distance = _squares(sample, centres)
+    for _ in range(len(centres)):
+        nearest = distance.argmin(axis=1)
+        two = np.partition(distance, 1, axis=1)[:, :2]
+        total = two[:, 0].sum()
+        if not total > 0.0:
+            break
+        row = rng.choice(len(sample), p=two[:, 0] / total)
+        to_row = np.square(sample - sample[row]).sum(axis=1)
+        with_both = np.minimum(to_row, two[:, 0])
+        missed = np.minimum(to_row, two[:, 1]) - with_both
+        loss = np.bincount(nearest, missed, minlength=len(centres))
+        least = int(loss.argmin())
+        if with_both.sum() + loss[least] < total:
+            centres[least], distance[:, least] = sample[row], to_row
+    return centres
 
 
 def _squares(x: Array, centres: Array) -> Array:

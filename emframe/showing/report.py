@@ -53,6 +53,7 @@ def verdict(fit: Fit) -> str:
         f"{count} {what}"
         for count, what in (
             (ended[Status.DEGENERATE], "degenerate"),
+            (ended[Status.FAILED], "failed"),
             (spurious, "spurious"),
             (ended[Status.SADDLE], "at a saddle"),
             (ended[Status.LEFT], "left before the end"),
@@ -61,6 +62,9 @@ def verdict(fit: Fit) -> str:
     ]
     if aside:
         parts.append(f"Set aside: {' and '.join(aside)}.")
+    if ended[Status.FAILED]:
+        first = next(s for s in fit.starts if s.status is Status.FAILED)
+        parts.append(f"Start {first.index} failed by {first.message}")
     if fit.spurious:
         parts.append(
             f"This optimum looks spurious ({fit.spurious}). Use fewer components, a more "
@@ -77,17 +81,21 @@ def replication(fit: Fit) -> str:
         where = " that was given, and no other" if given else ""
         return f"1 start{where}, {fit.n_iter} E-steps{why}."
     grown = sum(one.grown for one in fit.starts)
+    reseeded = sum(one.is_reseeded for one in fit.starts)
+    moves = sum(one.parent is not None and not one.is_reseeded for one in fit.starts)
     begun = [
-        (sum(one.is_own for one in fit.starts), "start", ""),
+        (sum(one.is_own and not one.is_reseeded for one in fit.starts), "start", ""),
+        (reseeded, "start", " that went on with a starved component elsewhere"),
         (grown, "start", " from the optimum of a smaller model"),
-        (sum(one.parent is not None for one in fit.starts), "move", " away from the best"),
+        (moves, "move", " away from the best"),
     ]
     *others, last = [several(n, what) + where for n, what, where in begun if n]
     all_of_them = f"{', '.join(others)} and {last}" if others else last
     regular = sum(one.is_regular for one in fit.optima)
     by_moves = sum(one.moves for one in fit.optima if is_same(one.objective, fit.objective))
-    moves = ("a move", "moves")
-    single, plural = ("a start from another optimum", "starts from others") if grown else moves
+    single, plural = ("a move", "moves")
+    if grown:
+        single, plural = ("a start from another optimum", "starts from others")
     more = "and more n_starts may find a better one"
     if fit.n_found > 1:
         found = f"{fit.n_found} times"

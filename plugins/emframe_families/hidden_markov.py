@@ -26,7 +26,7 @@ from emframe import Array, Contract, Degenerate, Family, LatentModel, Simplex
 from emframe import parameter as declared
 from emframe.data import as_rows, filled
 from emframe.engines import Workspace
-from emframe.families import Densities, Pieces, Survey
+from emframe.families import Densities, Pieces, Survey, matched
 from emframe.host import family as named_family
 from emframe.host import name_of
 from emframe.models import Posterior, starts
@@ -249,18 +249,19 @@ class HiddenMarkov(LatentModel):
         is_real = not any(space.discrete for space in self.family.supports)
         stay = 0.8 * np.eye(k) + 0.2 / k
         supply = starts.portfolio(points, k, rng, is_real, bool(self.family.covariates))
-        for index, (kind, resp) in enumerate(supply):
+        for index, (kind, clusters) in enumerate(supply):
+            resp = matched(self.family.each(k), runs.x, clusters, each)
             matrix = (_steps(rows, resp), stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
             yield kind, self._begun(rows, resp, matrix)
 
     def _begun(self, rows: Any, resp: Array, matrix: Array) -> Any:
-        """The M-step of states that share rows so (n, K), with these transitions; or Degenerate."""
+        """The M-step of states that share rows so (n, K), with these transitions; or its error."""
         each = np.repeat(rows.weights, rows.x.lengths)
         try:
             components = self.family.m_step(
                 self.family.accumulate(rows.x.x, resp * each[:, None]), None
             )
-        except Degenerate as error:
+        except Exception as error:  # a start that has none need not end the search
             return error
         k = self.n_states
         transitions = matrix / matrix.sum(axis=1, keepdims=True)
