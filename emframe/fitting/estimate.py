@@ -34,6 +34,7 @@ from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
 from emframe.fitting.evidence import artefacts, told
+from emframe.fitting.grain import Grain
 from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
 from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
@@ -222,10 +223,12 @@ class _Data(NamedTuple):
     def irregular(self, model: Model) -> Callable[[Expectation[Any]], str]:
         """Why a point is an artefact; without components none is, and none under a prior."""
 
+        grain = Grain(self.rows)
+
         def judge(q: Expectation[Any]) -> str:
             found = dict(model.irregularities(q))
             if self.term is None:
-                found |= artefacts(model, q.at, self.rows)
+                found |= artefacts(model, q.at, self.rows, grain)
             return told(found)
 
         return judge
