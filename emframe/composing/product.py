@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families import ConjugatePrior, Family
-from emframe.families.pieces import own_parameters
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -205,10 +204,9 @@ class Product(Family):
         )
 
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
-        """Of all parts together, where any of them can shrink."""
+        """Of the parts that can shrink, together."""
         each = [part.family.freedom(own, k) for part, own in self._with(params)]
-        free = np.any([one > 0 for one in each], axis=0)
-        return np.where(free, own_parameters(params, k), 0)
+        return np.asarray(np.sum(each, axis=0))
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):

@@ -127,7 +127,7 @@ class _Heights:
     """
 
     def __init__(self, pieces: Pieces, sums: Array, columns: int) -> None:
-        self.freedom, self.owners = pieces.freedom, pieces.owners  # (J,)
+        self.freedom, self.others, self.owners = pieces.freedom, pieces.others, pieces.owners
         self.counts, self.shared, cells, totals = sums  # (J,) each
         self.heights = columns * totals / np.where(cells > 0, cells, 1.0)  # (J,)
 
@@ -170,8 +170,8 @@ class _Heights:
 class _Case:
     """What speaks for a suspect and against it, added up over blocks."""
 
-    def __init__(self, p: int) -> None:
-        self.p = p
+    def __init__(self, p: int, others: int) -> None:
+        self.p, self.others = p, others
         self.sums: Any = np.zeros(6)
         self.held: tuple[Array, Array] | None = None  # distinct rows and their largest shares
 
@@ -215,6 +215,7 @@ class _Case:
         q = ceil(self.p * length / cells) if cells > 0 else self.p  # rows that fix it
         if self.places < 1.5 or (height > most and self.places < q + 0.5):
             return "it is narrower than its values are recorded"
+        gain -= self.others / m  # what these gain by their own fit is bounded
         if evidence(m, q / length, self.p, gain, total, length) < CHANCE:
             what = "rows" if length == 1.0 else "runs"
             return f"it is narrow, and chance puts {m:.3g} of {total:.6g} {what} as near together"
@@ -225,7 +226,7 @@ def _gather(
     looks: Iterator[_Look], seen: _Heights, grain: Grain, suspects: NDArray[np.intp]
 ) -> dict[int, _Case]:
     """The case of each suspect."""
-    cases = {int(j): _Case(int(seen.freedom[j])) for j in suspects}
+    cases = {int(j): _Case(int(seen.freedom[j]), int(seen.others[j])) for j in suspects}
     wider = {j: seen.wider(j) for j in cases}
     steps = np.where(np.isfinite(grain.steps), grain.steps, 1.0)
     for look in looks:
