@@ -263,6 +263,11 @@ class AtColumns(Space):
         least[list(self.places)] = self.space.least_ranges(len(self.places))
         return least
 
+    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
+        which = np.zeros(d, dtype=bool)
+        which[list(self.places)] = self.space.discrete_columns(len(self.places))
+        return which
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = np.ones(values.shape, dtype=bool)
         own = np.asarray(self.space.contains(values[:, self.places]))

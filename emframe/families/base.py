@@ -167,7 +167,8 @@ class Family(ABC):
         be an artefact of that; probabilities have a bound.  By default read off the declarations,
         see `emframe.families.pieces`.
         """
-        if all(space.discrete for space in self.supports):
+        discrete, modelled = self.columns_modelled(self.width or 1)
+        if discrete[modelled].all():
             return np.zeros(k, dtype=np.intp)
         return shrinkable(params, k)
 
@@ -183,8 +184,7 @@ class Family(ABC):
         covariates; (d,) each."""
         discrete, modelled = np.zeros(d, dtype=bool), np.ones(d, dtype=bool)
         for space in self.supports:
-            if space.discrete:
-                discrete[list(getattr(space, "places", range(d)))] = True
+            discrete |= space.discrete_columns(d)
         modelled[list(self.covariates)] = False
         return discrete, modelled
 

@@ -28,7 +28,7 @@ def pieces(subject: Subject, case: Case) -> None:
         mine = np.asarray(found.owners) == one
         _same_rows(found.shares[:, mine].sum(axis=1), shares[:, one])
         _makes_up(found, mine, shares[:, one], density[:, one])
-    _counts(family, found, n_free(case.params))
+    _counts(family, found, n_free(case.params), d)
     for what, mask in zip(("discrete", "modelled"), family.columns_modelled(d), strict=True):
         if np.shape(mask) != (d,) or np.asarray(mask).dtype != bool:
             raise Fault(f"a mask of {d} columns that are {what}", f"{mask}", "columns_modelled")
@@ -66,7 +66,7 @@ def _makes_up(found: Pieces, mine: Any, share: Array, density: Array) -> None:
         )
 
 
-def _counts(family: Any, found: Pieces, most: int) -> None:
+def _counts(family: Any, found: Pieces, most: int, d: int) -> None:
     freedom = np.asarray(found.freedom)
     if freedom.shape != (found.shares.shape[1],) or (freedom < 0).any() or freedom.sum() > most:
         raise Fault(
@@ -74,9 +74,10 @@ def _counts(family: Any, found: Pieces, most: int) -> None:
             f"{freedom}",
             "freedom",
         )
-    if all(space.discrete for space in family.supports) and freedom.any():
+    discrete, modelled = family.columns_modelled(d)
+    if discrete[modelled].all() and freedom.any():
         raise Fault(
-            "no component to shrink where all columns are discrete: probabilities have a bound",
+            "no component to shrink where all it models is discrete: probabilities have a bound",
             f"a freedom of {freedom}",
             "freedom",
         )
