@@ -288,6 +288,28 @@ class NaNFarAway(Normal):
         return super().log_density(params, x) * decay
 
 
+class CountsItsPiecesTwice(Normal):
+    """The pieces of its components have all rows twice."""
+
+    def pieces(self, params: Any, x: Array, shares: Array) -> Any:
+        found = super().pieces(params, x, shares)
+        return found._replace(shares=2.0 * found.shares)
+
+
+class PiecesOfOthers(Normal):
+    """What it says to be the density of a piece is that of one half as wide."""
+
+    def pieces(self, params: Any, x: Array, shares: Array) -> Any:
+        return super().pieces(changed(params, variances=lambda v: 0.25 * v), x, shares)
+
+
+class FreeAndBounded(Poisson):
+    """It says that a probability can shrink to a point."""
+
+    def freedom(self, params: Any, k: int) -> Any:
+        return np.ones(k, dtype=int)
+
+
 class CutOff(Normal):
     """Impossible beyond thirty standard deviations."""
 
@@ -1092,4 +1114,7 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     KeepsASet: ("saves",),
     LosesRowTerms: ("passes",),
     FastAndWrong: ("passes",),
+    CountsItsPiecesTwice: ("pieces",),
+    PiecesOfOthers: ("pieces",),
+    FreeAndBounded: ("pieces",),
 }

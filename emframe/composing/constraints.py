@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from emframe.composing.climbing import climb
 from emframe.core import Contract, Degenerate
 from emframe.families import Axes, Family, Pieces, Wrapped
-from emframe.families.pieces import own_parameters
+from emframe.families.pieces import besides
 from emframe.host import family as named_family
 from emframe.parameters import (
     Declared,
@@ -124,14 +124,15 @@ class Constrained(Wrapped):
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
-        """None where the family has none, nor where its scales are held or shared."""
-        has_some = self.family.freedom(self._free(params), k) > 0
-        return np.where(has_some, own_parameters(params, k), 0)
+        """The family's, of parameters that declare what is held or shared."""
+        return self.family.freedom(params, k)
 
     def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
-        found = self.family.pieces(self._free(params), x, shares)
-        own = self.freedom(params, shares.shape[1])[found.owners]
-        return found._replace(freedom=np.minimum(found.freedom, own))
+        found, k = self.family.pieces(self._free(params), x, shares), shares.shape[1]
+        own = self.freedom(params, k)
+        freedom = np.minimum(found.freedom, own[found.owners])
+        others = np.minimum(found.others, besides(params, own)[found.owners])
+        return found._replace(freedom=freedom, others=others)
 
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
         """The family's, if it knows what to do with what is held or shared."""

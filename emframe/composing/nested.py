@@ -26,6 +26,7 @@ from scipy.special import logsumexp
 from emframe.core import Contract
 from emframe.families import Family, Pieces, matched, refuse_empty
 from emframe.families.numeric import Kept
+from emframe.families.pieces import besides
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
 from emframe.records import record
@@ -163,15 +164,16 @@ class Nested(Family):
         joint = self.joint(params, x)  # (n, K, J)
         n, k, j = joint.shape
         inner = np.exp(joint - self.log_density(params, x)[:, :, None])
-        each = [
-            family.freedom(getattr(params, f"inner{i}"), k) for i, family in enumerate(self.inner)
-        ]
+        own = [getattr(params, f"inner{i}") for i in range(j)]
+        each = [family.freedom(inner, k) for family, inner in zip(self.inner, own, strict=True)]
+        others = [besides(inner, freedom) for inner, freedom in zip(own, each, strict=True)]
         with np.errstate(divide="ignore"):
             density = joint - np.log(params.shares)
         return Pieces(
             density.reshape(n, k * j),
             (shares[:, :, None] * np.where(np.isfinite(inner), inner, 0.0)).reshape(n, k * j),
             np.stack(each, axis=1).ravel(),
+            np.stack(others, axis=1).ravel(),
             np.repeat(np.arange(k), j),
         )
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families import Axes, ConjugatePrior, Curve, Family, refuse_kept
-from emframe.families.pieces import own_parameters
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -216,10 +215,9 @@ class Product(Family):
         )
 
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
-        """Of all parts together, where any of them can shrink."""
+        """Of the parts that can shrink, together."""
         each = [part.family.freedom(own, k) for part, own in self._with(params)]
-        free = np.any([one > 0 for one in each], axis=0)
-        return np.where(free, own_parameters(params, k), 0)
+        return np.asarray(np.sum(each, axis=0))
 
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
         """Those of all parts, side by side."""
@@ -313,6 +311,11 @@ class AtColumns(Space):
         least = np.zeros(d)
         least[list(self.places)] = self.space.least_ranges(len(self.places))
         return least
+
+    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
+        which = np.zeros(d, dtype=bool)
+        which[list(self.places)] = self.space.discrete_columns(len(self.places))
+        return which
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = np.ones(values.shape, dtype=bool)

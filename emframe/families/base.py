@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from emframe.core import Contract, Degenerate
 from emframe.families.axes import Axes
 from emframe.families.kernel import Densities, Kernel, Survey
-from emframe.families.pieces import Pieces, own_parameters
+from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
     build,
     from_vector,
@@ -169,29 +169,30 @@ class Family(ABC):
         raise ValueError(f"`prior` is {prior!r}; the family {self.name!r} knows: {known}.")
 
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
-        """Free parameters of each of k components by itself, (k,); 0 for one that cannot shrink.
+        """Free parameters of what can shrink in each of k components by itself, (k,), or 0.
 
         A density that can shrink to a few rows makes a likelihood unbounded, and a component may
         be an artefact of that; probabilities have a bound.  By default read off the declarations,
         see `emframe.families.pieces`.
         """
-        if all(space.discrete for space in self.supports):
+        discrete, modelled = self.columns_modelled(self.width or 1)
+        if discrete[modelled].all():
             return np.zeros(k, dtype=np.intp)
-        return own_parameters(params, k)
+        return shrinkable(params, k)
 
     def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
         """The finest parts of K components at rows x, of which they have shares (n, K)."""
         k = shares.shape[1]
         density = np.asarray(self.log_density(params, x))
-        return Pieces(density, shares, self.freedom(params, k), np.arange(k))
+        freedom = self.freedom(params, k)
+        return Pieces(density, shares, freedom, besides(params, freedom), np.arange(k))
 
     def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which of d columns have a probability in the place of a density, and which are no
         covariates; (d,) each."""
         discrete, modelled = np.zeros(d, dtype=bool), np.ones(d, dtype=bool)
         for space in self.supports:
-            if space.discrete:
-                discrete[list(getattr(space, "places", range(d)))] = True
+            discrete |= space.discrete_columns(d)
         modelled[list(self.covariates)] = False
         return discrete, modelled
 

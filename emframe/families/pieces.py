@@ -2,7 +2,7 @@
 
 The finest parts of a model's density: its components, or where these are mixtures themselves the
 inner ones.  Each has a share of every row, p(piece | x), and a freedom: how many free parameters
-it has by itself, 0 where it cannot shrink without the others.
+it has by itself for what can shrink, 0 where nothing can without the others.
 
 One known case: a Gaussian with a covariance of its own in d columns has d + d (d + 1) / 2.
 """
@@ -24,10 +24,23 @@ class Pieces(NamedTuple):
     log_density: Array  # (n, J)  nats, all constants kept
     shares: Array  # (n, J)  p(piece | x); they sum to 1 in each row
     freedom: NDArray[np.intp]  # (J,)
+    others: NDArray[np.intp]  # (J,)  free parameters of its own besides: probabilities and the like
     owners: NDArray[np.intp]  # (J,)  the component that each belongs to
 
 
 def own_parameters(params: Any, k: int) -> NDArray[np.intp]:
+    """Free parameters of each of k components by itself, (k,)."""
+    found = (leaf for leaf in leaves(params) if leaf.declared.per_component and _is_free(leaf))
+    sizes = (leaf.declared.space.n_free(leaf.free_shape) // k for leaf in found)
+    return np.full(k, sum(sizes), dtype=np.intp)
+
+
+def besides(params: Any, freedom: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Own free parameters of each component but those of its freedom (k,), (k,)."""
+    return np.maximum(own_parameters(params, len(freedom)) - freedom, 0)
+
+
+def shrinkable(params: Any, k: int) -> NDArray[np.intp]:
     """Free parameters of each of k components by itself, (k,); 0 where its scale is not free.
 
     A scale is a parameter of a space that says so (`Space.is_scale`).  Where all of them are held,
@@ -38,8 +51,7 @@ def own_parameters(params: Any, k: int) -> NDArray[np.intp]:
     scales = [leaf for leaf in found if leaf.declared.space.is_scale]
     if scales and not any(_is_free(leaf) for leaf in scales):
         return np.zeros(k, dtype=np.intp)
-    sizes = [leaf.declared.space.n_free(leaf.free_shape) // k for leaf in found if _is_free(leaf)]
-    return np.full(k, sum(sizes), dtype=np.intp)
+    return own_parameters(params, k)
 
 
 def _is_free(leaf: Leaf) -> bool:

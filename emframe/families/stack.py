@@ -165,6 +165,7 @@ class Stack(Family):
             np.concatenate([one.log_density for one in each], axis=1),
             np.concatenate([one.shares for one in each], axis=1),
             np.concatenate([one.freedom for one in each]),
+            np.concatenate([one.others for one in each]),
             np.concatenate(owners),
         )
 

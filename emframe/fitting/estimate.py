@@ -34,6 +34,7 @@ from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
 from emframe.fitting.evidence import artefacts, told
+from emframe.fitting.grain import Grain
 from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
 from emframe.fitting.reseeding import Reseeding
 from emframe.fitting.result import Fit
@@ -223,8 +224,12 @@ class _Data(NamedTuple):
     def irregular(self, model: Model) -> Callable[[Expectation[Any]], str]:
         """Why a point is an artefact; without components none is, and none under a prior."""
 
+        grain = Grain(self.rows)
+
         def judge(q: Expectation[Any]) -> str:
-            found = [] if self.term is not None else [told(artefacts(model, q.at, self.rows))]
+            found = (
+                [] if self.term is not None else [told(artefacts(model, q.at, self.rows, grain))]
+            )
             return "; ".join(filter(None, [*found, *model.irregularities(q).values()]))
 
         return judge

@@ -25,19 +25,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import ceil, inf, lgamma, log
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from emframe.families import Pieces
+from emframe.fitting.grain import Grain, distinct
 from emframe.models import Model
 from emframe.spaces import Array
 
 NARROW = 3.0  # nats: under 1/20 of the volume of those that would have its rows otherwise
 CHANCE = 3.0  # nats beyond the best place among n rows by chance: 1 in 20
-SAME = 16 * np.finfo(float).eps  # values this near, relative to the column's largest, are equal
 LEAST = 1e-9  # a smaller share of a row is none
 FLOOR = -1e5  # nats: how improbable a row may be to the others and still be counted
 BLOCK = 1 << 14  # rows looked at together
@@ -46,7 +46,7 @@ BLOCK = 1 << 14  # rows looked at together
 ENOUGH, FEW = 20_000, 50.0
 
 
-def artefacts(model: Model, params: Any, rows: Any) -> dict[int, str]:
+def artefacts(model: Model, params: Any, rows: Any, grain: Grain | None = None) -> dict[int, str]:
     """Components of a fitted model that look like artefacts, and why.
 
     Not to be asked under a proper prior, which bounds the objective.
@@ -56,34 +56,43 @@ def artefacts(model: Model, params: Any, rows: Any) -> dict[int, str]:
     model : one that is made of components; others have none to judge.
     params : where a start ended.
     rows : the rows that it was fitted to.
+    grain : of these rows, where there are more ends to judge.
     """
+    grain = Grain(rows) if grain is None else grain
     stride = max(1, rows_in(rows) // ENOUGH)
-    seen = _Heights.of(_blocks(model, params, rows, stride))
+    seen = _Heights.of(_looks(model, params, rows, grain, stride))
     if seen is None or not seen.suspects(margin=1.0 if stride > 1 else 0.0).any():
         return {}
     if stride > 1:
-        seen = _Heights.of(_blocks(model, params, rows))
+        seen = _Heights.of(_looks(model, params, rows, grain))
         assert seen is not None
-    suspects = seen.suspects()
-    if not suspects.any():
+    suspects = np.flatnonzero(seen.suspects())
+    if not len(suspects):
         return {}
-    return _judged(model, params, rows, seen, np.flatnonzero(suspects))
+    cases = _gather(_looks(model, params, rows, grain), seen, grain, suspects)
+    found: dict[int, str] = {}
+    for j, case in cases.items():
+        why = case.verdict(float(seen.counts.sum()))
+        if why:
+            found.setdefault(int(seen.owners[j]), seen.inner(j) + why)
+    return found
 
 
-def evidence(m: float, q: int, p: float, gain: float, n: float) -> float:
+def evidence(m: float, q: float, p: float, gain: float, n: float, length: float = 1.0) -> float:
     """Nats by which m rows of a component beat the best place that n rows have by chance.
 
     Parameters
     ----------
-    m, n : rows of the component, and of all.
-    q : rows that fix where the component is, and how wide.
+    m, n : rows of the component, and of all; or runs of rows that belong together.
+    q : so many of them fix where the component is, and how wide.
     p : its free parameters.
-    gain : mean log density at its rows, less that of the wider ones, nats.
+    gain : mean log density at its rows, or runs, less that of the wider ones, nats.
+    length : rows of a run.
     """
     free = m - q
-    if free <= 1.0:
+    if free <= 1.0 / length:
         return -inf
-    gain -= p / (free - 1.0)
+    gain -= p / (free - 1.0 / length)
     ways = lgamma(n + 1.0) - lgamma(q + 1.0) - lgamma(n - q + 1.0)
     expected = n * np.exp(min(-gain, 0.0))
     if free <= expected:
@@ -91,28 +100,56 @@ def evidence(m: float, q: int, p: float, gain: float, n: float) -> float:
     return float(free * (log(free / n) + max(gain, 0.0) - 1.0) + expected - ways)
 
 
-class _Heights:
-    """How high each component stands at its own rows: minus its log volume, but for a constant."""
+class _Look(NamedTuple):
+    """What a block of rows shows; its units are rows, or runs of rows that share a component."""
 
-    def __init__(self, counts: Array, totals: Array, freedom: NDArray[np.intp]) -> None:
-        self.counts = counts  # (J,)
-        self.freedom = freedom  # (J,)
-        self.heights = totals / np.maximum(counts, np.finfo(float).tiny)  # (J,)
+    pieces: Pieces
+    weights: Array  # (u,)
+    x: Array  # (n, d)
+    lengths: NDArray[np.intp] | None  # (u,) rows of each unit; None where each is a row
+    cells: Array  # (u,)  values with a density of their own in each
+    spread: Array  # (u,)  sum of the log standard deviations of their columns
+    apart: NDArray[np.bool_]  # (d,)  columns by which rows differ: covariates, and with a density
+    dense: NDArray[np.bool_]  # (d,)  columns with a density
+
+    def by_unit(self, of_rows: Array) -> Array:
+        """Sums over the rows of each unit, (u,)."""
+        if self.lengths is None:
+            return of_rows
+        firsts = np.cumsum(self.lengths) - self.lengths
+        return np.asarray(np.add.reduceat(of_rows, firsts))
+
+
+class _Heights:
+    """How high each component stands at its own rows: minus its log volume, but for a constant.
+
+    The volume is that of a whole row in units of the columns' spread, whatever the row shows.
+    """
+
+    def __init__(self, pieces: Pieces, sums: Array, columns: int) -> None:
+        self.freedom, self.others, self.owners = pieces.freedom, pieces.others, pieces.owners
+        self.counts, self.shared, cells, totals = sums  # (J,) each
+        self.heights = columns * totals / np.where(cells > 0, cells, 1.0)  # (J,)
 
     @classmethod
-    def of(cls, blocks: Iterator[tuple[Pieces, Array, Any]]) -> _Heights | None:
+    def of(cls, looks: Iterator[_Look]) -> _Heights | None:
         """From all blocks; None for a model without components, or of which none can shrink."""
-        counts: Any = 0.0
-        totals: Any = 0.0
-        freedom = None
-        for pieces, weights, _ in blocks:
-            freedom = pieces.freedom
-            if not freedom.any() or len(freedom) < 2:
+        sums: Any = 0.0
+        look: _Look | None = None
+        for look in looks:
+            if not look.pieces.freedom.any() or len(look.pieces.freedom) < 2:
                 return None
-            own = pieces.shares * weights[:, None]
-            counts = counts + own.sum(axis=0)
-            totals = totals + (own * np.where(own > 0, pieces.log_density, 0.0)).sum(axis=0)
-        return None if freedom is None else cls(counts, totals, freedom)
+            shares = look.pieces.shares
+            own = shares * look.weights[:, None]
+            density = np.where(own > 0, look.pieces.log_density, 0.0) + look.spread[:, None]
+            each = (
+                own.sum(axis=0),
+                shares.sum(axis=0),
+                look.cells @ own,
+                (own * density).sum(axis=0),
+            )
+            sums = sums + np.stack(each)
+        return None if look is None else cls(look.pieces, sums, int(look.dense.sum()))
 
     def wider(self, j: int, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which components are wider than component j, (J,)."""
@@ -120,81 +157,84 @@ class _Heights:
 
     def suspects(self, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which could be artefacts, (J,): narrow beside another; with a margin, those in doubt."""
-        doubtful = (self.counts < FEW) if margin else np.zeros(len(self.counts), dtype=bool)
+        doubtful = (self.shared < FEW) if margin else np.zeros(len(self.counts), dtype=bool)
         narrow = np.array([self.wider(j, margin).any() for j in range(len(self.counts))])
         return (narrow & (self.counts > 0) | doubtful) & (self.freedom > 0)
 
-
-def _judged(
-    model: Model, params: Any, rows: Any, seen: _Heights, suspects: NDArray[np.intp]
-) -> dict[int, str]:
-    """The verdict on each suspect, by the component that it belongs to."""
-    discrete, modelled = model.columns_modelled(len(rows.columns))
-    steps = resolution(points(rows), discrete)[modelled]
-    finest = -np.log(steps[np.isfinite(steps)]).sum()  # a probability is at most 1
-    total = float(seen.counts.sum())
-    gains = np.zeros(len(seen.counts))
-    held: dict[int, list[tuple[Array, Array]]] = {int(j): [] for j in suspects}
-    owners: NDArray[np.intp] | None = None
-    for pieces, weights, x in _blocks(model, params, rows):
-        owners, repeats = pieces.owners, len(x) / len(weights)
-        most = finest * repeats if repeats > 1 else finest
-        for j in map(int, suspects):
-            own, wide = pieces.shares[:, j], seen.wider(j)
-            mine = own > LEAST
-            if not mine.any():
-                continue
-            log_shares = np.log(seen.counts[wide] / seen.counts[wide].sum())
-            other = logsumexp(pieces.log_density[np.ix_(mine, wide)] + log_shares, axis=1)
-            gain = np.minimum(pieces.log_density[mine, j], most) - np.maximum(other, FLOOR)
-            gains[j] += (own[mine] * weights[mine]) @ gain
-            if repeats <= 1:
-                held[j].append((x[mine], own[mine]))
-    assert owners is not None
-    found: dict[int, str] = {}
-    for j in map(int, suspects):
-        m, p = float(seen.counts[j]), int(seen.freedom[j])
-        q = ceil(p / max(int(modelled.sum()), 1))
-        places = n_places(held[j]) if held[j] else m
-        if places < 1.5 or (seen.heights[j] > finest and places < q + 0.5):
-            why = "it is narrower than its values are recorded"
-        elif evidence(m, q, p, gains[j] / m, total) < CHANCE:
-            why = f"it is narrow, and chance puts {m:.3g} of {total:.6g} rows as near together"
-        else:
-            continue
-        k = int(owners[j])
-        inner = int((owners[:j] == k).sum()) if (owners == k).sum() > 1 else None
-        found.setdefault(k, why if inner is None else f"inner component {inner}: {why}")
-    return found
+    def inner(self, j: int) -> str:
+        """Which of its owner's components it is, where there are several."""
+        mates = np.flatnonzero(self.owners == self.owners[j])
+        return f"inner component {int((mates < j).sum())}: " if len(mates) > 1 else ""
 
 
-def resolution(x: Array, discrete: NDArray[np.bool_]) -> Array:
-    """The recorded precision of each column, (d,): the least step between distinct values.
+class _Case:
+    """What speaks for a suspect and against it, added up over blocks."""
 
-    1 for a discrete column, whose density is a probability; inf for a constant one.
-    """
-    steps = np.ones(x.shape[1])
-    for c in np.flatnonzero(~discrete):
-        values = np.unique(x[~np.isnan(x[:, c]), c])
-        gaps = np.diff(values)
-        gaps = gaps[gaps > SAME * np.abs(values[[0, -1]]).max()] if len(values) else gaps
-        steps[c] = gaps.min() if len(gaps) else inf
-    return steps
+    def __init__(self, p: int, others: int) -> None:
+        self.p, self.others = p, others
+        self.sums: Any = np.zeros(6)
+        self.held: tuple[Array, Array] | None = None  # distinct rows and their largest shares
+
+    def add(
+        self, look: _Look, j: int, wider: NDArray[np.bool_], seen: _Heights, most: Array
+    ) -> None:
+        """What a block shows of piece j; `most` is the highest log density that a unit can have."""
+        mine = look.pieces.shares[:, j] > LEAST
+        if not mine.any():
+            return
+        share = look.pieces.shares[mine, j]
+        own = share * look.weights[mine]
+        log_shares = np.log(seen.counts[wider] / seen.counts[wider].sum())
+        other = logsumexp(look.pieces.log_density[np.ix_(mine, wider)] + log_shares, axis=1)
+        height = look.pieces.log_density[mine, j]
+        rows = np.ones(len(share)) if look.lengths is None else look.lengths[mine]
+        gain = np.minimum(height, most[mine]) - np.maximum(other, FLOOR)
+        each = np.ones(len(share)), rows, look.cells[mine], height, most[mine], gain
+        self.sums = self.sums + np.stack(each) @ own
+        if self.places <= self.p + 1:  # more than fix it need not be counted
+            which = mine if look.lengths is None else np.repeat(mine, look.lengths)
+            per_row = share if look.lengths is None else np.repeat(share, look.lengths[mine])
+            self._hold(look.x[np.ix_(which, look.apart)], per_row)
+
+    def _hold(self, x: Array, share: Array) -> None:
+        if self.held is not None:
+            x, share = np.concatenate([self.held[0], x]), np.concatenate([self.held[1], share])
+        self.held = distinct(x, share)
+
+    @property
+    def places(self) -> float:
+        """How many distinct rows it holds."""
+        return 0.0 if self.held is None else float(self.held[1].sum())
+
+    def verdict(self, total: float) -> str:
+        """Why it is an artefact, of units of this total weight; empty where it is none."""
+        m = float(self.sums[0])
+        if not m > 0:
+            return ""
+        length, cells, height, most, gain = self.sums[1:] / m
+        q = ceil(self.p * length / cells) if cells > 0 else self.p  # rows that fix it
+        if self.places < 1.5 or (height > most and self.places < q + 0.5):
+            return "it is narrower than its values are recorded"
+        gain -= self.others / m  # what these gain by their own fit is bounded
+        if evidence(m, q / length, self.p, gain, total, length) < CHANCE:
+            what = "rows" if length == 1.0 else "runs"
+            return f"it is narrow, and chance puts {m:.3g} of {total:.6g} {what} as near together"
+        return ""
 
 
-def n_places(parts: list[tuple[Array, Array]]) -> float:
-    """How many distinct rows a component holds, from rows (m, d) and shares (m,) of each block.
-
-    Equal rows count as one, with the largest of their shares.
-    """
-    x, share = (np.concatenate(each) for each in zip(*parts, strict=True))
-    grid = np.maximum(SAME * np.nanmax(np.abs(x), axis=0, initial=0.0), np.finfo(float).tiny)
-    with np.errstate(over="ignore"):
-        steps = np.where(np.isnan(x), -np.inf, np.round(x / grid))
-    _, of = np.unique(steps, axis=0, return_inverse=True)
-    most = np.zeros(int(of.max()) + 1)
-    np.maximum.at(most, of.ravel(), share)
-    return float(most.sum())
+def _gather(
+    looks: Iterator[_Look], seen: _Heights, grain: Grain, suspects: NDArray[np.intp]
+) -> dict[int, _Case]:
+    """The case of each suspect."""
+    cases = {int(j): _Case(int(seen.freedom[j]), int(seen.others[j])) for j in suspects}
+    wider = {j: seen.wider(j) for j in cases}
+    steps = np.where(np.isfinite(grain.steps), grain.steps, 1.0)
+    for look in looks:
+        fineness = np.where(look.dense, -np.log(steps), 0.0)  # a probability is at most 1
+        most = look.by_unit(np.where(np.isnan(look.x), 0.0, fineness).sum(axis=1))
+        for j, case in cases.items():
+            case.add(look, j, wider[j], seen, most)
+    return cases
 
 
 def rows_in(rows: Any) -> int:
@@ -202,25 +242,27 @@ def rows_in(rows: Any) -> int:
     return len(getattr(rows.x, "x", rows.x)) if hasattr(rows, "means") else len(rows)
 
 
-def points(rows: Any) -> Array:
-    """All rows, one below the other, (n, d)."""
-    return np.asarray(getattr(rows.x, "x", rows.x))
-
-
-def _blocks(
-    model: Model, params: Any, rows: Any, stride: int = 1
-) -> Iterator[tuple[Pieces, Array, Any]]:
-    """The pieces of each block, their rows' weights, and the rows; every so many-th row of it."""
+def _looks(model: Model, params: Any, rows: Any, grain: Grain, stride: int = 1) -> Iterator[_Look]:
+    """What each block shows; of it every so many-th row alone."""
+    discrete, modelled = model.columns_modelled(len(rows.columns))
+    dense = modelled & ~discrete
     for block, each in rows.blocks(BLOCK):
         in_runs = hasattr(block, "lengths")
-        step = 1 if in_runs else stride
-        x, weights = (block, each) if step == 1 else (block[::step], each[::step])
-        pieces = model.pieces(params, x)
+        given, weights = (block, each) if in_runs else (block[::stride], each[::stride])
+        pieces = model.pieces(params, given)
         if pieces is None:
             return
-        # What is found in the rows of a run has the weight of the run.
-        within = in_runs and len(weights) < len(pieces.shares)
-        yield pieces, np.repeat(weights, x.lengths) if within else weights, getattr(x, "x", x)
+        x = np.asarray(given.x if in_runs else given)
+        lengths = given.lengths if in_runs and len(pieces.shares) == len(weights) else None
+        if in_runs and lengths is None:  # what is found in the rows of a run has its weight
+            weights = np.repeat(weights, given.lengths)
+        gaps = np.isnan(x[:, dense])
+        # Rows that show different columns are compared in units of these, others in any.
+        spread = ~gaps @ grain.log_spread[dense] if grain.has_gaps else np.zeros(len(x))
+        look = _Look(
+            pieces, weights, x, lengths, (~gaps).sum(axis=1), spread, ~(discrete & modelled), dense
+        )
+        yield look._replace(cells=look.by_unit(look.cells), spread=look.by_unit(look.spread))
 
 
 def told(found: Mapping[int, str]) -> str:

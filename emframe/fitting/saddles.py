@@ -1,8 +1,8 @@
 """Is a point where EM stands still a maximum?  A nudge tells, and goes on from a saddle.
 
-The posterior is disturbed, an ordinary M-step made on it, and EM followed for a few steps.  Where
-the objective comes out higher the point was no maximum, and the higher point is in hand.  The test
-is one-sided: a maximum can be bettered by it, and never refused.
+The posterior is disturbed, an ordinary M-step made on it, and the ascent followed for a few steps.
+Where the objective comes out higher the point was no maximum, and the higher point is in hand.
+The test is one-sided: a maximum can be bettered by it, and never refused.
 
 One known case: the optimum of one Gaussian, told as a mixture of two equal ones, is left at once
 where the rows come from two.
@@ -12,20 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from emframe.core import Expectation, Status, objective
+from emframe.core import Expectation, Status, iterate
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.optima import is_higher
 from emframe.fitting.search import Attempt, Begin, Plan, highest
+from emframe.methods import method_for
 from emframe.models import Model
 
-TRIES, STEPS = 3, 10  # where components are alike, or the model has none
+TRIES, STEPS = 4, 16  # where components are alike
+LOOKS, PACES = 2, 10  # where there are none to tell apart
 GLANCES, STRIDES = 1, 3  # elsewhere, where a saddle is rare
 MOST_ROWS = 20_000  # more than these are not disturbed where nothing is alike
-MOST_SADDLES = 5  # that are left, one after the other
+MOST_SADDLES = 5  # that are left, or ways on from one, one after the other
+_AT_REST = (Status.CONVERGED, Status.SADDLE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Onward:
         for _ in range(MOST_SADDLES):
             reached = [one for one in attempts if one.run is not None]
             best = highest(reached) if reached else None
-            if best is None or best.start.status is not Status.CONVERGED or best.start.spurious:
+            # From a saddle whose way on led to nothing sound there may be other ways.
+            if best is None or best.start.spurious or best.start.status not in _AT_REST:
                 return
             higher = escape(self.model, self.expect, best, self.rows, self.rng)
             if higher is None:
@@ -67,15 +72,20 @@ def escape(
     twins = model.has_twins(params, rows)
     if not twins and rows_in(rows) > MOST_ROWS:
         return None
-    tries, steps = (TRIES, STEPS) if twins else (GLANCES, STRIDES)
+    is_whole = model.choices() in (None, 1)
+    tries, steps = (
+        (GLANCES, STRIDES) if not twins else (LOOKS, PACES) if is_whole else (TRIES, STEPS)
+    )
+    way = method_for(True, model.contract)
     for _ in range(tries):
         try:
             at = model.nudged(params, rows, rng)
-            for _ in range(steps if at is not None else 0):
-                q = expect(at)
-                if is_higher(objective(q), level):
-                    return at
-                at = q.maximize()
+            if at is None:
+                return None
+            moves = iterate(expect, at, method=way, contract=model.contract)
+            for step in islice(moves, steps):
+                if step.breach is None and is_higher(step.objective, level):
+                    return step.params
         except Exception:  # the nudge led nowhere, and the end that it left is sound
             continue
     return None

@@ -330,13 +330,17 @@ class Mixture:
     def nudged(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
     ) -> MixtureParameters | None:
-        """The M-step on shares that are disturbed; see `emframe.models.parting`."""
+        """The M-step on shares that are disturbed, of many rows those of a sample.
+
+        See `emframe.models.parting`.
+        """
         if self.n_components == 1:
             return None
+        model, rows = self._sampled(rows, rng)
         shares = self.posterior(params, rows.x)[1]
         x = filled(_points(rows).x, rows.weights)
         changed = parted(shares, x, rows.weights, rng)
-        return self.from_responsibilities(rows, changed, params)
+        return model.from_responsibilities(rows, changed, params)
 
     def embedded(self, smaller: Any, params: Any) -> MixtureParameters | None:
         """The heaviest of the smaller mixture's components twice; see `emframe.models.nesting`."""

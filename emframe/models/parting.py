@@ -37,7 +37,8 @@ def parted(shares: Array, x: Array, weights: Array, rng: np.random.Generator) ->
     """Shares of the rows (n, K), disturbed; those of each row add up to what they did.
 
     Each row's share in each component gets a factor of its own.  Components that are alike get the
-    two sides of a random cut through their rows, where independent factors would average out.
+    sides of random cuts through their rows, where independent factors would average out.  The cuts
+    are anywhere, for what an equal share of a normal cluster has to gain may lie in its tail alone.
 
     Parameters
     ----------
@@ -50,10 +51,25 @@ def parted(shares: Array, x: Array, weights: Array, rng: np.random.Generator) ->
         centred = x - own @ x
         spread = np.sqrt(own @ centred**2)
         along = (centred / np.where(spread > 0, spread, 1.0)) @ rng.standard_normal(x.shape[1])
-        side = np.sign(along)
-        for turn, k in enumerate(group):
-            push[:, k] = side if turn % 2 else -side
+        even = np.full(len(group), 1.0 / len(group))
+        sizes = even if rng.random() < 0.5 else rng.dirichlet(np.ones(len(group)))
+        slices = _sliced(along, own, sizes)
+        push[:, group] = np.where(slices[:, None] == np.arange(len(group)), 1.0, -1.0)
     total = shares.sum(axis=1, keepdims=True)
     pushed = shares * np.exp(PUSH * push)
     sums = pushed.sum(axis=1, keepdims=True)
     return np.asarray(pushed * np.divide(total, sums, out=np.ones_like(sums), where=sums > 0))
+
+
+def _sliced(along: Array, own: Array, sizes: Array) -> NDArray[np.intp]:
+    """Which slice each row (n,) lies in, from the lowest `along` up.
+
+    Parameters
+    ----------
+    own : shares of the rows (n,), which sum to 1.
+    sizes : of the slices, which do too.
+    """
+    order = np.argsort(along, kind="stable")
+    below = np.empty(len(along))
+    below[order] = np.cumsum(own[order]) - 0.5 * own[order]
+    return np.searchsorted(np.cumsum(sizes)[:-1], below)

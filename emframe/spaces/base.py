@@ -57,6 +57,10 @@ class Space:
         """`least_range` of each of d columns of data, (d,)."""
         return np.full(d, self.least_range)
 
+    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
+        """Which of d columns of data are discrete, (d,)."""
+        return np.full(d, self.discrete)
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ from emframe.testing import (
     inference,
     maximising,
     passing,
+    pieces,
     sampling,
 )
 from emframe.testing.cases import Case, Plan
@@ -80,5 +81,6 @@ CHECKS: tuple[Check, ...] = (
         share=0.36,
     ),
     Check("saves", extremes.saves, Plan(components=(2, 4), rows=(1, 5)), share=0.5),
+    Check("pieces", pieces.pieces, Plan(components=(1, 3), rows=(2, 30)), share=0.2),
     Check("passes", passing.passes, Plan(components=(1, 3), rows=(2, 30)), share=0.6),
 )

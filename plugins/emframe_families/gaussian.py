@@ -23,7 +23,7 @@ from scipy.special import multigammaln
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
 from emframe.families import Axes, Kernel, Survey, refuse_empty
-from emframe.parameters import keep, pullback
+from emframe.parameters import declarations, keep, pullback
 from emframe.spaces import Array
 from emframe_families import gaussian_kernels
 from emframe_families.gaussian_bounds import axes_of_means
@@ -339,10 +339,10 @@ class Gaussian(Family):
 
         With one volume for all the likelihood has a bound.
         """
-        if self.structure.volume == "E":
-            return np.zeros(k, dtype=np.intp)
-        d = params.means.shape[1]
-        return np.full(k, d + self.structure.n_free(2, d) - self.structure.n_free(1, d))
+        kind: Any = type(params)
+        declared = declarations(kind)
+        own = declared["means"], declared["covariances"]
+        return np.full(k, self.structure.freedom(params.means.shape[1], *own))
 
 
 def _without_singularity(spread: Array, flat: NDArray[np.bool_], magnitude: Array) -> Array:

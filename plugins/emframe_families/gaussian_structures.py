@@ -23,6 +23,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from emframe.core import Degenerate
+from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.gaussian_axes import Criterion, EqualVolume, OwnVolumes, common_axes
 from emframe_families.gaussian_scatter import diagonals, transposed
@@ -87,6 +88,18 @@ class Structure:
         sizes = {"volume": 1, "shape": d - 1, "orientation": d * (d - 1) // 2}
         times = {"I": 0, "E": 1, "V": k}
         return sum(size * times[getattr(self, part)] for part, size in sizes.items())
+
+    def freedom(self, d: int, centre: Declared, scale: Declared) -> int:
+        """Free parameters of each component by itself; 0 where its volume is not.
+
+        Parameters
+        ----------
+        centre, scale : what a mean and a covariance are declared to be, held or shared.
+        """
+        if self.volume == "E" or scale.fixed or scale.shared:
+            return 0
+        own = self.n_free(2, d) - self.n_free(1, d)
+        return own if centre.fixed or centre.shared else own + d
 
     # ---- M
 

@@ -257,7 +257,8 @@ class IncompleteGaussian(LatentModel):
             log_density = self.complete(params, x[which], gaps).log_density
             density[which] = log_density.T
             shares[which] = _bayes(log_density, params.weights)[1].T
-        return Pieces(density, shares, self.family.freedom(params.components, k), np.arange(k))
+        freedom = self.family.freedom(params.components, k)
+        return Pieces(density, shares, freedom, np.zeros(k, dtype=np.intp), np.arange(k))
 
     def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         return self.family.columns_modelled(d)

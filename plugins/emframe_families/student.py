@@ -242,8 +242,12 @@ class StudentT(Family):
 
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
         """That of the Gaussian family; degrees of freedom shrink nothing."""
-        own = self._gaussian.freedom(self._at(params).normal, k)
-        return np.where(own > 0, own + (not self._holds_dof and self.dof != "shared"), 0)
+        kind: Any = type(params)
+        declared = declarations(kind)
+        location, scale, dof = (declared[name] for name in ("locations", "scale_matrices", "dof"))
+        d = params.locations.shape[1]
+        own = self._gaussian.structure.freedom(d, location, scale)
+        return np.full(k, own + (not dof.fixed and not dof.shared) if own else 0)
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         wrong = super().problem(params, dims, prefix)
