@@ -49,6 +49,7 @@ class Begin(NamedTuple):
     grown: bool = False  # whether it is from the optimum of a smaller model
     ended: Start | None = None  # its end, where it has come to one
     from_saddle: bool = False  # whether what it moves away from turned out to be no maximum
+    early: Status | None = None  # why it is not run, where the clock or the keyboard came before
 
 
 Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
@@ -98,7 +99,7 @@ class Search:
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
-        kind, params, parent, grown, ended, _ = begin
+        kind, params, parent, grown, ended, _, early = begin
         if ended is not None:
             return Attempt(replace(ended, index=index))
         start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
@@ -108,7 +109,7 @@ class Search:
             done = run(
                 self.expect,
                 params,
-                rules=self.rules,
+                rules=self.rules if early is None else [lambda _: early],
                 method=self.method,
                 contract=self.model.contract,
                 midway=midway,
@@ -134,6 +135,8 @@ def _tell_saddles(attempts: list[Attempt], parent: int | None) -> None:
     level = next(one.start.objective for one in attempts if one.start.index == parent)
     for place, one in enumerate(attempts):
         start = one.start
+        if one.start.sample:
+            continue
         if start.status is Status.CONVERGED and is_same(start.objective, level):
             told = replace(start, status=Status.SADDLE, message=Status.SADDLE.message)
             run = one.run and replace(one.run, status=told.status, message=told.message)
@@ -141,8 +144,8 @@ def _tell_saddles(attempts: list[Attempt], parent: int | None) -> None:
 
 
 def spent(attempts: Sequence[Attempt]) -> int:
-    """E-steps of all attempts."""
-    return sum(one.start.n_iter for one in attempts)
+    """E-steps of all attempts, but for those on samples."""
+    return sum(one.start.n_iter for one in attempts if not one.start.sample)
 
 
 def times_found(attempts: Sequence[Attempt]) -> int:
