@@ -282,7 +282,7 @@ def _plan(
         return Starts(model, data.rows, rng, n_starts)
     some = sample_of(model, data.rows, rng)
     if some is not None:
-        return Sampled(model, data.rows, some, rng, LEVELS[n_starts], on)
+        return Sampled(model, data.rows, some, rng, LEVELS[n_starts], on, data.expect(model))
     return Agreement(model, data.rows, rng, LEVELS[n_starts])
 
 

@@ -28,9 +28,8 @@ from emframe.core import Status
 from emframe.data import drawn
 from emframe.engines import block_rows
 from emframe.fitting.optima import is_same
-from emframe.fitting.search import Attempt, Begin, best_of
+from emframe.fitting.search import Attempt, Begin, best_of, peaks
 from emframe.models import Model
-from emframe.parameters import n_free
 from emframe.spaces import Array
 
 NEAR, FAR = 0.10, 0.02  # shares of rows in the tail, by which its length is told
@@ -45,7 +44,6 @@ class Beyond:
 
     rows: Any
     mine: NDArray[np.bool_]  # (n,) which are the ones that fit worst
-    slack: float  # nats that the sample may give to a component by chance
 
     @property
     def as_one_each(self) -> Any:
@@ -75,17 +73,14 @@ class Anew:
             yield Begin(*move, best.start.index)
 
     def better(self, ends: Sequence[Attempt]) -> list[Attempt]:
-        """The best end that is another than the first, if all rows may find it to be better."""
-        at_least = ends[0].start.objective - self.far.slack
-        others = [
-            one
-            for one in ends[1:]
-            if one.start.status is Status.CONVERGED
-            and one.start.objective >= at_least
-            and not is_same(one.start.objective, ends[0].start.objective)
-        ]
-        best = best_of(others)
-        return [] if best is None else [best]
+        """The best ends that are others than the first; whether they are better, all rows know.
+
+        On a sample a component that could be spared may gain more by chance than a rare one is
+        worth.
+        """
+        arrived = [one for one in ends[1:] if one.start.status is Status.CONVERGED]
+        level = ends[0].start.objective
+        return [one for one in peaks(arrived) if not is_same(one.start.objective, level)]
 
 
 def far_rows(
@@ -118,7 +113,7 @@ def far_rows(
     weights = np.concatenate([own, others])
     both = rows.of([rows.at(beyond), some.at(rest)], weights)
     mine = np.arange(len(weights)) < len(own)
-    return Beyond(both, mine, slack=n_free(params) / k * total / len(at_some))
+    return Beyond(both, mine)
 
 
 def densities(model: Model, params: Any, x: Any) -> Array:

@@ -5,9 +5,10 @@ search is made on a sample, each row of which stands for its share of all: objec
 remaining gain are then on the scale of all rows.  Only what is asked of evidence is asked of the
 sample as it is, for that its rows stand for more makes none of them more telling.
 
-What is handed over has converged there and is regular.  Where the sample cannot tell which of two
-ends is the higher, both are polished, and all rows decide.  Then the rows that fit worst are
-searched once more (`emframe.fitting.overlooked`), for a component may be too rare for any sample.
+What is handed over has converged there.  Where the sample cannot tell which of its ends is the
+highest, rows that it does not hold are asked, to which no end could fit itself.  And the rows that
+the best end fits worst are searched once more (`emframe.fitting.overlooked`), for a component may
+be too rare for any sample.
 
 One known case: where all starts on the sample agree there is one run on all rows.
 """
@@ -16,17 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.core import Degenerate, Status
+from emframe.core import Degenerate, Expectation, Status, objective
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.overlooked import Anew, densities, far_rows
-from emframe.fitting.plans import Agreement, Level
+from emframe.fitting.plans import Agreement, Level, allowed
 from emframe.fitting.saddles import Onward
-from emframe.fitting.search import Attempt, Begin, Plan, Search, best_of, highest, peaks
+from emframe.fitting.search import Attempt, Begin, Plan, Search, best_of, highest, peaks, spent
 from emframe.models import Model
+from emframe.parameters import n_free
 
 # A sample has at least so many rows, so many for each component and column, and so many runs for
 # each component: enough that one with a fifth of an even share can be told.
@@ -35,12 +37,21 @@ FEWEST, EACH, RUNS = 2000, 20, 40
 TIMES, NUMBERS = 5, 1e6
 # Ends on the sample are this near to converged, in nats for a row that stands for one.
 TOL = 1e-4
-# The sample cannot tell ends apart whose difference is within so many of its standard deviations.
-DEVIATIONS = 3.0
-LOOKS = 3  # at the rows that fit worst, each after one that led to a better optimum
+# Ends on the sample that may be the best one: those whose difference to it is within so many of
+# its standard deviations, so many of them; and the rows that they are compared at.
+DEVIATIONS, MOST, HELD_OUT = 3.0, 4, 100_000
+LOOKS = 3  # at the rows that fit worst, each after one that led to a better end
 
 On = Callable[[Any, Any, float], Search]
 """``on(rows, judged, tol)``: a search on these rows; evidence is asked of the others."""
+
+
+class Contender(NamedTuple):
+    """An end on a sample that may be the best of all rows."""
+
+    end: Attempt
+    params: Any
+    value: float = 0.0  # of the objective, on the scale of all rows, at rows of which most are new
 
 
 @dataclass(frozen=True)
@@ -53,25 +64,36 @@ class Sampled:
     rng: np.random.Generator
     level: Level
     on: On
+    expect: Callable[[Any], Expectation[Any]]  # on all rows
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         plan = Agreement(self.model, self.some, self.rng, self.level)
         ends = yield from self._searched(attempts, plan, self._known, self.some)
-        mine = yield from self._polished(attempts, handed(self.model, ends, self.some))
-        best = best_of(mine)
-        if best is None:
+        ranked = self._ranked(contenders(self.model, ends, self.some))
+        for _ in range(LOOKS if ranked else 0):
+            far = far_rows(self.model, ranked[0].params, self.rows, self.some, self.rng)
+            if far is None:
+                break
+            anew = Anew(self.model, ranked[0].params, far, self.rng)
+            origin = ranked[0].end.start.index
+            ends = yield from self._searched(attempts, anew, far.rows, far.as_one_each, origin)
+            before, found = ranked[0], [Contender(one, params_of(one)) for one in anew.better(ends)]
+            ranked = self._ranked([*ranked, *found], all_rows=True)
+            if ranked[0].end is before.end:
+                break
+        mine = yield from self._polished(attempts, ranked)
+        if best_of(mine) is None:
             yield from self._on_all(attempts)
-            return
-        for _ in range(LOOKS):
-            better = yield from self._second_look(attempts, best)
-            if better is None:
-                return
-            best = better
 
     @property
     def _known(self) -> Any:
         """The sample, of which each row stands for its share of all."""
-        return weighing(self.some, self.rows.total / self.rows.unit)
+        return weighing(self.some, self.rows)
+
+    @property
+    def _each(self) -> float:
+        """The weight that a row of the sample stands for."""
+        return float(self.rows.total / self.rows.unit / rows_in(self.some))
 
     def _searched(
         self,
@@ -85,8 +107,7 @@ class Sampled:
 
         Where the clock or the keyboard cut it short, the best point so far is all that follows.
         """
-        each = self.rows.total / self.rows.unit / rows_in(judged)
-        search = self.on(known, judged, TOL * each)
+        search = self.on(known, judged, TOL * self._each)
         first = len(attempts)
         nudged = Onward(plan, self.model, search.expect, known, self.rng)
         found, interrupted = search(nudged)
@@ -104,36 +125,44 @@ class Sampled:
             ends.append(Attempt(told, one.run))
         return ends
 
-    def _polished(
-        self, attempts: Sequence[Attempt], ends: Sequence[Attempt]
-    ) -> Generator[Begin, None, list[Attempt]]:
-        """Runs on all rows, from where these ended on some."""
-        mine = []
-        for one in ends:
-            assert one.run is not None
+    def _ranked(self, given: Sequence[Contender], all_rows: bool = False) -> list[Contender]:
+        """The same at parameters that make all rows possible, by the objective at other rows."""
+        if not given:
+            return []
+        held = self.rows
+        expect = self.expect
+        if rows_in(held) > HELD_OUT and not all_rows:
+            some = self.rows.sample(HELD_OUT, self.rng)
+            expect = self.on(weighing(some, self.rows), some, 0.0).expect
+        found = []
+        for one in given:
             try:
-                params = self.model.widened(one.run.step.params, self._known, self.rows)
-            except Degenerate as error:
-                params = error
-            yield Begin("polish", params, one.start.index)
+                params = self.model.widened(one.params, self._known, self.rows)
+                value = objective(expect(params)) if len(given) > 1 else 0.0
+            except Degenerate:
+                continue
+            found.append(Contender(one.end, params, value))
+        return sorted(found, key=lambda one: -one.value)
+
+    def _polished(
+        self, attempts: Sequence[Attempt], ranked: Sequence[Contender]
+    ) -> Generator[Begin, None, list[Attempt]]:
+        """Runs on all rows: the first, others until one is regular, and any as near as noise.
+
+        What the sample's own chance takes from an objective is half a nat for a parameter and row
+        that a row of the sample stands for.
+        """
+        mine: list[Attempt] = []
+        most = allowed(self.model, self.rows)
+        for one in ranked:
+            if best_of(mine) is not None:
+                noise = 0.5 * n_free(one.params) * self._each
+                is_near = one.value >= ranked[0].value - noise
+                if not is_near or spent(mine) * (1 + 1 / len(mine)) >= most:
+                    break
+            yield Begin("polish", one.params, one.end.start.index)
             mine.append(attempts[-1])
         return mine
-
-    def _second_look(
-        self, attempts: Sequence[Attempt], best: Attempt
-    ) -> Generator[Begin, None, Attempt | None]:
-        """A better end, from a search where the rows that fit worst weigh more; None if none is."""
-        assert best.run is not None
-        params = best.run.step.params
-        far = far_rows(self.model, params, self.rows, self.some, self.rng)
-        if far is None:
-            return None
-        plan = Anew(self.model, params, far, self.rng)
-        origin = best.start.index
-        ends = yield from self._searched(attempts, plan, far.rows, far.as_one_each, origin)
-        mine = yield from self._polished(attempts, plan.better(ends))
-        found = best_of([best, *mine])
-        return None if found is best else found
 
     def _on_all(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         """The search on all rows, for the one on the sample led to nothing that counts."""
@@ -156,31 +185,37 @@ def sample_of(model: Model, rows: Any, rng: np.random.Generator) -> Any | None:
     return some if n >= TIMES * rows_in(some) else None
 
 
-def weighing(some: Any, total: float) -> Any:
-    """The same rows, with as much weight as `total` rows."""
-    weights = some.weights * (total / (some.total / some.unit))
+def weighing(some: Any, rows: Any) -> Any:
+    """Some rows, with as much weight as all."""
+    weights = some.weights * (rows.total / rows.unit / (some.total / some.unit))
     return replace(some, weights=weights)
 
 
-def handed(model: Model, ends: Sequence[Attempt], some: Any) -> list[Attempt]:
-    """The best end on a sample, and those that all rows may find to be better.
+def contenders(model: Model, ends: Sequence[Attempt], some: Any) -> list[Contender]:
+    """The best end on a sample, and those that may be better on all rows.
 
     The difference of two log-likelihoods is a sum over the rows of the sample, so its standard
-    deviation is known (Vuong 1989, Econometrica 57, 307).
+    deviation is known (Vuong 1989, Econometrica 57, 307).  One end that looks like an artefact is
+    among them if it is the highest: a component that is real may have too few rows in the sample.
     """
-    tops = peaks([one for one in ends if one.start.status is Status.CONVERGED])
-    if not tops:
+    arrived = [one for one in ends if one.start.status is Status.CONVERGED]
+    tops = peaks(arrived, MOST)
+    level = tops[0].start.objective if tops else -np.inf
+    higher = [one for one in arrived if one.start.spurious and one.start.objective > level]
+    accused = sorted(higher, key=lambda one: -one.start.objective)[:1]
+    if not tops and not accused:
         return []
-    best, *others = tops
-    at_best = densities(model, _params(best), some.x)
-    each = []
-    for one in others:
-        gain = at_best - densities(model, _params(one), some.x)
-        if gain.sum() <= DEVIATIONS * np.sqrt(len(gain)) * gain.std():
-            each.append(one)
-    return [best, *each]
+    first, *others = [*tops, *accused]
+    at_first = densities(model, params_of(first), some.x)
+
+    def may_be_better(one: Attempt) -> bool:
+        gain = at_first - densities(model, params_of(one), some.x)
+        return bool(gain.sum() <= DEVIATIONS * np.sqrt(len(gain)) * gain.std())
+
+    return [Contender(one, params_of(one)) for one in (first, *filter(may_be_better, others))]
 
 
-def _params(end: Attempt) -> Any:
+def params_of(end: Attempt) -> Any:
+    """Where it ended."""
     assert end.run is not None
     return end.run.step.params

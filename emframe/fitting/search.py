@@ -154,13 +154,13 @@ def times_found(attempts: Sequence[Attempt]) -> int:
     return best.times if best is not None and best.is_regular else 0
 
 
-def peaks(attempts: Sequence[Attempt]) -> list[Attempt]:
+def peaks(attempts: Sequence[Attempt], most: int = PEAKS) -> list[Attempt]:
     """The first attempts that found the best few regular optima, the best first."""
     found: list[Attempt] = []
     for one in (one for one in attempts if one.run is not None and one.start.is_regular):
         if not any(is_same(one.start.objective, peak.start.objective) for peak in found):
             found.append(one)
-    return sorted(found, key=lambda one: -one.start.objective)[:PEAKS]
+    return sorted(found, key=lambda one: -one.start.objective)[:most]
 
 
 def best_of(attempts: Sequence[Attempt]) -> Attempt | None:
