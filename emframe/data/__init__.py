@@ -10,7 +10,7 @@ from emframe.data.frames import aligned
 from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
 from emframe.data.parquet import read_parquet
-from emframe.data.rows import MOST_AT_ONCE, Rows
+from emframe.data.rows import MOST_AT_ONCE, Rows, drawn
 from emframe.data.weights import as_weights, counted, in_range, measured
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "as_weights",
     "chosen",
     "counted",
+    "drawn",
     "filled",
     "frequencies",
     "in_range",

@@ -5,7 +5,7 @@ One known case: of rows in memory a block is a view.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,16 +79,21 @@ class Rows:
             return self
         if n <= most:
             return replace(self, source=self.x)
-        even = self.weights.strides == (0,)
-        shares = None if even else self.weights / self.weights.sum()
-        chosen = np.sort(rng.choice(n, size=most, p=shares))
-        drawn, first = [], 0
+        return Rows(self.at(drawn(self.weights, most, rng)), ones(most), self.columns)
+
+    def at(self, chosen: NDArray[np.intp]) -> Array:
+        """The rows with these indices, which ascend, by one pass; read-only."""
+        found, first = [], 0
         for array in cut(self.source, MOST_AT_ONCE):
             last = first + len(array)
             mine = chosen[slice(*np.searchsorted(chosen, [first, last]))]
-            drawn.append(as_floats(array[mine - first]))
+            found.append(as_floats(array[mine - first]))
             first = last
-        return Rows(read_only(np.concatenate(drawn)), ones(most), self.columns)
+        return read_only(np.concatenate(found))
+
+    def of(self, parts: Sequence[Array], weights: Array) -> Rows:
+        """Other rows of the same columns: parts (m, d), one below the other, and their weights."""
+        return Rows(read_only(np.concatenate(parts)), read_only(weights), self.columns)
 
     def distinct(self) -> Rows:
         """Distinct rows with their weights added up, where that halves the rows or better.
@@ -120,6 +125,22 @@ class Rows:
             if len(seen) >= at_most:
                 return at_most
         return 0 if seen is None else len(seen)
+
+
+def drawn(weights: Array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Indices of rows drawn as often as their weights say, in ascending order; (size,).
+
+    One comes from each of `size` equal parts of the total weight: rows that lie in some order are
+    drawn from all along it, and only one that weighs more than a part can come twice.
+    """
+    n = len(weights)
+    places = (np.arange(size) + rng.random(size)) / size
+    if weights.strides == (0,):
+        chosen = (places * n).astype(np.intp)
+    else:
+        ends = np.cumsum(weights)
+        chosen = np.searchsorted(ends, places * ends[-1], side="right")
+    return np.minimum(chosen, n - 1)
 
 
 def cut(source: NDArray[Any] | Blocks, size: int) -> Iterator[NDArray[Any]]:

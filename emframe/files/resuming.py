@@ -86,6 +86,8 @@ class Resumable(Search):
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """The end of this start, run or read."""
         known = self.checkpoint
+        if begin.early is not None:  # no end: the fit that goes on has time for what was cut short
+            return super().attempt(index, begin)
         if index < len(known.finished):
             attempt = self._read(known.finished[index], begin)
         else:

@@ -180,7 +180,7 @@ def start_from(told: Any) -> Start:
     if not isinstance(told, dict):
         raise TypeError(f"a start is {told!r}; expected an object")
     # What came with later versions.
-    told = {"spurious": "", "parent": None, "trace": [], "grown": False, **told}
+    told = {"spurious": "", "parent": None, "trace": [], "grown": False, "sample": 0, **told}
     known = {field.name for field in dataclasses.fields(Start)}
     if set(told) != known:
         odd = sorted(set(told) ^ known)[0]
@@ -197,6 +197,7 @@ def start_from(told: Any) -> Start:
         parent=None if told["parent"] is None else _count(told, "parent"),
         trace=tuple(_number({"trace": one}, "trace") for one in _item(told, "trace", list)),
         grown=_item(told, "grown", bool),
+        sample=_count(told, "sample"),
     )
 
 

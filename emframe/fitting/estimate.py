@@ -39,7 +39,8 @@ from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
 from emframe.fitting.reseeding import Reseeding
 from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
-from emframe.fitting.search import Attempt, Plan, Search, highest
+from emframe.fitting.sampled import On, Sampled, sample_of
+from emframe.fitting.search import Attempt, Plan, Search, highest, spent
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
@@ -91,7 +92,8 @@ def fit(
         objective does not end below its own, unless a prior charges for the component.
     n_starts : ``"quick"``, ``"default"`` or ``"thorough"``: until starts agree on the best optimum,
         within a budget of work, part of which goes to moves away from the best; or how many
-        starts to run to convergence, and no moves. See ``fit.chance_missed``.
+        starts to run to convergence, and no moves. See ``fit.chance_missed``. Of many rows the
+        levels search a sample, and polish the best end on all.
     rng : int, Generator, SeedSequence or None, as for ``numpy.random.default_rng``.
     tol : stop when the estimated remaining gain of the objective is below this, in nats over all
         rows, at two successive steps, or at one where it is a bound.
@@ -148,7 +150,13 @@ def fit(
         def tell(error: Degenerate) -> str:
             return error.told(data.given.columns)
 
-        plan = _plan(model.under(data.term), data, generator, start, n_starts, tell)
+        def on(rows: Any, judged: Any, tol_there: float) -> Search:
+            some = data.only(rows, model.survey(rows))
+            there = [*ends(max(tol, tol_there), max_iter), *stopping, *deadline]
+            judge = data.only(judged, some.survey).irregular(model)
+            return Search(model, some.expect(model), there, method, tell, judge)
+
+        plan = _plan(model.under(data.term), data, generator, start, n_starts, tell, on)
         expect = data.expect(model)
         search = Search(model, expect, rules, method, tell, data.irregular(model))
         onward = Onward(plan, model.under(data.term), expect, data.rows, generator)
@@ -217,6 +225,10 @@ class _Data(NamedTuple):
         """What a weight of 1 of the rows stands for."""
         return getattr(self.given, "unit", 1.0)
 
+    def only(self, rows: Any, survey: Any) -> _Data:
+        """Some of the rows, few enough to do without an engine."""
+        return self._replace(rows=rows, survey=survey, engine=Serial())
+
     def expect(self, model: Model) -> Callable[[Any], Expectation[Any]]:
         """The E-step."""
         return expectation(model, self.rows, self.term, self.survey, self.engine)
@@ -255,6 +267,7 @@ def _plan(
     start: Any,
     n_starts: int | str,
     tell: Callable[[Degenerate], str],
+    on: On,
 ) -> Plan:
     """Where to start: where the user says, so many times, or until the best was found often."""
     if isinstance(start, Fit):
@@ -272,8 +285,11 @@ def _plan(
     plan: Plan
     if isinstance(n_starts, int):
         plan = Starts(model, data.rows, rng, n_starts)
-    else:
-        plan = Agreement(model, data.rows, rng, LEVELS[n_starts])
+        return Reseeding(plan, model, data.rows, rng)
+    some = sample_of(model, data.rows, rng)
+    if some is not None:
+        return Sampled(model, data.rows, some, rng, LEVELS[n_starts], on, data.expect(model))
+    plan = Agreement(model, data.rows, rng, LEVELS[n_starts])
     return Reseeding(plan, model, data.rows, rng)
 
 
@@ -330,7 +346,7 @@ def _assemble(model: Model, data: _Data, prior: Any, attempts: Sequence[Attempt]
         trace=np.array(done.trace),
         gains=np.array(done.gains),
         remaining=done.step.remaining,
-        n_iter=sum(one.start.n_iter for one in attempts),
+        n_iter=spent(attempts),
         n_rows=rows.total,
         columns=rows.columns,
         prior=prior,

@@ -51,6 +51,7 @@ class Start:
     parent: int | None = None  # the start whose optimum this one moved away from, for a move
     trace: tuple[float, ...] = ()  # objective after each accepted step
     grown: bool = False  # whether it began at the optimum of a smaller model
+    sample: int = 0  # rows of the sample that it ran on, whose the objective is; 0 for all rows
 
     @property
     def is_own(self) -> bool:
@@ -86,7 +87,7 @@ class Fit:
     trace: Array  # (n_steps,) objective after each accepted step; never decreases
     gains: Array  # (n_steps, 2) gain in Q and in entropy of each step; nan at the start
     remaining: float  # estimated gain still ahead at the end, nats
-    n_iter: int  # E-steps over the whole data, all starts included
+    n_iter: int  # E-steps over the whole data, all starts on them included
     n_rows: float  # total weight
     columns: tuple[str, ...]
     prior: Any
@@ -111,14 +112,30 @@ class Fit:
 
     @property
     def optima(self) -> tuple[Optimum, ...]:
-        """The distinct optima that the starts ended at, the best first."""
-        return optima(self.starts)
+        """The distinct optima of all rows that the starts ended at, the best first."""
+        return optima(one for one in self.starts if not one.sample)
 
     @property
     def n_found(self) -> int:
-        """How many starts of their own found the optimum that this fit is at; 2 replicate it."""
-        here = self.objective
-        return sum(one.times for one in self.optima if is_same(one.objective, here))
+        """How many starts of their own found the optimum that this fit is at; 2 replicate it.
+
+        Where it is the polish of one that was found on a sample, so many found that one there.
+        """
+        where = self.found_on_sample
+        if where is not None:
+            same = [one for one in self.starts if one.sample == where.sample]
+            ends, here = optima(same), where.objective
+        else:
+            ends, here = self.optima, self.objective
+        return sum(one.times for one in ends if is_same(one.objective, here))
+
+    @property
+    def found_on_sample(self) -> Start | None:
+        """The end on a sample whose polish on all rows this fit is; None where it is none."""
+        start = self.starts[self.best]
+        while start.parent is not None and not start.sample:
+            start = self.starts[start.parent]
+        return start if start.sample else None
 
     @property
     def chance_missed(self) -> float:
@@ -127,8 +144,10 @@ class Fit:
         From how often each optimum was found (Good 1953); moves are not counted as starts.  0 for
         the only start of a model of which one is as good as many.
         """
-        only = len(self.starts) == 1 and self.model.sole_start
-        return 0.0 if only else chance_missed(self.starts)
+        if len(self.starts) == 1 and self.model.sole_start:
+            return 0.0
+        first = self.starts[0].sample  # where the search was made: on a sample, or on all rows
+        return chance_missed(one for one in self.starts if one.sample == first)
 
     @property
     def n_parameters(self) -> int:

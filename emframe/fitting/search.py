@@ -57,6 +57,7 @@ class Begin(NamedTuple):
     grown: bool = False  # whether it is from the optimum of a smaller model
     ended: Start | None = None  # its end, where it has come to one
     from_saddle: bool = False  # whether what it moves away from turned out to be no maximum
+    early: Status | None = None  # why it is not run, where the clock or the keyboard came before
 
 
 Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
@@ -111,7 +112,7 @@ class Search:
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
-        kind, params, parent, grown, ended, _ = begin
+        kind, params, parent, grown, ended, _, early = begin
         if ended is not None:
             return Attempt(replace(ended, index=index))
         start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
@@ -119,12 +120,13 @@ class Search:
             return Attempt(replace(start, message=self.tell(params)))
         if isinstance(params, Exception):
             return _failed(start, params)
+        rules: Sequence[Rule] = self.rules if early is None else [lambda _: early]
         outside = Outside()
         try:
             done = run(
                 self.expect,
                 params,
-                rules=[outside.noted(rule) for rule in self.rules],
+                rules=[outside.noted(rule) for rule in rules],
                 method=self.method,
                 contract=self.model.contract,
                 midway=midway,
@@ -186,6 +188,8 @@ def _tell_saddles(attempts: list[Attempt], parent: int | None) -> None:
     level = next(one.start.objective for one in attempts if one.start.index == parent)
     for place, one in enumerate(attempts):
         start = one.start
+        if one.start.sample:
+            continue
         if start.status is Status.CONVERGED and is_same(start.objective, level):
             told = replace(start, status=Status.SADDLE, message=Status.SADDLE.message)
             run = one.run and replace(one.run, status=told.status, message=told.message)
@@ -193,8 +197,8 @@ def _tell_saddles(attempts: list[Attempt], parent: int | None) -> None:
 
 
 def spent(attempts: Sequence[Attempt]) -> int:
-    """E-steps of all attempts."""
-    return sum(one.start.n_iter for one in attempts)
+    """E-steps of all attempts, but for those on samples."""
+    return sum(one.start.n_iter for one in attempts if not one.start.sample)
 
 
 def times_found(attempts: Sequence[Attempt]) -> int:
@@ -203,13 +207,13 @@ def times_found(attempts: Sequence[Attempt]) -> int:
     return best.times if best is not None and best.is_regular else 0
 
 
-def peaks(attempts: Sequence[Attempt]) -> list[Attempt]:
+def peaks(attempts: Sequence[Attempt], most: int = PEAKS) -> list[Attempt]:
     """The first attempts that found the best few regular optima, the best first."""
     found: list[Attempt] = []
     for one in (one for one in attempts if one.run is not None and one.start.is_regular):
         if not any(is_same(one.start.objective, peak.start.objective) for peak in found):
             found.append(one)
-    return sorted(found, key=lambda one: -one.start.objective)[:PEAKS]
+    return sorted(found, key=lambda one: -one.start.objective)[:most]
 
 
 def best_of(attempts: Sequence[Attempt]) -> Attempt | None:

@@ -125,6 +125,20 @@ class Model(Protocol):
     ) -> Iterator[tuple[str, Any]]:
         """Children of two optima, as of `moves`.  None, unless a model knows some."""
 
+    def taken_over(
+        self, params: Any, rows: Rows, mine: NDArray[np.bool_]
+    ) -> Iterator[tuple[str, Any]]:
+        """Starts at which the rows `mine` have a component of their own, in the place of another.
+
+        As of `moves`; none where a model has no components to give away.
+        """
+
+    def widened(self, params: Any, some: Rows, rows: Rows) -> Any:
+        """Parameters near those found on `some` of the rows, at which all rows are possible.
+
+        Raises `emframe.Degenerate` where there are none.
+        """
+
     def embedded(self, smaller: Model, params: Any) -> Any | None:
         """The point of this model that is `smaller` at `params`: every row has the same density.
 

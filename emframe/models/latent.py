@@ -202,6 +202,16 @@ class LatentModel(ABC):
         """No children of two optima, unless a model knows some."""
         return iter(())
 
+    def taken_over(
+        self, params: Any, rows: Any, mine: NDArray[np.bool_]
+    ) -> Iterator[tuple[str, Any]]:
+        """None: there are no components to give away, unless a model says so."""
+        return iter(())
+
+    def widened(self, params: Any, some: Any, rows: Any) -> Any:
+        """The parameters as they are: all rows are possible, unless a model says otherwise."""
+        return params
+
     def embedded(self, smaller: Any, params: Any) -> Any | None:
         """No smaller model is contained in this one, unless a model knows some."""
         return None

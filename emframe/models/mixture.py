@@ -56,7 +56,7 @@ from emframe.models.mixture_expectation import (
 )
 from emframe.models.mixture_parts import composed, parts, titled
 from emframe.models.mixture_pass import MixturePass
-from emframe.models.moves import crossed, split_and_merge, splits
+from emframe.models.moves import crossed, split_and_merge, splits, taken_over
 from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.parting import alike, parted
 from emframe.models.reading import read
@@ -320,6 +320,21 @@ class Mixture:
             child = crossed(one, two, rows.weights, rng)
             yield "crossover", model._started(rows, child)
 
+    def taken_over(
+        self, params: MixtureParameters, rows: Rows, mine: NDArray[np.bool_]
+    ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
+        """The rows `mine` in the place of one component after another; see `models.moves`."""
+        resp = self.posterior(params, rows.x)[1]
+        for changed in taken_over(resp, rows.weights, mine):
+            yield "taken over", self._from_responsibilities(rows, changed)
+
+    def widened(self, params: MixtureParameters, some: Rows, rows: Rows) -> MixtureParameters:
+        """The M-step on some rows where all together are there as one more, if any is discrete."""
+        if self._is_real:
+            return params
+        resp = self.posterior(params, some.x)[1]
+        return self._knowing(rows).from_responsibilities(some, resp, params)
+
     def has_twins(self, params: MixtureParameters, rows: Rows) -> bool:
         """Whether some components share the rows alike; looked for on a sample of many."""
         stride = max(1, len(rows) // MOST_ROWS)
@@ -381,12 +396,16 @@ class Mixture:
         some = rows.sample(MOST_ROWS, rng)
         if self._is_real or len(some) == len(rows):
             return self, some
+        return self._knowing(rows), some
+
+    def _knowing(self, rows: Rows) -> Mixture:
+        """The same mixture, whose M-steps see all these rows together as one row more."""
         share = np.full(self.n_components, 1.0 / (self.n_components * rows.weights.sum()))
         blocks = rows.blocks(block_rows(self.work(rows)))
         whole = reduce(add, (self.family.accumulate(x, np.outer(w, share)) for x, w in blocks))
         if self.pseudo is not None:
             whole = whole + self.pseudo.components.statistics
-        return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0))), some
+        return self.under(MixturePrior(self.family, ConjugatePrior(whole, 0.0)))
 
     def reseeded(
         self, params: MixtureParameters, k: int, rows: Rows, rng: np.random.Generator

@@ -35,6 +35,8 @@ from emframe.spaces import Array
 
 # How many pairs to merge, and how many other components to split in the place of each.
 PAIRS, SPLITS = 6, 3
+# How many of the components that overlap most, and of the lightest, are spared in turn.
+SPARED = 3
 
 
 def split_and_merge(
@@ -135,6 +137,29 @@ def splits(
 def _sizes(resp: Array, weights: Array) -> Array:
     """Total of each column, (K,)."""
     return np.asarray(np.maximum(weights @ resp, np.finfo(float).tiny))
+
+
+def taken_over(resp: Array, weights: Array, mine: NDArray[np.bool_]) -> Iterator[Array]:
+    """Responsibilities (n, K) at which the rows `mine` (n,) are all that one component has.
+
+    It is one that can be spared, and leaves its other rows to the one that it overlaps most: one
+    of two that overlap much, or one that is light.
+    """
+    k = resp.shape[1]
+    if k < 2:
+        return
+    overlap = _overlap(resp, weights)
+    np.fill_diagonal(overlap, -1.0)
+    counts = weights @ resp
+    pairs = sorted(combinations(range(k), 2), key=lambda pair: -overlap[pair])
+    lighter = [min(pair, key=lambda one: counts[one]) for pair in pairs[:SPARED]]
+    lightest = [int(one) for one in np.argsort(counts)[:SPARED]]
+    for one in dict.fromkeys([*lighter, *lightest]):
+        new = resp.copy()
+        new[:, overlap[one].argmax()] += new[:, one]
+        new[:, one] = 0.0
+        new[mine] = np.eye(k)[one]
+        yield new
 
 
 def _overlap(resp: Array, weights: Array) -> Array:

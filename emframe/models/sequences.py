@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Rows, Table, as_weights, chosen, in_range
+from emframe.data import Rows, Table, as_weights, chosen, drawn, in_range
 from emframe.data.blocks import real_array
 from emframe.data.frames import from_frame, is_frame, taken, without
 from emframe.families import Family
@@ -153,11 +153,20 @@ class SequenceRows:
         if n <= most:
             return self
         size = max(1, most * len(self) // n)
-        drawn = np.sort(rng.choice(len(self), size=size, p=self.weights / self.weights.sum()))
-        lengths = self.x.lengths[drawn]
+        return replace(self, x=self.at(drawn(self.weights, size, rng)), weights=np.ones(size))
+
+    def at(self, chosen: NDArray[np.intp]) -> Sequences:
+        """The runs with these indices."""
+        lengths = self.x.lengths[chosen]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        x = self.x.x[np.repeat(self.x.firsts[drawn], lengths) + within]
-        return replace(self, x=Sequences(x, lengths), weights=np.ones(size))
+        return Sequences(self.x.x[np.repeat(self.x.firsts[chosen], lengths) + within], lengths)
+
+    def of(self, parts: Sequence[Sequences], weights: Array) -> SequenceRows:
+        """Other runs of the same columns, those of all parts, and their weights."""
+        x = np.concatenate([part.x for part in parts])
+        lengths = np.concatenate([part.lengths for part in parts])
+        n = len(lengths)
+        return SequenceRows(Sequences(x, lengths), weights, self.columns, np.arange(n), n)
 
     def means(self) -> Rows:
         """The mean row of each run, with the weights of the runs."""

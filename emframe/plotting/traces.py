@@ -20,12 +20,12 @@ LOWEST = 1e-9  # nats; below this a gap is drawn as this
 
 
 def trace(scene: Scene, ax: Axes) -> None:
-    """The gap of every start to the highest objective of all, the best start in colour.
+    """The gap of every start on all rows to the highest objective of all, the best start in colour.
 
     Raises ValueError where the fit knows no traces, being from a file of an earlier version.
     """
     fit = scene.fit
-    starts = [one for one in fit.starts if one.trace]
+    starts = [one for one in fit.starts if one.trace and not one.sample]
     if not starts:
         raise ValueError("this fit holds no traces of its starts; fit again to draw them.")
     top = max(max(one.trace) for one in starts)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emframe.core import Status
-from emframe.fitting.optima import is_same
+from emframe.fitting.optima import Optimum, is_same, optima
 from emframe.parameters import leaves
 from emframe.refusals import several
 from emframe.showing.tidy import items
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
-    from emframe.fitting.result import Fit
+    from emframe.fitting.result import Fit, Start
     from emframe.inference import Intervals, StandardErrors
     from emframe.selection import Selection
 
@@ -80,35 +80,71 @@ def replication(fit: Fit) -> str:
         why = fit.model.sole_start and f"; {fit.model.sole_start}"
         where = " that was given, and no other" if given else ""
         return f"1 start{where}, {fit.n_iter} E-steps{why}."
-    grown = sum(one.grown for one in fit.starts)
-    reseeded = sum(one.is_reseeded for one in fit.starts)
-    moves = sum(one.parent is not None and not one.is_reseeded for one in fit.starts)
+    there = [one for one in fit.starts if one.sample]
+    here = [one for one in fit.starts if not one.sample]
+    sampled = fit.found_on_sample
+    if not there:
+        among = fit.optima
+        found = _times(among, fit.objective, any(one.grown for one in here))
+        end = "the best optimum was found " + found
+        return (
+            f"{_begun(here)}, {fit.n_iter} E-steps; {end}, among {_distinct(among)}{_chance(fit)}."
+        )
+    size = there[0].sample
+    first = [one for one in there if one.sample == size]
+    polish = f"polished on all rows, {several(fit.n_iter, 'E-step')}"
+    parts = [f"{_begun(first)} on a sample of {size:,} rows, {_e_steps(first)}"]
+    looked = "a second look at the rows that then fit worst"
+    if sampled is None:
+        parts.append(f"none led to the optimum of all rows; {_begun(here)} on these did")
+    elif sampled.sample == size:
+        among = optima(first)
+        found = _times(among, sampled.objective)
+        parts.append(f"the best was found {found}, among {_distinct(among)} there; {polish}")
+        if len(first) < len(there):
+            parts.append(f"{looked} found none better")
+    else:
+        parts.append(f"{looked} found a better one; {polish}")
+    return "; ".join(parts) + f"{_chance(fit)}."
+
+
+def _begun(starts: Sequence[Start]) -> str:
+    """How many starts there were of each kind."""
+    reseeded = sum(one.is_reseeded for one in starts)
+    moves = sum(one.parent is not None and not one.is_reseeded for one in starts)
     begun = [
-        (sum(one.is_own and not one.is_reseeded for one in fit.starts), "start", ""),
+        (sum(one.is_own and not one.is_reseeded for one in starts), "start", ""),
         (reseeded, "start", " that went on with a starved component elsewhere"),
-        (grown, "start", " from the optimum of a smaller model"),
+        (sum(one.grown for one in starts), "start", " from the optimum of a smaller model"),
         (moves, "move", " away from the best"),
     ]
     *others, last = [several(n, what) + where for n, what, where in begun if n]
-    all_of_them = f"{', '.join(others)} and {last}" if others else last
-    regular = sum(one.is_regular for one in fit.optima)
-    by_moves = sum(one.moves for one in fit.optima if is_same(one.objective, fit.objective))
-    single, plural = ("a move", "moves")
-    if grown:
-        single, plural = ("a start from another optimum", "starts from others")
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _e_steps(starts: Sequence[Start]) -> str:
+    return several(sum(one.n_iter for one in starts), "E-step")
+
+
+def _distinct(among: Sequence[Optimum]) -> str:
+    regular = sum(one.is_regular for one in among)
+    return f"{regular} distinct regular {'one' if regular == 1 else 'ones'}"
+
+
+def _times(among: Sequence[Optimum], objective: float, grown: bool = False) -> str:
+    """How often an optimum was found, and what that says."""
+    at = [one for one in among if is_same(one.objective, objective)]
+    times, by_moves = sum(one.times for one in at), sum(one.moves for one in at)
+    moves = ("a move", "moves")
+    single, plural = ("a start from another optimum", "starts from others") if grown else moves
     more = "and more n_starts may find a better one"
-    if fit.n_found > 1:
-        found = f"{fit.n_found} times"
-    elif fit.n_found == 1:
-        found = f"once; it is not replicated, {more}"
-    elif by_moves > 1:
-        found = f"by {by_moves} {plural} and no start of its own, {more}"
-    else:
-        found = f"by {single} only; it is not replicated, {more}"
-    return (
-        f"{all_of_them}, {fit.n_iter} E-steps; the best optimum was found {found}, among {regular} "
-        f"distinct regular {'one' if regular == 1 else 'ones'}{_chance(fit)}."
-    )
+    if times > 1:
+        return f"{times} times"
+    if times == 1:
+        return f"once; it is not replicated, {more}"
+    if by_moves > 1:
+        return f"by {by_moves} {plural} and no start of its own, {more}"
+    return f"by {single} only; it is not replicated, {more}"
 
 
 def _chance(fit: Fit) -> str:

@@ -246,13 +246,16 @@ class HiddenMarkov(LatentModel):
         runs, k = rows.x, self.n_states
         each = np.repeat(rows.weights, runs.lengths)
         points = as_rows(filled(runs.x, each), supports=(), owner="", weights=each)
-        is_real = not any(space.discrete for space in self.family.supports)
         stay = 0.8 * np.eye(k) + 0.2 / k
-        supply = starts.portfolio(points, k, rng, is_real, bool(self.family.covariates))
+        supply = starts.portfolio(points, k, rng, self._is_real, bool(self.family.covariates))
         for index, (kind, clusters) in enumerate(supply):
             resp = matched(self.family.each(k), runs.x, clusters, each)
             matrix = (_steps(rows, resp), stay, rng.dirichlet(np.ones(k), size=k))[index % 3]
             yield kind, self._begun(rows, resp, matrix)
+
+    @property
+    def _is_real(self) -> bool:
+        return not any(space.discrete for space in self.family.supports)
 
     def _begun(self, rows: Any, resp: Array, matrix: Array) -> Any:
         """The M-step of states that share rows so (n, K), with these transitions; or its error."""
@@ -284,6 +287,28 @@ class HiddenMarkov(LatentModel):
         if isinstance(begun, Degenerate):
             raise begun
         return begun
+
+    def widened(self, params: Any, some: Any, rows: Any) -> Any:
+        """The M-step on some runs where the rows of all are there as one more.
+
+        And so is one more run to begin in each state, and a step from each state to each.
+        """
+        sums = self.e_step(params, some.x, some.weights).statistics
+        each = np.repeat(rows.weights, rows.x.lengths)
+        share = np.full(self.n_states, 1.0 / (self.n_states * each.sum()))
+        parts = (
+            self.family.accumulate(rows.x.x[part], np.outer(each[part], share))
+            for part in _parts(rows.x)
+        )
+        whole = reduce(add, parts)
+        one = 1.0 / self.n_states
+        more = replace(
+            sums,
+            begins=sums.begins + one,
+            steps=sums.steps + one,
+            emissions=sums.emissions if self._is_real else sums.emissions + whole,
+        )
+        return frozen(self.m_step(more, params))
 
     def embedded(self, smaller: Any, params: Any) -> Any | None:
         """The states that paths are in most stand twice; a step to one goes to either alike."""
