@@ -107,6 +107,9 @@ class Constrained(Wrapped):
             parts.append(own)
         return np.concatenate(parts) if parts else np.zeros(0)
 
+    def stacked(self, k: int) -> None:
+        """None: what is climbed along the constraint is the Q of all components together."""
+
     def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
         return self.family.irregularities(self._free(params), statistics)
 

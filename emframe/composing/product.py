@@ -210,6 +210,15 @@ class Product(Family):
                 found[k] = "; ".join(filter(None, [found.get(k), f"{part.label}: {why}"]))
         return found
 
+    def stacked(self, k: int) -> Product | None:
+        each = [part.family.stacked(k) for part in self.parts]
+        if any(own is None for own in each):
+            return None
+        other = copy(self)
+        pairs = zip(self.parts, each, strict=True)
+        object.__setattr__(other, "parts", tuple(replace(p, family=own) for p, own in pairs))
+        return other
+
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):
             within = {**dims, "d": len(part.places)}

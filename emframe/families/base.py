@@ -27,6 +27,7 @@ from emframe.core import Contract, Degenerate
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.parameters import (
     build,
+    declarations,
     from_vector,
     n_columns_free,
     problem,
@@ -163,6 +164,15 @@ class Family(ABC):
         """Components that look like artefacts of an unbounded likelihood, and why."""
         return {}
 
+    def stacked(self, k: int) -> Family | None:
+        """The family of components in groups of k, each group as this family's k would be.
+
+        Components of many starts of one mixture then are components like any others.  Those that
+        are apart need no other family; what components share, a group has for itself.  None where
+        the family has no such form.
+        """
+        return self if is_apart(self.parameters) else None
+
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""
         return problem(params, dims, prefix)
@@ -191,6 +201,19 @@ class Family(ABC):
     def takes_columns(self) -> bool:
         """Whether the rows may have more than one column."""
         return n_columns_free(self.parameters) or (self.width or 1) > 1
+
+
+def is_apart(kind: Any) -> bool:
+    """Whether in every field of a parameter class each component's values are its own, or held."""
+    if not dataclasses.is_dataclass(kind):
+        return False
+    declared = declarations(kind)
+
+    def apart(one: Any) -> bool:
+        what = declared.get(one.name)
+        return is_apart(one.type) if what is None else what.is_own or what.fixed
+
+    return all(map(apart, dataclasses.fields(kind)))
 
 
 def refuse_empty(which: NDArray[np.bool_]) -> None:

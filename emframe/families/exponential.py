@@ -43,6 +43,11 @@ class Moments:
     def __mul__(self, factor: float) -> Moments:
         return Moments(self.totals * factor, self.counts * factor, self.base * factor)
 
+    def repeated(self, times: int) -> Moments:
+        """The same components so many times."""
+        counts = np.tile(self.counts, times)
+        return Moments(np.tile(self.totals, (times, 1)), counts, self.base * times)
+
 
 class ExponentialFamily(Family):
     """Base of exponential families.  An axis P of length one may be dropped everywhere."""

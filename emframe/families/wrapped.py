@@ -119,6 +119,10 @@ class Wrapped(Family):
 
     # ---- parameters
 
+    def stacked(self, k: int) -> Family | None:
+        inner = self.family.stacked(k)
+        return None if inner is None else replace(self, family=inner)
+
     def irregularities(self, params: Any, statistics: Any) -> Mapping[int, str]:
         return self.family.irregularities(params, statistics)
 

@@ -80,6 +80,11 @@ class Counted:
     def __mul__(self, factor: float) -> Counted:
         return Counted(self.counts * factor, self.means, self.peak * factor)
 
+    def repeated(self, times: int) -> Counted:
+        """The same components so many times."""
+        means = np.tile(self.means, (times, 1))
+        return Counted(np.tile(self.counts, times), means, self.peak * times)
+
 
 def counted(sums: Counted | Moments) -> Counted:
     """The same sums told by their means; `Moments` are those of the statistic x."""

@@ -303,6 +303,12 @@ class Gaussian(Family):
             k, centre, kappa, nu, scale, variances, shared=self.structure.is_shared
         )
 
+    def stacked(self, k: int) -> Gaussian:
+        from emframe_families.gaussian_stacked import InGroups  # which is one of these itself
+
+        coupled = self.structure.is_shared or self.structure.is_coupled
+        return InGroups(self.covariance, k) if coupled else self
+
     def irregularities(self, params: Any, statistics: Scatter) -> Mapping[int, str]:
         """Components on a handful of rows, or a sliver of the space: maxima of no meaning.
 

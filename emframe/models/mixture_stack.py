@@ -1,0 +1,329 @@
+"""Many starts of one mixture as one: S points of K components are S K components of one family.
+
+Components that are apart do not know of each other but through Bayes' rule, which sums over those
+of a start, and through the weights, which sum to 1 within it.  So the family's own kernel, M-step
+and gradient serve all starts at once, and a pass over small data costs about as much as that of a
+single start.  What components share they share within a start: `Family.stacked`.
+
+A start that degenerates is told by the component that does, leaves, and the pass is made again
+without it.
+
+One known case: a stack of one start makes the E-step and the M-step of the mixture itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from operator import add
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.core import Degenerate
+from emframe.data import Rows
+from emframe.engines import Workspace
+from emframe.families import Family, FamilyError, Survey
+from emframe.models.mixture import Mixture
+from emframe.models.mixture_expectation import HeldWeights, MixtureParameters, MixturePrior
+from emframe.models.mixture_pass import MixturePass
+from emframe.parameters import Leaf, frozen, leaves, rebuild
+from emframe.spaces import Array, Simplex
+
+Mask = NDArray[np.bool_]
+Order = NDArray[np.intp]
+
+FAILURES = (Degenerate, FamilyError, np.linalg.LinAlgError)
+"""What ends a start and no other."""
+
+
+class Points(NamedTuple):
+    """Parameters of S starts."""
+
+    weights: Array  # (S, K)
+    components: Any  # the stacked family's, of S K components, start after start
+
+
+class Looks(NamedTuple):
+    """What one pass says of S points."""
+
+    objective: Array  # (S,), nats; -inf at a point that has none
+    log_likelihood: Array  # (S,)
+    em: Points  # where the EM step leads; the point itself where it has none
+    em_x: Array  # (S, p) its coordinates
+    gradient: Array  # (S, p) of the objective, in the same coordinates; 0 where there is none
+    sound: Mask  # (S,)
+    why: dict[int, str]  # of the points that are not, what is wrong
+
+
+@dataclass(frozen=True)
+class MixtureStack:
+    """The data of a mixture, and what it takes to move many points of it at once."""
+
+    model: Mixture
+    family: Family  # of the groups
+    rows: Rows
+    survey: Survey
+    prior: MixturePrior | None = None
+    work: Workspace = field(default_factory=Workspace, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls, model: Any, rows: Any, survey: Any, prior: MixturePrior | None = None
+    ) -> MixtureStack | None:
+        """The stack of a model; None where it has no such form, and its starts go one by one."""
+        if type(model).passes is not Mixture.passes or not model.contract.ascends:
+            return None
+        family = model.family.stacked(model.n_components)
+        if family is None:
+            return None
+        if prior is not None and not _repeats(prior.components.statistics):
+            return None
+        return cls(model, family, rows, survey, prior)
+
+    # ---- points
+
+    def join(self, each: Sequence[MixtureParameters]) -> Points:
+        """The points at the parameters of single starts."""
+        every = zip(*(leaves(one.components) for one in each), strict=True)
+        values = iter([np.concatenate([leaf.value for leaf in own]) for own in every])
+        like = self.family.template(self._dims)
+        components = rebuild(like, lambda _: next(values))
+        return Points(np.array([one.weights for one in each]), components)
+
+    def one(self, points: Points, start: int) -> MixtureParameters:
+        """The parameters of one start alone, as the model's own."""
+        k = self.model.n_components
+        own = slice(start * k, (start + 1) * k)
+        values = iter([leaf.value[own].copy() for leaf in leaves(points.components)])
+        kind = MixtureParameters if self.model.weights is None else HeldWeights
+        components = rebuild(self._like, lambda _: next(values))
+        return frozen(kind(points.weights[start].copy(), components))
+
+    def take(self, points: Points, starts: Order) -> Points:
+        """The points of some starts, in this order."""
+        k = self.model.n_components
+        each = (starts[:, None] * k + np.arange(k)).ravel()
+        components = rebuild(points.components, lambda leaf: leaf.value[each])
+        return Points(points.weights[starts], components)
+
+    def choose(self, which: Mask, points: Points, others: Points) -> Points:
+        """Of each start in the mask its point, and of the rest that among the others."""
+        values = iter([leaf.value for leaf in leaves(others.components)])
+        every = np.repeat(which, self.model.n_components)
+
+        def chosen(leaf: Leaf) -> Array:
+            mask = every.reshape(-1, *[1] * (leaf.value.ndim - 1))
+            return np.where(mask, leaf.value, next(values))
+
+        weights = np.where(which[:, None], points.weights, others.weights)
+        return Points(weights, rebuild(points.components, chosen))
+
+    def vectors(self, points: Points) -> Array:
+        """Coordinates of each start, (S, p), in the order of `emframe.parameters.to_vector`."""
+        s = len(points.weights)
+        parts = [] if self._holds_weights else [Simplex().coordinates(points.weights)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts += [leaf.declared.space.coordinates(leaf.value) for leaf in _free(points)]
+        return np.concatenate([part.reshape(s, -1) for part in parts], axis=1)
+
+    def at(self, like: Points, x: Array) -> tuple[Points, Mask]:
+        """The points at coordinates (S, p), and which lie in their spaces, (S,).
+
+        One that does not is that of `like`.
+        """
+        s, used = len(x), 0
+        inside = np.isfinite(x).all(axis=1)
+        if not inside.all():
+            x = np.where(inside[:, None], x, self.vectors(like))
+        weights = like.weights
+        if not self._holds_weights:
+            used = weights.shape[1]
+            weights = Simplex().point(x[:, :used], weights.shape)
+
+        def placed(leaf: Leaf) -> Array:
+            nonlocal used, inside
+            if leaf.declared.fixed:
+                return leaf.value
+            space, shape = leaf.declared.space, leaf.value.shape
+            size = space.n_coordinates(shape) // s
+            values = space.point(x[:, used : used + size].ravel(), shape)
+            inside &= space.contains(values).reshape(s, -1).all(axis=1)
+            used += size
+            return values
+
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            points = Points(weights, rebuild(like.components, placed))
+        return (points if inside.all() else self.choose(inside, points, like)), inside
+
+    # ---- E and M
+
+    def look(self, points: Points, *, slopes: bool = True) -> Looks:
+        """One pass over the rows for all points.
+
+        slopes : False leaves the gradient and the coordinates out, as 0, where EM alone moves.
+        """
+        every = np.arange(len(points.weights))
+        alive, why = every, dict[int, str]()
+        while len(alive):
+            some = points if len(alive) == len(every) else self.take(points, alive)
+            try:
+                looks = self._pass(some, slopes)
+            except FAILURES as error:
+                guilty = self._guilty(error, some)
+                why |= {int(alive[start]): told for start, told in guilty.items()}
+                alive = np.delete(alive, list(guilty))
+                continue
+            sunk = np.flatnonzero(~looks.sound)
+            why |= {int(alive[start]): "the M-step left its space" for start in sunk}
+            return looks._replace(why=why) if some is points else _spread(self, looks, alive, points, why)
+        nothing, x = np.full(len(every), -np.inf), self.vectors(points)
+        return Looks(nothing, nothing, points, x, np.zeros(x.shape), nothing > 0, why)
+
+    def _pass(self, points: Points, slopes: bool) -> Looks:
+        s, k = points.weights.shape
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(points.weights).ravel()
+        d = len(self.rows.columns)
+        for kernel in self.family.kernels(points.components, log_weights, self.survey):
+            # A `MixtureParameters` of many starts is none; only messages would ask for it.
+            one = MixturePass(self.family, points, kernel, n_starts=s)
+            blocks = self.rows.blocks(one.rows(d))
+            total = reduce(add, (one.block(block, self.work) for block in blocks))
+            found = kernel.finish(total.sums)
+            if found is not None:
+                break
+        else:
+            raise AssertionError("the last of a family's kernels loses no digits")
+        loglik = total.loglik + found.row_terms
+        objective, sums = loglik, found.statistics
+        if self.prior is not None:
+            sums = sums + self.prior.components.statistics.repeated(s)
+            objective = loglik + self._log_prior(points)
+        components = self.family.m_step(sums, points.components)
+        counts = found.counts.reshape(s, k)
+        weights = points.weights if self._holds_weights else counts / counts.sum(axis=1)[:, None]
+        em = Points(weights, components)
+        em_x = self.vectors(em)
+        sound = np.isfinite(em_x).all(axis=1) & np.isfinite(objective)
+        slope = np.zeros(em_x.shape)
+        if slopes:
+            slope = self._gradient(points, counts, self.family.gradient(sums, points.components))
+        return Looks(np.where(sound, objective, -np.inf), loglik, em, em_x, slope, sound, {})
+
+    def _gradient(self, points: Points, counts: Array, along: Array) -> Array:
+        """The gradient of each start, (S, p), from that of the components, leaf after leaf."""
+        s, used, parts = len(counts), 0, []
+        if not self._holds_weights:
+            w = points.weights
+            share = np.divide(counts, w, out=np.zeros(w.shape), where=w > 0)
+            parts.append(Simplex().pullback(w, share).reshape(s, -1))
+        for leaf in _free(points):
+            size = leaf.declared.space.n_coordinates(leaf.value.shape)
+            parts.append(along[used : used + size].reshape(s, -1))
+            used += size
+        return np.concatenate(parts, axis=1)
+
+    def _log_prior(self, points: Points) -> Array:
+        assert self.prior is not None
+        each = range(len(points.weights))
+        return np.array([self.prior.log_density(self.one(points, start)) for start in each])
+
+    def _guilty(self, error: Exception, points: Points) -> dict[int, str]:
+        """The starts that cannot go on, with the reason.  Raises where it was none by itself."""
+        if isinstance(error, Degenerate) and error.component is not None:
+            return {error.component // self.model.n_components: str(error)}
+        found = {}
+        for start in range(len(points.weights)) if len(points.weights) > 1 else ():
+            try:
+                self._pass(self.take(points, np.array([start])), True)
+            except FAILURES as own:
+                found[start] = str(own)
+        if found or len(points.weights) > 1:
+            if not found:
+                raise error
+            return found
+        return {0: str(error)}
+
+    def begin(self, resp: Array) -> tuple[Points | None, Order, dict[int, str]]:
+        """The M-steps from responsibilities (S, K, n), row weights not included.
+
+        The points of the starts that have one, which these are, and what is wrong with the others.
+        """
+        alive, why = np.arange(len(resp)), dict[int, str]()
+        pseudo = self.model.pseudo
+        while len(alive):
+            some = resp if len(alive) == len(resp) else resp[alive]
+            s, k, n = some.shape
+            each = (some * self.rows.weights).reshape(s * k, n)
+            try:
+                counts = each.sum(axis=1)
+                if not (counts > 0).all():
+                    first = int((counts > 0).argmin())
+                    raise Degenerate(f"component {first % k} starts without a row", first)
+                sums = self.family.accumulate(self.rows.x, np.ascontiguousarray(each.T))
+                if pseudo is not None:
+                    sums = sums + pseudo.components.statistics.repeated(s)
+                components = self.family.m_step(sums, None)
+            except Degenerate as error:
+                guilty = {0} if error.component is None else {error.component // k}
+                if error.component is None and s > 1:
+                    guilty = set(range(s))
+                why |= {int(alive[start]): str(error) for start in guilty}
+                alive = np.delete(alive, list(guilty))
+                continue
+            counts = counts.reshape(s, k)
+            weights = counts / counts.sum(axis=1)[:, None]
+            if self.model.weights is not None:
+                weights = np.tile(self.model.weights, (s, 1))
+            return Points(weights, components), alive, why
+        return None, alive, why
+
+    # ---- what is worked out once
+
+    @property
+    def _holds_weights(self) -> bool:
+        return self.model.weights is not None
+
+    @property
+    def _dims(self) -> dict[str, int]:
+        return {"K": self.model.n_components, "d": len(self.rows.columns)}
+
+    @cached_property
+    def _like(self) -> Any:
+        """Components of a single start, for their form alone."""
+        return self.model.family.template(self._dims)
+
+
+def _repeats(statistics: Any) -> bool:
+    """Whether pseudo-data can be had for many starts, in all of their parts."""
+    parts = getattr(statistics, "parts", (statistics,))
+    return all(hasattr(part, "repeated") for part in parts)
+
+
+def _free(points: Points) -> list[Leaf]:
+    return [leaf for leaf in leaves(points.components) if not leaf.declared.fixed]
+
+
+def _spread(
+    stack: MixtureStack, looks: Looks, alive: Order, points: Points, why: dict[int, str]
+) -> Looks:
+    """The looks of some of the points among all, where the others have none."""
+    s = len(points.weights)
+    place = np.zeros(s, dtype=np.intp)
+    place[alive] = np.arange(len(alive))
+    there = np.zeros(s, dtype=bool)
+    there[alive] = True
+    em = stack.choose(there, stack.take(looks.em, place), points)
+    x = np.where(there[:, None], looks.em_x[place], stack.vectors(points))
+    return Looks(
+        np.where(there, looks.objective[place], -np.inf),
+        np.where(there, looks.log_likelihood[place], -np.inf),
+        em,
+        x,
+        np.where(there[:, None], looks.gradient[place], 0.0),
+        there & looks.sound[place],
+        why,
+    )
