@@ -48,6 +48,10 @@ class Moments:
         counts = np.tile(self.counts, times)
         return Moments(np.tile(self.totals, (times, 1)), counts, self.base * times)
 
+    def of(self, which: Any) -> Moments:
+        """Some of the components; the base measure is of all rows."""
+        return Moments(self.totals[which], self.counts[which], self.base)
+
 
 class ExponentialFamily(Family):
     """Base of exponential families.  An axis P of length one may be dropped everywhere."""

@@ -13,8 +13,8 @@ One known case: a stack of one start makes the E-step and the M-step of the mixt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import Any, NamedTuple
@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Degenerate
-from emframe.data import Rows
+from emframe.data import Rows, filled
 from emframe.engines import Workspace
-from emframe.families import Family, FamilyError, Survey
+from emframe.families import Family, FamilyError, Survey, refuse_empty
+from emframe.models.many_starts import many_moves, many_starts
 from emframe.models.mixture import Mixture
 from emframe.models.mixture_expectation import HeldWeights, MixtureParameters, MixturePrior
 from emframe.models.mixture_pass import MixturePass
@@ -39,6 +40,12 @@ FAILURES = (Degenerate, FamilyError, np.linalg.LinAlgError)
 """What ends a start and no other."""
 
 
+# Numbers of work space that first M-steps may take at once.
+MOST_NUMBERS = 1 << 20
+# Digits that a pass may lose beyond those of a fit, as a factor: ends are told apart by 1e-3 nats.
+SPARE = 1e3
+
+
 class Points(NamedTuple):
     """Parameters of S starts."""
 
@@ -46,12 +53,38 @@ class Points(NamedTuple):
     components: Any  # the stacked family's, of S K components, start after start
 
 
+class Begun(NamedTuple):
+    """Starts that are to climb."""
+
+    kinds: tuple[str, ...]  # of all that were drawn
+    points: Points | None  # of those that have a point
+    which: Order  # which of them these are
+    why: dict[int, str]  # what is wrong with the others
+
+
+class Sums(NamedTuple):
+    """What the E-step of S points leaves behind."""
+
+    loglik: Array  # (S,)
+    entropy: Array  # (S,)
+    counts: Array  # (S, K)
+    sums: Any  # the family's, of S K components
+
+    def of(self, starts: Order, k: int) -> Sums | None:
+        """Those of some starts; None where the family's do not come apart."""
+        if not hasattr(self.sums, "of"):
+            return None
+        each = (starts[:, None] * k + np.arange(k)).ravel()
+        own = self.loglik[starts], self.entropy[starts], self.counts[starts]
+        return Sums(*own, self.sums.of(each))
+
+
 class Looks(NamedTuple):
     """What one pass says of S points."""
 
     objective: Array  # (S,), nats; -inf at a point that has none
     log_likelihood: Array  # (S,)
-    em: Points  # where the EM step leads; the point itself where it has none
+    em: Points  # where the EM step leads; where there is none, any
     em_x: Array  # (S, p) its coordinates
     gradient: Array  # (S, p) of the objective, in the same coordinates; 0 where there is none
     sound: Mask  # (S,)
@@ -74,14 +107,16 @@ class MixtureStack:
         cls, model: Any, rows: Any, survey: Any, prior: MixturePrior | None = None
     ) -> MixtureStack | None:
         """The stack of a model; None where it has no such form, and its starts go one by one."""
-        if type(model).passes is not Mixture.passes or not model.contract.ascends:
+        if getattr(type(model), "passes", None) is not Mixture.passes or model.family.in_runs:
+            return None
+        if not model.contract.ascends:
             return None
         family = model.family.stacked(model.n_components)
         if family is None:
             return None
         if prior is not None and not _repeats(prior.components.statistics):
             return None
-        return cls(model, family, rows, survey, prior)
+        return cls(model, family, rows, replace(survey, spare=SPARE), prior)
 
     # ---- points
 
@@ -166,44 +201,50 @@ class MixtureStack:
         slopes : False leaves the gradient and the coordinates out, as 0, where EM alone moves.
         """
         every = np.arange(len(points.weights))
-        alive, why = every, dict[int, str]()
+        alive, why, some, sums = every, dict[int, str](), points, None
         while len(alive):
-            some = points if len(alive) == len(every) else self.take(points, alive)
             try:
-                looks = self._pass(some, slopes)
+                sums = self._e_step(some) if sums is None else sums
+                looks = self._m_step(some, sums, slopes)
             except FAILURES as error:
                 guilty = self._guilty(error, some)
                 why |= {int(alive[start]): told for start, told in guilty.items()}
-                alive = np.delete(alive, list(guilty))
+                stay = np.delete(np.arange(len(alive)), list(guilty))
+                alive, some = alive[stay], self.take(some, stay)
+                sums = None if sums is None else sums.of(stay, self.model.n_components)
                 continue
             sunk = np.flatnonzero(~looks.sound)
             why |= {int(alive[start]): "the M-step left its space" for start in sunk}
-            return looks._replace(why=why) if some is points else _spread(self, looks, alive, points, why)
-        nothing, x = np.full(len(every), -np.inf), self.vectors(points)
+            if some is points:
+                return looks._replace(why=why)
+            return _spread(self, looks, alive, len(every), why)
+        sizes = [leaf.declared.space.n_coordinates(leaf.value.shape) for leaf in _free(points)]
+        p = sum(sizes) // len(every) + (0 if self._holds_weights else points.weights.shape[1])
+        nothing, x = np.full(len(every), -np.inf), np.zeros((len(every), p))
         return Looks(nothing, nothing, points, x, np.zeros(x.shape), nothing > 0, why)
 
-    def _pass(self, points: Points, slopes: bool) -> Looks:
-        s, k = points.weights.shape
+    def _e_step(self, points: Points) -> Sums:
+        """What a pass over the rows leaves behind."""
+        s, _ = points.weights.shape
         with np.errstate(divide="ignore"):
             log_weights = np.log(points.weights).ravel()
         d = len(self.rows.columns)
         for kernel in self.family.kernels(points.components, log_weights, self.survey):
-            # A `MixtureParameters` of many starts is none; only messages would ask for it.
             one = MixturePass(self.family, points, kernel, n_starts=s)
             blocks = self.rows.blocks(one.rows(d))
             total = reduce(add, (one.block(block, self.work) for block in blocks))
             found = kernel.finish(total.sums)
             if found is not None:
-                break
-        else:
-            raise AssertionError("the last of a family's kernels loses no digits")
-        loglik = total.loglik + found.row_terms
-        objective, sums = loglik, found.statistics
+                counts = found.counts.reshape(s, -1)
+                return Sums(total.loglik + found.row_terms, total.entropy, counts, found.statistics)
+        raise AssertionError("the last of a family's kernels loses no digits")
+
+    def _m_step(self, points: Points, found: Sums, slopes: bool) -> Looks:
+        s, counts, sums, objective = len(points.weights), found.counts, found.sums, found.loglik
         if self.prior is not None:
             sums = sums + self.prior.components.statistics.repeated(s)
-            objective = loglik + self._log_prior(points)
+            objective = objective + self._log_prior(points)
         components = self.family.m_step(sums, points.components)
-        counts = found.counts.reshape(s, k)
         weights = points.weights if self._holds_weights else counts / counts.sum(axis=1)[:, None]
         em = Points(weights, components)
         em_x = self.vectors(em)
@@ -211,7 +252,8 @@ class MixtureStack:
         slope = np.zeros(em_x.shape)
         if slopes:
             slope = self._gradient(points, counts, self.family.gradient(sums, points.components))
-        return Looks(np.where(sound, objective, -np.inf), loglik, em, em_x, slope, sound, {})
+        objective = np.where(sound, objective, -np.inf)
+        return Looks(objective, found.loglik, em, em_x, slope, sound, {})
 
     def _gradient(self, points: Points, counts: Array, along: Array) -> Array:
         """The gradient of each start, (S, p), from that of the components, leaf after leaf."""
@@ -238,9 +280,10 @@ class MixtureStack:
         found = {}
         for start in range(len(points.weights)) if len(points.weights) > 1 else ():
             try:
-                self._pass(self.take(points, np.array([start])), True)
-            except FAILURES as own:
-                found[start] = str(own)
+                own = self.take(points, np.array([start]))
+                self._m_step(own, self._e_step(own), True)
+            except FAILURES as failure:
+                found[start] = str(failure)
         if found or len(points.weights) > 1:
             if not found:
                 raise error
@@ -252,34 +295,92 @@ class MixtureStack:
 
         The points of the starts that have one, which these are, and what is wrong with the others.
         """
+        k, n = resp.shape[1:]
+        at_once = max(1, MOST_NUMBERS // (k * n * len(self.rows.columns)))
+        parts, alive, why = [], np.arange(0), dict[int, str]()
+        for first in range(0, len(resp), at_once):
+            points, own, wrong = self._begun(resp[first : first + at_once])
+            why |= {first + start: told for start, told in wrong.items()}
+            if points is not None:
+                parts.append(points)
+                alive = np.append(alive, first + own)
+        return self.together(parts) if parts else None, alive, why
+
+    def together(self, parts: Sequence[Points]) -> Points:
+        """All points of several parts, one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        every = zip(*(leaves(part.components) for part in parts), strict=True)
+        values = iter([np.concatenate([leaf.value for leaf in own]) for own in every])
+        components = rebuild(parts[0].components, lambda _: next(values))
+        return Points(np.concatenate([part.weights for part in parts]), components)
+
+    def _begun(self, resp: Array) -> tuple[Points | None, Order, dict[int, str]]:
         alive, why = np.arange(len(resp)), dict[int, str]()
-        pseudo = self.model.pseudo
         while len(alive):
-            some = resp if len(alive) == len(resp) else resp[alive]
-            s, k, n = some.shape
-            each = (some * self.rows.weights).reshape(s * k, n)
             try:
-                counts = each.sum(axis=1)
-                if not (counts > 0).all():
-                    first = int((counts > 0).argmin())
-                    raise Degenerate(f"component {first % k} starts without a row", first)
-                sums = self.family.accumulate(self.rows.x, np.ascontiguousarray(each.T))
-                if pseudo is not None:
-                    sums = sums + pseudo.components.statistics.repeated(s)
-                components = self.family.m_step(sums, None)
+                return self._first(resp[alive]), alive, why
             except Degenerate as error:
-                guilty = {0} if error.component is None else {error.component // k}
-                if error.component is None and s > 1:
-                    guilty = set(range(s))
-                why |= {int(alive[start]): str(error) for start in guilty}
+                guilty = self._guilty_start(error, resp[alive])
+                why |= {int(alive[start]): told for start, told in guilty.items()}
                 alive = np.delete(alive, list(guilty))
-                continue
-            counts = counts.reshape(s, k)
-            weights = counts / counts.sum(axis=1)[:, None]
-            if self.model.weights is not None:
-                weights = np.tile(self.model.weights, (s, 1))
-            return Points(weights, components), alive, why
         return None, alive, why
+
+    def _guilty_start(self, error: Degenerate, resp: Array) -> dict[int, str]:
+        if error.component is not None:
+            return {error.component // self.model.n_components: str(error)}
+        found = {}
+        for start in range(len(resp)):
+            try:
+                self._first(resp[start : start + 1])
+            except Degenerate as failure:
+                found[start] = str(failure)
+        if not found:
+            raise error
+        return found
+
+    def _first(self, resp: Array) -> Points:
+        """The M-steps without points before them."""
+        s, k, n = resp.shape
+        each = (resp * self.rows.weights).reshape(s * k, n)
+        counts = each.sum(axis=1)
+        refuse_empty(counts <= 0.0)
+        sums = self.family.accumulate(self.rows.x, each.T)
+        if self.model.pseudo is not None:
+            sums = sums + self.model.pseudo.components.statistics.repeated(s)
+        components = self.family.m_step(sums, None)
+        counts = counts.reshape(s, k)
+        weights = counts / counts.sum(axis=1)[:, None]
+        if self.model.weights is not None:
+            weights = np.tile(self.model.weights, (s, 1))
+        return Points(weights, components)
+
+    # ---- starts and moves
+
+    def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun:
+        """New starts of several kinds in turn, from the `first` place of the rotation on."""
+        covariates = bool(self.model.family.covariates)
+        discrete = any(space.discrete for space in self.model.family.supports)
+        names, resp = many_starts(
+            self.rows, self.model.n_components, n, rng, not discrete, covariates, first
+        )
+        points, which, why = self.begin(resp)
+        return Begun(tuple(names), points, which, why)
+
+    def moves(self, params: MixtureParameters, n: int, rng: np.random.Generator) -> Begun:
+        """Split-and-merge moves away from the parameters of one start; none where K < 3."""
+        k, x = self.model.n_components, self.rows.x
+        if k < 3:
+            return Begun((), None, np.arange(0), {})
+        density = self.model.family.log_density(params.components, x).T
+        with np.errstate(divide="ignore"):
+            joint = density + np.log(params.weights)[:, None]
+        resp = np.exp(joint - joint.max(axis=0))
+        resp /= resp.sum(axis=0)
+        points_of = filled(x, self.rows.weights)
+        new = many_moves(resp, density, points_of, self.rows.weights, n, rng)
+        points, which, why = self.begin(new)
+        return Begun(("split and merge",) * len(new), points, which, why)
 
     # ---- what is worked out once
 
@@ -307,22 +408,15 @@ def _free(points: Points) -> list[Leaf]:
     return [leaf for leaf in leaves(points.components) if not leaf.declared.fixed]
 
 
-def _spread(
-    stack: MixtureStack, looks: Looks, alive: Order, points: Points, why: dict[int, str]
-) -> Looks:
-    """The looks of some of the points among all, where the others have none."""
-    s = len(points.weights)
-    place = np.zeros(s, dtype=np.intp)
-    place[alive] = np.arange(len(alive))
-    there = np.zeros(s, dtype=bool)
-    there[alive] = True
-    em = stack.choose(there, stack.take(looks.em, place), points)
-    x = np.where(there[:, None], looks.em_x[place], stack.vectors(points))
+def _spread(stack: MixtureStack, looks: Looks, alive: Order, s: int, why: dict[int, str]) -> Looks:
+    """The looks of some of S points among all; the others have those of another, and no objective."""
+    place, there = np.zeros(s, dtype=np.intp), np.zeros(s, dtype=bool)
+    place[alive], there[alive] = np.arange(len(alive)), True
     return Looks(
         np.where(there, looks.objective[place], -np.inf),
         np.where(there, looks.log_likelihood[place], -np.inf),
-        em,
-        x,
+        stack.take(looks.em, place),
+        looks.em_x[place],
         np.where(there[:, None], looks.gradient[place], 0.0),
         there & looks.sound[place],
         why,

@@ -65,9 +65,7 @@ class Scatter:
 
     def of(self, which: slice | NDArray[np.intp]) -> Scatter:
         """Some of the components."""
-        return Scatter(
-            self.counts[which], self.means[which], self.scatter[which], self.dof[which]
-        )
+        return Scatter(self.counts[which], self.means[which], self.scatter[which], self.dof[which])
 
 
 def transposed(matrices: Array) -> Array:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from emframe import Family
 from emframe.core import Degenerate
 from emframe.parameters import KEY, Declared, declarations
 from emframe.spaces import Array, Groups
@@ -53,6 +54,7 @@ class InGroups(Gaussian):
         """The forms for covariances that differ, as those of groups do."""
         form = "diag" if self._diagonal else "full"
         yield from kernels(form, params, log_weights, survey)
+        yield from Family.kernels(self, params, log_weights, survey)
 
     def m_step(self, statistics: Scatter, previous: Any) -> Any:
         if self.structure.is_shared:
