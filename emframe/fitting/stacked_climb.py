@@ -6,7 +6,8 @@ differs is where each tries to go next.
 
 A start leaves as soon as its end is known or does not matter:
 
-    arrived     hardly anything was gained, and hardly anything is left to gain
+    arrived     hardly anything was gained, and hardly anything is left to gain; of the highest
+                nothing to speak of
     joined      an arrived start is as high to 0.01 nats, and hardly anything is ahead: found again
     left        the best is out of its reach, were it to gain many times what its next step does
     suspect     its point is an artefact of an unbounded likelihood, and another's is not
@@ -71,6 +72,7 @@ class End:
     log_likelihood: float
     params: Any  # of that start alone; None where it never had a point
     n_steps: int  # E-steps that it took part in
+    ahead: float = inf  # about what it could still gain, nats
     why: str = ""  # what degenerated
 
 
@@ -97,6 +99,7 @@ class Rules:
     quick: float = 0.02  # EM that leaves this share of what it had to gain needs no model
     most: int = 150  # passes
     tol: float = 1e-5  # nats ahead, with which a start has arrived
+    last: float = 1e-8  # the same for the one that is to be the best
     bound: float = 30.0  # times its next gain, which a start is given to reach the best
     late: float = 8.0  # the same once the best has arrived
     strict: int = 12  # passes after which suspect starts leave
@@ -163,7 +166,7 @@ class _Climb:
 
     def __init__(self, stack: Stack, rules: Rules, suspect: Suspect | None, floor: float) -> None:
         self.stack, self.rules, self.suspect = stack, rules, suspect
-        self.best, self.is_reached = floor, floor > -inf
+        self.floor, self.best, self.is_reached = floor, floor, floor > -inf
         self.ends: list[End] = []
 
     def run(self, points: Any) -> list[End]:
@@ -224,7 +227,7 @@ class _Climb:
             ending = Ending.STALLED if fell else Ending.DEGENERATE
             value = float(objective[i]), float(loglik[i])
             why = looks.why.get(i, "")
-            self.ends.append(End(int(index[i]), ending, *value, params, steps, why))
+            self.ends.append(End(int(index[i]), ending, *value, params, steps, why=why))
 
     def _front(
         self, index: Order, at: Any, looks: Looks, first: Array, gain: Array, steps: int
@@ -373,9 +376,9 @@ class _Climb:
     def _who_leaves(self, here: Front, passes: int) -> Front | None:
         rules = self.rules
         ahead = np.maximum(here.em_gain, 0.5 * here.slope)
-        near = (ahead < rules.tol) & (here.gain < 10.0 * rules.tol)
         resolution = RESOLUTION * (1.0 + np.abs(here.objective))
-        arrived = near | (np.maximum(ahead, here.gain) < resolution)
+        still = np.maximum(ahead, 0.1 * here.gain)
+        arrived = still < np.maximum(rules.tol, resolution)
         odd = self._odd(here, arrived)
         top = here.objective if odd is None else np.where(odd, -inf, here.objective)
         self.best = max(self.best, float(top.max()))
@@ -393,6 +396,12 @@ class _Climb:
         suspects = np.zeros(len(arrived), dtype=bool)
         if odd is not None and self.best > -inf and passes >= rules.strict:
             suspects = odd
+        # The highest goes on to its very end, which costs little while others are on their way.
+        done = arrived & (still < np.maximum(rules.last, resolution))
+        leader = int(np.argmax(top))
+        if top[leader] >= self.best - SAME and top[leader] > self.floor + SAME:
+            joined[leader] = False
+            arrived[leader] &= done[leader]
         leaves = left | arrived | joined | suspects
         if not leaves.any():
             return here
@@ -444,6 +453,7 @@ class _Climb:
                     float(here.loglik[i]),
                     self.stack.one(here.at, i),
                     int(here.steps[i]),
+                    float(max(here.em_gain[i], 0.5 * here.slope[i])),
                     (why or {}).get(i, ""),
                 )
             )

@@ -51,7 +51,7 @@ class Effort:
     agree: float = 0.75  # share of the starts that found the best, with which that is all
     often: int = 3  # times that the best was found, from which on a single quiet round ends it
     rounds: int = 12
-    last: float | None = 1e-9  # nats left to gain at the best ends; None leaves that to others
+    last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
     of_moves: Rules = Rules(plain=3)
 
@@ -196,7 +196,8 @@ class _Search:
         """Put starts on the list, those without a point with their reason; the first's index."""
         base = len(self.found.reached)
         for i, kind in enumerate(begun.kinds):
-            end = End(base + i, Ending.DEGENERATE, -inf, -inf, None, 0, begun.why.get(i, ""))
+            why = begun.why.get(i, "")
+            end = End(base + i, Ending.DEGENERATE, -inf, -inf, None, 0, why=why)
             self.found.reached.append(Reached(kind, end, parent))
         return base
 
@@ -215,7 +216,7 @@ class _Search:
         self, index: int, ending: Ending, objective: float, params: Any, steps: int, why: str
     ) -> None:
         kind, _, parent = self.found.reached[index]
-        end = End(index, ending, float(objective), float(objective), params, steps, why)
+        end = End(index, ending, float(objective), float(objective), params, steps, why=why)
         self.found.reached[index] = Reached(kind, end, parent)
 
     def _take(self, ends: Sequence[End]) -> None:
@@ -246,10 +247,14 @@ class _Search:
         found, done = self.found, list[End]()
         if self.effort.last is None:
             return found
-        rules = replace(self.effort.rules, plain=0, tol=self.effort.last, check=1)
+        rules = replace(self.effort.rules, plain=0, last=self.effort.last, check=1)
         for end in found.best:
             if done and end.objective < done[0].objective:
                 break
+            if end.ahead <= self.effort.last and end.ending is Ending.ARRIVED:
+                done.append(end)
+                done.sort(key=lambda end: -end.objective)
+                continue
             points = self.stack.join([end.params])
             further = climb(self.stack, points, rules)[0]
             if self.suspect is not None and self.suspect(further.params):
