@@ -137,6 +137,21 @@ def free_leaves(params: Any) -> list[Leaf]:
     return [leaf for leaf in leaves(params) if not leaf.declared.fixed]
 
 
+def _moving(params: Any) -> list[tuple[Space, Array]]:
+    """Space and `Leaf.free_value` of `free_leaves`, and no more: every step of a fit asks."""
+    if isinstance(params, tuple):
+        return [found for item in params for found in _moving(item)]
+    kind: Any = type(params)
+    found: list[tuple[Space, Array]] = []
+    for name, declared in _layout(kind):
+        value = getattr(params, name)
+        if declared is None:
+            found += _moving(value)
+        elif not declared.fixed:
+            found.append((declared.space, value[:1] if declared.shared else value))
+    return found
+
+
 def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> Any:
     """The same nest with each array replaced by ``change(leaf)``, visited in order of `leaves`."""
     if isinstance(params, tuple):
@@ -153,14 +168,26 @@ def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> A
 
 
 def frozen(params: Any) -> Any:
-    """The same parameters as read-only float arrays."""
+    """The same parameters as read-only float arrays; the very same object where they are that."""
+    if isinstance(params, tuple):
+        items = tuple(frozen(item) for item in params)
+        same = all(new is old for new, old in zip(items, params, strict=True))
+        return params if same else items
+    kind: Any = type(params)
+    held, values = True, {}
+    for name, declared in _layout(kind):
+        value = getattr(params, name)
+        values[name] = frozen(value) if declared is None else _read_only(value)
+        held = held and values[name] is value
+    return params if held else kind(**values)
 
-    def freeze(leaf: Leaf) -> Array:
-        array = np.asarray(leaf.value, dtype=float).view()
-        array.flags.writeable = False
-        return array
 
-    return rebuild(params, freeze)
+def _read_only(value: Any) -> Array:
+    if type(value) is np.ndarray and value.dtype == float and not value.flags.writeable:
+        return value
+    array = np.asarray(value, dtype=float).view()
+    array.flags.writeable = False
+    return array
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -193,7 +220,7 @@ def n_free(params: Any) -> int:
 
 def to_vector(params: Any) -> Array:
     """Coordinates of all arrays, end to end."""
-    parts = [leaf.declared.space.coordinates(leaf.free_value) for leaf in free_leaves(params)]
+    parts = [space.coordinates(value) for space, value in _moving(params)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -210,31 +237,59 @@ def owners(params: Any) -> NDArray[np.intp]:
 
 def from_vector(like: Any, vector: Array) -> Any:
     """Parameters of the same form as `like` at the given coordinates; inverse of `to_vector`."""
-    used = 0
-
-    def take(leaf: Leaf) -> Array:
-        nonlocal used
-        if leaf.declared.fixed:
-            return leaf.value
-        space, shape = leaf.declared.space, leaf.free_shape
-        size = space.n_coordinates(shape)
-        values = space.point(vector[used : used + size], shape)
-        used += size
-        return np.broadcast_to(values, leaf.value.shape) if leaf.declared.shared else values
-
-    params = rebuild(like, take)
+    params, used = _placed(like, vector, 0)
     if used != len(vector):
         raise ValueError(f"`vector` has {len(vector)} coordinates; these parameters take {used}.")
     return params
 
 
+def _placed(like: Any, vector: Array, used: int) -> tuple[Any, int]:
+    """Parameters from the coordinates that follow the first `used`, and how many are used then."""
+    if isinstance(like, tuple):
+        items = []
+        for item in like:
+            one, used = _placed(item, vector, used)
+            items.append(one)
+        return tuple(items), used
+    kind: Any = type(like)
+    values = {}
+    for name, declared in _layout(kind):
+        value = getattr(like, name)
+        if declared is None:
+            values[name], used = _placed(value, vector, used)
+        elif declared.fixed:
+            values[name] = value
+        else:
+            shape = (1, *value.shape[1:]) if declared.shared else value.shape
+            first, used = used, used + declared.space.n_coordinates(shape)
+            point = declared.space.point(vector[first:used], shape)
+            values[name] = np.broadcast_to(point, value.shape) if declared.shared else point
+    return kind(**values), used
+
+
 def pullback(params: Any, gradient: Any) -> Array:
     """A gradient as parameters of the same form, turned into one in coordinates."""
-    parts = []
-    for leaf, slope in zip(free_leaves(params), free_leaves(gradient), strict=True):
-        along = slope.value.sum(axis=0, keepdims=True) if leaf.declared.shared else slope.value
-        parts.append(leaf.declared.space.pullback(leaf.free_value, along))
+    parts = _pulled(params, gradient)
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _pulled(params: Any, gradient: Any) -> list[Array]:
+    """`pullback` array by array."""
+    if isinstance(params, tuple):
+        pairs = zip(params, gradient, strict=True)
+        return [found for one, slope in pairs for found in _pulled(one, slope)]
+    kind: Any = type(params)
+    found: list[Array] = []
+    for name, declared in _layout(kind):
+        value, slope = getattr(params, name), getattr(gradient, name)
+        if declared is None:
+            found += _pulled(value, slope)
+        elif declared.shared and not declared.fixed:
+            along = slope.sum(axis=0, keepdims=True)
+            found.append(declared.space.pullback(value[:1], along))
+        elif not declared.fixed:
+            found.append(declared.space.pullback(value, slope))
+    return found
 
 
 def valid(params: Any, like: Any = None) -> bool:
@@ -242,13 +297,23 @@ def valid(params: Any, like: Any = None) -> bool:
 
     The quick form of `problem`, for every step of a fit.
     """
-    found = leaves(params)
-    if like is not None:
-        shapes = [leaf.value.shape for leaf in leaves(like)]
-        if [np.shape(leaf.value) for leaf in found] != shapes:
+    if isinstance(params, tuple):
+        others = (None,) * len(params) if like is None else like
+        return len(others) == len(params) and all(map(valid, params, others))
+    kind: Any = type(params)
+    if like is not None and type(like) is not kind:
+        return False
+    for name, declared in _layout(kind):
+        value, other = getattr(params, name), getattr(like, name, None)
+        if declared is None:
+            if not valid(value, other):
+                return False
+            continue
+        if other is not None and np.shape(value) != other.shape:
             return False
-    free = (leaf for leaf in found if not leaf.declared.fixed)
-    return all(leaf.declared.space.contains(leaf.free_value).all() for leaf in free)
+        if not declared.fixed and not declared.space.holds(value[:1] if declared.shared else value):
+            return False
+    return True
 
 
 def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,7 +154,7 @@ class QuasiNewton:
                 x = self.coordinates.to_vector(trial.at)
                 return self._arrive(trial, x, state, cost, is_em=False)
             length = _interpolate(slope, rise) if length == 1.0 else 0.0
-        state = state._replace(memory=_nothing(state.x), stretch=1.0)
+        state = state._replace(memory=_nothing(len(state.x)), stretch=1.0)
         new = expect(state.em_params)
         return self._arrive(new, state.em_x, state, cost + 1, is_em=True)
 
@@ -230,7 +231,7 @@ class QuasiNewton:
             f,
             g,
             direction=f,
-            memory=_nothing(x),
+            memory=_nothing(len(x)),
             objective=objective,
             gained=gained,
             moves=moves,
@@ -254,8 +255,10 @@ def _gain(q: Expectation[Any], em_params: Any, along: float) -> float:
     return rise if rise > within(RESOLUTION, here) else 0.0
 
 
-def _nothing(x: Vector) -> Memory:
-    empty = np.zeros((0, len(x)))
+@lru_cache(maxsize=16)
+def _nothing(p: int) -> Memory:
+    """No moves among points of p coordinates."""
+    empty = np.zeros((0, p))
     return Memory(empty, empty, empty, np.zeros((0, 0)))
 
 

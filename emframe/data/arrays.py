@@ -13,6 +13,8 @@ from emframe.spaces import Array
 def as_floats(array: NDArray[Any]) -> Array:
     """As read-only float64, (n, d); a view where it is float64 already."""
     if array.dtype == np.float64:
+        if type(array) is np.ndarray and not array.flags.writeable:
+            return array
         return read_only(array.view(np.ndarray))
     with np.errstate(over="ignore"):  # what does not fit is told by the gate
         return read_only(np.asarray(array, dtype=np.float64))

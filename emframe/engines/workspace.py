@@ -20,14 +20,19 @@ class Workspace:
 
     def __init__(self) -> None:
         self._arrays: dict[str, Array] = {}
+        self._last: dict[str, Array] = {}  # as they were handed out, most often in the same shape
 
     def __call__(self, name: str, *shape: int) -> Array:
         """The array of that name in this shape, contiguous, holding whatever it held."""
+        last = self._last.get(name)
+        if last is not None and last.shape == shape:
+            return last
         size = prod(shape)
         flat = self._arrays.get(name)
         if flat is None or flat.size < size:
             flat = self._arrays[name] = np.empty(size)
-        return flat[:size].reshape(shape)
+        last = self._last[name] = flat[:size].reshape(shape)
+        return last
 
 
 class Workspaces:

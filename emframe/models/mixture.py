@@ -439,5 +439,7 @@ def _points(rows: Any) -> Rows:
 
 
 def _log(weights: Array) -> Array:
+    if weights.all():
+        return np.asarray(np.log(weights))
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(weights))

@@ -30,6 +30,8 @@ from emframe.parameters import (
 )
 from emframe.spaces import Array, Simplex
 
+_SIMPLEX = Simplex()
+
 
 @dataclass(frozen=True)
 class MixtureParameters:
@@ -45,8 +47,8 @@ class MixtureParameters:
     def slope(self, counts: Array) -> Array:
         """Gradient of sum_k N_k log w_k in the coordinates of the weights."""
         w = self.weights
-        share = np.divide(counts, w, out=np.zeros(len(w)), where=w > 0)
-        return Simplex().pullback(w, share)
+        share = counts / w if w.all() else np.divide(counts, w, out=np.zeros(len(w)), where=w > 0)
+        return _SIMPLEX.pullback(w, share)
 
 
 @dataclass(frozen=True)

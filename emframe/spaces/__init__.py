@@ -13,7 +13,7 @@ Bartlett (1947, Biometrics 3, 39).
 
 from emframe.spaces.base import EPS, Array, Shape, Space, slopes
 from emframe.spaces.groups import Groups
-from emframe.spaces.matrices import PositiveDefinite
+from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
 from emframe.spaces.simplex import Simplex, Simplexes
@@ -37,5 +37,6 @@ __all__ = [
     "Simplexes",
     "Space",
     "UnitInterval",
+    "cholesky",
     "slopes",
 ]

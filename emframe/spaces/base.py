@@ -60,6 +60,10 @@ class Space:
         """Whether each value belongs: an array without the event axes."""
         raise NotImplementedError
 
+    def holds(self, values: Array) -> bool:
+        """Whether all values belong; every step of a fit asks, so a space may know a short way."""
+        return bool(self.contains(values).all())
+
     def coordinates(self, values: Array) -> Array:
         """A flat real vector that `point` maps back to `values`."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ One known case: the identity matrix has coordinates 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite, prod
 from typing import Any
 
@@ -32,12 +32,35 @@ def _triangle(matrices: NDArray[Any]) -> Array:
     return matrices.reshape(*matrices.shape[:-2], d * d).take(_lower(d)[0], axis=-1)
 
 
+# Numbers in matrices up to which it is quicker to look whether they were factored before.
+_FEW = 1 << 14
+
+
+def cholesky(matrices: Array) -> Array:
+    """Cholesky factors (..., d, d), lower and read-only; LinAlgError where there are none.
+
+    Validity, coordinates, a density and a gradient at one point ask for the same factors, in
+    parts of a program that know nothing of each other.  They are worked out for the first of them:
+    those of the last few matrices are remembered, by the numbers themselves.
+    """
+    if matrices.size > _FEW or matrices.dtype != np.float64:
+        return np.asarray(np.linalg.cholesky(matrices), dtype=float)
+    return _factor(matrices.tobytes(), matrices.shape)
+
+
+@lru_cache(maxsize=16)
+def _factor(numbers: bytes, shape: Shape) -> Array:
+    factor: Array = np.asarray(np.linalg.cholesky(np.frombuffer(numbers).reshape(shape)))
+    factor.flags.writeable = False
+    return factor
+
+
 def _factors(matrices: Array) -> bool:
     """Whether all are symmetric to the last bit and have a Cholesky factor: the usual case."""
     if not (matrices == matrices.swapaxes(-1, -2)).all():
         return False
     try:
-        factor = np.linalg.cholesky(matrices)
+        factor = cholesky(matrices)
     except np.linalg.LinAlgError:
         return False
     return isfinite(np.vdot(factor, factor))  # the sum of their traces
@@ -84,9 +107,24 @@ class PositiveDefinite(Space):
             return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
         return np.asarray(symmetric)
 
+    def holds(self, values: Array) -> bool:
+        if self.n_event_axes == 2 and self._usual(values):
+            return True
+        return super().holds(values)
+
+    def _usual(self, values: Array) -> bool:
+        """Whether all are members at first sight, which nearly all are that a step comes to."""
+        if self.structure == "full":
+            return _factors(values)
+        variances = values.diagonal(0, -2, -1)
+        plain = np.count_nonzero(values) == variances.size  # nothing off the diagonal
+        if not (plain and variances.min() > 0.0 and variances.max() < np.inf):
+            return False
+        return self.structure == "diagonal" or bool((variances == variances[..., :1]).all())
+
     def coordinates(self, values: Array) -> Array:
         if self.structure == "full":
-            entries = _triangle(np.linalg.cholesky(values))
+            entries = _triangle(cholesky(values))
             diagonal = _lower(values.shape[-1])[1]
             entries[..., diagonal] = np.log(entries[..., diagonal])
             return entries.ravel()
@@ -98,11 +136,10 @@ class PositiveDefinite(Space):
     def point(self, vector: Array, shape: Shape) -> Array:
         *batch, d, _ = shape
         if self.structure == "full":
-            places, diagonal = _lower(d)
-            entries = np.array(vector, dtype=float).reshape(*batch, len(places))
-            entries[..., diagonal] = np.exp(entries[..., diagonal])
+            places, _ = _lower(d)
             factor = np.zeros((*batch, d * d))
-            factor[..., places] = entries
+            factor[..., places] = np.reshape(vector, (*batch, len(places)))
+            factor[..., :: d + 1] = np.exp(factor[..., :: d + 1])
             factor = factor.reshape(shape)
             return factor @ factor.swapaxes(-1, -2)
         variances = np.exp(2.0 * np.reshape(vector, (*batch, -1)))
@@ -110,7 +147,7 @@ class PositiveDefinite(Space):
 
     def pullback(self, values: Array, gradient: Array) -> Array:
         if self.structure == "full":
-            factor = np.linalg.cholesky(values)
+            factor = cholesky(values)
             entries = _triangle((gradient + gradient.swapaxes(-1, -2)) @ factor)
             entries[..., _lower(values.shape[-1])[1]] *= factor.diagonal(0, -2, -1)
             return entries.ravel()

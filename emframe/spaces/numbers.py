@@ -36,6 +36,15 @@ class Real(Elementwise):
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.abs(values) <= self.largest
 
+    def holds(self, values: Array) -> bool:
+        return bool(np.abs(values).max(initial=0.0) <= self.largest)
+
+    def coordinates(self, values: Array) -> Array:
+        return np.asarray(values, dtype=float).ravel()
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        return np.asarray(gradient, dtype=float).ravel()
+
     def forward(self, values: Array) -> Array:
         return values
 

@@ -30,17 +30,27 @@ class Simplex(Space):
         ulps = 8 * EPS * values.shape[-1]  # rounding of the division and the sum
         return np.asarray((values >= 0).all(axis=-1) & (off <= ulps))
 
+    def holds(self, values: Array) -> bool:
+        if values.ndim != 1:
+            return super().holds(values)
+        off = abs(float(np.add.reduce(values)) - 1.0)
+        return off <= 8 * EPS * len(values) and bool(values.min() >= 0.0)
+
     def coordinates(self, values: Array) -> Array:
         return np.sqrt(values).ravel()
 
     def point(self, vector: Array, shape: Shape) -> Array:
         reals = np.reshape(vector, shape)
-        reals = np.where((reals == 0).all(axis=-1, keepdims=True), 1.0, reals)
-        squares = np.square(reals / np.abs(reals).max(axis=-1, keepdims=True))
-        return np.asarray(squares / squares.sum(axis=-1, keepdims=True))
+        largest = np.maximum.reduce(np.abs(reals), axis=-1, keepdims=True)
+        if not largest.all():
+            reals = np.where(largest == 0, 1.0, reals)
+            largest = np.where(largest == 0, 1.0, largest)
+        squares = np.square(reals / largest)
+        squares /= np.add.reduce(squares, axis=-1, keepdims=True)
+        return squares
 
     def pullback(self, values: Array, gradient: Array) -> Array:
-        mean = (values * gradient).sum(axis=-1, keepdims=True)
+        mean = np.add.reduce(values * gradient, axis=-1, keepdims=True)
         return np.asarray((2.0 * np.sqrt(values) * (gradient - mean)).ravel())
 
     def n_free(self, shape: Shape) -> int:

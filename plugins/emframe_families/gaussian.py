@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
 from typing import Any
 
@@ -30,6 +31,7 @@ from emframe_families.gaussian_scatter import (
     SINGULAR,
     Scatter,
     distances,
+    least_determinant,
     pooled,
     smallest_correlations,
     transposed,
@@ -42,6 +44,9 @@ FLAT = 16 * EPS
 # Nor is one this much smaller than the average distance of the rows from their mean: a sum of
 # squares about one mean has no digits left about another.
 POINT = 1e-12
+
+# The other eigenvalues of a correlation matrix multiply to less than e: they sum to d at most.
+WIDE = 3.0
 
 # The least that stands for `SINGULAR` where covariances depend on each other: to round them takes
 # them off their structure, and that changes Q to first order.
@@ -76,12 +81,12 @@ class Gaussian(Family):
     def __post_init__(self) -> None:
         structure(self.covariance)
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """What the covariances have in common."""
         return structure(self.covariance)
 
-    @property
+    @cached_property
     def parameters(self) -> type:
         return PARAMETERS[self.structure.code]
 
@@ -100,7 +105,7 @@ class Gaussian(Family):
     def width(self) -> int | None:  # type: ignore[override]
         return 1 if self.covariance in NAMES_FOR_ONE_COLUMN else None
 
-    @property
+    @cached_property
     def _diagonal(self) -> bool:
         return self.structure.is_diagonal
 
@@ -207,9 +212,45 @@ class Gaussian(Family):
         The length of a column is where a component lies, or how far the data spread: the origin
         is a place like any other.
         """
-        counts, means = statistics.counts, statistics.means
         all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
-        sd, share = all_sd[used], counts / counts.sum()
+        sd = all_sd[used]
+        self._refuse_points(statistics, all_sd, sd, used, shared)
+        if self._diagonal or sd.shape[1] == 1:
+            return
+        judged = covariances[used]
+        least = ROUGH if self.structure.is_coupled else SINGULAR
+        if least_determinant(judged, sd) > WIDE * least:
+            return  # no eigenvalue can be as small as that
+        regular = smallest_correlations(judged) > least
+        if not regular.all():
+            first = int(regular.argmin())
+            correlation = judged[first] / sd[first][:, None] / sd[first]
+            _, directions = np.linalg.eigh(correlation)
+            among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
+            k = int(np.arange(len(statistics.counts))[used][first])
+            raise Degenerate(
+                f"{self._owner(k, shared)} is singular: its rows lie in a plane, with "
+                "{columns} collinear, or are too few",
+                k,
+                among.tolist(),
+            )
+
+    def _refuse_points(
+        self,
+        statistics: Scatter,
+        all_sd: Array,
+        sd: Array,
+        used: slice | NDArray[np.bool_],
+        shared: bool,
+    ) -> None:
+        """Raise where a standard deviation (K, d) is none beside where its component lies."""
+        counts, means = statistics.counts, statistics.means
+        # Twice the farthest mean and the largest deviation are no less than `spread` and `reach`.
+        far = np.abs(means).max(axis=0) * 2.0
+        far += all_sd.max(axis=0)
+        if (all_sd.min(axis=0) > POINT * far).all():
+            return
+        share = counts / counts.sum()
         spread = share @ (np.abs(means - share @ means) + all_sd)
         reach = np.abs(means).max(axis=0) if shared else np.abs(means[used])
         spreads = sd > np.maximum(FLAT * reach, POINT * spread)
@@ -221,21 +262,6 @@ class Gaussian(Family):
                 k,
                 [int(column)],
             )
-        if not self._diagonal and len(spread) > 1:
-            least = ROUGH if self.structure.is_coupled else SINGULAR
-            regular = smallest_correlations(covariances[used]) > least
-            if not regular.all():
-                first = int(regular.argmin())
-                correlation = covariances[used][first] / sd[first][:, None] / sd[first]
-                _, directions = np.linalg.eigh(correlation)
-                among = np.flatnonzero(np.abs(directions[:, 0]) > 0.1)
-                k = int(np.arange(len(counts))[used][first])
-                raise Degenerate(
-                    f"{self._owner(k, shared)} is singular: its rows lie in a plane, with "
-                    "{columns} collinear, or are too few",
-                    k,
-                    among.tolist(),
-                )
 
     def _owner(self, k: int, shared: bool) -> str:
         what = "shape" if self.structure.is_coupled else "covariance"
@@ -256,7 +282,7 @@ class Gaussian(Family):
             along = (precision @ moved[:, :, None])[:, :, 0]
             about = statistics.scatter + moved[:, :, None] * shift[:, None, :]
             excess = precision @ about
-            np.einsum("kjj->kj", excess)[...] -= dof
+            excess.reshape(len(dof), -1)[:, :: shift.shape[1] + 1] -= dof  # the diagonals
             spread = 0.5 * excess @ precision
         return pullback(params, self.parameters(along, spread))
 

@@ -166,8 +166,10 @@ def centred(x: Array, frame: Frame, out: Array) -> Array:
 
 def per_count(sums: Array, counts: Array) -> Array:
     """Means from sums; 0 where there is nothing to average."""
-    counts = counts[:, None]
-    return np.divide(sums, counts, out=np.zeros(sums.shape), where=counts > TINY)
+    some = counts > TINY
+    if some.all():
+        return sums / counts[:, None]
+    return np.divide(sums, counts[:, None], out=np.zeros(sums.shape), where=some[:, None])
 
 
 def _keeps_digits(means: Array, covariances: Array) -> bool:

@@ -14,6 +14,7 @@ One known case: where clusters are a million standard deviations apart only the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from math import log, pi
 from typing import Any, NamedTuple
 
@@ -51,17 +52,25 @@ def kernels(form: str, params: Any, log_weights: Array, survey: Survey) -> Itera
 
     form : which of `FORMS` there are: "tied" where the covariance is shared, "diag", or "full".
     """
-    (k, d), n = params.means.shape, survey.n_rows
+    k, d = params.means.shape
     whiten, log_det = params.whitening
     constant = np.maximum(log_weights, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
-    cheapest = min(FORMS[form], key=lambda one: one.cost(k, d))
-    if PREPARE + n * cheapest.cost(k, d) < n * direct_cost(k, d, whiten.ndim == 2):
+    cheapest = worth_it(form, k, d, survey.n_rows, whiten.ndim == 2)
+    if cheapest is not None:
         frame = Frame.of(survey.statistics)
         variances = params.covariances.diagonal(0, 1, 2)
         at_risk = digits_at_risk(params.means - frame.centre, whiten, variances)
         if at_risk <= MOST_EXPANSION * survey.spare:
             yield cheapest.make(params.means, whiten, constant, frame, survey.statistics)
     yield Direct(params.means, whiten, constant)
+
+
+@lru_cache(maxsize=64)
+def worth_it(form: str, k: int, d: int, n: int, diagonal: bool) -> Form | None:
+    """The cheapest way about a common centre; None where n rows are too few to prepare it for."""
+    cheapest = min(FORMS[form], key=lambda one: one.cost(k, d))
+    pays = PREPARE + n * cheapest.cost(k, d) < n * direct_cost(k, d, diagonal)
+    return cheapest if pays else None
 
 
 def product_cost(k: int, p: int) -> float:

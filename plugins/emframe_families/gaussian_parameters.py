@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+
 from emframe import PositiveDefinite, Real, parameter
 from emframe.spaces import Array
 from emframe_families.gaussian_scatter import whitening
@@ -24,11 +26,16 @@ class Whitened:
     means: Array
     covariances: Array
     diagonal: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
 
     @cached_property
     def whitening(self) -> tuple[Array, Array]:
         """W with W Sigma W' = 1, (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
-        return whitening(self.covariances, self.diagonal)
+        if not self.shared:
+            return whitening(self.covariances, self.diagonal)
+        one, log_det = whitening(self.covariances[:1], self.diagonal)
+        k = len(self.covariances)
+        return np.broadcast_to(one, (k, *one.shape[1:])), np.broadcast_to(log_det, k)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class TiedParameters(Whitened):
 
     means: Array = parameter(Real(), shape="d")  # (K, d)
     covariances: Array = parameter(PositiveDefinite(), shape=SQUARE, shared=True)  # (K, d, d)
+    shared = True
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class TiedDiagonalParameters(DiagonalParameters):
     """All components share a variance for each column."""
 
     covariances: Array = parameter(PositiveDefinite("diagonal"), shape=SQUARE, shared=True)
+    shared = True
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ class TiedSphericalParameters(SphericalParameters):
     """All components share one variance for all columns."""
 
     covariances: Array = parameter(PositiveDefinite("spherical"), shape=SQUARE, shared=True)
+    shared = True
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
 from emframe.core import Degenerate
-from emframe.spaces import EPS, Array
+from emframe.spaces import EPS, Array, cholesky
 
 # Smallest eigenvalue of a correlation matrix.  Q is computed from moments and loses digits in
 # proportion to its inverse; below this it would hold fewer than six.
 SINGULAR = 1e-10
 # Columns from which on it pays to look which responsibilities are of any account.
 MANY_COLUMNS = 16
+# Triangles for each of their rows from which on all are inverted together.
+ROW_BY_ROW = 4
 # A responsibility this far below the component's largest is lost in every sum, were its row 1e8
 # standard deviations off.
 NEGLIGIBLE = EPS**2
@@ -81,11 +83,26 @@ def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
         variances = np.diagonal(covariances, axis1=1, axis2=2)
         return 1.0 / np.sqrt(variances), np.log(variances).sum(axis=1)
     try:
-        factor = np.linalg.cholesky(covariances)
+        factor = cholesky(covariances)
     except np.linalg.LinAlgError as error:
         raise Degenerate("a covariance is singular to rounding") from error
     log_det = 2.0 * np.log(factor.diagonal(0, 1, 2)).sum(axis=1)
-    return np.array([dtrtri(triangle, lower=1)[0] for triangle in factor]), log_det
+    return inverses(factor), log_det
+
+
+def inverses(lower: Array) -> Array:
+    """The inverse of each lower triangle (K, d, d), row after row where they are many and small."""
+    k, d, _ = lower.shape
+    if k < ROW_BY_ROW * d:
+        return np.array([dtrtri(triangle, lower=1)[0] for triangle in lower])
+    found = np.zeros(lower.shape)
+    on = 1.0 / lower.diagonal(0, 1, 2)
+    found[:, 0, 0] = on[:, 0]
+    for j in range(1, d):
+        found[:, j : j + 1, :j] = lower[:, j : j + 1, :j] @ found[:, :j, :j]
+        found[:, j, :j] *= -on[:, j : j + 1]
+        found[:, j, j] = on[:, j]
+    return found
 
 
 def distances(x: Array, means: Array, whiten: Array) -> Array:
@@ -99,6 +116,18 @@ def smallest_correlations(matrices: Array) -> Array:
     """The smallest eigenvalue of each matrix (K, d, d), the columns' units taken out, (K,)."""
     sd = np.sqrt(matrices.diagonal(0, 1, 2))
     return np.asarray(np.linalg.eigvalsh(matrices / sd[:, :, None] / sd[:, None, :])[:, 0])
+
+
+def least_determinant(matrices: Array, sd: Array) -> float:
+    """The smallest determinant of matrices (K, d, d) with the columns' units `sd` taken out.
+
+    0 where it is lost in rounding.
+    """
+    try:
+        roots = cholesky(matrices).diagonal(0, 1, 2) / sd
+    except np.linalg.LinAlgError:
+        return 0.0
+    return float(np.multiply.reduce(roots, axis=1).min() ** 2)
 
 
 def pooled(statistics: Scatter) -> Array:

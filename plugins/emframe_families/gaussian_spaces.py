@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe import PositiveDefinite
-from emframe.spaces import EPS, Array, Shape
+from emframe.spaces import EPS, Array, Shape, cholesky
 from emframe_families.gaussian_axes import Squares, common_axes
 from emframe_families.gaussian_scatter import smallest_correlations, transposed
 from emframe_families.gaussian_structures import Structure, symmetric
@@ -95,7 +95,7 @@ class Stack(PositiveDefinite):
         if self._of.has_axes:
             logs, axes = np.linalg.eigh(values)
             return _packed((axes * np.log(logs)[:, None, :]) @ transposed(axes)).ravel()
-        triangle = np.linalg.cholesky(values)
+        triangle = cholesky(values)
         logs = np.log(triangle.diagonal(0, 1, 2))
         rows, columns = np.tril_indices(values.shape[-1], -1)
         below = triangle[:, rows, columns] / np.exp(logs.mean(axis=1, keepdims=True))
@@ -126,7 +126,7 @@ class Stack(PositiveDefinite):
             return self._even(each).ravel()
         if self._of.has_axes:
             return self._turned_pullback(values, symmetric(gradient))
-        triangle, d = np.linalg.cholesky(values), values.shape[-1]
+        triangle, d = cholesky(values), values.shape[-1]
         slope = 2.0 * symmetric(gradient) @ triangle
         rows, columns = np.tril_indices(d, -1)
         share = (slope * triangle)[:, rows, columns].sum(axis=1, keepdims=True) / d

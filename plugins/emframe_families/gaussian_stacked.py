@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ def parameters(code: str, k: int) -> type:
     declared = Declared(Groups(own.space, k, own.shared), own.shape)
     field = dataclasses.field(metadata={KEY: declared})
     made = dataclasses.make_dataclass(
-        f"{base.__name__}InGroups", [("covariances", Array, field)], bases=(base,), frozen=True
+        f"{base.__name__}InGroups", [("covariances", Array, field)], bases=(base,), frozen=True,
+        namespace={"shared": False},
     )
     made.__module__ = __name__
     return made
@@ -46,7 +47,7 @@ class InGroups(Gaussian):
 
     k: int = 1
 
-    @property
+    @cached_property
     def parameters(self) -> type:
         return parameters(self.structure.code, self.k)
 

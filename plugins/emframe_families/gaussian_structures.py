@@ -18,6 +18,7 @@ One known case: for one component all structures of the same shape and orientati
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -44,39 +45,39 @@ class Structure:
 
     code: str  # one of CODES
 
-    @property
+    @cached_property
     def volume(self) -> str:
         return self.code[0]
 
-    @property
+    @cached_property
     def shape(self) -> str:
         return self.code[1]
 
-    @property
+    @cached_property
     def orientation(self) -> str:
         return self.code[2]
 
-    @property
+    @cached_property
     def is_diagonal(self) -> bool:
         """Whether all covariances are diagonal."""
         return self.orientation == "I"
 
-    @property
+    @cached_property
     def is_shared(self) -> bool:
         """Whether all components have one covariance."""
         return "V" not in self.code
 
-    @property
+    @cached_property
     def is_coupled(self) -> bool:
         """Whether each component has a covariance of its own that depends on the others'."""
         return "E" in self.code and not self.is_shared
 
-    @property
+    @cached_property
     def has_axes(self) -> bool:
         """Whether shape and orientation have to be told apart."""
         return not self.is_diagonal and self.shape != self.orientation
 
-    @property
+    @cached_property
     def form(self) -> str:
         """How the rows are met: "tied", "diag" or "full"; see `gaussian_kernels.FORMS`."""
         return "tied" if self.is_shared else "diag" if self.is_diagonal else "full"
@@ -146,6 +147,7 @@ def _refuse_thin(variances: Array) -> None:
         )
 
 
+@cache
 def structure(name: str) -> Structure:
     """The structure of that name.  Raises ValueError for any other."""
     if name not in BY_NAME:
