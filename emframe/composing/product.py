@@ -211,12 +211,14 @@ class Product(Family):
         return found
 
     def stacked(self, k: int) -> Product | None:
-        each = [part.family.stacked(k) for part in self.parts]
-        if any(own is None for own in each):
-            return None
+        parts = []
+        for part in self.parts:
+            own = part.family.stacked(k)
+            if own is None:
+                return None
+            parts.append(replace(part, family=own))
         other = copy(self)
-        pairs = zip(self.parts, each, strict=True)
-        object.__setattr__(other, "parts", tuple(replace(p, family=own) for p, own in pairs))
+        object.__setattr__(other, "parts", tuple(parts))
         return other
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:

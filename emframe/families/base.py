@@ -205,7 +205,7 @@ class Family(ABC):
 
 def is_apart(kind: Any) -> bool:
     """Whether in every field of a parameter class each component's values are its own, or held."""
-    if not dataclasses.is_dataclass(kind):
+    if not dataclasses.is_dataclass(kind) or not isinstance(kind, type):
         return False
     declared = declarations(kind)
 

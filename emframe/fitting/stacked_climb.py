@@ -23,8 +23,9 @@ One known case: a single start that never tries more than EM steps makes those o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache, cached_property
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
@@ -62,6 +63,14 @@ class Ending(Enum):
         return self in (Ending.ARRIVED, Ending.JOINED)
 
 
+class Place(NamedTuple):
+    """One point among many: most ends are never looked at."""
+
+    stack: Stack
+    points: Any
+    start: int
+
+
 @dataclass(frozen=True)
 class End:
     """Where a start left the stack."""
@@ -70,10 +79,15 @@ class End:
     ending: Ending
     objective: float  # nats; -inf where it never had one
     log_likelihood: float
-    params: Any  # of that start alone; None where it never had a point
     n_steps: int  # E-steps that it took part in
     ahead: float = inf  # about what it could still gain, nats
     why: str = ""  # what degenerated
+    place: Place | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def params(self) -> Any:
+        """The parameters of that start alone, frozen; None where it never had a point."""
+        return None if self.place is None else self.place.stack.one(*self.place[1:])
 
 
 class Stack(Protocol):
@@ -85,6 +99,7 @@ class Stack(Protocol):
     def choose(self, which: Mask, points: Any, others: Any, /) -> Any: ...
     def vectors(self, points: Any, /) -> Array: ...
     def at(self, like: Any, x: Array, /) -> tuple[Any, Mask]: ...
+    def together(self, parts: Sequence[Any], /) -> Any: ...
     def look(self, points: Any, *, slopes: bool = True) -> Looks: ...
 
 
@@ -104,12 +119,14 @@ class Rules:
     late: float = 8.0  # the same once the best has arrived
     strict: int = 12  # passes after which suspect starts leave
     check: int = 2  # who leaves is asked at every such pass
+    few: int = 3  # starts that, where the best has arrived, are too few to wait for
+    tail: int = 4  # passes that they get
 
 
 class Front(NamedTuple):
     """Where all starts are, and what is known there: a row to each start."""
 
-    index: Order  # (S,) which start it is
+    start: Order  # (S,) which it is
     at: Any  # the points
     em: Any  # where the EM steps lead
     x: Array  # (S, p)
@@ -168,16 +185,19 @@ class _Climb:
         self.stack, self.rules, self.suspect = stack, rules, suspect
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
         self.ends: list[End] = []
+        self.tail = 0  # checks since few were left that are below the best
 
     def run(self, points: Any) -> list[End]:
         rules = self.rules
         front = self._plain(points)
         passes = rules.plain
+        if front is not None and passes > 1:
+            front = self._who_leaves(front, passes)
         while front is not None and passes < rules.most:
             front = self._pass(front, passes)
             passes += 1
         if front is not None:
-            every = np.arange(len(front.index))
+            every = np.arange(len(front.start))
             self._leave(front, every, [Ending.CAP] * len(every))
         return self.ends
 
@@ -222,12 +242,12 @@ class _Climb:
     ) -> None:
         """The ends of starts whose EM step led nowhere, at the point before it."""
         for i in map(int, np.flatnonzero(which)):
-            params = None if at is None else self.stack.one(at, i)
+            place = None if at is None else Place(self.stack, at, i)
             fell = bool(looks.sound[i])
             ending = Ending.STALLED if fell else Ending.DEGENERATE
             value = float(objective[i]), float(loglik[i])
             why = looks.why.get(i, "")
-            self.ends.append(End(int(index[i]), ending, *value, params, steps, why=why))
+            self.ends.append(End(int(index[i]), ending, *value, steps, why=why, place=place))
 
     def _front(
         self, index: Order, at: Any, looks: Looks, first: Array, gain: Array, steps: int
@@ -273,10 +293,11 @@ class _Climb:
         here = self._moved(old, trial, tried, looks, ok, rise, is_em)
         here = self._aimed(here, old, ok, is_em, length, rise, passes)
         if lost.any():
-            here = self._lost(here, lost, looks)
-            if here is None:
+            rest = self._lost(here, lost, looks)
+            if rest is None:
                 return None
-        if passes % self.rules.check and len(here.index) > 1:
+            here = rest
+        if passes % self.rules.check and len(here.start) > 1:
             return here
         return self._who_leaves(here, passes)
 
@@ -402,6 +423,9 @@ class _Climb:
         if top[leader] >= self.best - SAME and top[leader] > self.floor + SAME:
             joined[leader] = False
             arrived[leader] &= done[leader]
+        if self.is_reached and len(left) <= rules.few and top[leader] < self.best - SAME:
+            self.tail += 1
+            left |= self.tail * rules.check > rules.tail
         leaves = left | arrived | joined | suspects
         if not leaves.any():
             return here
@@ -447,17 +471,17 @@ class _Climb:
         for i, ending in zip(map(int, which), endings, strict=True):
             self.ends.append(
                 End(
-                    int(here.index[i]),
+                    int(here.start[i]),
                     ending,
                     float(here.objective[i]),
                     float(here.loglik[i]),
-                    self.stack.one(here.at, i),
                     int(here.steps[i]),
                     float(max(here.em_gain[i], 0.5 * here.slope[i])),
                     (why or {}).get(i, ""),
+                    Place(self.stack, here.at, i),
                 )
             )
-        stay = np.delete(np.arange(len(here.index)), which)
+        stay = np.delete(np.arange(len(here.start)), which)
         return here.compress(self.stack, stay) if len(stay) else None
 
 
@@ -504,16 +528,23 @@ def _directions(g: Array, f: Array, s: Array, y: Array, h: Array) -> tuple[Array
     m = s.shape[1]
     if m == 0:
         return f, np.zeros(len(g), dtype=bool)
-    r = np.triu(s @ y.swapaxes(1, 2))
-    on = np.einsum("smm->sm", r)
-    diagonal = np.where(on > 0.0, on, 1.0)
-    model = (on > 0.0).any(axis=1)
-    np.einsum("smm->sm", r)[...] = diagonal
+    r = s @ y.swapaxes(1, 2)
+    r *= _upper(m)
+    on = r.reshape(len(r), -1)[:, :: m + 1]
+    some = on > 0.0
+    model = np.logical_or.reduce(some, axis=1)
+    diagonal = np.where(some, on, 1.0)
+    on[...] = diagonal
     inverse = np.linalg.inv(r)
     a = inverse @ (s @ g[:, :, None])
     rest = f[:, :, None] - h.swapaxes(1, 2) @ a
     back = diagonal[:, :, None] * a - y @ rest
     return (rest + s.swapaxes(1, 2) @ (inverse.swapaxes(1, 2) @ back))[:, :, 0], model
+
+
+@cache
+def _upper(m: int) -> Array:
+    return np.triu(np.ones((m, m)))
 
 
 def _shorter(slope: Array, rise: Array) -> Array:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from emframe.fitting.stacked_climb import SAME, End, Ending, Rules, Stack, Suspect, climb
+from emframe.fitting.stacked_climb import SAME, End, Ending, Place, Rules, Stack, Suspect, climb
 from emframe.models.mixture_stack import Begun
 
 NEAR = 0.02  # nats: ends this near each other are one optimum
@@ -174,8 +174,8 @@ class _Search:
             return points, index
         order = np.argsort(-(here + effort.gains * gain), kind="stable")
         for i in map(int, order[stay:]):
-            params = stack.one(points, i)
-            self._end(int(index[i]), Ending.LEFT, here[i], params, effort.steps, "")
+            place = Place(stack, points, i)
+            self._end(int(index[i]), Ending.LEFT, here[i], place, effort.steps, "")
         chosen = np.sort(order[:stay])
         return stack.take(points, chosen), index[chosen]
 
@@ -197,7 +197,7 @@ class _Search:
         base = len(self.found.reached)
         for i, kind in enumerate(begun.kinds):
             why = begun.why.get(i, "")
-            end = End(base + i, Ending.DEGENERATE, -inf, -inf, None, 0, why=why)
+            end = End(base + i, Ending.DEGENERATE, -inf, -inf, 0, why=why)
             self.found.reached.append(Reached(kind, end, parent))
         return base
 
@@ -213,10 +213,17 @@ class _Search:
         self._take(ends)
 
     def _end(
-        self, index: int, ending: Ending, objective: float, params: Any, steps: int, why: str
+        self,
+        index: int,
+        ending: Ending,
+        objective: float,
+        place: Place | None,
+        steps: int,
+        why: str,
     ) -> None:
         kind, _, parent = self.found.reached[index]
-        end = End(index, ending, float(objective), float(objective), params, steps, why=why)
+        height = float(objective)
+        end = End(index, ending, height, height, steps, why=why, place=place)
         self.found.reached[index] = Reached(kind, end, parent)
 
     def _take(self, ends: Sequence[End]) -> None:

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from emframe.data import Rows
 from emframe.models.moves import PAIRS, SPLITS, _misfit, _overlap
-from emframe.models.starts import _SAMPLE, _few, _scaled, _whitened
+from emframe.models.starts import _few, _scaled, _whitened
 from emframe.spaces import Array
 
 # The rotation of kinds, each with its frame; see `emframe.models.starts`.
@@ -30,6 +30,7 @@ _GIVEN = (
     ("few", 0), ("partition", 0), ("few", 0), ("rows", 0),
     ("few", 0), ("k-means++", 0), ("few", 0), ("spread", 0),
 )  # fmt: skip
+_SAMPLE = 500  # rows among which seeds are drawn
 LLOYD = 2  # steps of k-means after its seeds: EM goes on from there
 
 
@@ -42,7 +43,7 @@ def many_starts(
     is_given: bool = False,
     first: int = 0,
 ) -> tuple[list[str], Array]:
-    """Kinds, and responsibilities (S, K, n), of starts from the `first` place of the rotation on."""
+    """Kinds and responsibilities (S, K, n) of starts, from the `first` of the rotation on."""
     n = len(rows)
     if k == 1:
         return ["whole"] * n_starts, np.ones((n_starts, 1, n))

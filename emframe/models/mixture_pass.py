@@ -59,7 +59,7 @@ class MixturePass:
     """The E-step at `params`, by one kernel."""
 
     family: Family
-    params: MixtureParameters
+    params: MixtureParameters | None  # None where there are many
     kernel: Kernel
     n_starts: int | None = None  # S where the components are those of several, start after start
 
@@ -75,7 +75,7 @@ class MixturePass:
     def finish(self, total: BlockSums) -> MixtureExpectation | None:
         """Q of all rows from the sums over all blocks; None where too many digits were lost."""
         found = self.kernel.finish(total.sums)
-        if found is None:
+        if found is None or self.params is None:
             return None
         return MixtureExpectation(
             self.family,

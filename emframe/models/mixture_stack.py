@@ -26,6 +26,7 @@ from emframe.core import Degenerate
 from emframe.data import Rows, filled
 from emframe.engines import Workspace
 from emframe.families import Family, FamilyError, Survey, refuse_empty
+from emframe.families.kernel import RowProducts, TiledProducts, retiled
 from emframe.models.many_starts import many_moves, many_starts
 from emframe.models.mixture import Mixture
 from emframe.models.mixture_expectation import HeldWeights, MixtureParameters, MixturePrior
@@ -57,7 +58,7 @@ class Begun(NamedTuple):
     """Starts that are to climb."""
 
     kinds: tuple[str, ...]  # of all that were drawn
-    points: Points | None  # of those that have a point
+    points: Any  # of those that have a point
     which: Order  # which of them these are
     why: dict[int, str]  # what is wrong with the others
 
@@ -84,7 +85,7 @@ class Looks(NamedTuple):
 
     objective: Array  # (S,), nats; -inf at a point that has none
     log_likelihood: Array  # (S,)
-    em: Points  # where the EM step leads; where there is none, any
+    em: Any  # the points where the EM step leads; where there is none, any
     em_x: Array  # (S, p) its coordinates
     gradient: Array  # (S, p) of the objective, in the same coordinates; 0 where there is none
     sound: Mask  # (S,)
@@ -170,7 +171,7 @@ class MixtureStack:
         One that does not is that of `like`.
         """
         s, used = len(x), 0
-        inside = np.isfinite(x).all(axis=1)
+        inside: Mask = np.logical_and.reduce(np.isfinite(x), axis=1)
         if not inside.all():
             x = np.where(inside[:, None], x, self.vectors(like))
         weights = like.weights
@@ -185,7 +186,9 @@ class MixtureStack:
             space, shape = leaf.declared.space, leaf.value.shape
             size = space.n_coordinates(shape) // s
             values = space.point(x[:, used : used + size].ravel(), shape)
-            inside &= space.contains(values).reshape(s, -1).all(axis=1)
+            if not space.holds(values):
+                own = space.contains(values).reshape(s, -1)
+                inside = inside & np.logical_and.reduce(own, axis=1)
             used += size
             return values
 
@@ -230,7 +233,7 @@ class MixtureStack:
             log_weights = np.log(points.weights).ravel()
         d = len(self.rows.columns)
         for kernel in self.family.kernels(points.components, log_weights, self.survey):
-            one = MixturePass(self.family, points, kernel, n_starts=s)
+            one = MixturePass(self.family, None, kernel, n_starts=s)
             blocks = self.rows.blocks(one.rows(d))
             total = reduce(add, (one.block(block, self.work) for block in blocks))
             found = kernel.finish(total.sums)
@@ -343,9 +346,9 @@ class MixtureStack:
         """The M-steps without points before them."""
         s, k, n = resp.shape
         each = (resp * self.rows.weights).reshape(s * k, n)
-        counts = each.sum(axis=1)
+        counts = np.add.reduce(each, axis=1)
         refuse_empty(counts <= 0.0)
-        sums = self.family.accumulate(self.rows.x, each.T)
+        sums = self._accumulated(each)
         if self.model.pseudo is not None:
             sums = sums + self.model.pseudo.components.statistics.repeated(s)
         components = self.family.m_step(sums, None)
@@ -354,6 +357,25 @@ class MixtureStack:
         if self.model.weights is not None:
             weights = np.tile(self.model.weights, (s, 1))
         return Points(weights, components)
+
+    def _accumulated(self, resp: Array) -> Any:
+        """The family's sums from responsibilities (S K, n): by its products, where it has them.
+
+        Those of a kernel are linear in the responsibilities, whatever the parameters.
+        """
+        x, like = self.rows.x, self._of_all_rows
+        if like is not None:
+            components = rebuild(like, lambda leaf: np.repeat(leaf.value[:1], len(resp), axis=0))
+            kernels = self.family.kernels(components, np.zeros(len(resp)), self.survey)
+            kernel = next(kernels)
+            if isinstance(kernel, (RowProducts, TiledProducts)) and len(x) <= kernel.rows(
+                x.shape[1]
+            ):
+                joint, collect = kernel.meet(x, self.work)
+                found = kernel.finish(collect(retiled(resp, joint.shape)))
+                if found is not None:
+                    return found.statistics
+        return self.family.accumulate(x, resp.T)
 
     # ---- starts and moves
 
@@ -393,6 +415,16 @@ class MixtureStack:
         return {"K": self.model.n_components, "d": len(self.rows.columns)}
 
     @cached_property
+    def _of_all_rows(self) -> Any:
+        """Stacked components that are all the one of all rows; None where there is no such."""
+        try:
+            one = self.model.family.m_step(self.survey.statistics, None)
+        except FAILURES:
+            return None
+        values = iter([leaf.value for leaf in leaves(one)])
+        return rebuild(self.family.template(self._dims), lambda _: next(values))
+
+    @cached_property
     def _like(self) -> Any:
         """Components of a single start, for their form alone."""
         return self.model.family.template(self._dims)
@@ -409,7 +441,7 @@ def _free(points: Points) -> list[Leaf]:
 
 
 def _spread(stack: MixtureStack, looks: Looks, alive: Order, s: int, why: dict[int, str]) -> Looks:
-    """The looks of some of S points among all; the others have those of another, and no objective."""
+    """The looks of some of S points among all; the others' are of another, without objective."""
     place, there = np.zeros(s, dtype=np.intp), np.zeros(s, dtype=bool)
     place[alive], there[alive] = np.arange(len(alive)), True
     return Looks(

@@ -34,7 +34,10 @@ def parameters(code: str, k: int) -> type:
     declared = Declared(Groups(own.space, k, own.shared), own.shape)
     field = dataclasses.field(metadata={KEY: declared})
     made = dataclasses.make_dataclass(
-        f"{base.__name__}InGroups", [("covariances", Array, field)], bases=(base,), frozen=True,
+        f"{base.__name__}InGroups",
+        [("covariances", Array, field)],
+        bases=(base,),
+        frozen=True,
         namespace={"shared": False},
     )
     made.__module__ = __name__
