@@ -190,6 +190,11 @@ def _read_only(value: Any) -> Array:
     return array
 
 
+def is_frozen(params: Any) -> bool:
+    """Whether nobody can write to what moves, so that what follows from it may be kept."""
+    return not any(value.flags.writeable for _, value in _moving(params))
+
+
 def equal(one: Any, other: Any) -> bool:
     """Whether two nests of parameters hold the same numbers."""
     if one is other:
@@ -236,7 +241,7 @@ def owners(params: Any) -> NDArray[np.intp]:
 
 
 def from_vector(like: Any, vector: Array) -> Any:
-    """Parameters of the same form as `like` at the given coordinates; inverse of `to_vector`."""
+    """Read-only parameters of the form of `like` at these coordinates; inverse of `to_vector`."""
     params, used = _placed(like, vector, 0)
     if used != len(vector):
         raise ValueError(f"`vector` has {len(vector)} coordinates; these parameters take {used}.")
@@ -263,6 +268,7 @@ def _placed(like: Any, vector: Array, used: int) -> tuple[Any, int]:
             shape = (1, *value.shape[1:]) if declared.shared else value.shape
             first, used = used, used + declared.space.n_coordinates(shape)
             point = declared.space.point(vector[first:used], shape)
+            point.flags.writeable = False
             values[name] = np.broadcast_to(point, value.shape) if declared.shared else point
     return kind(**values), used
 

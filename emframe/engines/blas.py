@@ -10,15 +10,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from threadpoolctl import ThreadpoolController
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    """Looking up the loaded libraries takes a millisecond, so it is done once."""
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    """The BLAS libraries that are loaded: to look takes a millisecond, so it is done once."""
+    found = ThreadpoolController().select(user_api="blas")
+    return list(found.lib_controllers)
+
+
+def _set(limits: list[tuple[Any, int]], at_most: int | None = None) -> None:
+    """Give each library its number of threads, or `at_most` so many, where it has another."""
+    for library, n in limits:
+        wanted = n if at_most is None else min(n, at_most)
+        if library.num_threads != wanted:
+            library.set_num_threads(wanted)
 
 
 class _Held:
@@ -26,7 +35,7 @@ class _Held:
 
     guard = threading.Lock()
     holders = 0
-    limits: Any = None
+    limits: ClassVar[list[tuple[Any, int]]] = []  # each library, and its own number of threads
 
 
 @contextmanager
@@ -34,7 +43,8 @@ def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread, in the whole process, for the duration; holders may overlap."""
     with _Held.guard:
         if _Held.holders == 0:
-            _Held.limits = _controller().limit(limits=1, user_api="blas")
+            _Held.limits = [(library, library.num_threads) for library in _libraries()]
+            _set(_Held.limits, at_most=1)
         _Held.holders += 1
     try:
         yield
@@ -42,4 +52,4 @@ def one_blas_thread() -> Iterator[None]:
         with _Held.guard:
             _Held.holders -= 1
             if _Held.holders == 0:
-                _Held.limits.restore_original_limits()
+                _set(_Held.limits)

@@ -14,6 +14,7 @@ A natural parameter may be -inf where theta is on the boundary (the log of a pro
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 
 from emframe.families.base import Family
 from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
-from emframe.parameters import Leaf, keep, rebuild
+from emframe.parameters import Leaf, is_frozen, keep, rebuild
 from emframe.spaces import EPS, Array
 
 
@@ -103,10 +104,13 @@ class ExponentialFamily(Family):
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)
-        # A total that is lost in the rounding of its count is no evidence against a boundary:
-        # a probability of 1 - 1e-20 is stored as 1.
-        lost = np.isneginf(eta) & (np.abs(totals) <= EPS * np.abs(counts)[:, None])
-        inner = (np.where(lost, 0.0, totals) * np.where(lost, 0.0, eta)).sum(axis=1)
+        if eta.min(initial=0.0) > -np.inf:
+            inner = (totals * eta).sum(axis=1)
+        else:
+            # A total that is lost in the rounding of its count is no evidence against a boundary:
+            # a probability of 1 - 1e-20 is stored as 1.
+            lost = np.isneginf(eta) & (np.abs(totals) <= EPS * np.abs(counts)[:, None])
+            inner = (np.where(lost, 0.0, totals) * np.where(lost, 0.0, eta)).sum(axis=1)
         return float((inner - counts * self._log_partition(params)).sum()) + statistics.base
 
     def m_step(self, statistics: Moments, previous: Any) -> Any:
@@ -138,10 +142,20 @@ class ExponentialFamily(Family):
         return rebuild(self.from_mean(mean), drop)
 
     def _natural(self, params: Any) -> Array:
+        """eta, (K, P), as it was stated; with the parameters it is kept, for they are values.
+
+        One point asks for it three times: its densities, and two sums of the ledger.
+        """
+        store: dict[str, Any] = getattr(params, "__dict__", {})
+        family, known = store.get("_natural", (None, None))
+        if family is self:
+            return np.asarray(known)
         eta = np.asarray(self.natural(params))
         eta = eta[:, None] if eta.ndim == 1 else eta
-        if np.isnan(eta).any() or (eta == np.inf).any():
+        if not eta.max(initial=-np.inf) < np.inf:  # which nan is not either
             raise FamilyError(f"{self.name}.natural(params) has NaN or +inf: {eta!r}")
+        if dataclasses.is_dataclass(params) and is_frozen(params):
+            store["_natural"] = self, eta
         return eta
 
 

@@ -64,6 +64,9 @@ class Positive(Elementwise):
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.isfinite(values) & (values > 0)
 
+    def holds(self, values: Array) -> bool:
+        return bool(values.min(initial=1.0) > 0.0 and values.max(initial=1.0) < np.inf)
+
     def forward(self, values: Array) -> Array:
         return np.log(values)
 
@@ -84,6 +87,9 @@ class NonNegative(Elementwise):
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.isfinite(values) & (values >= 0)
 
+    def holds(self, values: Array) -> bool:
+        return bool(values.min(initial=0.0) >= 0.0 and values.max(initial=0.0) < np.inf)
+
     def forward(self, values: Array) -> Array:
         return np.sqrt(values)
 
@@ -103,6 +109,9 @@ class UnitInterval(Elementwise):
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return (values >= 0) & (values <= 1)
+
+    def holds(self, values: Array) -> bool:
+        return bool(values.min(initial=0.0) >= 0.0 and values.max(initial=1.0) <= 1.0)
 
     def forward(self, values: Array) -> Array:
         return np.arcsin(np.sqrt(values))

@@ -29,9 +29,13 @@ def shares(totals: Array, otherwise: Array) -> Array:
     any would do.
     """
     given = totals.sum(axis=-1, keepdims=True)
+    if given.min(initial=np.inf) > 0:
+        return np.asarray(totals / given)
     return np.where(given > 0, totals / np.where(given > 0, given, 1.0), otherwise)
 
 
 def slope(totals: Array, probs: Array) -> Array:
     """Gradient of sum N log p: counts over probabilities, where these are above 0."""
+    if probs.min(initial=1.0) > 0:
+        return np.asarray(totals / probs)
     return np.divide(totals, probs, out=np.zeros_like(totals), where=probs > 0)

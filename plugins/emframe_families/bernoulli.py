@@ -111,7 +111,8 @@ class Bernoulli(ExponentialFamily):
 
     def gradient(self, statistics: Moments, params: BernoulliParameters) -> Array:
         probs = params.probs
-        ones, zeros = np.split(statistics.totals, 2, axis=1)
+        d = probs.shape[1]
+        ones, zeros = statistics.totals[:, :d], statistics.totals[:, d:]
         up, down = slope(ones, probs), slope(zeros, 1.0 - probs)
         return pullback(params, BernoulliParameters(up - down))
 
@@ -131,4 +132,5 @@ class Bernoulli(ExponentialFamily):
 
 def _answers(statistics: Array) -> Array:
     """Statistics (K, 2 d) as counts of ones and zeros for each item, (K, d, 2)."""
-    return np.stack(np.split(statistics, 2, axis=1), axis=-1)
+    k, width = statistics.shape
+    return statistics.reshape(k, 2, width // 2).swapaxes(1, 2)
