@@ -72,6 +72,7 @@ TABLE = {
         made("poisson-regression", 2, response=0, predictors=(1,)),
         np.column_stack([COUNTS[:, 0], REAL[:, 0]]),
     ),
+    "nested": (made(lambda: emframe.Mixture("gaussian", 2).as_component(), 2), REAL),
     "held-weights": (lambda: emframe.Mixture("gaussian", 3).fixed(weights=1 / 3), REAL),
 }
 NONE = {
@@ -404,6 +405,57 @@ def test_two_components_go_on_with_new_starts():
     assert found.rounds == 1
     assert len(found.reached) == 24 + 24
     assert all(one.parent is None for one in found.reached)
+
+
+@pytest.mark.parametrize("after", [4, 9, 25])
+def test_the_keyboard_ends_a_search_with_what_it_has(monkeypatch, after):
+    model, _, stack, _ = bed("gaussian-VVV")
+    look, passes = MixtureStack.look, []
+
+    def interrupted(self, points, **options):
+        passes.append(points)
+        if len(passes) == after:
+            raise KeyboardInterrupt
+        return look(self, points, **options)
+
+    monkeypatch.setattr(MixtureStack, "look", interrupted)
+    if after < 6:  # within the opening
+        with pytest.raises(KeyboardInterrupt):
+            search(stack, np.random.default_rng(0), n_components=3)
+        return
+    found = search(stack, np.random.default_rng(0), n_components=3)
+    assert found.is_interrupted
+    highest = max(found.reached, key=lambda one: one.end.objective).end
+    assert model.problem(highest.params, 2) is None
+
+
+def test_a_search_stops_when_the_time_is_up():
+    stack = bed("gaussian-VVV")[2]
+    asked = []
+
+    def stop():
+        asked.append(True)
+        return len(asked) > 1
+
+    found = search(stack, np.random.default_rng(0), n_components=3, stop=stop)
+    assert len(asked) <= 3
+    assert not found.is_interrupted
+    assert any(one.end.ending is Ending.CAP for one in found.reached)
+
+
+def test_tight_clusters_far_apart_and_far_from_the_origin():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(10.0, 0.05, 200), rng.normal(0.0, 0.05, 200)])[:, None]
+    for shift in (0.0, 1e6):
+        model = emframe.Mixture("gaussian", 2)
+        rows = model.rows(x + shift)
+        stack = MixtureStack.of(model, rows, model.survey(rows))
+        found = search(stack, np.random.default_rng(0), n_components=2)
+        each = [part - part.mean() for part in (x[:200], x[200:])]
+        wanted = -400 * np.log(2.0) - 200 * sum(
+            np.log(2 * np.pi * np.mean(own**2)) / 2 + 0.5 for own in each
+        )
+        assert found.objective == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["fixed", "unlike"])

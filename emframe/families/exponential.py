@@ -49,7 +49,7 @@ class Moments:
         counts = np.tile(self.counts, times)
         return Moments(np.tile(self.totals, (times, 1)), counts, self.base * times)
 
-    def of(self, which: Any) -> Moments:
+    def taken(self, which: Any) -> Moments:
         """Some of the components; the base measure is of all rows."""
         return Moments(self.totals[which], self.counts[which], self.base)
 

@@ -13,7 +13,8 @@ A start leaves as soon as its end is known or does not matter:
     suspect     its point is an artefact of an unbounded likelihood, and another's is not
     degenerate  no EM step can be made from where it is
     stalled     an EM step lowered its objective by rounding: nothing is left that could be seen
-    cap         the passes came to an end
+    cap         the passes, or the time, came to an end
+    interrupted the keyboard ended the climb
 
 The objective of a start cannot fall: a point is taken where it rises enough, or by an EM step.
 
@@ -40,6 +41,8 @@ Mask = NDArray[np.bool_]
 Order = NDArray[np.intp]
 Suspect = Callable[[Any], bool]
 """``suspect(params)``: whether the parameters of one start look like an artefact."""
+Stop = Callable[[], bool]
+"""``stop()``: whether the time is up."""
 
 JOINED = 0.01  # nats: within this of an arrived start, with no more ahead, a start is where it is
 SAME = 1e-3  # nats: what is no reason to call one end better than another
@@ -56,6 +59,7 @@ class Ending(Enum):
     DEGENERATE = "degenerate"
     STALLED = "stalled"
     CAP = "cap"
+    INTERRUPTED = "interrupted"
 
     @property
     def is_found(self) -> bool:
@@ -163,6 +167,7 @@ def climb(
     *,
     floor: float = -inf,
     suspect: Suspect | None = None,
+    stop: Stop | None = None,
 ) -> list[End]:
     """Bring starts to their ends, in the order in which they were given.
 
@@ -171,18 +176,22 @@ def climb(
     points : of all starts, from ``stack.join`` or ``stack.begin``.
     floor : an objective that is known to be reached by an optimum.
     suspect : a cheap test of artefacts; asked of starts that would be the best, and of ends.
+    stop : asked before each pass; True ends the climb where it is.
+
+    Ctrl-C ends it as well, and the ends say so; before there is any point it passes through.
     """
-    return sorted(
-        _Climb(stack, Rules() if rules is None else rules, suspect, floor).run(points),
-        key=lambda end: end.index,
-    )
+    rules = Rules() if rules is None else rules
+    ends = _Climb(stack, rules, suspect, floor, stop).run(points)
+    return sorted(ends, key=lambda end: end.index)
 
 
 class _Climb:
     """One climb: what is known of the best so far, and the ends of those who left."""
 
-    def __init__(self, stack: Stack, rules: Rules, suspect: Suspect | None, floor: float) -> None:
-        self.stack, self.rules, self.suspect = stack, rules, suspect
+    def __init__(
+        self, stack: Stack, rules: Rules, suspect: Suspect | None, floor: float, stop: Stop | None
+    ) -> None:
+        self.stack, self.rules, self.suspect, self.stop = stack, rules, suspect, stop
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
         self.ends: list[End] = []
         self.tail = 0  # checks since few were left that are below the best
@@ -190,15 +199,21 @@ class _Climb:
     def run(self, points: Any) -> list[End]:
         rules = self.rules
         front = self._plain(points)
-        passes = rules.plain
-        if front is not None and passes > 1:
-            front = self._who_leaves(front, passes)
-        while front is not None and passes < rules.most:
-            front = self._pass(front, passes)
-            passes += 1
+        passes, ending = rules.plain, Ending.CAP
+        try:
+            if front is not None and passes > 1:
+                front = self._who_leaves(front, passes)
+            while front is not None and passes < rules.most:
+                if self.stop is not None and self.stop():
+                    break
+                front = self._pass(front, passes)
+                passes += 1
+        except KeyboardInterrupt:  # the last whole pass stands
+            ending = Ending.INTERRUPTED
         if front is not None:
-            every = np.arange(len(front.start))
-            self._leave(front, every, [Ending.CAP] * len(every))
+            gone = {end.index for end in self.ends}
+            rest = np.array([i for i, one in enumerate(front.start) if int(one) not in gone])
+            self._leave(front, rest.astype(np.intp), [ending] * len(rest))
         return self.ends
 
     # ---- EM alone

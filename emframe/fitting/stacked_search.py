@@ -23,11 +23,22 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from emframe.fitting.stacked_climb import SAME, End, Ending, Place, Rules, Stack, Suspect, climb
+from emframe.fitting.stacked_climb import (
+    SAME,
+    End,
+    Ending,
+    Place,
+    Rules,
+    Stack,
+    Stop,
+    Suspect,
+    climb,
+)
 from emframe.models.mixture_stack import Begun
 
 NEAR = 0.02  # nats: ends this near each other are one optimum
 WITHOUT_ONE = 3  # times that more starts are drawn while no sound end was found
+LEFT_BEHIND = (Ending.LEFT, Ending.CAP, Ending.INTERRUPTED)
 ALMOST = 2.0  # nats below the best, from where on an end is looked at closely before it is a peak
 
 
@@ -73,6 +84,7 @@ class Found:
     rounds: int = 0
     n_starts: int = 0  # of its own that were to climb to their ends
     times: int = 0  # how often the best was found, by starts and by moves
+    is_interrupted: bool = False  # by the keyboard: what was found until then
 
     @property
     def objective(self) -> float:
@@ -85,6 +97,7 @@ def search(
     *,
     effort: Effort | None = None,
     suspect: Suspect | None = None,
+    stop: Stop | None = None,
     n_components: int = 0,
 ) -> Found:
     """The ends of starts and moves, and the best of them.
@@ -92,10 +105,17 @@ def search(
     Parameters
     ----------
     suspect : a cheap test of artefacts, of the parameters of one start.
+    stop : asked before each pass; True ends the search with what it has.
     n_components : K: with less than three a round is of new starts.
+
+    Raises KeyboardInterrupt where that came before any start had a point.
     """
     effort = Effort() if effort is None else effort
-    return _Search(stack, rng, effort, suspect, n_components).run()
+    return _Search(stack, rng, effort, suspect, stop, n_components).run()
+
+
+class _Over(Exception):
+    """The search ends with what it has."""
 
 
 class _Search:
@@ -107,15 +127,28 @@ class _Search:
         rng: np.random.Generator,
         effort: Effort,
         suspect: Suspect | None,
+        stop: Stop | None,
         n_components: int,
     ) -> None:
-        self.stack, self.rng, self.effort, self.suspect = stack, rng, effort, suspect
+        self.stack, self.rng, self.effort = stack, rng, effort
+        self.suspect, self.stop = suspect, stop
         self.k = n_components
         self.drawn = 0  # starts so far: where the rotation of kinds goes on
         self.found = Found()
         self.peaks: list[End] = []  # sound ends and those left behind, distinct, the best first
 
     def run(self) -> Found:
+        try:
+            self._searched()
+        except KeyboardInterrupt:
+            if not any(one.end.place for one in self.found.reached):
+                raise
+            self.found.is_interrupted = True
+        except _Over:
+            pass  # what was found until the time was up, or the keyboard said so, is the answer
+        return self.found
+
+    def _searched(self) -> Found:
         effort, found = self.effort, self.found
         if self.k == 1:
             self._from_starts(1, 1)
@@ -204,13 +237,17 @@ class _Search:
     # ---- ends
 
     def _climb(self, points: Any, index: Any, rules: Rules) -> None:
-        ends = climb(self.stack, points, rules, floor=self.found.objective, suspect=self.suspect)
+        floor = self.found.objective
+        ends = climb(self.stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
         ends = [replace(end, index=int(index[end.index])) for end in ends]
         for end in ends:
             kind, begun, parent = self.found.reached[end.index]
             whole = replace(end, n_steps=end.n_steps + begun.n_steps)
             self.found.reached[end.index] = Reached(kind, whole, parent)
         self._take(ends)
+        self.found.is_interrupted = any(end.ending is Ending.INTERRUPTED for end in ends)
+        if self.found.is_interrupted or (self.stop is not None and self.stop()):
+            raise _Over
 
     def _end(
         self,
@@ -238,7 +275,7 @@ class _Search:
         if found.objective > best + _apart(best):
             found.times = 0
         found.times += sum(end.objective > found.objective - NEAR for end in sound)
-        left = [end for end in ends if end.ending in (Ending.LEFT, Ending.CAP)]
+        left = [end for end in ends if end.ending in LEFT_BEHIND]
         for end in sorted([*sound, *left], key=lambda end: -end.objective):
             if any(abs(end.objective - peak.objective) < NEAR for peak in self.peaks):
                 continue

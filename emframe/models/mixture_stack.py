@@ -73,11 +73,11 @@ class Sums(NamedTuple):
 
     def of(self, starts: Order, k: int) -> Sums | None:
         """Those of some starts; None where the family's do not come apart."""
-        if not hasattr(self.sums, "of"):
+        if not hasattr(self.sums, "taken"):
             return None
         each = (starts[:, None] * k + np.arange(k)).ravel()
         own = self.loglik[starts], self.entropy[starts], self.counts[starts]
-        return Sums(*own, self.sums.of(each))
+        return Sums(*own, self.sums.taken(each))
 
 
 class Looks(NamedTuple):

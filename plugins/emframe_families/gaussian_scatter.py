@@ -63,9 +63,9 @@ class Scatter:
     def repeated(self, times: int) -> Scatter:
         """The same components so many times."""
         every = np.tile(np.arange(len(self.counts)), times)
-        return self.of(every)
+        return self.taken(every)
 
-    def of(self, which: slice | NDArray[np.intp]) -> Scatter:
+    def taken(self, which: slice | NDArray[np.intp]) -> Scatter:
         """Some of the components."""
         return Scatter(self.counts[which], self.means[which], self.scatter[which], self.dof[which])
 

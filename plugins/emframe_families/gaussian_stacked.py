@@ -79,7 +79,7 @@ class InGroups(Gaussian):
         if previous is not None:
             previous = alone.parameters(previous.means[own], previous.covariances[own])
         try:
-            return alone.m_step(statistics.of(own), previous)
+            return alone.m_step(statistics.taken(own), previous)
         except Degenerate as error:
             component = first + (error.component or 0)
             raise Degenerate(error.reason, component, error.columns) from error
