@@ -17,7 +17,9 @@ from emframe.data import frequencies
 from emframe.families import ConjugatePrior
 from emframe.fitting.estimate import expectation
 from emframe.fitting.side_by_side import SideBySide
-from emframe.fitting.stacked_climb import Ending, Rules, climb
+from emframe.fitting.stacked_climb import climb
+from emframe.fitting.stacked_ends import Ending
+from emframe.fitting.stacked_front import Rules
 from emframe.fitting.stacked_search import Effort, search
 from emframe.methods import method_for
 from emframe.models.many_starts import many_moves, many_starts

@@ -19,7 +19,7 @@ from emframe.core import Degenerate, Expectation
 from emframe.core.expectation import objective
 from emframe.methods import gradient, point
 from emframe.models import Model
-from emframe.models.mixture_stack import FAILURES, Begun, Looks, Mask, Order
+from emframe.models.stack import FAILURES, Begun, Looks, Mask, Order
 from emframe.parameters import frozen, to_vector
 from emframe.spaces import Array
 

@@ -19,34 +19,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.fitting.stacked_climb import (
-    SAME,
-    End,
-    Ending,
-    Place,
-    Rules,
-    Stack,
-    Stop,
-    Suspect,
-    climb,
-)
-from emframe.models.mixture_stack import Begun
+from emframe.fitting.stacked_climb import SAME, climb
+from emframe.fitting.stacked_ends import End, Ending, Place, Stop, Supply, Suspect
+from emframe.fitting.stacked_front import Rules
+from emframe.models.stack import Begun
 
 NEAR = 0.02  # nats: ends this near each other are one optimum
 WITHOUT_ONE = 3  # times that more starts are drawn while no sound end was found
 LEFT_BEHIND = (Ending.LEFT, Ending.CAP, Ending.INTERRUPTED)
 ALMOST = 2.0  # nats below the best, from where on an end is looked at closely before it is a peak
-
-
-class Supply(Stack, Protocol):
-    """A stack that knows where to start."""
-
-    def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun: ...
-    def moves(self, params: Any, n: int, rng: np.random.Generator) -> Begun: ...
 
 
 @dataclass(frozen=True)
@@ -267,7 +252,7 @@ class _Search:
         """What the ends change of the best, how often it was found, and the peaks."""
         found = self.found
         best = found.objective
-        sound = [end for end in ends if end.ending.is_found or end.ending is Ending.STALLED]
+        sound = [end for end in ends if end.ending.is_found or _is_at_its_end(end)]
         for end in sorted(sound, key=lambda end: -end.objective):
             if not any(abs(end.objective - one.objective) < NEAR for one in found.best):
                 found.best.append(end)
@@ -314,6 +299,11 @@ class _Search:
         below = [end for end in rest if done and end.objective < done[0].objective]
         found.best = done + below
         return found
+
+
+def _is_at_its_end(end: End) -> bool:
+    """Whether a start stalled where there was nothing to gain: that is rounding, and no fault."""
+    return end.ending is Ending.STALLED and end.ahead < SAME
 
 
 def _apart(objective: float) -> float:
