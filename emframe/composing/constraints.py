@@ -123,6 +123,9 @@ class Constrained(Wrapped):
             parts.append(own)
         return np.concatenate(parts) if parts else np.zeros(0)
 
+    def stacked(self, k: int) -> None:
+        """None: what is climbed along the constraint is the Q of all components together."""
+
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
         """The family's, of parameters that declare what is held or shared."""
         return self.family.freedom(params, k)

@@ -257,6 +257,17 @@ class Product(Family):
             curve,
         )
 
+    def stacked(self, k: int) -> Product | None:
+        parts = []
+        for part in self.parts:
+            own = part.family.stacked(k)
+            if own is None:
+                return None
+            parts.append(replace(part, family=own))
+        other = copy(self)
+        object.__setattr__(other, "parts", tuple(parts))
+        return other
+
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):
             within = {**dims, "d": len(part.places)}

@@ -29,6 +29,7 @@ from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
     build,
+    declarations,
     from_vector,
     n_columns_free,
     problem,
@@ -215,6 +216,15 @@ class Family(ABC):
             "parameter, products of these, and what has a method `axes`."
         )
 
+    def stacked(self, k: int) -> Family | None:
+        """The family of components in groups of k, each group as this family's k would be.
+
+        Components of many starts of one mixture then are components like any others.  Those that
+        are apart need no other family; what components share, a group has for itself.  None where
+        the family has no such form.
+        """
+        return self if is_apart(self.parameters) else None
+
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""
         return problem(params, dims, prefix)
@@ -256,6 +266,19 @@ def refuse_kept(family: Family, kept: Sequence[str], options: Mapping[str, Any])
         raise TypeError(
             f"the family {family.name!r} takes no options here; got {', '.join(options)}."
         )
+
+
+def is_apart(kind: Any) -> bool:
+    """Whether in every field of a parameter class each component's values are its own, or held."""
+    if not dataclasses.is_dataclass(kind) or not isinstance(kind, type):
+        return False
+    declared = declarations(kind)
+
+    def apart(one: Any) -> bool:
+        what = declared.get(one.name)
+        return is_apart(one.type) if what is None else what.is_own or what.fixed
+
+    return all(map(apart, dataclasses.fields(kind)))
 
 
 def refuse_empty(which: NDArray[np.bool_]) -> None:

@@ -45,6 +45,15 @@ class Moments:
     def __mul__(self, factor: float) -> Moments:
         return Moments(self.totals * factor, self.counts * factor, self.base * factor)
 
+    def repeated(self, times: int) -> Moments:
+        """The same components so many times."""
+        counts = np.tile(self.counts, times)
+        return Moments(np.tile(self.totals, (times, 1)), counts, self.base * times)
+
+    def taken(self, which: Any) -> Moments:
+        """Some of the components; the base measure is of all rows."""
+        return Moments(self.totals[which], self.counts[which], self.base)
+
 
 class ExponentialFamily(Family):
     """Base of exponential families.  An axis P of length one may be dropped everywhere."""

@@ -46,6 +46,8 @@ class Survey:
 
     statistics: Any  # the family's `whole`
     n_rows: int  # rows that a pass reads
+    spare: float = 1.0  # rounding that a pass may have, in units of what a fit bears: more where
+    # points are only compared, and the best go on by passes of full precision
 
 
 class Concluded(NamedTuple):

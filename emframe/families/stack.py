@@ -33,6 +33,10 @@ class Sums:
     def __mul__(self, factor: float) -> Sums:
         return Sums(tuple(part * factor for part in self.parts))
 
+    def repeated(self, times: int) -> Sums:
+        """The same components so many times."""
+        return Sums(tuple(part.repeated(times) for part in self.parts))
+
 
 def weakest(families: Iterable[Family]) -> Contract:
     """The contract that several families keep together."""
@@ -168,6 +172,9 @@ class Stack(Family):
             np.concatenate([one.others for one in each]),
             np.concatenate(owners),
         )
+
+    def stacked(self, k: int) -> None:
+        """None: components that are unlike do not stand in the order of groups."""
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         parts = enumerate(zip(self.families, self.sizes, params, strict=True))

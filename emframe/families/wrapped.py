@@ -123,6 +123,10 @@ class Wrapped(Family):
 
     # ---- parameters
 
+    def stacked(self, k: int) -> Family | None:
+        inner = self.family.stacked(k)
+        return None if inner is None else replace(self, family=inner)
+
     def freedom(self, params: Any, k: int) -> NDArray[np.intp]:
         return self.family.freedom(params, k)
 

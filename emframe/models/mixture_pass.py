@@ -33,8 +33,8 @@ class Posterior(NamedTuple):
     """p(z | x) of a block of rows, and what it says of them."""
 
     resp: Array  # (K, b), or in tiles; responsibilities times row weights
-    loglik: float
-    entropy: float
+    loglik: Any  # a number, or one for each start
+    entropy: Any
     collect: Callable[[Array], Any]  # the family's sums of the block, from `resp`
 
 
@@ -42,8 +42,8 @@ class Posterior(NamedTuple):
 class BlockSums:
     """What a block leaves behind; blocks add."""
 
-    loglik: float
-    entropy: float
+    loglik: Any  # a number, or one for each start
+    entropy: Any
     sums: Any  # the kernel's
 
     def __add__(self, other: BlockSums) -> BlockSums:
@@ -59,8 +59,9 @@ class MixturePass:
     """The E-step at `params`, by one kernel."""
 
     family: Family
-    params: MixtureParameters
+    params: MixtureParameters | None  # None where there are many
     kernel: Kernel
+    n_starts: int | None = None  # S where the components are those of several, start after start
 
     def rows(self, d: int) -> int:
         """Rows of d columns that a block should have."""
@@ -74,7 +75,7 @@ class MixturePass:
     def finish(self, total: BlockSums) -> MixtureExpectation | None:
         """Q of all rows from the sums over all blocks; None where too many digits were lost."""
         found = self.kernel.finish(total.sums)
-        if found is None:
+        if found is None or self.params is None:
             return None
         return MixtureExpectation(
             self.family,
@@ -96,29 +97,40 @@ class MixturePass:
     def posterior(self, x: Array, weights: Array, work: Workspace) -> Posterior:
         """Responsibilities of a block, in the workspace."""
         joint, collect = self.kernel.meet(x, work)
-        *tiles, k, width = joint.shape
+        *tiles, k, width = whole = joint.shape
         if joint.size > k * len(x):  # rows that fill up a tile weigh nothing
             weights = np.append(weights, np.zeros(joint.size // k - len(x)))
         weights = weights.reshape(*tiles, width)
+        if self.n_starts is not None:
+            joint = joint.reshape(-1, self.n_starts, k // self.n_starts, width)
+            weights = weights.reshape(-1, 1, width)
+        *rows, _, _ = joint.shape
         resp = work("resp", *joint.shape)
-        total, share = work("total", *tiles, width), work("share", *tiles, width)
+        total, share = work("total", *rows, width), work("share", *rows, width)
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
             np.add.reduce(np.exp(joint, out=resp), axis=-2, out=total)
-            shift = 0.0
+            shift: Any = 0.0
             if not (total.min() > _SMALLEST and total.max() < _LARGEST):
                 highest = self._highest(joint, x)
                 joint -= highest[..., None, :]
                 np.maximum(joint, LOG_ZERO, out=joint)
                 np.add.reduce(np.exp(joint, out=resp), axis=-2, out=total)
-                shift = float(np.vdot(highest, weights))
+                shift = self._sum(highest, weights)
             resp *= np.divide(weights, total, out=share)[..., None, :]
-            log_total = float(np.vdot(np.log(total, out=total), weights))
+            log_total = self._sum(np.log(total, out=total), weights)
             # -sum r log r, with log r = joint - log total.
-            entropy = log_total - float(np.vdot(resp, joint))
-            if np.isnan(entropy):  # a component that is impossible for a row: 0 times -inf
+            entropy = log_total - self._sum(resp, joint)
+            if np.isnan(entropy).any():  # a component impossible for a row: 0 times -inf
                 np.maximum(joint, LOG_ZERO, out=joint)
-                entropy = log_total - float(np.vdot(resp, joint))
-        return Posterior(resp, shift + log_total, entropy, collect)
+                entropy = log_total - self._sum(resp, joint)
+        return Posterior(resp.reshape(whole), shift + log_total, entropy, collect)
+
+    def _sum(self, one: Array, other: Array) -> Any:
+        """The sum of their product, of each start where there are several."""
+        if self.n_starts is None:
+            return float(np.vdot(one, other))
+        axes = "tsw" if one.ndim == 3 else "tskw"  # tiles, starts, components, rows
+        return np.einsum(f"{axes},{axes}->s", one, other)
 
     def _highest(self, joint: Array, x: Array) -> Array:
         """The largest entry of each row, where all are what a log density may be."""
@@ -126,6 +138,10 @@ class MixturePass:
         if np.isnan(highest).any() or highest.max() > -LOG_ZERO * 1e-100:
             raise FamilyError(f"{self.family.name} gave a log density of {highest.max()}")
         if highest.min() < LOG_ZERO * 1e-100:
+            component = None
+            if self.n_starts is not None:  # of which start: told by its first component
+                start = int(highest.min(axis=(0, 2)).argmin())
+                component, highest = start * joint.shape[-2], highest[:, start]
             row = int(highest.argmin())
-            raise Degenerate(f"a row has density zero under every component: {x[row]}")
+            raise Degenerate(f"a row has density zero under every component: {x[row]}", component)
         return np.asarray(highest)

@@ -19,6 +19,7 @@ One known case: ``2 D(x, rate)`` is the unit deviance of Poisson regression.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, xlogy
@@ -79,6 +80,15 @@ class Counted:
 
     def __mul__(self, factor: float) -> Counted:
         return Counted(self.counts * factor, self.means, self.peak * factor)
+
+    def repeated(self, times: int) -> Counted:
+        """The same components so many times."""
+        means = np.tile(self.means, (times, 1))
+        return Counted(np.tile(self.counts, times), means, self.peak * times)
+
+    def taken(self, which: Any) -> Counted:
+        """Some of the components; the peak is that of all."""
+        return Counted(self.counts[which], self.means[which], self.peak)
 
 
 def counted(sums: Counted | Moments) -> Counted:

@@ -330,6 +330,12 @@ class Gaussian(Family):
             k, centre, kappa, nu, scale, variances, shared=self.structure.is_shared
         )
 
+    def stacked(self, k: int) -> Gaussian:
+        from emframe_families.gaussian_stacked import InGroups  # which is one of these itself
+
+        coupled = self.structure.is_shared or self.structure.is_coupled
+        return InGroups(self.covariance, k) if coupled else self
+
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
         """The means, of components with one covariance or a least one; see `gaussian_bounds`."""
         return axes_of_means(self, self.structure, params, x, kept, options)

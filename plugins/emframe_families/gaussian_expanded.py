@@ -22,7 +22,7 @@ import numpy as np
 from emframe.core import Degenerate
 from emframe.families import Concluded, TiledProducts
 from emframe.spaces import Array
-from emframe_families.gaussian_scatter import Scatter, transposed, whitening
+from emframe_families.gaussian_scatter import Scatter, least_determinant, transposed, whitening
 
 # After an M-step the new components may be smaller; beyond this half of all digits are gone, and
 # the pass is made again in the direct form.
@@ -182,11 +182,25 @@ def _keeps_digits(means: Array, covariances: Array) -> bool:
     variances = covariances if diagonal else covariances.diagonal(0, 1, 2)
     if not (variances > 0).all():
         return False
+    if not diagonal and _surely(means, covariances, np.sqrt(variances)):
+        return True
     try:
         whiten = 1 / np.sqrt(variances) if diagonal else whitening(covariances, diagonal)[0]
     except Degenerate:
         return False
     return digits_at_risk(means, whiten, variances) <= MOST_AFTER
+
+
+def _surely(means: Array, covariances: Array, sd: Array) -> bool:
+    """Whether that follows from determinants alone, which cost less than precisions.
+
+    With R a correlation matrix the eigenvalues but the least multiply to less than e, for they sum
+    to d at most, so that |R^-1| in absolute terms stretches no vector by more than sqrt(d) e / det.
+    """
+    d = means.shape[1]
+    reach = 1.0 + np.abs(means) / sd
+    terms = float(np.einsum("kd,kd->k", reach, reach).max(initial=0.0)) / d
+    return terms * np.e * np.sqrt(d) <= MOST_AFTER * least_determinant(covariances, sd)
 
 
 def _in_units(counts: Array, mean: Array, scatter: Array, frame: Frame) -> Scatter:

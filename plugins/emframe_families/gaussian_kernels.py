@@ -59,7 +59,8 @@ def kernels(form: str, params: Any, log_weights: Array, survey: Survey) -> Itera
     if cheapest is not None:
         frame = Frame.of(survey.statistics)
         variances = params.covariances.diagonal(0, 1, 2)
-        if digits_at_risk(params.means - frame.centre, whiten, variances) <= MOST_EXPANSION:
+        at_risk = digits_at_risk(params.means - frame.centre, whiten, variances)
+        if at_risk <= MOST_EXPANSION * survey.spare:
             yield cheapest.make(params.means, whiten, constant, frame, survey.statistics)
     yield Direct(params.means, whiten, constant)
 

@@ -50,6 +50,10 @@ class Triangle:
     def __mul__(self, factor: float) -> Triangle:
         return Triangle(self.counts * factor, self.roots * np.sqrt(factor))
 
+    def repeated(self, times: int) -> Triangle:
+        """The same components so many times."""
+        return Triangle(np.tile(self.counts, times), np.tile(self.roots, (times, 1, 1)))
+
     def residual(self, coefficients: Array) -> Array:
         """R (-b, 1), (K, p + 1): its square is the sum of squares about the line."""
         b = np.concatenate([-coefficients, np.ones((len(coefficients), 1))], axis=1)

@@ -60,6 +60,15 @@ class Scatter:
     def __mul__(self, factor: float) -> Scatter:
         return Scatter(self.counts * factor, self.means, self.scatter * factor, self.dof * factor)
 
+    def repeated(self, times: int) -> Scatter:
+        """The same components so many times."""
+        every = np.tile(np.arange(len(self.counts)), times)
+        return self.taken(every)
+
+    def taken(self, which: slice | NDArray[np.intp]) -> Scatter:
+        """Some of the components."""
+        return Scatter(self.counts[which], self.means[which], self.scatter[which], self.dof[which])
+
 
 def diagonals(values: Array) -> Array:
     """Diagonal matrices (K, d, d) with these values (K, d)."""

@@ -57,6 +57,10 @@ class Pseudo:
     def __mul__(self, factor: float) -> Pseudo:
         return Pseudo(self.scatter * factor, self.rates * factor)
 
+    def repeated(self, times: int) -> Pseudo:
+        """The same components so many times."""
+        return Pseudo(self.scatter.repeated(times), np.tile(self.rates, times))
+
 
 @dataclass(frozen=True)
 class Held:
@@ -76,6 +80,11 @@ class Held:
     def __mul__(self, factor: float) -> Held:
         pseudo = None if self.pseudo is None else self.pseudo * factor
         return Held(tuple(Block(x, resp * factor) for x, resp in self.blocks), pseudo)
+
+    def repeated(self, times: int) -> Held:
+        """The same components so many times."""
+        blocks = tuple(Block(x, np.tile(resp, (times, 1))) for x, resp in self.blocks)
+        return Held(blocks, None if self.pseudo is None else self.pseudo.repeated(times))
 
     @property
     def counts(self) -> Array:

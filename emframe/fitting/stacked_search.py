@@ -1,0 +1,311 @@
+"""The search for the best optimum with all starts in one stack.
+
+    1. Many starts make a few EM steps; those go on that are highest, or rising fast.
+    2. They climb to their ends (`emframe.fitting.stacked_climb`).
+    3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
+       ends, the ones left behind included, for the neighbour of the best is often one of them.
+       With two components there are no moves, and new starts take their place.
+    4. The best ends go on to where nothing is left to gain before they are ranked, for an end that
+       has not arrived may yet slide to an artefact.
+
+Agreement alone is no reason to stop below a high share: half of all starts may agree on an optimum
+that a move leads out of.
+
+One known case: with one component there is one start, one end, and no round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emframe.fitting.stacked_climb import SAME, climb
+from emframe.fitting.stacked_ends import End, Ending, Place, Stop, Supply, Suspect
+from emframe.fitting.stacked_front import Rules
+from emframe.models.stack import Begun
+
+NEAR = 0.02  # nats: ends this near each other are one optimum
+WITHOUT_ONE = 3  # times that more starts are drawn while no sound end was found
+LEFT_BEHIND = (Ending.LEFT, Ending.CAP, Ending.INTERRUPTED)
+ALMOST = 2.0  # nats below the best, from where on an end is looked at closely before it is a peak
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried."""
+
+    first: int = 24  # starts that make the opening steps
+    steps: int = 5  # EM steps of the opening
+    stay: int = 16  # starts that go on from there
+    gains: float = 5.0  # times its last gain, which a start's height is taken to be more
+    moves: int = 12  # from each peak, in a round
+    peaks: int = 3
+    agree: float = 0.75  # share of the starts that found the best, with which that is all
+    often: int = 3  # times that the best was found, from which on a single quiet round ends it
+    rounds: int = 12
+    last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
+    rules: Rules = Rules()
+    of_moves: Rules = Rules(plain=3)
+
+
+class Reached(NamedTuple):
+    """An end, and where it came from."""
+
+    kind: str
+    end: End
+    parent: int | None  # index of the end that it moved away from
+
+
+@dataclass
+class Found:
+    """What a search found."""
+
+    reached: list[Reached] = field(default_factory=list)  # every start and move, as they began
+    best: list[End] = field(default_factory=list)  # distinct sound ends, the highest first
+    rounds: int = 0
+    n_starts: int = 0  # of its own that were to climb to their ends
+    times: int = 0  # how often the best was found, by starts and by moves
+    is_interrupted: bool = False  # by the keyboard: what was found until then
+
+    @property
+    def objective(self) -> float:
+        return self.best[0].objective if self.best else -inf
+
+
+def search(
+    stack: Supply,
+    rng: np.random.Generator,
+    *,
+    effort: Effort | None = None,
+    suspect: Suspect | None = None,
+    stop: Stop | None = None,
+    n_components: int = 0,
+) -> Found:
+    """The ends of starts and moves, and the best of them.
+
+    Parameters
+    ----------
+    suspect : a cheap test of artefacts, of the parameters of one start.
+    stop : asked before each pass; True ends the search with what it has.
+    n_components : K: with less than three a round is of new starts.
+
+    Raises KeyboardInterrupt where that came before any start had a point.
+    """
+    effort = Effort() if effort is None else effort
+    return _Search(stack, rng, effort, suspect, stop, n_components).run()
+
+
+class _Over(Exception):
+    """The search ends with what it has."""
+
+
+class _Search:
+    """A search under way: peaks, and what was found."""
+
+    def __init__(
+        self,
+        stack: Supply,
+        rng: np.random.Generator,
+        effort: Effort,
+        suspect: Suspect | None,
+        stop: Stop | None,
+        n_components: int,
+    ) -> None:
+        self.stack, self.rng, self.effort = stack, rng, effort
+        self.suspect, self.stop = suspect, stop
+        self.k = n_components
+        self.drawn = 0  # starts so far: where the rotation of kinds goes on
+        self.found = Found()
+        self.peaks: list[End] = []  # sound ends and those left behind, distinct, the best first
+
+    def run(self) -> Found:
+        try:
+            self._searched()
+        except KeyboardInterrupt:
+            if not any(one.end.place for one in self.found.reached):
+                raise
+            self.found.is_interrupted = True
+        except _Over:
+            pass  # what was found until the time was up, or the keyboard said so, is the answer
+        return self.found
+
+    def _searched(self) -> Found:
+        effort, found = self.effort, self.found
+        if self.k == 1:
+            self._from_starts(1, 1)
+            return self._finished()
+        kept = self._from_starts(effort.first, effort.stay)
+        tries = 0
+        while not found.best and tries < WITHOUT_ONE:
+            tries += 1
+            kept = self._from_starts(2 * effort.stay, 2 * effort.stay)
+        found.n_starts = kept
+        if not found.best or found.times >= effort.agree * kept:
+            return self._finished()
+        quiet = 0
+        while quiet < (1 if found.times >= effort.often else 2) and found.rounds < effort.rounds:
+            found.rounds += 1
+            before = found.objective
+            if self.k == 2:
+                self._from_starts(2 * effort.moves, effort.moves)
+            else:
+                self._from_moves()
+            quiet = 0 if found.objective > before + _apart(before) else quiet + 1
+        return self._finished()
+
+    # ---- where to start
+
+    def _from_starts(self, n: int, stay: int) -> int:
+        """Climb from the most promising of n new starts; how many those are."""
+        begun = self.stack.starts(n, self.rng, self.drawn)
+        self.drawn += n
+        base = self._enter(begun, None)
+        if begun.points is None:
+            return 0
+        points, index = self._opened(begun.points, base + begun.which, stay)
+        if points is not None:
+            self._climb(points, index, self.effort.rules)
+        return len(index)
+
+    def _opened(self, points: Any, index: Any, stay: int) -> tuple[Any, Any]:
+        """Points after the opening steps, those of the best prospects, and which these are."""
+        stack, effort = self.stack, self.effort
+        before = np.full(len(index), -inf)
+        here = gain = before
+        for step in range(effort.steps if len(index) > stay else 0):
+            looks = stack.look(points, slopes=False)
+            fine = np.flatnonzero(looks.sound)
+            for i in map(int, np.flatnonzero(~looks.sound)):
+                self._end(int(index[i]), Ending.DEGENERATE, before[i], None, step, looks.why[i])
+            if not len(fine):
+                return None, fine
+            here = looks.objective[fine]
+            with np.errstate(invalid="ignore"):
+                gain = here - before[fine]
+            index, before = index[fine], here
+            points = looks.em if len(fine) == len(looks.sound) else stack.take(looks.em, fine)
+        if len(index) <= stay:
+            return points, index
+        order = np.argsort(-(here + effort.gains * gain), kind="stable")
+        for i in map(int, order[stay:]):
+            place = Place(stack, points, i)
+            self._end(int(index[i]), Ending.LEFT, here[i], place, effort.steps, "")
+        chosen = np.sort(order[:stay])
+        return stack.take(points, chosen), index[chosen]
+
+    def _from_moves(self) -> None:
+        """Climb from moves away from each of the peaks, all in one stack."""
+        points, index = [], []
+        for peak in self.peaks[: self.effort.peaks]:
+            begun = self.stack.moves(peak.params, self.effort.moves, self.rng)
+            base = self._enter(begun, peak.index)
+            if begun.points is not None:
+                points.append(begun.points)
+                index.append(base + begun.which)
+        if points:
+            together = self.stack.together(points)
+            self._climb(together, np.concatenate(index), self.effort.of_moves)
+
+    def _enter(self, begun: Begun, parent: int | None) -> int:
+        """Put starts on the list, those without a point with their reason; the first's index."""
+        base = len(self.found.reached)
+        for i, kind in enumerate(begun.kinds):
+            why = begun.why.get(i, "")
+            end = End(base + i, Ending.DEGENERATE, -inf, -inf, 0, why=why)
+            self.found.reached.append(Reached(kind, end, parent))
+        return base
+
+    # ---- ends
+
+    def _climb(self, points: Any, index: Any, rules: Rules) -> None:
+        floor = self.found.objective
+        ends = climb(self.stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
+        ends = [replace(end, index=int(index[end.index])) for end in ends]
+        for end in ends:
+            kind, begun, parent = self.found.reached[end.index]
+            whole = replace(end, n_steps=end.n_steps + begun.n_steps)
+            self.found.reached[end.index] = Reached(kind, whole, parent)
+        self._take(ends)
+        self.found.is_interrupted = any(end.ending is Ending.INTERRUPTED for end in ends)
+        if self.found.is_interrupted or (self.stop is not None and self.stop()):
+            raise _Over
+
+    def _end(
+        self,
+        index: int,
+        ending: Ending,
+        objective: float,
+        place: Place | None,
+        steps: int,
+        why: str,
+    ) -> None:
+        kind, _, parent = self.found.reached[index]
+        height = float(objective)
+        end = End(index, ending, height, height, steps, why=why, place=place)
+        self.found.reached[index] = Reached(kind, end, parent)
+
+    def _take(self, ends: Sequence[End]) -> None:
+        """What the ends change of the best, how often it was found, and the peaks."""
+        found = self.found
+        best = found.objective
+        sound = [end for end in ends if end.ending.is_found or _is_at_its_end(end)]
+        for end in sorted(sound, key=lambda end: -end.objective):
+            if not any(abs(end.objective - one.objective) < NEAR for one in found.best):
+                found.best.append(end)
+        found.best.sort(key=lambda end: -end.objective)
+        if found.objective > best + _apart(best):
+            found.times = 0
+        found.times += sum(end.objective > found.objective - NEAR for end in sound)
+        left = [end for end in ends if end.ending in LEFT_BEHIND]
+        for end in sorted([*sound, *left], key=lambda end: -end.objective):
+            if any(abs(end.objective - peak.objective) < NEAR for peak in self.peaks):
+                continue
+            is_high = end.objective > found.objective - ALMOST or len(self.peaks) < 3
+            if end in left and is_high and self.suspect is not None and self.suspect(end.params):
+                continue
+            self.peaks.append(end)
+        self.peaks.sort(key=lambda end: -end.objective)
+        del self.peaks[2 * self.effort.peaks :]
+
+    def _finished(self) -> Found:
+        """The best ends brought to where nothing is left to gain, until one stays the highest."""
+        found, done = self.found, list[End]()
+        if self.effort.last is None:
+            return found
+        rules = replace(self.effort.rules, plain=0, last=self.effort.last, check=1)
+        for end in found.best:
+            if done and end.objective < done[0].objective:
+                break
+            if end.ahead <= self.effort.last and end.ending is Ending.ARRIVED:
+                done.append(end)
+                done.sort(key=lambda end: -end.objective)
+                continue
+            points = self.stack.join([end.params])
+            further = climb(self.stack, points, rules)[0]
+            if self.suspect is not None and self.suspect(further.params):
+                further = replace(further, ending=Ending.SUSPECT)
+            steps = end.n_steps + further.n_steps
+            further = replace(further, index=end.index, n_steps=steps)
+            kind, _, parent = found.reached[end.index]
+            found.reached[end.index] = Reached(kind, further, parent)
+            if further.ending is not Ending.SUSPECT and further.objective > -inf:
+                done.append(further)
+                done.sort(key=lambda end: -end.objective)
+        rest = [end for end in found.best if not any(end.index == one.index for one in done)]
+        below = [end for end in rest if done and end.objective < done[0].objective]
+        found.best = done + below
+        return found
+
+
+def _is_at_its_end(end: End) -> bool:
+    """Whether a start stalled where there was nothing to gain: that is rounding, and no fault."""
+    return end.ending is Ending.STALLED and end.ahead < SAME
+
+
+def _apart(objective: float) -> float:
+    """By how much an end has to be higher to be a better one."""
+    return 2.0 * SAME + 1e-6 * (1.0 + abs(objective)) if objective > -inf else 0.0
