@@ -39,8 +39,9 @@ from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
 from emframe.fitting.reseeding import Reseeding
 from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
-from emframe.fitting.sampled import On, Sampled, sample_of
+from emframe.fitting.sampled import Sampled, sample_of
 from emframe.fitting.search import Attempt, Plan, Search, highest, spent
+from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, stack_for
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
@@ -150,16 +151,56 @@ def fit(
         def tell(error: Degenerate) -> str:
             return error.told(data.given.columns)
 
+        under = model.under(data.term)
+
+        def within(some: _Data, judged: _Data, near: float = 0.0) -> Plan:
+            """Starts until they agree: in one stack where that can be had, else one by one."""
+            assert isinstance(n_starts, str)
+            one_by_one = Reseeding(
+                Agreement(under, some.rows, generator, LEVELS[n_starts]),
+                under,
+                some.rows,
+                generator,
+            )
+            effort = EFFORTS.get(n_starts)
+            # Callbacks and rules of one's own are shown every step, which a stack has none of.
+            apart = shown or stopping or accelerate is not True
+            if effort is None or apart or max_iter < effort.rules.most:
+                return one_by_one
+            stack = stack_for(under, some.rows, some.survey, some.term)
+            if stack is None:
+                return one_by_one
+            return Stacked(
+                stack,
+                model.choices() or 0,
+                generator,
+                effort,
+                judged.accused(model),
+                lambda: bool(deadline) and deadline[0]([]) is not None,
+                one_by_one,
+                near,
+            )
+
         def on(rows: Any, judged: Any, tol_there: float) -> Search:
             some = data.only(rows, model.survey(rows))
             there = [*ends(max(tol, tol_there), max_iter), *stopping, *deadline]
             judge = data.only(judged, some.survey).irregular(model)
             return Search(model, some.expect(model), there, method, tell, judge)
 
-        plan = _plan(model.under(data.term), data, generator, start, n_starts, tell, on)
+        def plan_on(rows: Any, judged: Any) -> Plan:
+            some = data.only(rows, model.survey(rows))
+            return within(some, data.only(judged, some.survey), near=CLOSE)
+
+        plan = _plan(under, data, generator, start, n_starts, tell)
+        if plan is None:
+            plan = within(data, data)
+            some = sample_of(under, data.rows, generator)
+            if some is not None:
+                everything = data.expect(model)
+                plan = Sampled(under, data.rows, some, generator, on, plan_on, plan, everything)
         expect = data.expect(model)
         search = Search(model, expect, rules, method, tell, data.irregular(model))
-        onward = Onward(plan, model.under(data.term), expect, data.rows, generator)
+        onward = Onward(plan, under, expect, data.rows, generator)
         if path is None:
             attempts, interrupted = replace(search, rules=[*rules, *deadline])(onward)
         else:
@@ -233,16 +274,19 @@ class _Data(NamedTuple):
         """The E-step."""
         return expectation(model, self.rows, self.term, self.survey, self.engine)
 
-    def irregular(self, model: Model) -> Callable[[Expectation[Any]], str]:
-        """Why a point is an artefact; without components none is, and none under a prior."""
-
+    def accused(self, model: Model) -> Callable[[Any], str]:
+        """Why parameters are an artefact's: none are under a prior, nor without components."""
+        if self.term is not None:
+            return lambda params: ""
         grain = Grain(self.rows)
+        return lambda params: told(artefacts(model, params, self.rows, grain))
+
+    def irregular(self, model: Model) -> Callable[[Expectation[Any]], str]:
+        """Why the point of a Q is no optimum that counts; empty where it is one."""
+        accused = self.accused(model)
 
         def judge(q: Expectation[Any]) -> str:
-            found = (
-                [] if self.term is not None else [told(artefacts(model, q.at, self.rows, grain))]
-            )
-            return "; ".join(filter(None, [*found, *model.irregularities(q).values()]))
+            return "; ".join(filter(None, [accused(q.at), *model.irregularities(q).values()]))
 
         return judge
 
@@ -267,9 +311,8 @@ def _plan(
     start: Any,
     n_starts: int | str,
     tell: Callable[[Degenerate], str],
-    on: On,
-) -> Plan:
-    """Where to start: where the user says, so many times, or until the best was found often."""
+) -> Plan | None:
+    """Where to start, as the user says or so many times; None where starts are to agree."""
     if isinstance(start, Fit):
         params = model.embedded(start.model, start.params)
         if params is not None:
@@ -282,15 +325,9 @@ def _plan(
             return Given(model.start(start, data.given, rng))
         except Degenerate as error:
             raise Degenerate(f"`start`: {tell(error)}", error.component) from error
-    plan: Plan
     if isinstance(n_starts, int):
-        plan = Starts(model, data.rows, rng, n_starts)
-        return Reseeding(plan, model, data.rows, rng)
-    some = sample_of(model, data.rows, rng)
-    if some is not None:
-        return Sampled(model, data.rows, some, rng, LEVELS[n_starts], on, data.expect(model))
-    plan = Agreement(model, data.rows, rng, LEVELS[n_starts])
-    return Reseeding(plan, model, data.rows, rng)
+        return Reseeding(Starts(model, data.rows, rng, n_starts), model, data.rows, rng)
+    return None
 
 
 def expectation(

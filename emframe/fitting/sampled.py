@@ -24,7 +24,7 @@ import numpy as np
 from emframe.core import Degenerate, Expectation, Status, objective
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.overlooked import Anew, densities, far_rows
-from emframe.fitting.plans import Agreement, Level, allowed
+from emframe.fitting.plans import allowed
 from emframe.fitting.saddles import Onward
 from emframe.fitting.search import Attempt, Begin, Plan, Search, best_of, highest, peaks, spent
 from emframe.models import Model
@@ -62,12 +62,13 @@ class Sampled:
     rows: Any
     some: Any  # the sample, of which each row stands for one
     rng: np.random.Generator
-    level: Level
     on: On
+    plan: Callable[[Any, Any], Plan]  # of a search on rows; evidence is asked of the others
+    on_all: Plan  # where the search on the sample leads to nothing that counts
     expect: Callable[[Any], Expectation[Any]]  # on all rows
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        plan = Agreement(self.model, self.some, self.rng, self.level)
+        plan = self.plan(self._known, self.some)
         ends = yield from self._searched(attempts, plan, self._known, self.some)
         ranked = self._ranked(contenders(self.model, ends, self.some))
         for _ in range(LOOKS if ranked else 0):
@@ -167,7 +168,7 @@ class Sampled:
     def _on_all(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         """The search on all rows, for the one on the sample led to nothing that counts."""
         mine: list[Attempt] = []
-        for begin in Agreement(self.model, self.rows, self.rng, self.level)(mine):
+        for begin in self.on_all(mine):
             yield begin
             mine.append(attempts[-1])
 
