@@ -182,7 +182,9 @@ class _Climb:
         left = reach < self.best - SAME
         joined = np.zeros(len(arrived), dtype=bool)
         if self.is_reached:
-            joined = (here.objective > self.best - JOINED) & (ahead < JOINED)
+            # What would end above the best is on its way to another optimum.
+            close = (here.objective > self.best - JOINED) & (ahead < JOINED)
+            joined = close & (here.objective + ahead < self.best + SAME)
             if odd is not None:
                 joined &= ~odd
         suspects = np.zeros(len(arrived), dtype=bool)

@@ -254,7 +254,9 @@ class _Search:
         best = found.objective
         sound = [end for end in ends if end.ending.is_found or _is_at_its_end(end)]
         for end in sorted(sound, key=lambda end: -end.objective):
-            if not any(abs(end.objective - one.objective) < NEAR for one in found.best):
+            same = [one for one in found.best if abs(end.objective - one.objective) < NEAR]
+            if not any(one.objective >= end.objective for one in same):
+                found.best = [one for one in found.best if one not in same]
                 found.best.append(end)
         found.best.sort(key=lambda end: -end.objective)
         if found.objective > best + _apart(best):
