@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import emframe
 from emframe import (
     Array,
     NonNegative,
@@ -282,6 +283,21 @@ def test_factors_are_remembered_by_the_numbers(seed):
         factors[0, 0, 0] = 1.0
     with pytest.raises(np.linalg.LinAlgError):
         cholesky(-matrices)
+
+
+def test_natural_parameters_are_kept_for_their_family_alone_and_not_pickled():
+    family = emframe.family("bernoulli")
+    params = frozen(family.build({"probs": [[0.2, 0.7]]}))
+    plain, x = pickle.dumps(params), np.array([[1.0, 0.0]])
+    density = family.log_density(params, x)
+    assert density == pytest.approx(np.log([[0.2 * 0.3]]))
+    again = pickle.loads(pickle.dumps(params))
+    assert not any(held is family for held in vars(again).values())
+    assert b"missing" not in pickle.dumps(params)  # the family's setting
+    assert family.log_density(again, x) == density
+    assert equal(again, pickle.loads(plain))
+    missing = emframe.family("bernoulli", missing=True)
+    assert missing.log_density(params, np.array([[1.0, np.nan]])) == pytest.approx(np.log([[0.2]]))
 
 
 def test_a_field_needs_a_dataclass():

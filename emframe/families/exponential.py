@@ -28,6 +28,8 @@ from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts,
 from emframe.parameters import Leaf, is_frozen, keep, rebuild
 from emframe.spaces import EPS, Array
 
+NOTHING: Array = np.zeros((0, 0))
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -172,16 +174,29 @@ class ExponentialFamily(Family):
         One point asks for it three times: its densities, and two sums of the ledger.
         """
         store: dict[str, Any] = getattr(params, "__dict__", {})
-        family, known = store.get("_natural", (None, None))
-        if family is self:
-            return np.asarray(known)
+        known: _Known | None = store.get("_natural")
+        if known is not None and known.family is self:
+            return known.eta
         eta = np.asarray(self.natural(params))
         eta = eta[:, None] if eta.ndim == 1 else eta
         if not eta.max(initial=-np.inf) < np.inf:  # which nan is not either
             raise FamilyError(f"{self.name}.natural(params) has NaN or +inf: {eta!r}")
         if dataclasses.is_dataclass(params) and is_frozen(params):
-            store["_natural"] = self, eta
+            store["_natural"] = _Known(self, eta)
         return eta
+
+
+class _Known:
+    """eta of some parameters in a family.  It follows from them, so copies and pickles go without.
+
+    One known case: parameters can be pickled where their family cannot.
+    """
+
+    def __init__(self, family: Family | None = None, eta: Array = NOTHING) -> None:
+        self.family, self.eta = family, eta
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _Known, ()
 
 
 def _with_axis(values: Array, n: int, what: str) -> Array:
