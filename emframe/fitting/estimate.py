@@ -277,7 +277,7 @@ class _Data(NamedTuple):
     def accused(self, model: Model) -> Callable[[Any], str]:
         """Why parameters are an artefact's: none are under a prior, nor without components."""
         if self.term is not None:
-            return lambda params: ""
+            return lambda _: ""
         grain = Grain(self.rows)
         return lambda params: told(artefacts(model, params, self.rows, grain))
 

@@ -9,7 +9,7 @@ One known case: where the first five starts end at one optimum there is no sixth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from emframe.data import Rows
 from emframe.fitting.result import Fit
-from emframe.fitting.search import Attempt, Begin, best_of, peaks, spent, times_found
+from emframe.fitting.search import Attempt, Begin, Plan, best_of, peaks, spent, times_found
 from emframe.models import Model
 
 # The most E-steps that the default spends on all starts, and on data of any size the most
@@ -185,6 +185,15 @@ class Grown:
         best = best_of(attempts)
         if best is None or best.start.objective < self.reached:
             yield Begin("smaller model", self.params, grown=True)
+
+
+def apart(plan: Plan, attempts: Sequence[Attempt]) -> Generator[Begin, None, list[Attempt]]:
+    """The starts of a plan that sees no attempts but its own; what these came to."""
+    mine: list[Attempt] = []
+    for begin in plan(mine):
+        yield begin
+        mine.append(attempts[-1])
+    return mine
 
 
 def allowed(model: Model, rows: Rows) -> float:

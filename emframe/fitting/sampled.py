@@ -24,7 +24,7 @@ import numpy as np
 from emframe.core import Degenerate, Expectation, Status, objective
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.overlooked import Anew, densities, far_rows
-from emframe.fitting.plans import allowed
+from emframe.fitting.plans import allowed, apart
 from emframe.fitting.saddles import Onward
 from emframe.fitting.search import Attempt, Begin, Plan, Search, best_of, highest, peaks, spent
 from emframe.models import Model
@@ -84,7 +84,7 @@ class Sampled:
                 break
         mine = yield from self._polished(attempts, ranked)
         if best_of(mine) is None:
-            yield from self._on_all(attempts)
+            yield from apart(self.on_all, attempts)
 
     @property
     def _known(self) -> Any:
@@ -164,13 +164,6 @@ class Sampled:
             yield Begin("polish", one.params, one.end.start.index)
             mine.append(attempts[-1])
         return mine
-
-    def _on_all(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        """The search on all rows, for the one on the sample led to nothing that counts."""
-        mine: list[Attempt] = []
-        for begin in self.on_all(mine):
-            yield begin
-            mine.append(attempts[-1])
 
 
 def sample_of(model: Model, rows: Any, rng: np.random.Generator) -> Any | None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from emframe.core import Status
+from emframe.fitting.plans import apart
 from emframe.fitting.result import Start
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
@@ -91,7 +92,7 @@ class Stacked:
             yield Begin("polish", end.params, first + end.index)
             mine.append(attempts[-1])
         if best_of(mine) is None:
-            yield from self.instead(attempts)
+            yield from apart(self.instead, attempts)
 
     def _told(self, one: Reached, first: int, found: Found) -> Start:
         """A start of the stack, in the words of the table."""

@@ -142,7 +142,8 @@ class _Search:
         tries = 0
         while not found.best and tries < WITHOUT_ONE:
             tries += 1
-            kept = self._from_starts(2 * effort.stay, 2 * effort.stay)
+            if not self._further():
+                kept = self._from_starts(2 * effort.stay, 2 * effort.stay)
         found.n_starts = kept
         if not found.best or found.times >= effort.agree * kept:
             return self._finished()
@@ -196,6 +197,16 @@ class _Search:
             self._end(int(index[i]), Ending.LEFT, here[i], place, effort.steps, "")
         chosen = np.sort(order[:stay])
         return stack.take(points, chosen), index[chosen]
+
+    def _further(self) -> bool:
+        """Climb on from the highest of those that ran out of passes; False where there are none."""
+        capped = [one.end for one in self.found.reached if one.end.ending is Ending.CAP]
+        highest = sorted(capped, key=lambda end: -end.objective)[: self.effort.peaks]
+        if highest:
+            points = self.stack.join([end.params for end in highest])
+            index = np.array([end.index for end in highest])
+            self._climb(points, index, replace(self.effort.rules, plain=0))
+        return bool(highest)
 
     def _from_moves(self) -> None:
         """Climb from moves away from each of the peaks, all in one stack."""
