@@ -165,7 +165,7 @@ def fit(
             effort = EFFORTS.get(n_starts)
             # Callbacks and rules of one's own are shown every step, which a stack has none of.
             apart = shown or stopping or accelerate is not True
-            if effort is None or apart or max_iter < effort.rules.most:
+            if effort is None or apart or model.sole_start or max_iter < effort.rules.most:
                 return one_by_one
             stack = stack_for(under, some.rows, some.survey, some.term)
             if stack is None:
