@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families import ConjugatePrior, Family
+from emframe.families import ConjugatePrior, Family, Pieces
+from emframe.families.pieces import refined
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -207,6 +208,16 @@ class Product(Family):
         """Of the parts that can shrink, together."""
         each = [part.family.freedom(own, k) for part, own in self._with(params)]
         return np.asarray(np.sum(each, axis=0))
+
+    def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
+        """Its components, and where those of a part are mixtures themselves, what these are of."""
+        found, k = super().pieces(params, x, shares), shares.shape[1]
+        for part, own in self._with(params):
+            inner = part.family.pieces(own, part.of(x), shares)
+            if len(inner.owners) > k:
+                whole = part.family.log_density(own, part.of(x))
+                found = refined(found, inner, whole, part.family.freedom(own, k), shares)
+        return found
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):
