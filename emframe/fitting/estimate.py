@@ -150,7 +150,7 @@ def fit(
         plan = _plan(model.under(data.term), data, generator, start, n_starts, tell)
         expect = data.expect(model)
         search = Search(model, expect, rules, method, tell, data.irregular(model))
-        onward = Onward(plan, model.under(data.term), expect, data.rows, generator)
+        onward = Onward(plan, model.under(data.term), expect, data.rows, generator, tol)
         if path is None:
             attempts, interrupted = replace(search, rules=[*rules, *deadline])(onward)
         else:
