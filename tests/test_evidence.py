@@ -274,6 +274,27 @@ def test_an_inner_component_on_a_few_rows_is_told_by_its_owner():
     assert found[0].startswith("inner component 1: ")
 
 
+def test_an_inner_component_of_a_column_is_told_too():
+    """A product of which a column is a mixture itself has that mixture's components for pieces."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([cloud(rng, 200, 2), 30 + cloud(rng, 200, 2)])
+    inner = Mixture("gaussian", 2).as_component()
+    family = emframe.Product({0: inner, 1: "gaussian"})
+    near = np.sort(np.abs(x[:, 0] - x[0, 0]))[3]
+    normal = emframe.family("gaussian").parameters
+    one = normal(np.array([[0.0], [30.0]]), np.ones((2, 1, 1)))
+    two = normal(np.array([[x[0, 0]], [30.5]]), np.array([[[(near / 4) ** 2]], [[1.0]]]))
+    mixed = inner.parameters(np.array([[0.99, 0.01], [0.5, 0.5]]), one, two)
+    params = MixtureParameters(np.array([0.5, 0.5]), family.parameters(mixed, one))
+    model = Mixture(family, 2)
+    pieces = model.pieces(params, x)
+    assert pieces.owners.tolist() == [0, 0, 1, 1]
+    assert np.allclose(pieces.shares.sum(axis=1), 1.0)
+    found = judged(model, params, x)
+    assert list(found) == [0]
+    assert found[0].startswith("inner component 1: ")
+
+
 # ---- kinds of rows
 
 

@@ -200,7 +200,7 @@ def fit(
                 plan = Sampled(under, data.rows, some, generator, on, plan_on, plan, everything)
         expect = data.expect(model)
         search = Search(model, expect, rules, method, tell, data.irregular(model))
-        onward = Onward(plan, under, expect, data.rows, generator)
+        onward = Onward(plan, under, expect, data.rows, generator, tol)
         if path is None:
             attempts, interrupted = replace(search, rules=[*rules, *deadline])(onward)
         else:
