@@ -42,7 +42,7 @@ class Choice:
     method: Method
     stopping: Sequence[Rule]
     deadline: Sequence[MaxSeconds]
-    is_watched: bool  # whether every step of every start is shown to callbacks, or ruled on
+    is_ruled: bool  # by rules of the user's own, which see every step of every start
     rng: np.random.Generator
 
     def plan(self, task: Task, start: Any) -> tuple[Plan, Any]:
@@ -86,7 +86,11 @@ class Choice:
 
     def _search(self, task: Task, judged: Task, tol: float) -> Search:
         """A search on some rows to within `tol`; evidence is asked of those to be judged by."""
-        rules = [*ends(max(self.tol, tol), self.max_iter), *self.stopping, *self.deadline]
+        rules: list[Rule] = [
+            *ends(max(self.tol, tol), self.max_iter),
+            *self.stopping,
+            *self.deadline,
+        ]
         return Search(task.model, task.expect, rules, self.method, task.tell, judged.irregular)
 
     def _agreeing(self, task: Task, judged: Task, near: float = 0.0) -> Plan:
@@ -98,7 +102,7 @@ class Choice:
         effort = EFFORTS.get(self.n_starts)
         if effort is None or model.sole_start or self.max_iter < effort.rules.most:
             return one_by_one
-        stack = None if self.is_watched else stack_for(model, rows, task.survey, task.term)
+        stack = None if self.is_ruled else stack_for(model, rows, task.survey, task.term)
         if stack is None:
             return one_by_one
         k = model.choices() or 0

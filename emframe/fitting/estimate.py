@@ -94,7 +94,8 @@ def fit(
     progress : "auto" for a line in terminals and notebooks where the fit takes longer than a
         second (extra ``progress``); True also where stderr is a file, as a line now and then.
     stopping : further rules, each of which may stop a start; see `emframe.stopping`.
-    callbacks : each is shown every `Step`; one that returns True stops that start.
+    callbacks : each is shown every `Step`; one that returns True stops that start. Where starts
+        of small data climb together, in one stack, only the steps of the best from there on are.
     checkpoint : a file to write now and then. Where it is there already, the fit goes on from it
         and ends at the same bits as if it had never been stopped; with ``rng=None`` also by the
         same random numbers. It is refused where data or settings are others; callbacks may be. A
@@ -130,9 +131,9 @@ def fit(
         task = Task.of(model, X, weights, prior, engine)
         rules[:0] = [Callback(_in_nats(one, task.unit)) for one in (*watchers, *shown)]
         fresh = generator.bit_generator.state
-        # A stack of starts has no steps to show or to rule on, and one way to move.
-        is_watched = bool(shown or stopping) or accelerate is not True
-        choice = Choice(n_starts, tol, max_iter, method, stopping, deadline, is_watched, generator)
+        # A stack of starts has no steps for rules of one's own to see, and one way to move.
+        is_ruled = bool(stopping) or accelerate is not True
+        choice = Choice(n_starts, tol, max_iter, method, stopping, deadline, is_ruled, generator)
         plan, params = choice.plan(task, start)
         search = Search(model, task.expect, rules, method, task.tell, task.irregular)
         if path is None:
@@ -174,9 +175,8 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
     """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
-        last = next(
-            (a.start for a in attempts[::-1] if not a.start.status.usable), attempts[-1].start
-        )
+        failed = [one.start for one in attempts if not one.start.status.usable]
+        last = failed[-1] if failed else attempts[-1].start
         n = len(attempts)
         none = "the start cannot" if n == 1 else f"none of {n} starts can"
         raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
