@@ -138,6 +138,16 @@ def test_many_clusters_are_all_found(k: int, d: int) -> None:
     assert fit.starts[0].objective > truth.log_likelihood - 1e-4  # the very first start
 
 
+def test_many_clusters_of_answers_are_all_found() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(20), 50)
+    chances = 0.05 + 0.9 * (rng.random((20, 40)) < 0.5)
+    rows = (rng.random((1000, 40)) < chances[labels]).astype(float)
+    model = Mixture("bernoulli", 20)
+    truth = emframe.fit(model, rows, start=labels)
+    assert emframe.fit(model, rows, rng=0).log_likelihood > truth.log_likelihood - 1e-4
+
+
 def test_every_cluster_gets_a_seed() -> None:
     rows, labels = clusters(100, 3, 0)
     scaled = rows / rows.std(axis=0)
