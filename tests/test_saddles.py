@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 import emframe
 from emframe import Status
-from emframe.fitting.estimate import expectation
+from emframe.fitting import expectation
 from emframe.fitting.optima import is_higher
 from emframe.fitting.saddles import Onward, escape
 from emframe.fitting.search import Attempt, Begin

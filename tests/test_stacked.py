@@ -15,7 +15,7 @@ from emframe.core import Degenerate, MaxIterations, RemainingGain, run
 from emframe.core.expectation import objective
 from emframe.data import frequencies
 from emframe.families import ConjugatePrior
-from emframe.fitting.estimate import expectation
+from emframe.fitting import expectation
 from emframe.fitting.side_by_side import SideBySide
 from emframe.fitting.stacked_climb import climb
 from emframe.fitting.stacked_ends import Ending
