@@ -261,7 +261,14 @@ class Stuck(emframe.Mixture):
     """A mixture whose starts all lead to the same optimum, a poor one where K is above 2.
 
     One component has the two clusters on the right, and all others share the one on the left.
+    A nudge would tell that this is no maximum, and so there is none.
     """
+
+    def nudged(self, params, rows, rng):
+        return None
+
+    def spared(self, params, rows, rng):
+        return None
 
     def starts(self, rows, rng):
         cuts = {2: [], 3: [-12.0], 4: [-12.6, -11.4]}[self.n_components]
