@@ -97,8 +97,7 @@ class Choice:
         """Starts until they agree: in one stack where that can be had, else one by one."""
         assert isinstance(self.n_starts, str)
         model, rows, rng = task.under, task.rows, self.rng
-        starts = Agreement(model, rows, rng, LEVELS[self.n_starts])
-        one_by_one = Reseeding(starts, model, rows, rng)
+        one_by_one = self._one_by_one(task, self.n_starts)
         effort = EFFORTS.get(self.n_starts)
         if effort is None or model.sole_start or self.max_iter < effort.rules.most:
             return one_by_one
@@ -106,7 +105,12 @@ class Choice:
         if stack is None:
             return one_by_one
         k = model.choices() or 0
-        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, one_by_one, near)
+        long = self._one_by_one(task, "thorough")
+        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, long, near)
+
+    def _one_by_one(self, task: Task, level: str) -> Plan:
+        starts = Agreement(task.under, task.rows, self.rng, LEVELS[level])
+        return Reseeding(starts, task.under, task.rows, self.rng)
 
     def _is_over(self) -> bool:
         return any(rule([]) is not None for rule in self.deadline)

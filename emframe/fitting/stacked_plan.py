@@ -95,7 +95,8 @@ class Stacked:
                 break
             yield Begin("polish", end.params, first + end.index)
             mine.append(attempts[-1])
-        if best_of(mine) is None:
+        # What so many starts and moves found hardly ever may have a better one next to it.
+        if best_of(mine) is None or found.times < self.effort.often:
             yield from apart(self.instead, attempts)
 
     def _told(self, one: Reached, first: int, found: Found) -> Start:

@@ -45,6 +45,7 @@ class Effort:
     moves: int = 12  # from each peak, in a round
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
+    often: int = 3  # times that the best is found, below which a longer search is called for
     quiet: int = 2  # rounds in a row without a better end, with which that is all
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
