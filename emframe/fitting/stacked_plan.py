@@ -23,6 +23,7 @@ from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
 from emframe.fitting.stacked_search import Effort, Found, Reached, search
 from emframe.models import Model
+from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
@@ -42,14 +43,16 @@ STATUS = {
     Ending.INTERRUPTED: Status.LEFT,
     Ending.STALLED: Status.STALLED,
     Ending.DEGENERATE: Status.DEGENERATE,
+    Ending.BEYOND: Status.LEFT,
 }
 
 
-def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> MixtureStack | None:
+def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> FlatStack | MixtureStack | None:
     """The stack of a model's starts on these rows; None where it has none or they are many."""
     if len(rows) * model.work(rows) * model.effort > MOST_NUMBERS:
         return None
-    return MixtureStack.of(model, rows, survey, term)
+    stack = MixtureStack.of(model, rows, survey, term)
+    return None if stack is None else FlatStack.of(stack) or stack
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emframe.fitting.stacked_climb import SAME, climb
-from emframe.fitting.stacked_ends import End, Ending, Place, Stop, Supply, Suspect
+from emframe.fitting.stacked_ends import End, Ending, Place, Stack, Stop, Supply, Suspect, of_unsound
 from emframe.fitting.stacked_front import Rules
 from emframe.models.stack import Begun
 
@@ -165,12 +165,12 @@ class _Search:
         begun = self.stack.starts(n, self.rng, self.drawn)
         self.drawn += n
         base = self._enter(begun, None)
-        if begun.points is None:
-            return 0
-        points, index = self._opened(begun.points, base + begun.which, stay)
-        if points is not None:
-            self._climb(points, index, self.effort.rules)
-        return len(index)
+        index = base + begun.which
+        if begun.points is not None:
+            points, index = self._opened(begun.points, index, stay)
+            if points is not None:
+                self._climb(points, index, self.effort.rules)
+        return len(index) + self._beyond([(begun, base)], self.effort.rules)
 
     def _opened(self, points: Any, index: Any, stay: int) -> tuple[Any, Any]:
         """Points after the opening steps, those of the best prospects, and which these are."""
@@ -181,7 +181,9 @@ class _Search:
             looks = stack.look(points, slopes=False)
             fine = np.flatnonzero(looks.sound)
             for i in map(int, np.flatnonzero(~looks.sound)):
-                self._end(int(index[i]), Ending.DEGENERATE, before[i], None, step, looks.why[i])
+                ending = of_unsound(stack)
+                place = None if ending is Ending.DEGENERATE else Place(stack, points, i)
+                self._end(int(index[i]), ending, before[i], place, step, looks.why[i])
             if not len(fine):
                 return None, fine
             here = looks.objective[fine]
@@ -206,20 +208,47 @@ class _Search:
             points = self.stack.join([end.params for end in highest])
             index = np.array([end.index for end in highest])
             self._climb(points, index, replace(self.effort.rules, plain=0))
+            self._beyond([], self.effort.rules)
         return bool(highest)
 
     def _from_moves(self) -> None:
         """Climb from moves away from each of the peaks, all in one stack."""
-        points, index = [], []
+        points, index, every = [], [], []
         for peak in self.peaks[: self.effort.peaks]:
             begun = self.stack.moves(peak.params, self.effort.moves, self.rng)
             base = self._enter(begun, peak.index)
+            every.append((begun, base))
             if begun.points is not None:
                 points.append(begun.points)
                 index.append(base + begun.which)
         if points:
             together = self.stack.together(points)
             self._climb(together, np.concatenate(index), self.effort.of_moves)
+        self._beyond(every, self.effort.of_moves)
+
+    def _beyond(self, every: Sequence[tuple[Begun, int]], rules: Rules) -> int:
+        """Those that lost digits climb on in the exact stack, but for artefacts; how many began so.
+
+        Most of them are components that shrink to a point.
+        """
+        exact = getattr(self.stack, "exact", None)
+        if exact is None:
+            return 0
+        points = [begun.beyond[0] for begun, _ in every if begun.beyond is not None]
+        index = [base + begun.beyond[1] for begun, base in every if begun.beyond is not None]
+        first = sum(map(len, index))
+        for kind, end, parent in list(self.found.reached):
+            if end.ending is not Ending.BEYOND:
+                continue
+            if self.suspect is not None and self.suspect(end.params):
+                told = replace(end, ending=Ending.SUSPECT)
+                self.found.reached[end.index] = Reached(kind, told, parent)
+                continue
+            points.append(exact.join([end.params]))
+            index.append(np.array([end.index]))
+        if points:
+            self._climb(exact.together(points), np.concatenate(index), rules, exact)
+        return first
 
     def _enter(self, begun: Begun, parent: int | None) -> int:
         """Put starts on the list, those without a point with their reason; the first's index."""
@@ -232,9 +261,9 @@ class _Search:
 
     # ---- ends
 
-    def _climb(self, points: Any, index: Any, rules: Rules) -> None:
-        floor = self.found.objective
-        ends = climb(self.stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
+    def _climb(self, points: Any, index: Any, rules: Rules, stack: Stack | None = None) -> None:
+        floor, stack = self.found.objective, self.stack if stack is None else stack
+        ends = climb(stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
         ends = [replace(end, index=int(index[end.index])) for end in ends]
         for end in ends:
             kind, begun, parent = self.found.reached[end.index]
@@ -297,8 +326,8 @@ class _Search:
                 done.append(end)
                 done.sort(key=lambda end: -end.objective)
                 continue
-            points = self.stack.join([end.params])
-            further = climb(self.stack, points, rules)[0]
+            stack = self.stack if end.place is None else end.place.stack
+            further = climb(stack, stack.join([end.params]), rules)[0]
             if self.suspect is not None and self.suspect(further.params):
                 further = replace(further, ending=Ending.SUSPECT)
             steps = end.n_steps + further.n_steps
