@@ -65,7 +65,7 @@ class _Climb:
         self.stack, self.rules, self.suspect, self.stop = stack, rules, suspect, stop
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
         self.ends: list[End] = []
-        self.judged: dict[int, tuple[float, bool]] = {}  # height at which each was, and the verdict
+        self.judged: dict[int, tuple[float, str | bool]] = {}  # height at which each was, and the verdict
         self.tail = 0  # checks since few were left that are below the best
 
     def run(self, points: Any) -> list[End]:
@@ -219,7 +219,12 @@ class _Climb:
             else Ending.LEFT
             for i in which
         ]
-        return self._leave(here, which, endings)
+        why = {
+            place: str(self.judged[int(here.start[i])][1])
+            for place, (i, ending) in enumerate(zip(which, endings, strict=True))
+            if ending is Ending.SUSPECT
+        }
+        return self._leave(here, which, endings, {int(which[p]): told for p, told in why.items()})
 
     def _odd(self, here: Front, arrived: Mask) -> Mask | None:
         """Which starts are suspect, of those that matter: the highest ones, and those at an end."""
@@ -232,15 +237,15 @@ class _Climb:
         odd = np.zeros(len(arrived), dtype=bool)
         highest = np.flatnonzero((here.objective > self.best) & ~arrived)
         for i in map(int, highest[np.argsort(-here.objective[highest], kind="stable")]):
-            odd[i] = (asks is None or asks[i]) and self._is_suspect(here, i)
+            odd[i] = (asks is None or asks[i]) and bool(self._verdict(here, i))
             if not odd[i]:  # none below it can be the best
                 break
         for i in map(int, np.flatnonzero(arrived)):
-            odd[i] = (asks is None or asks[i]) and self._is_suspect(here, i, True)
+            odd[i] = (asks is None or asks[i]) and bool(self._verdict(here, i, True))
         return odd
 
-    def _is_suspect(self, here: Front, i: int, at_end: bool = False) -> bool:
-        """Whether a start is; what was said of it holds until it is a nat higher, or at its end."""
+    def _verdict(self, here: Front, i: int, at_end: bool = False) -> str | bool:
+        """What is said of a start; it holds until that is a nat higher, or at its end."""
         assert self.suspect is not None
         start, height = int(here.start[i]), float(here.objective[i])
         if not at_end and start in self.judged and height < self.judged[start][0] + AFRESH:

@@ -28,8 +28,8 @@ import numpy as np
 from emframe.models.stack import Begun, Looks, Mask, Order
 from emframe.spaces import Array
 
-Suspect = Callable[[Any], bool]
-"""``suspect(params)``: whether the parameters of one start look like an artefact."""
+Suspect = Callable[[Any], str | bool]
+"""``suspect(params)``: whether the parameters of one start look like an artefact, best in words."""
 Stop = Callable[[], bool]
 """``stop()``: whether the time is up."""
 
@@ -96,7 +96,7 @@ class End:
     log_likelihood: float
     n_steps: int  # E-steps that it took part in
     ahead: float = inf  # about what it could still gain, nats
-    why: str = ""  # what degenerated
+    why: str = ""  # what degenerated, or looks like an artefact
     place: Place | None = field(default=None, repr=False, compare=False)
 
     @cached_property

@@ -10,7 +10,7 @@ One known case: where all starts agree one run follows, and it is the fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
@@ -27,7 +27,7 @@ from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=8, moves=6, agree=0.5, rounds=2),
+    "quick": Effort(first=12, stay=6, moves=4, agree=0.5, rounds=2),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
@@ -73,7 +73,7 @@ class Stacked:
             self.stack,
             self.rng,
             effort=self.effort,
-            suspect=lambda params: bool(self.accused(params)),
+            suspect=self.accused,
             stop=self.is_over,
             n_components=self.n_components,
         )
@@ -102,19 +102,18 @@ class Stacked:
         end = one.end
         status = STATUS[end.ending]
         height, loglik = _level(end, found)
-        told = Start(
+        is_odd = end.ending is Ending.SUSPECT
+        return Start(
             first + end.index,
             one.kind,
             status,
             height,
             loglik,
             end.n_steps,
-            f"{end.why}. {status.message}" if end.why else status.message,
+            f"{end.why}. {status.message}" if end.why and not is_odd else status.message,
+            spurious=end.why if is_odd else "",
             parent=None if one.parent is None else first + one.parent,
         )
-        if end.ending is not Ending.SUSPECT:
-            return told
-        return replace(told, spurious=self.accused(end.params))
 
 
 def _level(end: End, found: Found) -> tuple[float, float]:

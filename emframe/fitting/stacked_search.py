@@ -38,14 +38,15 @@ ALMOST = 2.0  # nats below the best, from where on an end is looked at closely b
 class Effort:
     """How much is tried."""
 
-    first: int = 24  # starts that make the opening steps
+    first: int = 20  # starts that make the opening steps
     steps: int = 5  # EM steps of the opening
-    stay: int = 16  # starts that go on from there
+    stay: int = 10  # starts that go on from there
+    alone: float = 1.5  # times as many of both where K = 2, which has no moves
     gains: float = 5.0  # times its last gain, which a start's height is taken to be more
-    moves: int = 12  # from each peak, in a round
+    moves: int = 6  # from each peak, in a round
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
-    often: int = 3  # times that the best was found, from which on a single quiet round ends it
+    often: int = 5  # times that the best was found, from which on a single quiet round ends it
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
@@ -138,12 +139,14 @@ class _Search:
         if self.k == 1:
             self._from_starts(1, 1)
             return self._finished()
-        kept = self._from_starts(effort.first, effort.stay)
+        more = effort.alone if self.k == 2 else 1.0
+        first, stay = round(more * effort.first), round(more * effort.stay)
+        kept = self._from_starts(first, stay)
         tries = 0
         while not found.best and tries < WITHOUT_ONE:
             tries += 1
             if not self._further():
-                kept = self._from_starts(2 * effort.stay, 2 * effort.stay)
+                kept = self._from_starts(2 * stay, 2 * stay)
         found.n_starts = kept
         if not found.best or found.times >= effort.agree * kept:
             return self._finished()
@@ -152,7 +155,7 @@ class _Search:
             found.rounds += 1
             before = found.objective
             if self.k == 2:
-                self._from_starts(2 * effort.moves, effort.moves)
+                self._from_starts(2 * stay, stay)
             else:
                 self._from_moves()
             quiet = 0 if found.objective > before + _apart(before) else quiet + 1
@@ -240,8 +243,9 @@ class _Search:
         for kind, end, parent in list(self.found.reached):
             if end.ending is not Ending.BEYOND:
                 continue
-            if self.suspect is not None and self.suspect(end.params):
-                told = replace(end, ending=Ending.SUSPECT)
+            verdict = self.suspect is not None and self.suspect(end.params)
+            if verdict:
+                told = replace(end, ending=Ending.SUSPECT, why=str(verdict))
                 self.found.reached[end.index] = Reached(kind, told, parent)
                 continue
             points.append(exact.join([end.params]))
@@ -328,8 +332,9 @@ class _Search:
                 continue
             stack = self.stack if end.place is None else end.place.stack
             further = climb(stack, stack.join([end.params]), rules)[0]
-            if self.suspect is not None and self.suspect(further.params):
-                further = replace(further, ending=Ending.SUSPECT)
+            verdict = self.suspect is not None and self.suspect(further.params)
+            if verdict:
+                further = replace(further, ending=Ending.SUSPECT, why=str(verdict))
             steps = end.n_steps + further.n_steps
             further = replace(further, index=end.index, n_steps=steps)
             kind, _, parent = found.reached[end.index]

@@ -32,7 +32,7 @@ TILE = 1 << 16
 # Totals of a row between these are exact to rounding.
 SMALLEST, LARGEST = 1e-200, 1e200
 LOST = "its components are too small for this form"
-NARROW = 2.0  # nats between heights of components, from where on one may be an artefact
+NARROW = 2.9  # nats between heights of components, from where on one may be an artefact
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,15 @@ class FlatStack:
             eta, told = self.form.natural(points)
             loglik, sums = self._e_step(eta)
             em, fine = self.form.m_step(sums, self._total)
-            em_x, gradient = em.reshape(s, -1), self._none(em)
+            em_x = em.reshape(s, -1)
+            # A number that is not finite makes its sums so.
+            sums_of = np.add.reduce(em_x, axis=1) + loglik
             if slopes:
                 gradient = self.form.gradient(points, sums, self._total, told).reshape(s, -1)
-            # A number that is not finite makes these sums so.
-            sound = np.isfinite(np.add.reduce(em_x, axis=1) + loglik)
-            if slopes:
-                sound &= np.isfinite(np.add.reduce(gradient, axis=1))
+                sums_of += np.add.reduce(gradient, axis=1)
+            else:
+                gradient = np.zeros(em_x.shape)
+            sound = np.isfinite(sums_of)
         if fine is not None:
             sound &= fine
         if sound.all():
@@ -114,9 +116,6 @@ class FlatStack:
         em = np.where(sound[:, None, None], em, points)
         why = {int(start): LOST for start in np.flatnonzero(~sound)}
         return Looks(objective, objective, em, em.reshape(s, -1), gradient, sound, why)
-
-    def _none(self, em: Array) -> Array:
-        return np.broadcast_to(0.0, (len(em), em[0].size))
 
     def _e_step(self, eta: Array) -> tuple[Array, Array]:
         """Log-likelihoods (S,), and sums of the statistics (S, K, P)."""

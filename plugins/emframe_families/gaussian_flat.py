@@ -1,6 +1,6 @@
 """Gaussian components as tables of coordinates, for many starts at once.
 
-    c = (log w, b = W mu, W)       W a lower triangle with W' W = Sigma^-1, its diagonal in logs
+    c = (log w, b = W mu, W)    W a lower triangle with W' W = Sigma^-1, its diagonal, first, in logs
 
 in the frame of the data: about their mean, in their standard deviations.  These are as many
 numbers as there are statistics (1, x, x x').  A diagonal W is a vector, of one number where it is
@@ -83,12 +83,15 @@ class Frame:
 
 
 @cache
-def _places(d: int) -> tuple[NDArray[np.intp], ...]:
-    """Rows and columns of a triangle, the place in it of each number of a square, its diagonal."""
-    i, j = np.tril_indices(d)
-    square = np.empty((d, d), dtype=np.intp)
-    square[i, j] = square[j, i] = np.arange(len(i))
-    return i * d + j, square.ravel(), np.flatnonzero(i == j), j * d + i
+def _below(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places below the diagonal of a square; and where each number of a square is in a triangle.
+
+    A triangle has its diagonal first, and row by row what is below it.
+    """
+    i, j = np.tril_indices(d, -1)
+    square = np.diag(np.arange(d))
+    square[i, j] = square[j, i] = d + np.arange(len(i))
+    return i * d + j, square.ravel()
 
 
 @dataclass(frozen=True)
@@ -98,62 +101,64 @@ class Triangular(Frame):
     @cached_property
     def table(self) -> Array:
         x = np.ascontiguousarray(self.u.T)
-        i, j = np.tril_indices(self.d)
-        return np.concatenate([np.ones((1, x.shape[1])), x, x[i] * x[j]])
+        i, j = np.tril_indices(self.d, -1)
+        return np.concatenate([np.ones((1, x.shape[1])), x, x * x, x[i] * x[j]])
 
-    @cached_property
-    def _half(self) -> Array:
-        half = np.full(self.d * (self.d + 1) // 2, -1.0)
-        half[_places(self.d)[2]] = -0.5
-        return half
+    def _square(self, c: Array, root: Array) -> Array:
+        """W of each component, (..., d, d), from coordinates and the diagonal."""
+        d = self.d
+        flat = np.zeros((*c.shape[:-1], d * d))
+        flat[..., :: d + 1] = root
+        flat[..., _below(d)[0]] = c[..., 1 + 2 * d :]
+        return flat.reshape(*c.shape[:-1], d, d)
+
+    def _write(self, white: Array, mu: Array, out: Array) -> Array:
+        """Put W and W mu among the coordinates, and what bounds |W|^2 of each component."""
+        d = self.d
+        np.matmul(white, mu[..., None], out=out[..., 1 : 1 + d, None])
+        flat = white.reshape(*white.shape[:-2], d * d)
+        triangle = out[..., 1 + d :]
+        triangle[..., :d] = flat[..., :: d + 1]
+        triangle[..., d:] = flat.take(_below(d)[0], axis=-1)
+        size = np.einsum("skp,skp->sk", triangle, triangle)
+        np.log(triangle[..., :d], out=triangle[..., :d])
+        return np.asarray(size)
 
     def natural(self, c: Array) -> tuple[Array, Any]:
         d = self.d
-        s, k, _ = c.shape
-        lower, _, on, _ = _places(d)
-        triangle = c[..., 1 + d :].copy()
-        logs = triangle[..., on]
+        logs, b = c[..., 1 + d : 1 + 2 * d], c[..., 1 : 1 + d]
         root = np.exp(logs)
-        triangle[..., on] = root
-        flat = np.zeros((s, k, d * d))
-        flat[..., lower] = triangle
-        white = flat.reshape(s, k, d, d)
+        white = self._square(c, root)
         turned = transposed(white)
-        b = c[..., 1 : 1 + d]
         eta = np.empty(c.shape)
         eta[..., 0] = self._constant(c[..., 0], b, np.add.reduce(logs, axis=-1))
         np.matmul(turned, b[..., None], out=eta[..., 1 : 1 + d, None])
-        precision = (turned @ white).reshape(s, k, d * d)
-        np.multiply(precision[..., lower], self._half, out=eta[..., 1 + d :])
+        precision = (turned @ white).reshape(*c.shape[:2], d * d)
+        np.multiply(precision[..., :: d + 1], -0.5, out=eta[..., 1 + d : 1 + 2 * d])
+        np.negative(precision.take(_below(d)[0], axis=-1), out=eta[..., 1 + 2 * d :])
         return eta, (white, root)
 
     def m_step(self, sums: Array, total: float) -> tuple[Array, NDArray[Any] | None]:
         d = self.d
         s, k, _ = sums.shape
-        lower, square, on, _ = _places(d)
         counts = np.maximum(sums[..., :1], TINY)
         per_count = sums[..., 1:] / counts
         mu = per_count[..., :d]
-        moments = per_count[..., d:][..., square].reshape(s, k, d, d)
+        sigma = per_count[..., d:].take(_below(d)[1], axis=-1).reshape(s, k, d, d)
         if self.shared:
             share = counts / total
-            moments = np.add.reduce(share[..., None] * moments, axis=1, keepdims=True)
-            sigma = moments - transposed(share * mu)[:, None] @ mu[:, None]
+            sigma = np.add.reduce(share[..., None] * sigma, axis=1, keepdims=True)
+            sigma -= transposed(share * mu)[:, None] @ mu[:, None]
         else:
-            sigma = moments - mu[..., :, None] * mu[..., None, :]
+            sigma -= mu[..., :, None] * mu[..., None, :]
         factor, fine = _factor(sigma)
-        white = _inverse(factor)
         out = np.empty(sums.shape)
         np.log(counts[..., 0] / total, out=out[..., 0])
-        np.matmul(white, mu[..., None], out=out[..., 1 : 1 + d, None])
-        triangle = white.reshape(*white.shape[:2], d * d)[..., lower]
+        size = self._write(_inverse(factor), mu, out)
         # The terms of an expanded square are at most the trace of the precision times these.
         reach = np.einsum("skd,skd->sk", mu, mu)
         reach += np.einsum("skdd->sk", sigma)
-        risk = np.einsum("skp,skp->sk", triangle, triangle) * reach
-        triangle[..., on] = np.log(triangle[..., on])
-        out[..., 1 + d :] = triangle
-        most = np.maximum.reduce(risk, axis=-1)
+        most = np.maximum.reduce(size * reach, axis=-1)
         if fine is None and most.max() < MOST * d:
             return out, None
         keeps = most < MOST * d
@@ -162,45 +167,41 @@ class Triangular(Frame):
     def gradient(self, c: Array, sums: Array, total: float, told: Any) -> Array:
         d = self.d
         s, k, _ = c.shape
-        lower, square, on, _ = _places(d)
+        below, square = _below(d)
         white, root = told
         b, first, counts = c[..., 1 : 1 + d], sums[..., 1 : 1 + d], sums[..., :1]
-        second = sums[..., 1 + d :][..., square].reshape(s, k, d, d)
+        second = sums[..., 1 + d :].take(square, axis=-1).reshape(s, k, d, d)
         g = np.empty(c.shape)
         g[..., 0] = self._weight_gradient(c, counts[..., 0], total)
-        g[..., 1 : 1 + d] = (white @ first[..., None])[..., 0] - counts * b
+        np.subtract((white @ first[..., None])[..., 0], counts * b, out=g[..., 1 : 1 + d])
         slope = b[..., :, None] * first[..., None, :]
         slope -= white @ second
-        along = slope.reshape(s, k, d * d)[..., lower]
-        along[..., on] = along[..., on] * root + counts
-        g[..., 1 + d :] = np.add.reduce(along, axis=1, keepdims=True) / k if self.shared else along
+        flat, along = slope.reshape(s, k, d * d), g[..., 1 + d :]
+        np.multiply(flat[..., :: d + 1], root, out=along[..., :d])
+        along[..., :d] += counts
+        along[..., d:] = flat.take(below, axis=-1)
+        if self.shared:
+            along[...] = np.add.reduce(along, axis=1, keepdims=True) / k
         return g
 
     def coordinates(self, weights: Sequence[Array], components: Sequence[Any]) -> Array:
-        lower, _, on, _ = _places(self.d)
         log_weights, mu, sigma = self._framed(weights, components)
-        white = _inverse(np.linalg.cholesky(sigma))
-        triangle = white.reshape(*white.shape[:2], -1)[..., lower]
-        triangle[..., on] = np.log(triangle[..., on])
-        b = (white @ mu[..., None])[..., 0]
-        return np.concatenate([log_weights[..., None], b, triangle], axis=-1)
+        d = self.d
+        out = np.empty((*log_weights.shape, 1 + d + d * (d + 1) // 2))
+        out[..., 0] = log_weights
+        self._write(_inverse(np.linalg.cholesky(sigma)), mu, out)
+        return out
 
     def parameters(self, c: Array) -> tuple[Array, Any]:
         d = self.d
-        lower, _, on, _ = _places(d)
-        triangle = c[:, 1 + d :].copy()
-        triangle[:, on] = np.exp(triangle[:, on])
-        flat = np.zeros((len(c), d * d))
-        flat[:, lower] = triangle
-        back = _inverse(flat.reshape(1, len(c), d, d))[0]
+        back = _inverse(self._square(c, np.exp(c[:, 1 + d : 1 + 2 * d]))[None])[0]
         mu = (back @ c[:, 1 : 1 + d, None])[:, :, 0]
         return self._parameters(c, mu, back @ transposed(back))
 
     def heights(self, c: Array) -> Array | None:
         if self.shared:
             return None
-        logs = c[..., 1 + self.d :][..., _places(self.d)[2]]
-        return np.asarray(np.add.reduce(logs, axis=-1))
+        return np.asarray(np.add.reduce(c[..., 1 + self.d : 1 + 2 * self.d], axis=-1))
 
 
 @dataclass(frozen=True)
@@ -333,10 +334,10 @@ def _factor(sigma: Array) -> tuple[Array, NDArray[Any] | None]:
 
 
 def _inverse(lower: Array) -> Array:
-    """Inverses of lower triangles (..., d, d)."""
+    """Inverses of lower triangles (..., d, d); above the diagonal there may be dust."""
     d = lower.shape[-1]
     if d > SUBSTITUTED:
-        return np.tril(np.linalg.inv(lower))
+        return np.linalg.inv(lower)
     out = np.zeros(lower.shape)
     for i in range(d):
         on = 1.0 / lower[..., i, i]
