@@ -27,7 +27,7 @@ from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=6, moves=4, agree=0.5, rounds=2),
+    "quick": Effort(first=12, stay=6, of_two=(12, 8), moves=4, agree=0.5, rounds=2),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.

@@ -41,16 +41,16 @@ class Effort:
     first: int = 20  # starts that make the opening steps
     steps: int = 5  # EM steps of the opening
     stay: int = 10  # starts that go on from there
-    alone: float = 1.5  # times as many of both where K = 2, which has no moves
+    of_two: tuple[int, int] = (24, 16)  # both where K = 2, which has no moves
     gains: float = 5.0  # times its last gain, which a start's height is taken to be more
     moves: int = 6  # from each peak, in a round
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
-    often: int = 5  # times that the best was found, from which on a single quiet round ends it
+    often: int = 3  # times that the best was found, from which on a single quiet round ends it
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
-    of_moves: Rules = Rules(plain=3)
+    of_moves: Rules = Rules(plain=2)
 
 
 class Reached(NamedTuple):
@@ -139,8 +139,7 @@ class _Search:
         if self.k == 1:
             self._from_starts(1, 1)
             return self._finished()
-        more = effort.alone if self.k == 2 else 1.0
-        first, stay = round(more * effort.first), round(more * effort.stay)
+        first, stay = effort.of_two if self.k == 2 else (effort.first, effort.stay)
         kept = self._from_starts(first, stay)
         tries = 0
         while not found.best and tries < WITHOUT_ONE:
@@ -155,7 +154,7 @@ class _Search:
             found.rounds += 1
             before = found.objective
             if self.k == 2:
-                self._from_starts(2 * stay, stay)
+                self._from_starts(first, stay)
             else:
                 self._from_moves()
             quiet = 0 if found.objective > before + _apart(before) else quiet + 1
