@@ -109,7 +109,7 @@ SPOILT = {
         "test_fit.py::test_a_prior_of_ones_own",
     ),
     "a prior once for each row block": Spoilt(
-        "emframe.fitting.estimate",
+        "emframe.fitting.task",
         "q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))",
         "parts = [one.finish(one.block(b, Workspace())) for b in rows.blocks(one.rows(d))]; "
         "q = reduce(add, [p + prior if prior is not None and i else p "

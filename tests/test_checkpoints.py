@@ -101,10 +101,17 @@ def test_a_fit_that_goes_on_ends_at_the_same_bits(name, tmp_path):
 def test_a_search_that_makes_moves_goes_on_too(tmp_path, monkeypatch):
     monkeypatch.setattr("emframe.fitting.plans.MOST_STEPS", 600)
     model = emframe.Mixture("gaussian", 3, covariance="tied")
-    whole = emframe.fit(model, X, rng=0)
+    whole = emframe.fit(model, X, rng=0, n_starts="thorough")
     moved = [start.index for start in whole.starts if start.parent is not None]
     n = sum(len(start.trace) for start in whole.starts[: moved[-1]])
-    fit, _ = interrupted(model, X, tmp_path / "moves", n + 3)
+    fit, _ = interrupted(model, X, tmp_path / "moves", n + 3, n_starts="thorough")
+    assert bits(fit) == bits(whole)
+
+
+def test_a_search_in_one_stack_goes_on_too(tmp_path):
+    model = emframe.Mixture("gaussian", 3)
+    whole = emframe.fit(model, X, rng=0)
+    fit, _ = interrupted(model, X, tmp_path / "stack", 1)
     assert bits(fit) == bits(whole)
 
 

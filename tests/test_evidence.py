@@ -156,6 +156,28 @@ def test_a_value_that_rows_share_is_a_point(rows):
         }
 
 
+def test_a_point_among_values_that_were_recorded_finely_is_one():
+    """The least step is far below its width, so that it is its single value that tells."""
+    X = cloud(np.random.default_rng(0), 300, 1)
+    X[:40] = 0.3
+    labels = np.repeat([1, 0], [40, 260])
+    X[:40] += np.linspace(-1e-4, 1e-4, 40)[:, None]
+    params = moments(X, labels)  # about as wide as the 40 lay before
+    assert judged(Mixture("gaussian", 2), params, X) == {}
+    X[:40] = 0.3
+    assert set(judged(Mixture("gaussian", 2), params, X)) == {1}
+
+
+def test_no_density_counts_for_more_than_values_recorded_so_allow():
+    """Rows on a line of the grid are as near it as their rounding, whatever their correlation."""
+    X = np.round(cloud(np.random.default_rng(3), 400, 2), 1)
+    labels = (X[:, 0] == X[:, 1]).astype(int)
+    assert 5 < labels.sum() < 30
+    near = X + 1e-7 * np.random.default_rng(4).normal(size=X.shape)  # so that there is a density
+    params = moments(near, labels)
+    assert set(judged(Mixture("gaussian", 2), params, X)) == {1}
+
+
 @pytest.mark.parametrize(
     ("dist", "at", "narrow"),
     [
@@ -274,6 +296,27 @@ def test_an_inner_component_on_a_few_rows_is_told_by_its_owner():
     assert found[0].startswith("inner component 1: ")
 
 
+def test_an_inner_component_of_a_column_is_told_too():
+    """A product of which a column is a mixture itself has that mixture's components for pieces."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([cloud(rng, 200, 2), 30 + cloud(rng, 200, 2)])
+    inner = Mixture("gaussian", 2).as_component()
+    family = emframe.Product({0: inner, 1: "gaussian"})
+    near = np.sort(np.abs(x[:, 0] - x[0, 0]))[3]
+    normal = emframe.family("gaussian").parameters
+    one = normal(np.array([[0.0], [30.0]]), np.ones((2, 1, 1)))
+    two = normal(np.array([[x[0, 0]], [30.5]]), np.array([[[(near / 4) ** 2]], [[1.0]]]))
+    mixed = inner.parameters(np.array([[0.99, 0.01], [0.5, 0.5]]), one, two)
+    params = MixtureParameters(np.array([0.5, 0.5]), family.parameters(mixed, one))
+    model = Mixture(family, 2)
+    pieces = model.pieces(params, x)
+    assert pieces.owners.tolist() == [0, 0, 1, 1]
+    assert np.allclose(pieces.shares.sum(axis=1), 1.0)
+    found = judged(model, params, x)
+    assert list(found) == [0]
+    assert found[0].startswith("inner component 1: ")
+
+
 # ---- kinds of rows
 
 
@@ -296,6 +339,30 @@ def test_discrete_columns_beside_real_ones_are_neither_evidence_nor_its_want(col
         each = (normal, items.parameters(rates))
         params = MixtureParameters(shares, family.parameters(*each))
         assert set(judged(Mixture(family, 2), params, rows)) == found
+
+
+def test_answers_that_differ_make_no_two_places_of_a_point():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=300), rng.random(300) < 0.5]).astype(float)
+    X[:40, 0] = 0.3
+    family = emframe.Product({0: "gaussian", 1: "bernoulli"})
+    normal = emframe.family("gaussian").parameters
+    at = normal(np.array([[0.0], [0.3]]), np.array([[[1.0]], [[1e-8]]]))
+    rates = emframe.family("bernoulli").parameters(np.array([[0.5], [0.5]]))
+    params = MixtureParameters(np.array([0.87, 0.13]), family.parameters(at, rates))
+    assert set(judged(Mixture(family, 2), params, X)) == {1}
+
+
+def test_a_fit_of_many_answers_to_a_few_rows_is_no_evidence():
+    rng = np.random.default_rng(5)
+    X = np.concatenate([cloud(rng, 300, 1), rng.integers(2, size=(300, 150))], axis=1)
+    labels = nearest(X[:, :1], rng, 7)
+    items = emframe.family("bernoulli")
+    family = emframe.Product({0: "gaussian", tuple(range(1, 151)): items})
+    rates = np.stack([X[labels == k, 1:].mean(axis=0) for k in (0, 1)])
+    each = (moments(X[:, :1], labels).components, items.parameters(rates))
+    params = MixtureParameters(np.array([293, 7]) / 300, family.parameters(*each))
+    assert set(judged(Mixture(family, 2), params, X)) == {1}
 
 
 def with_gaps(X, rng, share):
@@ -461,6 +528,12 @@ def test_the_spread_of_a_column_is_that_of_what_is_seen():
     grain = Grain(emframe.model("incomplete-gaussian").rows(X))
     assert grain.has_gaps
     assert grain.log_spread == pytest.approx(np.log(np.nanstd(X, axis=0)), rel=1e-10)
+
+
+def test_the_spread_is_the_same_in_blocks():
+    X = np.random.default_rng(0).normal(size=(90, 2)) + np.repeat([0.0, 1e3, -50.0], 30)[:, None]
+    rows = Mixture("gaussian", 1).rows(emframe.Blocks(lambda: np.split(X, 3), 90, 2))
+    assert Grain(rows).log_spread == pytest.approx(np.log(X.std(axis=0)), rel=1e-10)
 
 
 def test_rows_that_are_equal_to_rounding_are_one_place():

@@ -299,10 +299,10 @@ def test_what_one_start_misses_on_real_data_is_found_from_below():
     X = emframe.dataset("iris").X
     *_, four, five = emframe.select(("gaussian", range(2, 6)), X, rng=1, n_starts=1).fits
     for fit in (four, five):
-        own, grown = fit.starts
-        assert fit.best == 1
+        *own, grown = fit.starts  # the one start of five components ends at a saddle, and goes on
+        assert fit.best == len(own)
         assert grown.kind == f"split of K = {fit.model.n_components - 1}"
-        assert is_higher(grown.objective, own.objective)
+        assert is_higher(grown.objective, max(one.objective for one in own))
 
 
 def test_what_is_found_goes_on_upwards():

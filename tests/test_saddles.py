@@ -236,6 +236,13 @@ def test_a_maximum_is_not_left(name, k):
     assert [one.status for one in again.starts] == [Status.CONVERGED]
 
 
+def test_what_is_left_to_gain_within_tol_is_no_saddle():
+    model, X = FAMILIES["gaussian"]
+    for seed in range(4):
+        fit = emframe.fit(of_size(model, 2), X, rng=seed, n_starts=2, tol=5.0)
+        assert Status.SADDLE not in {start.status for start in fit.starts}
+
+
 # ---- and where no way on is sound, that is told
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families import Axes, ConjugatePrior, Curve, Family, refuse_kept
+from emframe.families import Axes, ConjugatePrior, Curve, Family, Pieces, refuse_kept
+from emframe.families.pieces import refined
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -267,6 +268,16 @@ class Product(Family):
         other = copy(self)
         object.__setattr__(other, "parts", tuple(parts))
         return other
+
+    def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
+        """Its components, and where those of a part are mixtures themselves, what these are of."""
+        found, k = super().pieces(params, x, shares), shares.shape[1]
+        for part, own in self._with(params):
+            inner = part.family.pieces(own, part.of(x), shares)
+            if len(inner.owners) > k:
+                whole = part.family.log_density(own, part.of(x))
+                found = refined(found, inner, whole, part.family.freedom(own, k), shares)
+        return found
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         for part, own in self._with(params):

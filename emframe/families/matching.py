@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from emframe.core import Degenerate
 from emframe.families.base import Family
@@ -54,6 +53,8 @@ def matched(
     held = None if held is None else [held[k] for k in places]
     if is_alike(families, held):
         return resp
+    from scipy.optimize import linear_sum_assignment  # not with emframe: few models are unlike
+
     score = _scores(families, x, resp[:, places] * weights[:, None], held)
     cluster, component = linear_sum_assignment(score, maximize=True)
     order[places[component]] = places[cluster]

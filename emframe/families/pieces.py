@@ -28,6 +28,32 @@ class Pieces(NamedTuple):
     owners: NDArray[np.intp]  # (J,)  the component that each belongs to
 
 
+def refined(
+    outer: Pieces, inner: Pieces, whole: Array, freedom: NDArray[np.intp], shares: Array
+) -> Pieces:
+    """Each outer piece as those that one of its parts is made of.
+
+    Parameters
+    ----------
+    inner : of the part.
+    whole, freedom : log density (n, K) of the part's components, and theirs, (K,).
+    shares : of the rows, that components have, (n, K).
+    """
+    a, b = np.nonzero(outer.owners[:, None] == inner.owners)
+    k = outer.owners[a]
+    share = shares[:, k]
+    within = np.divide(inner.shares[:, b], share, out=np.zeros_like(share), where=share > 0)
+    with np.errstate(invalid="ignore"):  # a row impossible under the whole part
+        density = outer.log_density[:, a] - whole[:, k] + inner.log_density[:, b]
+    return Pieces(
+        np.where(np.isnan(density), -np.inf, density),
+        outer.shares[:, a] * within,
+        outer.freedom[a] - freedom[k] + inner.freedom[b],
+        outer.others[a],
+        k,
+    )
+
+
 def own_parameters(params: Any, k: int) -> NDArray[np.intp]:
     """Free parameters of each of k components by itself, (k,)."""
     found = (leaf for leaf in leaves(params) if leaf.declared.per_component and _is_free(leaf))

@@ -212,7 +212,8 @@ class _Case:
         if not m > 0:
             return ""
         length, cells, height, most, gain = self.sums[1:] / m
-        q = ceil(self.p * length / cells) if cells > 0 else self.p  # rows that fix it
+        # Rows that fix it; of equal rows their number of values is a mean, and so off by rounding.
+        q = ceil(round(self.p * length / cells, 6)) if cells > 0 else self.p
         if self.places < 1.5 or (height > most and self.places < q + 0.5):
             return "it is narrower than its values are recorded"
         gain -= self.others / m  # what these gain by their own fit is bounded

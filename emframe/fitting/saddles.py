@@ -41,6 +41,7 @@ class Onward:
     expect: Callable[[Any], Expectation[Any]]
     rows: Any
     rng: np.random.Generator
+    tol: float = 0.0  # nats: how near a maximum an end is asked to be
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         yield from self.plan(attempts)
@@ -50,7 +51,7 @@ class Onward:
             # From a saddle whose way on led to nothing sound there may be other ways.
             if best is None or best.start.spurious or best.start.status not in _AT_REST:
                 return
-            higher = escape(self.model, self.expect, best, self.rows, self.rng)
+            higher = escape(self.model, self.expect, best, self.rows, self.rng, self.tol)
             if higher is None:
                 return
             yield Begin("nudged", higher, best.start.index, from_saddle=True)
@@ -62,13 +63,14 @@ def escape(
     end: Attempt,
     rows: Any,
     rng: np.random.Generator,
+    tol: float = 0.0,
 ) -> Any | None:
-    """Parameters with a higher objective, found next to an end; None where none is.
+    """Parameters with an objective higher by more than tol, next to an end; None where none is.
 
     It costs an E-step or two to leave a saddle.
     """
     assert end.run is not None
-    params, level = end.run.step.params, end.start.objective
+    params, level = end.run.step.params, end.start.objective + tol
     twins = model.has_twins(params, rows)
     if not twins and rows_in(rows) > MOST_ROWS:
         return None

@@ -6,9 +6,9 @@ remaining gain are then on the scale of all rows.  Only what is asked of evidenc
 sample as it is, for that its rows stand for more makes none of them more telling.
 
 What is handed over has converged there.  Where the sample cannot tell which of its ends is the
-highest, rows that it does not hold are asked, to which no end could fit itself.  And the rows that
-the best end fits worst are searched once more (`emframe.fitting.overlooked`), for a component may
-be too rare for any sample.
+highest, rows that it does not hold are asked, to which no end could fit itself.  And rows of which
+it has too few are searched once more (`emframe.fitting.overlooked`), for a component may be too
+rare for any sample.
 
 One known case: where all starts on the sample agree there is one run on all rows.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from emframe.core import Degenerate, Expectation, Status, objective
 from emframe.fitting.evidence import rows_in
-from emframe.fitting.overlooked import Anew, densities, far_rows
+from emframe.fitting.overlooked import Anew, densities, scarce_rows
 from emframe.fitting.plans import allowed, apart
 from emframe.fitting.saddles import Onward
 from emframe.fitting.search import Attempt, Begin, Plan, Search, best_of, highest, peaks, spent
@@ -33,8 +33,8 @@ from emframe.parameters import n_free
 # A sample has at least so many rows, so many for each component and column, and so many runs for
 # each component: enough that one with a fifth of an even share can be told.
 FEWEST, EACH, RUNS = 2000, 20, 40
-# It pays where the data have so many times as many rows, and a pass over them so many numbers.
-TIMES, NUMBERS = 5, 1e6
+# It pays where the data have so many rows, and so many times as many as the sample.
+LARGE, TIMES = 20_000, 5
 # Ends on the sample are this near to converged, in nats for a row that stands for one.
 TOL = 1e-4
 # Ends on the sample that may be the best one: those whose difference to it is within so many of
@@ -72,12 +72,14 @@ class Sampled:
         ends = yield from self._searched(attempts, plan, self._known, self.some)
         ranked = self._ranked(contenders(self.model, ends, self.some))
         for _ in range(LOOKS if ranked else 0):
-            far = far_rows(self.model, ranked[0].params, self.rows, self.some, self.rng)
-            if far is None:
+            scarce = scarce_rows(self.model, ranked[0].params, self.rows, self.some, self.rng)
+            if scarce is None:
                 break
-            anew = Anew(self.model, ranked[0].params, far, self.rng)
+            anew = Anew(self.model, ranked[0].params, scarce, self.rng)
             origin = ranked[0].end.start.index
-            ends = yield from self._searched(attempts, anew, far.rows, far.as_one_each, origin)
+            ends = yield from self._searched(
+                attempts, anew, scarce.rows, scarce.as_one_each, origin
+            )
             before, found = ranked[0], [Contender(one, params_of(one)) for one in anew.better(ends)]
             ranked = self._ranked([*ranked, *found], all_rows=True)
             if ranked[0].end is before.end:
@@ -169,11 +171,11 @@ class Sampled:
 def sample_of(model: Model, rows: Any, rng: np.random.Generator) -> Any | None:
     """A sample that a search on all rows can begin with; None where it would not pay."""
     k = model.choices()
-    n, numbers = rows_in(rows), len(rows) * model.work(rows) * model.effort
+    n = rows_in(rows)
     size = max(FEWEST, EACH * (k or 1) * (len(rows.columns) + 1))
     if n > len(rows):  # whole runs
         size = max(size, RUNS * (k or 1) * n // len(rows))
-    if k == 1 or numbers < NUMBERS or n < TIMES * size:
+    if k == 1 or n < max(LARGE, TIMES * size):
         return None
     some = rows.sample(size, rng)
     return some if n >= TIMES * rows_in(some) else None

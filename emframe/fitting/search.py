@@ -94,7 +94,7 @@ class Search:
                     return attempts, True
                 if status is Status.MAX_SECONDS:
                     break
-                if status is Status.FAILED and len(attempts) >= FAILURES:
+                if sum(one.error is not None for one in attempts) >= FAILURES:
                     _raise_failed(attempts)
             _raise_failed(attempts)
         except KeyboardInterrupt:

@@ -69,14 +69,18 @@ class Stacked:
     near: float = 0.0  # ends so many nats below the best are run to their end as well
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
-        found = search(
-            self.stack,
-            self.rng,
-            effort=self.effort,
-            suspect=self.accused,
-            stop=self.is_over,
-            n_components=self.n_components,
-        )
+        try:
+            found = search(
+                self.stack,
+                self.rng,
+                effort=self.effort,
+                suspect=self.accused,
+                stop=self.is_over,
+                n_components=self.n_components,
+            )
+        except Exception:  # a family that breaks its word, which a start of its own will tell
+            yield from self.instead(attempts)
+            return
         first = len(attempts)
         for one in found.reached:
             told = self._told(one, first, found)

@@ -51,7 +51,9 @@ class MixtureStack(MixtureBegins):
         model : `Model.under` the prior, where there is one.
         rows : all of them, condensed; they have to fit in memory.
         """
-        if getattr(type(model), "passes", None) is not Mixture.passes or model.family.in_runs:
+        kind = type(model)
+        own = [getattr(kind, name, None) for name in ("passes", "starts", "moves")]
+        if own != [Mixture.passes, Mixture.starts, Mixture.moves] or model.family.in_runs:
             return None
         if not model.contract.ascends:
             return None

@@ -28,7 +28,6 @@ from itertools import combinations, cycle
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.special import expit, xlogy
 
 from emframe.spaces import Array
@@ -83,6 +82,8 @@ def crossed(one: Array, other: Array, weights: Array, rng: np.random.Generator) 
     has each region once.  Where one optimum is better in some places and the other in others, a
     child may be better than both.
     """
+    from scipy.optimize import linear_sum_assignment  # not with emframe: few searches come to it
+
     k = one.shape[1]
     inner = one.T @ (other * weights[:, None])
     partner = linear_sum_assignment(-inner / np.sqrt(_sizes(one, weights)[:, None]))[1]

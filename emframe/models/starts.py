@@ -48,7 +48,7 @@ def portfolio(
     """A supply of (kind, responsibilities (n, K)), endless unless K = 1, in a fixed rotation.
 
     ========== ==========================================================================
-    k-means++  nearest of the centres that k-means ends at (real data only)
+    k-means++  nearest of the centres that k-means ends at (real data, or many components)
     rows       overlapping clouds around K random rows
     spread     the same around rows drawn far apart, as k-means++ seeds are
     partition  each row to a component at random: all components start near the middle
@@ -81,7 +81,7 @@ def portfolio(
         "few": lambda *_: _few(n, k, 2 * len(rows.columns), rng),
     }
     samples = [frame[chosen] for frame in frames]
-    names = _MANY if k >= MANY and is_real and not is_given else kinds(is_real, is_given)
+    names = _MANY if k >= MANY and not is_given else kinds(is_real, is_given)
     for kind, whitened in cycle(zip(names, _WHITENED, strict=False)):
         frame = min(whitened, len(frames) - 1)
         yield kind, makers[kind](frames[frame], samples[frame])

@@ -94,7 +94,7 @@ def replication(fit: Fit) -> str:
     first = [one for one in there if one.sample == size]
     polish = f"polished on all rows, {several(fit.n_iter, 'E-step')}"
     parts = [f"{_begun(first)} on a sample of {size:,} rows, {_e_steps(first)}"]
-    looked = "a second look at the rows that then fit worst"
+    looked = "a second look at rows of which it has too few"
     if sampled is None:
         parts.append(f"none led to the optimum of all rows; {_begun(here)} on these did")
     elif sampled.sample == size:

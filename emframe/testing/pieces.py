@@ -68,9 +68,9 @@ def _makes_up(found: Pieces, mine: Any, share: Array, density: Array) -> None:
 
 def _counts(family: Any, found: Pieces, most: int, d: int) -> None:
     freedom = np.asarray(found.freedom)
-    if freedom.shape != (found.shares.shape[1],) or (freedom < 0).any() or freedom.sum() > most:
+    if freedom.shape != (found.shares.shape[1],) or (freedom < 0).any() or freedom.max() > most:
         raise Fault(
-            f"a freedom for each piece, 0 or above, and of the {most} parameters together",
+            f"a freedom for each piece, from 0 to all {most} parameters",
             f"{freedom}",
             "freedom",
         )

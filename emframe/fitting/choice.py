@@ -1,0 +1,122 @@
+"""Which plan a fit has: by where the user starts, how many starts are wanted, and the size of data.
+
+    start=                parameters, or ways on from the fit of a smaller model
+    a number              so many starts, each run to its end
+    a level, many rows    the search on a sample, and its best ends on all rows
+    a level, few rows     all starts in one stack, where the model has one
+    a level               starts one by one until they agree
+
+Every plan goes on from its best end where that is a saddle.
+
+One known case: a model of which one start is as good as many makes that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emframe.arguments import whole
+from emframe.core import Degenerate, MaxSeconds, Method, Rule
+from emframe.fitting.ends import ends
+from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
+from emframe.fitting.reseeding import Reseeding
+from emframe.fitting.result import Fit
+from emframe.fitting.saddles import Onward
+from emframe.fitting.sampled import Sampled, sample_of
+from emframe.fitting.search import Plan, Search
+from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, stack_for
+from emframe.fitting.task import Task
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings of a search, and the plans that they lead to."""
+
+    n_starts: int | str
+    tol: float
+    max_iter: int
+    method: Method
+    stopping: Sequence[Rule]
+    deadline: Sequence[MaxSeconds]
+    is_ruled: bool  # by rules of the user's own, which see every step of every start
+    rng: np.random.Generator
+
+    def plan(self, task: Task, start: Any) -> tuple[Plan, Any]:
+        """Where to start; and the parameters that are given for that, where there are any."""
+        first, given = self._first(task, start)
+        return Onward(first, task.under, task.expect, task.rows, self.rng, self.tol), given
+
+    def _first(self, task: Task, start: Any) -> tuple[Plan, Any]:
+        model, rows = task.under, task.rows
+        if isinstance(start, Fit):
+            params = model.embedded(start.model, start.params)
+            if params is not None:
+                reached = start.objective / task.unit
+                most = self.n_starts if isinstance(self.n_starts, int) else None
+                return Grown(model, start, params, reached, rows, self.rng, most), params
+            start = start.params
+        if start is not None:
+            try:
+                params = model.start(start, task.given, self.rng)
+            except Degenerate as error:
+                raise Degenerate(f"`start`: {task.tell(error)}", error.component) from error
+            return Given(params), params
+        if isinstance(self.n_starts, int):
+            starts = Starts(model, rows, self.rng, self.n_starts)
+            return Reseeding(starts, model, rows, self.rng), None
+        plan = self._agreeing(task, task)
+        some = sample_of(model, rows, self.rng)
+        if some is None:
+            return plan, None
+
+        def search_on(here: Any, judged: Any, tol: float) -> Search:
+            return self._search(task.only(here), task.only(judged), tol)
+
+        def plan_on(here: Any, judged: Any) -> Plan:
+            return self._agreeing(task.only(here), task.only(judged), near=CLOSE)
+
+        return (
+            Sampled(model, rows, some, self.rng, search_on, plan_on, plan, task.expect),
+            None,
+        )
+
+    def _search(self, task: Task, judged: Task, tol: float) -> Search:
+        """A search on some rows to within `tol`; evidence is asked of those to be judged by."""
+        rules: list[Rule] = [
+            *ends(max(self.tol, tol), self.max_iter),
+            *self.stopping,
+            *self.deadline,
+        ]
+        return Search(task.model, task.expect, rules, self.method, task.tell, judged.irregular)
+
+    def _agreeing(self, task: Task, judged: Task, near: float = 0.0) -> Plan:
+        """Starts until they agree: in one stack where that can be had, else one by one."""
+        assert isinstance(self.n_starts, str)
+        model, rows, rng = task.under, task.rows, self.rng
+        starts = Agreement(model, rows, rng, LEVELS[self.n_starts])
+        one_by_one = Reseeding(starts, model, rows, rng)
+        effort = EFFORTS.get(self.n_starts)
+        if effort is None or model.sole_start or self.max_iter < effort.rules.most:
+            return one_by_one
+        stack = None if self.is_ruled else stack_for(model, rows, task.survey, task.term)
+        if stack is None:
+            return one_by_one
+        k = model.choices() or 0
+        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, one_by_one, near)
+
+    def _is_over(self) -> bool:
+        return any(rule([]) is not None for rule in self.deadline)
+
+
+def wanted(n_starts: Any) -> int | str:
+    """How many starts the user wants, or the level of a search until they agree."""
+    levels = ", ".join(map(repr, LEVELS))
+    if isinstance(n_starts, str):
+        if n_starts not in LEVELS:
+            raise ValueError(f"`n_starts` is {n_starts!r}; pass a whole number, or {levels}.")
+        return n_starts
+    return "default" if n_starts is None else whole("n_starts", n_starts, 1, f", or {levels}")

@@ -1,0 +1,102 @@
+"""The task of a fit: a model, its data, and what every E-step on them needs.
+
+One known case: of a task without a prior the E-step is the sum of the model's over blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from emframe.core import Degenerate, Expectation
+from emframe.data import Rows, counted, frequencies, measured
+from emframe.engines import Engine, Serial, engine_for
+from emframe.fitting.evidence import artefacts, told
+from emframe.fitting.grain import Grain
+from emframe.models import Model
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and the data that it is to be fitted to."""
+
+    model: Model
+    given: Any  # the rows as they were given, validated
+    rows: Any  # the same, condensed
+    survey: Any
+    term: Any  # of the prior; None without one
+    engine: Engine
+
+    @classmethod
+    def of(cls, model: Model, X: Any, weights: Any, prior: Any, engine: Any) -> Task:
+        """The task of what a user passes; raises as `emframe.fit` does."""
+        given: Any = model.rows(X, frequencies(X, weights))
+        if prior is None:
+            model.require(given)
+            given = measured(given)
+        else:  # its pseudo-data stand in for rows that are lacking, and are worth so many of them
+            given = counted(given)
+        rows = model.condense(given)
+        survey = model.survey(rows)
+        runner = engine_for(engine, len(rows) * model.work(rows))
+        return cls(model, given, rows, survey, model.prior(prior, survey), runner)
+
+    @property
+    def unit(self) -> float:
+        """What a weight of 1 of the rows stands for."""
+        return getattr(self.given, "unit", 1.0)
+
+    @cached_property
+    def under(self) -> Model:
+        """The model, with starts that know of the prior."""
+        return self.model.under(self.term)
+
+    def only(self, rows: Any) -> Task:
+        """The same for some of the rows, few enough to do without an engine."""
+        return replace(self, rows=rows, survey=self.model.survey(rows), engine=Serial())
+
+    def tell(self, error: Degenerate) -> str:
+        """What a degenerate component is said to be, its columns by their names."""
+        return error.told(self.given.columns)
+
+    @cached_property
+    def expect(self) -> Callable[[Any], Expectation[Any]]:
+        """The E-step."""
+        return expectation(self.model, self.rows, self.term, self.survey, self.engine)
+
+    @cached_property
+    def accused(self) -> Callable[[Any], str]:
+        """Why parameters are an artefact's: none are under a prior, nor without components."""
+        if self.term is not None:
+            return lambda _: ""
+        grain = Grain(self.rows)
+        return lambda params: told(artefacts(self.model, params, self.rows, grain))
+
+    def irregular(self, q: Expectation[Any]) -> str:
+        """Why the point of a Q is no optimum that counts; empty where it is one."""
+        odd = [self.accused(q.at), *self.model.irregularities(q).values()]
+        return "; ".join(filter(None, odd))
+
+
+def expectation(
+    model: Model,
+    rows: Rows,
+    prior: Any = None,
+    survey: Any = None,
+    engine: Engine | None = None,
+) -> Callable[[Any], Expectation[Any]]:
+    """The E-step over all rows: a sum over blocks, and the prior once at the end."""
+    engine = Serial() if engine is None else engine
+    survey = model.survey(rows) if survey is None else survey
+    d = len(rows.columns)
+
+    def expect(params: Any) -> Expectation[Any]:
+        for one in model.passes(params, survey):
+            q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))
+            if q is not None:
+                return q if prior is None else q + prior
+        raise AssertionError("the last of a model's passes loses no digits")
+
+    return expect
