@@ -28,7 +28,8 @@ from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
 from emframe.fitting.sampled import Sampled, sample_of
 from emframe.fitting.search import Plan, Search
-from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, stack_for
+from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, part_of, stack_for
+from emframe.fitting.stacked_search import Thin
 from emframe.fitting.task import Task
 
 
@@ -106,7 +107,16 @@ class Choice:
         if stack is None:
             return one_by_one
         k = model.choices() or 0
-        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, one_by_one, near)
+
+        def thin() -> Thin | None:
+            """Some of the rows, where these are many for a stack."""
+            part = part_of(stack, rng)
+            if part is None:
+                return None
+            some, table = part
+            return Thin(table, task.only(some).accused, len(some))
+
+        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, one_by_one, thin, near)
 
     def _is_over(self) -> bool:
         return any(rule([]) is not None for rule in self.deadline)

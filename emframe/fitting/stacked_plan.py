@@ -10,7 +10,7 @@ One known case: where all starts agree one run follows, and it is the fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Any
 
@@ -21,7 +21,7 @@ from emframe.fitting.plans import apart
 from emframe.fitting.result import Start
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
-from emframe.fitting.stacked_search import Effort, Found, Reached, search
+from emframe.fitting.stacked_search import Effort, Found, Reached, Thin, search
 from emframe.models import Model
 from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
@@ -32,6 +32,9 @@ EFFORTS = {
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
 MOST_NUMBERS = 1e6
+# The same for starts in a table; and rows from which on their search begins on a part of these.
+MOST_IN_TABLE, MANY_ROWS = 1e7, 4000
+FEWEST, EACH, SHARE = 2000, 20, 4  # rows of a part: so many, for each K (d + 1), one of so many
 MOST_POLISHED = 4
 CLOSE = 20.0  # nats below the best end on a sample, from where on another may be the best of all
 STATUS = {
@@ -49,10 +52,34 @@ STATUS = {
 
 def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> FlatStack | MixtureStack | None:
     """The stack of a model's starts on these rows; None where it has none or they are many."""
-    if len(rows) * model.work(rows) * model.effort > MOST_NUMBERS:
+    numbers = len(rows) * model.work(rows) * model.effort
+    if numbers > MOST_IN_TABLE:
         return None
     stack = MixtureStack.of(model, rows, survey, term)
-    return None if stack is None else FlatStack.of(stack) or stack
+    if stack is None:
+        return None
+    return FlatStack.of(stack) or (stack if numbers <= MOST_NUMBERS else None)
+
+
+def part_of(
+    stack: FlatStack | MixtureStack, rng: np.random.Generator
+) -> tuple[Any, FlatStack] | None:
+    """Some rows of a table that a search can begin with, and their table, of the weight of all.
+
+    None where the table is short, and where there is none.
+    """
+    if not isinstance(stack, FlatStack):
+        return None
+    rows, model = stack.exact.rows, stack.exact.model
+    n, k = len(rows), model.n_components
+    size = max(FEWEST, n // SHARE, EACH * k * (len(rows.columns) + 1))
+    if n < max(MANY_ROWS, 2 * size) or k == 1:
+        return None
+    some = rows.sample(size, rng)
+    known = replace(some, weights=some.weights * (rows.total / some.total))
+    exact = MixtureStack.of(model, known, model.survey(known))
+    table = None if exact is None else FlatStack.of(exact)
+    return None if table is None else (some, table)
 
 
 @dataclass(frozen=True)
@@ -66,6 +93,7 @@ class Stacked:
     accused: Callable[[Any], str]  # why parameters are an artefact's; empty where they are not
     is_over: Callable[[], bool]  # whether the time is up
     instead: Plan
+    thin: Callable[[], Thin | None] = lambda: None  # some rows on which the search begins
     near: float = 0.0  # ends so many nats below the best are run to their end as well
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
@@ -77,6 +105,7 @@ class Stacked:
                 suspect=self.accused,
                 stop=self.is_over,
                 n_components=self.n_components,
+                thin=self.thin(),
             )
         except Exception:  # a family that breaks its word, which a start of its own will tell
             yield from self.instead(attempts)
@@ -117,6 +146,7 @@ class Stacked:
             f"{end.why}. {status.message}" if end.why and not is_odd else status.message,
             spurious=end.why if is_odd else "",
             parent=None if one.parent is None else first + one.parent,
+            sample=one.sample,
         )
 
 

@@ -59,6 +59,15 @@ class Reached(NamedTuple):
     kind: str
     end: End
     parent: int | None  # index of the end that it moved away from
+    sample: int = 0  # rows on which it climbed, where these were not all
+
+
+class Thin(NamedTuple):
+    """Some of the rows, on which a search can begin."""
+
+    stack: Supply  # of these rows, with as much weight as all
+    suspect: Suspect | None  # asked of these rows as they are
+    n_rows: int
 
 
 @dataclass
@@ -85,6 +94,7 @@ def search(
     suspect: Suspect | None = None,
     stop: Stop | None = None,
     n_components: int = 0,
+    thin: Thin | None = None,
 ) -> Found:
     """The ends of starts and moves, and the best of them.
 
@@ -93,11 +103,12 @@ def search(
     suspect : a cheap test of artefacts, of the parameters of one start.
     stop : asked before each pass; True ends the search with what it has.
     n_components : K: with less than three a round is of new starts.
+    thin : rows on which the search is made first; its best ends then climb on all.
 
     Raises KeyboardInterrupt where that came before any start had a point.
     """
     effort = Effort() if effort is None else effort
-    return _Search(stack, rng, effort, suspect, stop, n_components).run()
+    return _Search(stack, rng, effort, suspect, stop, n_components, thin).run()
 
 
 class _Over(Exception):
@@ -115,10 +126,11 @@ class _Search:
         suspect: Suspect | None,
         stop: Stop | None,
         n_components: int,
+        thin: Thin | None,
     ) -> None:
         self.stack, self.rng, self.effort = stack, rng, effort
         self.suspect, self.stop = suspect, stop
-        self.k = n_components
+        self.k, self.thin = n_components, thin
         self.drawn = 0  # starts so far: where the rotation of kinds goes on
         self.found = Found()
         self.peaks: list[End] = []  # sound ends and those left behind, distinct, the best first
@@ -138,6 +150,8 @@ class _Search:
         effort, found = self.effort, self.found
         if self.k == 1:
             self._from_starts(1, 1)
+            return self._finished()
+        if self.thin is not None and self._from_some(self.thin):
             return self._finished()
         first, stay = effort.of_two if self.k == 2 else (effort.first, effort.stay)
         kept = self._from_starts(first, stay)
@@ -174,6 +188,39 @@ class _Search:
                 self._climb(points, index, self.effort.rules)
         return len(index) + self._beyond([(begun, base)], self.effort.rules)
 
+    def _from_some(self, thin: Thin) -> bool:
+        """A whole search on some rows, its best ends on all, and moves from the best of these.
+
+        The ends that were left there are among them, for on all rows another may be the best.
+        Whether any end is sound.
+        """
+        effort = replace(self.effort, last=None)
+        part = _Search(thin.stack, self.rng, effort, thin.suspect, self.stop, self.k, None)
+        part.run()
+        self.found.reached = [one._replace(sample=thin.n_rows) for one in part.found.reached]
+        if part.found.is_interrupted or (self.stop is not None and self.stop()):
+            self.found.is_interrupted = part.found.is_interrupted
+            raise _Over
+        agree = part.found.times >= self.effort.agree * max(part.found.n_starts, 1)
+        given = part.found.best[:1] if agree else [*part.peaks, *part.found.best[:1]]
+        given = list({end.index: end for end in given}.values())
+        if not given:
+            return False
+        base = len(self.found.reached)
+        for i, end in enumerate(given):
+            none = End(base + i, Ending.LEFT, -inf, -inf, 0)
+            self.found.reached.append(Reached("polish", none, end.index))
+        points = self.stack.join([end.params for end in given])
+        rules = replace(self.effort.rules, strict=2 * self.effort.rules.strict)
+        self._climb(points, base + np.arange(len(given)), rules)
+        self._beyond([], rules)
+        tries = 0
+        while not self.found.best and tries < WITHOUT_ONE and self._further():
+            tries += 1
+        if self.found.best and not agree and self.k > 2:
+            self._from_moves(1)
+        return bool(self.found.best)
+
     def _opened(self, points: Any, index: Any, stay: int) -> tuple[Any, Any]:
         """Points after the opening steps, those of the best prospects, and which these are."""
         stack, effort = self.stack, self.effort
@@ -203,9 +250,16 @@ class _Search:
         return stack.take(points, chosen), index[chosen]
 
     def _further(self) -> bool:
-        """Climb on from the highest of those that ran out of passes; False where there are none."""
-        capped = [one.end for one in self.found.reached if one.end.ending is Ending.CAP]
-        highest = sorted(capped, key=lambda end: -end.objective)[: self.effort.peaks]
+        """Climb on from the highest of those left behind; False where there are none.
+
+        While nothing sound was found, what they were left for was none either.
+        """
+        behind = [
+            one.end
+            for one in self.found.reached
+            if one.end.ending in LEFT_BEHIND and one.end.place and not one.sample
+        ]
+        highest = sorted(behind, key=lambda end: -end.objective)[: self.effort.peaks]
         if highest:
             points = self.stack.join([end.params for end in highest])
             index = np.array([end.index for end in highest])
@@ -213,10 +267,11 @@ class _Search:
             self._beyond([], self.effort.rules)
         return bool(highest)
 
-    def _from_moves(self) -> None:
+    def _from_moves(self, peaks: int | None = None) -> None:
         """Climb from moves away from each of the peaks, all in one stack."""
+        peaks = self.effort.peaks if peaks is None else peaks
         points, index, every = [], [], []
-        for peak in self.peaks[: self.effort.peaks]:
+        for peak in self.peaks[:peaks]:
             begun = self.stack.moves(peak.params, self.effort.moves, self.rng)
             base = self._enter(begun, peak.index)
             every.append((begun, base))
@@ -239,8 +294,8 @@ class _Search:
         points = [begun.beyond[0] for begun, _ in every if begun.beyond is not None]
         index = [base + begun.beyond[1] for begun, base in every if begun.beyond is not None]
         first = sum(map(len, index))
-        for kind, end, parent in list(self.found.reached):
-            if end.ending is not Ending.BEYOND:
+        for kind, end, parent, sample in list(self.found.reached):
+            if end.ending is not Ending.BEYOND or sample:
                 continue
             verdict = self.suspect is not None and self.suspect(end.params)
             if verdict:
@@ -269,7 +324,7 @@ class _Search:
         ends = climb(stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
         ends = [replace(end, index=int(index[end.index])) for end in ends]
         for end in ends:
-            kind, begun, parent = self.found.reached[end.index]
+            kind, begun, parent, _ = self.found.reached[end.index]
             whole = replace(end, n_steps=end.n_steps + begun.n_steps)
             self.found.reached[end.index] = Reached(kind, whole, parent)
         self._take(ends)
@@ -286,7 +341,7 @@ class _Search:
         steps: int,
         why: str,
     ) -> None:
-        kind, _, parent = self.found.reached[index]
+        kind, _, parent, _ = self.found.reached[index]
         height = float(objective)
         end = End(index, ending, height, height, steps, why=why, place=place)
         self.found.reached[index] = Reached(kind, end, parent)
@@ -336,7 +391,7 @@ class _Search:
                 further = replace(further, ending=Ending.SUSPECT, why=str(verdict))
             steps = end.n_steps + further.n_steps
             further = replace(further, index=end.index, n_steps=steps)
-            kind, _, parent = found.reached[end.index]
+            kind, _, parent, _ = found.reached[end.index]
             found.reached[end.index] = Reached(kind, further, parent)
             if further.ending is not Ending.SUSPECT and further.objective > -inf:
                 done.append(further)
