@@ -15,12 +15,12 @@ from emframe.core import Degenerate, MaxIterations, RemainingGain, run
 from emframe.core.expectation import objective
 from emframe.data import frequencies
 from emframe.families import ConjugatePrior
-from emframe.fitting.estimate import expectation
 from emframe.fitting.side_by_side import SideBySide
 from emframe.fitting.stacked_climb import climb
 from emframe.fitting.stacked_ends import Ending
 from emframe.fitting.stacked_front import Rules
 from emframe.fitting.stacked_search import Effort, search
+from emframe.fitting.task import expectation
 from emframe.methods import method_for
 from emframe.models.many_starts import many_moves, many_starts
 from emframe.models.mixture_stack import MixtureStack

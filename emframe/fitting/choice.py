@@ -28,9 +28,12 @@ from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
 from emframe.fitting.sampled import Sampled, sample_of
 from emframe.fitting.search import Plan, Search
+from emframe.fitting.stacked_growth import RULES as GROWTH
+from emframe.fitting.stacked_growth import Together
 from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, part_of, stack_for
 from emframe.fitting.stacked_search import Thin
 from emframe.fitting.task import Task
+from emframe.models.flat_stack import FlatStack
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Choice:
             if params is not None:
                 reached = start.objective / task.unit
                 most = self.n_starts if isinstance(self.n_starts, int) else None
-                return Grown(model, start, params, reached, rows, self.rng, most), params
+                grown = Grown(model, start, params, reached, rows, self.rng, most)
+                return self._together(grown, task), params
             start = start.params
         if start is not None:
             try:
@@ -93,6 +97,15 @@ class Choice:
             *self.deadline,
         ]
         return Search(task.model, task.expect, rules, self.method, task.tell, judged.irregular)
+
+    def _together(self, grown: Grown, task: Task) -> Plan:
+        """The ways on from a smaller model: in one stack where that can be had as a table."""
+        if isinstance(self.n_starts, int) or self.is_ruled or self.max_iter < GROWTH.most:
+            return grown
+        stack = stack_for(task.under, task.rows, task.survey, task.term)
+        if not isinstance(stack, FlatStack):
+            return grown
+        return Together(grown, stack, task.accused, self._is_over)
 
     def _agreeing(self, task: Task, judged: Task, near: float = 0.0) -> Plan:
         """Starts until they agree: in one stack where that can be had, else one by one."""

@@ -65,7 +65,9 @@ class _Climb:
         self.stack, self.rules, self.suspect, self.stop = stack, rules, suspect, stop
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
         self.ends: list[End] = []
-        self.judged: dict[int, tuple[float, str | bool]] = {}  # height at which each was, and the verdict
+        self.judged: dict[
+            int, tuple[float, str | bool]
+        ] = {}  # height at which each was, and the verdict
         self.tail = 0  # checks since few were left that are below the best
 
     def run(self, points: Any) -> list[End]:

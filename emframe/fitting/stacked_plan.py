@@ -27,7 +27,7 @@ from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=6, of_two=(12, 8), moves=4, agree=0.5, rounds=2),
+    "quick": Effort(first=12, stay=8, moves=6, of_three=(12, 6, 4), agree=0.5, rounds=2),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
@@ -132,30 +132,33 @@ class Stacked:
 
     def _told(self, one: Reached, first: int, found: Found) -> Start:
         """A start of the stack, in the words of the table."""
-        end = one.end
-        status = STATUS[end.ending]
-        height, loglik = _level(end, found)
-        is_odd = end.ending is Ending.SUSPECT
-        return Start(
-            first + end.index,
-            one.kind,
-            status,
-            height,
-            loglik,
-            end.n_steps,
-            f"{end.why}. {status.message}" if end.why and not is_odd else status.message,
-            spurious=end.why if is_odd else "",
-            parent=None if one.parent is None else first + one.parent,
-            sample=one.sample,
-        )
+        parent = None if one.parent is None else first + one.parent
+        told = listed(one.end, one.kind, first + one.end.index, parent)
+        if one.end.ending is not Ending.JOINED or one.sample:
+            return replace(told, sample=one.sample)
+        height, loglik = _level(one.end, found)
+        return replace(told, objective=height, log_likelihood=loglik)
+
+
+def listed(end: End, kind: str, index: int, parent: int | None) -> Start:
+    """An end in the words of the table of starts."""
+    status, is_odd = STATUS[end.ending], end.ending is Ending.SUSPECT
+    is_somewhere = isfinite(end.objective)
+    return Start(
+        index,
+        kind,
+        status,
+        end.objective if is_somewhere else nan,
+        end.log_likelihood if is_somewhere else nan,
+        end.n_steps,
+        f"{end.why}. {status.message}" if end.why and not is_odd else status.message,
+        spurious=end.why if is_odd else "",
+        parent=parent,
+    )
 
 
 def _level(end: End, found: Found) -> tuple[float, float]:
-    """Objective and log-likelihood: those of the optimum that an end joined, else its own."""
-    if not isfinite(end.objective):
-        return nan, nan
-    if end.ending is Ending.JOINED:
-        tops = [one for one in found.best if one.objective >= end.objective - 1e-3]
-        best = min(tops, key=lambda one: one.objective - end.objective, default=end)
-        return best.objective, best.log_likelihood
-    return end.objective, end.log_likelihood
+    """Objective and log-likelihood of the optimum that an end joined."""
+    tops = [one for one in found.best if one.objective >= end.objective - 1e-3]
+    best = min(tops, key=lambda one: one.objective - end.objective, default=end)
+    return best.objective, best.log_likelihood

@@ -1,7 +1,8 @@
 """The search for the best optimum with all starts in one stack.
 
     1. Many starts make a few EM steps; those go on that are highest, or rising fast.
-    2. They climb to their ends (`emframe.fitting.stacked_climb`).
+    2. They climb to their ends (`emframe.fitting.stacked_climb`); as many more follow where the best
+       was found but once or twice.
     3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
        ends, the ones left behind included, for the neighbour of the best is often one of them.
        With two components there are no moves, and new starts take their place.
@@ -24,11 +25,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emframe.fitting.stacked_climb import SAME, climb
-from emframe.fitting.stacked_ends import End, Ending, Place, Stack, Stop, Supply, Suspect, of_unsound
+from emframe.fitting.stacked_ends import (
+    End,
+    Ending,
+    Place,
+    Stack,
+    Stop,
+    Supply,
+    Suspect,
+    of_unsound,
+)
 from emframe.fitting.stacked_front import Rules
 from emframe.models.stack import Begun
 
 NEAR = 0.02  # nats: ends this near each other are one optimum
+MORE = 6  # moves from each peak while the best was not found often
 WITHOUT_ONE = 3  # times that more starts are drawn while no sound end was found
 LEFT_BEHIND = (Ending.LEFT, Ending.CAP, Ending.INTERRUPTED)
 ALMOST = 2.0  # nats below the best, from where on an end is looked at closely before it is a peak
@@ -38,12 +49,12 @@ ALMOST = 2.0  # nats below the best, from where on an end is looked at closely b
 class Effort:
     """How much is tried."""
 
-    first: int = 20  # starts that make the opening steps
+    first: int = 24  # starts that make the opening steps
     steps: int = 5  # EM steps of the opening
-    stay: int = 10  # starts that go on from there
-    of_two: tuple[int, int] = (24, 16)  # both where K = 2, which has no moves
+    stay: int = 16  # starts that go on from there
     gains: float = 5.0  # times its last gain, which a start's height is taken to be more
-    moves: int = 6  # from each peak, in a round
+    moves: int = 12  # from each peak, in a round; more while the best was not found often
+    of_three: tuple[int, int, int] = (20, 10, 6)  # all three where K = 3: few optima, few moves
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
     often: int = 3  # times that the best was found, from which on a single quiet round ends it
@@ -128,6 +139,9 @@ class _Search:
         n_components: int,
         thin: Thin | None,
     ) -> None:
+        if n_components == 3:
+            first, stay, moves = effort.of_three
+            effort = replace(effort, first=first, stay=stay, moves=moves)
         self.stack, self.rng, self.effort = stack, rng, effort
         self.suspect, self.stop = suspect, stop
         self.k, self.thin = n_components, thin
@@ -153,13 +167,15 @@ class _Search:
             return self._finished()
         if self.thin is not None and self._from_some(self.thin):
             return self._finished()
-        first, stay = effort.of_two if self.k == 2 else (effort.first, effort.stay)
+        first, stay = effort.first, effort.stay
         kept = self._from_starts(first, stay)
         tries = 0
         while not found.best and tries < WITHOUT_ONE:
             tries += 1
             if not self._further():
                 kept = self._from_starts(2 * stay, 2 * stay)
+        if self.k > 2 and found.times < min(effort.often, kept):
+            kept += self._from_starts(first, stay)
         found.n_starts = kept
         if not found.best or found.times >= effort.agree * kept:
             return self._finished()
@@ -270,9 +286,12 @@ class _Search:
     def _from_moves(self, peaks: int | None = None) -> None:
         """Climb from moves away from each of the peaks, all in one stack."""
         peaks = self.effort.peaks if peaks is None else peaks
+        moves = self.effort.moves
+        if self.found.times < self.effort.often:
+            moves += MORE
         points, index, every = [], [], []
         for peak in self.peaks[:peaks]:
-            begun = self.stack.moves(peak.params, self.effort.moves, self.rng)
+            begun = self.stack.moves(peak.params, moves, self.rng)
             base = self._enter(begun, peak.index)
             every.append((begun, base))
             if begun.points is not None:

@@ -189,7 +189,7 @@ class Triangular(Frame):
         d = self.d
         out = np.empty((*log_weights.shape, 1 + d + d * (d + 1) // 2))
         out[..., 0] = log_weights
-        self._write(_inverse(np.linalg.cholesky(sigma)), mu, out)
+        self._write(_inverse(np.asarray(np.linalg.cholesky(sigma))), mu, out)
         return out
 
     def parameters(self, c: Array) -> tuple[Array, Any]:
@@ -271,9 +271,9 @@ class Diagonal(Frame):
             across = np.add.reduce(across, axis=-1, keepdims=True)
         across += self._each * counts
         across -= root * root * sums[..., 1 + d :]
-        g[..., 1 + d :] = np.add.reduce(across, axis=1, keepdims=True) / c.shape[1] if (
-            self.shared
-        ) else across
+        g[..., 1 + d :] = (
+            np.add.reduce(across, axis=1, keepdims=True) / c.shape[1] if (self.shared) else across
+        )
         return g
 
     def coordinates(self, weights: Sequence[Array], components: Sequence[Any]) -> Array:
@@ -299,7 +299,7 @@ class Diagonal(Frame):
 CODES = {"VVV", "EEE", "VVI", "EEI", "VII", "EII"}
 
 
-def flat(code: str, kind: type, x: Array, weights: Array) -> Frame | None:
+def flat(code: str, kind: type, x: Array, weights: Array) -> Triangular | Diagonal | None:
     """The form of a structure about rows x (n, d) of these weights; None where it has none."""
     if code not in CODES:
         return None
@@ -322,22 +322,22 @@ def flat(code: str, kind: type, x: Array, weights: Array) -> Frame | None:
 def _factor(sigma: Array) -> tuple[Array, NDArray[Any] | None]:
     """Cholesky factors (S, K, d, d), and which starts have them; None where all do."""
     try:
-        return np.linalg.cholesky(sigma), None
+        return np.asarray(np.linalg.cholesky(sigma)), None
     except np.linalg.LinAlgError:
-        pass
-    s, k, d, _ = sigma.shape
-    some = np.isfinite(sigma).all(axis=(2, 3))
-    unit = np.eye(d)
+        pass  # one has none: which, is asked below
+    unit = np.eye(sigma.shape[-1])
+    some = np.asarray(np.isfinite(sigma).all(axis=(2, 3)))
     sigma = np.where(some[..., None, None], sigma, unit)
     some &= np.linalg.eigvalsh(sigma)[..., 0] > 1.0 / MOST
-    return np.linalg.cholesky(np.where(some[..., None, None], sigma, unit)), some.all(axis=1)
+    factor = np.linalg.cholesky(np.where(some[..., None, None], sigma, unit))
+    return np.asarray(factor), np.asarray(some.all(axis=1))
 
 
 def _inverse(lower: Array) -> Array:
     """Inverses of lower triangles (..., d, d); above the diagonal there may be dust."""
     d = lower.shape[-1]
     if d > SUBSTITUTED:
-        return np.linalg.inv(lower)
+        return np.asarray(np.linalg.inv(lower))
     out = np.zeros(lower.shape)
     for i in range(d):
         on = 1.0 / lower[..., i, i]
