@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
 from emframe.families.axes import Axes
+from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
@@ -224,6 +225,13 @@ class Family(ABC):
         the family has no such form.
         """
         return self if is_apart(self.parameters) else None
+
+    def flat(self, x: Array, weights: Array) -> Flat | None:
+        """The family as tables of coordinates about rows x (n, d); None where it has no such form.
+
+        With it many starts on small data cost little more than one; see `emframe.families.flat`.
+        """
+        return None
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""

@@ -122,7 +122,7 @@ class Search:
         """One start, run to its end; from `midway` on, where it got so far before."""
         kind, params, parent, grown, ended, _, early = begin
         if ended is not None:
-            return Attempt(replace(ended, index=index))
+            return Attempt(ended if ended.index == index else replace(ended, index=index))
         start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
         if isinstance(params, Degenerate):
             return Attempt(replace(start, message=self.tell(params)))

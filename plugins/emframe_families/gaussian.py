@@ -23,9 +23,10 @@ from scipy.special import multigammaln
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
 from emframe.families import Axes, Kernel, Survey, refuse_empty
+from emframe.families.flat import Flat
 from emframe.parameters import declarations, keep, pullback
 from emframe.spaces import Array
-from emframe_families import gaussian_kernels
+from emframe_families import gaussian_flat, gaussian_kernels
 from emframe_families.gaussian_bounds import axes_of_means
 from emframe_families.gaussian_parameters import PARAMETERS
 from emframe_families.gaussian_scatter import (
@@ -335,6 +336,9 @@ class Gaussian(Family):
 
         coupled = self.structure.is_shared or self.structure.is_coupled
         return InGroups(self.covariance, k) if coupled else self
+
+    def flat(self, x: Array, weights: Array) -> Flat | None:
+        return gaussian_flat.flat(self.structure.code, self.parameters, x, weights)
 
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
         """The means, of components with one covariance or a least one; see `gaussian_bounds`."""
