@@ -62,7 +62,7 @@ class Effort:
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
-    of_moves: Rules = Rules(plain=2)
+    of_moves: Rules = Rules(plain=2, late=30.0)  # the way to a better optimum may be slow at first
 
 
 class Reached(NamedTuple):
