@@ -1,8 +1,8 @@
 """The search for the best optimum with all starts in one stack.
 
     1. Many starts make a few EM steps; those go on that are highest, or rising fast.
-    2. They climb to their ends (`emframe.fitting.stacked_climb`); as many more follow where the best
-       was found but once or twice.
+    2. They climb to their ends (`emframe.fitting.stacked_climb`); as many more follow where the
+       best was found but once or twice.
     3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
        ends, the ones left behind included, for the neighbour of the best is often one of them.
        With two components there are no moves, and new starts take their place.
@@ -57,7 +57,7 @@ class Effort:
     of_three: tuple[int, int, int] = (20, 10, 6)  # all three where K = 3: few optima, few moves
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
-    often: int = 3  # times that the best was found, from which on a single quiet round ends it
+    quiet: int = 2  # rounds in a row without a better end, with which that is all
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
@@ -180,7 +180,7 @@ class _Search:
         if not found.best or found.times >= effort.agree * kept:
             return self._finished()
         quiet = 0
-        while quiet < (1 if found.times >= effort.often else 2) and found.rounds < effort.rounds:
+        while quiet < effort.quiet and found.rounds < effort.rounds:
             found.rounds += 1
             before = found.objective
             if self.k == 2:
