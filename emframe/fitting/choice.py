@@ -111,8 +111,7 @@ class Choice:
         """Starts until they agree: in one stack where that can be had, else one by one."""
         assert isinstance(self.n_starts, str)
         model, rows, rng = task.under, task.rows, self.rng
-        starts = Agreement(model, rows, rng, LEVELS[self.n_starts])
-        one_by_one = Reseeding(starts, model, rows, rng)
+        one_by_one = self._one_by_one(task, self.n_starts)
         effort = EFFORTS.get(self.n_starts)
         if effort is None or model.sole_start or self.max_iter < effort.rules.most:
             return one_by_one
@@ -120,6 +119,7 @@ class Choice:
         if stack is None:
             return one_by_one
         k = model.choices() or 0
+        long = self._one_by_one(task, "thorough")
 
         def thin() -> Thin | None:
             """Some of the rows, where these are many for a stack."""
@@ -129,7 +129,11 @@ class Choice:
             some, table = part
             return Thin(table, task.only(some).accused, len(some))
 
-        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, one_by_one, thin, near)
+        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, long, thin, near)
+
+    def _one_by_one(self, task: Task, level: str) -> Plan:
+        starts = Agreement(task.under, task.rows, self.rng, LEVELS[level])
+        return Reseeding(starts, task.under, task.rows, self.rng)
 
     def _is_over(self) -> bool:
         return any(rule([]) is not None for rule in self.deadline)
