@@ -71,7 +71,7 @@ def test_the_gradient_is_the_slope_of_the_objective(code):
 
 def test_what_loses_digits_goes_on_in_the_exact_stack():
     """Clusters a million standard deviations apart are found all the same."""
-    x = np.concatenate([REAL, 1e6 + REAL, [1000000.0, -1000000.0, *REAL]])
+    x = np.concatenate([REAL, 1e6 + REAL, np.array([1e6, -1e6]) + REAL])
     _, _, _, table = bed("VVV", x)
     found = search(table, np.random.default_rng(0), n_components=3)
     assert found.best

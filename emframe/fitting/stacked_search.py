@@ -61,7 +61,6 @@ class Effort:
     )  # all three where K = 3, and one quiet round: few optima
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
-    often: int = 3  # times that the best is found, below which a longer search is called for
     quiet: int = 2  # rounds in a row without a better end, with which that is all
     often: int = 3  # times; while the best was found by fewer there are more starts, and more moves
     rounds: int = 12
