@@ -6,7 +6,7 @@
     left        the best is out of its reach, were it to gain many times what its next step does
     suspect     its point is an artefact of an unbounded likelihood, and another's is not
     degenerate  no EM step can be made from where it is
-    beyond      its components became too small for the form of the stack; it goes on in the exact one
+    beyond      its components became too small for the form of the stack: on in the exact one
     stalled     an EM step lowered its objective by rounding: nothing is left that could be seen
     cap         the passes, or the time, came to an end
     interrupted the keyboard ended the climb

@@ -34,6 +34,7 @@ EFFORTS = {
 MOST_NUMBERS = 1e6
 # The same for starts in a table; and rows from which on their search begins on a part of these.
 MOST_IN_TABLE, MANY_ROWS = 1e7, 4000
+MANY = 12  # components, from where on starts that lose some are more to the point
 FEWEST, EACH, SHARE = 2000, 20, 4  # rows of a part: so many, for each K (d + 1), one of so many
 MOST_POLISHED = 4
 CLOSE = 20.0  # nats below the best end on a sample, from where on another may be the best of all
@@ -53,7 +54,7 @@ STATUS = {
 def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> FlatStack | MixtureStack | None:
     """The stack of a model's starts on these rows; None where it has none or they are many."""
     numbers = len(rows) * model.work(rows) * model.effort
-    if numbers > MOST_IN_TABLE:
+    if numbers > (MOST_IN_TABLE if (model.choices() or 0) <= MANY else MOST_NUMBERS):
         return None
     stack = MixtureStack.of(model, rows, survey, term)
     if stack is None:

@@ -1,8 +1,8 @@
 """The search for the best optimum with all starts in one stack.
 
     1. Many starts make a few EM steps; those go on that are highest, or rising fast.
-    2. They climb to their ends (`emframe.fitting.stacked_climb`); as many more follow where the best
-       was found but once or twice.
+    2. They climb to their ends (`emframe.fitting.stacked_climb`); as many more follow where the
+       best was found but once or twice.
     3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
        ends, the ones left behind included, for the neighbour of the best is often one of them.
        With two components there are no moves, and new starts take their place.
@@ -54,11 +54,15 @@ class Effort:
     stay: int = 16  # starts that go on from there
     gains: float = 5.0  # times its last gain, which a start's height is taken to be more
     moves: int = 12  # from each peak, in a round; more while the best was not found often
-    of_three: tuple[int, int, int] = (20, 10, 6)  # all three where K = 3: few optima, few moves
+    of_three: tuple[int, int, int] = (
+        20,
+        10,
+        6,
+    )  # all three where K = 3, and one quiet round: few optima
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
-    often: int = 3  # times that the best is found, below which a longer search is called for
     quiet: int = 2  # rounds in a row without a better end, with which that is all
+    often: int = 3  # times; while the best was found by fewer there are more starts, and more moves
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
@@ -142,7 +146,7 @@ class _Search:
     ) -> None:
         if n_components == 3:
             first, stay, moves = effort.of_three
-            effort = replace(effort, first=first, stay=stay, moves=moves)
+            effort = replace(effort, first=first, stay=stay, moves=moves, quiet=1)
         self.stack, self.rng, self.effort = stack, rng, effort
         self.suspect, self.stop = suspect, stop
         self.k, self.thin = n_components, thin

@@ -1,6 +1,6 @@
 """Gaussian components as tables of coordinates, for many starts at once.
 
-    c = (log w, b = W mu, W)    W a lower triangle with W' W = Sigma^-1, its diagonal, first, in logs
+    c = (log w, b = W mu, W)    W a lower triangle with W' W = Sigma^-1, its diagonal in logs
 
 in the frame of the data: about their mean, in their standard deviations.  These are as many
 numbers as there are statistics (1, x, x x').  A diagonal W is a vector, of one number where it is
