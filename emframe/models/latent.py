@@ -283,6 +283,10 @@ class LatentModel(ABC):
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         return {}
 
+    def undetermined(self, q: Expectation[Any]) -> str:
+        """Nothing that is seen from Q alone, unless a model says so."""
+        return ""
+
     def pieces(self, params: Any, x: Any) -> Pieces | None:
         """None: z is no choice among components, unless a model says so."""
         return None

@@ -43,6 +43,7 @@ from emframe.refusals import refuse_beyond
 from emframe_families.chain_pass import ChainPass, PathSums
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
 
+EPS = float(np.finfo(float).eps)
 _ROWS = 1 << 13  # that the family is shown at a time
 _GROWTHS = 20  # at most, in an M-step of transitions that tell where paths begin
 
@@ -371,13 +372,41 @@ class HiddenMarkov(LatentModel):
         return self.family.columns_modelled(d)
 
     def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
-        """The likeliest path of each run, end to end, (n,)."""
-        x = X if isinstance(X, Sequences) and X.x.ndim == 2 else self.rows(X).x
+        """The likeliest path of each run, end to end, (n,); in the order that `Sequences.by` had.
+
+        Raises ValueError for a run that is impossible.
+        """
+        x = self.rows(X).x
+        path = self._likeliest(params, x)
+        impossible = np.isneginf(self._log_joint(params, x, path))
+        if impossible.any():
+            raise ValueError(
+                f"`X` run {int(impossible.argmax())} ({int(impossible.sum())} such) is impossible "
+                "along every path; see score_samples(X)."
+            )
+        return X.as_given(path) if isinstance(X, Sequences) else path
+
+    def _likeliest(self, params: Any, x: Sequences) -> NDArray[np.intp]:
+        """The likeliest path of each run of validated rows."""
         return best_paths(params.initial, params.transitions, self.log_density(params, x), x)
+
+    def undetermined(self, q: Any) -> str:
+        """States that no row follows a row of: their transitions are still those of a start."""
+        left = q.statistics.steps.sum(axis=1)
+        (still,) = np.nonzero(left <= EPS * q.statistics.begins.sum())
+        if not len(still):
+            return ""
+        if len(still) == self.n_states:
+            return (
+                "The data say nothing of the transitions: no row follows another in its run. Where "
+                "rows belong together, put them in one run."
+            )
+        which = ", ".join(map(str, still))
+        return f"The data say nothing of the transitions from state {which}: no row follows one."
 
     def uncertainty(self, params: Any, x: Any, weights: Array) -> float:
         """-log of the posterior probability of each run's likeliest path."""
-        best = self._log_joint(params, x, self.viterbi(params, x))
+        best = self._log_joint(params, x, self._likeliest(params, x))
         return float((self.posterior(params, x)[0] - best) @ weights)
 
     def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
