@@ -111,7 +111,7 @@ class Stepwise:
         if model.settled(X, weights) is not model:
             raise ValueError(
                 f"`model` is {model.title()}, and leaves a setting to the data, of which the first "
-                "block need not have it all; name the setting, or pass what `model.settled(X)` gives."
+                "block need not have all; name it, or pass what `model.settled(X)` gives."
             )
         rows = model.rows(X, frequencies(X, weights))
         few: Any = rows.sample(FEW, np.random.default_rng(0)) if hasattr(rows, "sample") else rows
@@ -125,7 +125,7 @@ class Stepwise:
             if not hasattr(q, "scaled") or not hasattr(q, "moved"):
                 raise TypeError(
                     f"`model` is {model.title()}, and its Q has no average to keep up: online "
-                    "EM asks it for the methods scaled(factor) and moved(at); emframe.fit does without."
+                    "EM asks it for scaled(factor) and moved(at); emframe.fit does without."
                 )
             q.scaled(1.0)
             return

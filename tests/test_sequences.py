@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import logsumexp
 
 import emframe
 from emframe.models.sequences import Sequences
@@ -134,3 +135,111 @@ def test_an_array_of_three_axes_is_told_how_to_become_runs() -> None:
         emframe.fit(emframe.model("hidden-markov", family="gaussian"), cube)
     with pytest.raises(ValueError, match=r"4 parts are runs of 7 rows"):
         emframe.fit(emframe.Mixture(emframe.Grouped("gaussian"), 2), cube)
+
+
+# ---- states that are mixtures, or of several families
+
+
+def walk(n: int = 300) -> tuple[Any, Any]:
+    """Rows of a sticky chain of two states, the first of two kinds of rows."""
+    rng = np.random.default_rng(8)
+    z = np.cumsum(rng.random(n) < 0.05) % 2
+    kind = rng.random(n) < 0.5
+    x = np.where(z == 0, np.where(kind, -4.0, 4.0), 0.0) + 0.7 * rng.normal(size=n)
+    return x, z
+
+
+def forward(params: Any, density: Any) -> float:
+    """log p(x) of one run from log densities (K, n), by the textbook."""
+    ahead = np.log(params.initial) + density[:, 0]
+    for t in range(1, density.shape[1]):
+        ahead = logsumexp(ahead[:, None] + np.log(params.transitions), axis=0) + density[:, t]
+    return float(logsumexp(ahead))
+
+
+def test_states_may_be_mixtures(tmp_path: Any) -> None:
+    x, z = walk()
+    pair = emframe.Mixture("gaussian", 2)
+    model = emframe.model("hidden-markov", family=pair, n_states=2)
+    fit = emframe.fit(model, x, rng=0)
+    parts = fit.params.components
+    density = np.zeros((2, len(x)))
+    for k in range(2):
+        inner = [
+            np.log(parts.shares[k, j])
+            + stats.norm.logpdf(x, one.means[k, 0], np.sqrt(one.covariances[k, 0, 0]))
+            for j, one in enumerate((parts.inner0, parts.inner1))
+        ]
+        density[k] = logsumexp(inner, axis=0)
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(forward(fit.params, density), abs=1e-8)
+    found = fit.viterbi(x)
+    assert max(np.mean(found == z), np.mean(found != z)) > 0.95
+    fit.save(tmp_path / "a.fit")
+    again = emframe.load(tmp_path / "a.fit")
+    assert again.model == model
+    np.testing.assert_array_equal(again.predict(x), fit.predict(x))
+
+
+def test_one_state_that_is_a_mixture_is_that_mixture() -> None:
+    x, _ = walk()
+    model = emframe.model("hidden-markov", family=emframe.Mixture("gaussian", 3), n_states=1)
+    chain = emframe.fit(model, x, rng=0, n_starts=4)
+    plain = emframe.fit(emframe.Mixture("gaussian", 3), x, rng=0)
+    assert chain.n_parameters == plain.n_parameters
+    assert chain.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-4)
+
+
+def test_states_may_be_of_several_families(tmp_path: Any) -> None:
+    rng = np.random.default_rng(9)
+    z = np.cumsum(rng.random(400) < 0.05) % 2
+    x = np.where(z == 0, rng.laplace(0.0, 1.0, 400), rng.normal(8.0, 2.0, 400))
+    laplace = emframe.from_scipy("laplace")
+    model = emframe.model("hidden-markov", family=[laplace, "gaussian"])
+    assert (model.n_states, model.title()) == (
+        2,
+        "hidden-markov, family=['laplace', 'gaussian'], n_states=[1, 1], initial=free",
+    )
+    fit = emframe.fit(model, x, rng=0, n_starts=4)
+    one, two = fit.params.components
+    density = np.stack([
+        stats.laplace.logpdf(x, one.loc[0], one.scale[0]),
+        stats.norm.logpdf(x, two.means[0, 0], np.sqrt(two.covariances[0, 0, 0])),
+    ])  # fmt: skip
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(forward(fit.params, density), abs=1e-8)
+    assert np.mean(fit.predict(x) == z) > 0.97
+    fit.save(tmp_path / "a.fit")
+    again = emframe.load(tmp_path / "a.fit")
+    np.testing.assert_array_equal(again.predict(x), fit.predict(x))
+    again = emframe.fit(model, x, start=fit.params)
+    assert again.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-6)
+    values = {"initial": [0.5, 0.5], "transitions": np.full((2, 2), 0.5)}
+    told = {**values, "components": [{"loc": [0.0], "scale": [1.0]},
+                                     {"means": [[8.0]], "covariances": [[[4.0]]]}]}  # fmt: skip
+    named = emframe.fit(model, x, start=told)
+    assert named.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-5)
+    assert len(fit.to_frame()) == 2 + 4 + 4
+    assert fit.sample(5, rng=0)[0].shape == (5, 1)
+    grouped = emframe.model("hidden-markov", family=["gaussian", laplace], n_states=[2, 1])
+    assert grouped.n_states == 3
+    assert emframe.fit(grouped, x, rng=0, n_starts=2).status.usable
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"family": ["gaussian", "poisson"], "n_states": 2}, ValueError, "`n_states` is 2 for 2"),
+        ({"family": []}, ValueError, "empty list"),
+        ({"family": CHAIN.model}, TypeError, "pass a plugin's name, a Family object, or a list"),
+        ({"family": emframe.Mixture(emframe.Grouped("poisson"), 2)}, TypeError, "are runs"),
+        ({"family": 3}, TypeError, "number of components is n_states=3"),
+        ({"family": "gaussian", "n_states": 2.5}, TypeError, "`n_states` is 2.5"),
+        ({"family": emframe.Mixture("poisson"), "covariance": "full"}, TypeError, "an object alr"),
+    ],
+)
+def test_states_that_make_no_chain_are_refused(
+    options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        emframe.model("hidden-markov", **options)
