@@ -97,6 +97,27 @@ class Family(ABC):
         `emframe.Degenerate` where no finite maximum exists.
         """
 
+    def m_step_given(
+        self,
+        statistics: Any,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """The M-step where some parameters are known, or are one value for all components.
+
+        Parameters
+        ----------
+        like : parameters in which what is known has its values.
+        held : the fields that are known.
+        shared : the fields whose value all components have in common.
+
+        What is held is not judged: a component can degenerate only in what is estimated.  None
+        where the family has no such step; then Q is climbed along the constraint.
+        """
+        return None
+
     @abstractmethod
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         """One row drawn from the component that each of the n labels names, (n, d)."""

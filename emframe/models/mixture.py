@@ -512,6 +512,10 @@ class Mixture:
         """None but artefacts, which are judged at the rows."""
         return {}
 
+    def undetermined(self, q: Expectation[Any]) -> str:
+        """Nothing that is seen from Q alone."""
+        return ""
+
     def pieces(self, params: MixtureParameters, x: Any) -> Pieces:
         """Its components, or what they are mixtures of, at rows x."""
         return self.family.pieces(params.components, x, self.posterior(params, x)[1])

@@ -98,6 +98,22 @@ class CountRegression(Regression):
     # ---- M
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
+        free = np.full((len(statistics.counts), len(self.terms)), np.nan)
+        return self._maximised(statistics, previous, free)
+
+    def m_step_given(
+        self,
+        statistics: Kept,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """What is held is an offset to the rest."""
+        return None if shared else self._maximised(statistics, previous, self.known(like, held))
+
+    def _maximised(self, statistics: Kept, previous: Any, known: Array) -> Any:
+        """The M-step given the coefficients `known` (K, p), nan where none is."""
         counts = statistics.counts
         empty = counts <= TINY
         if previous is None:
@@ -106,16 +122,19 @@ class CountRegression(Regression):
         found = np.zeros((len(counts), len(self.terms)))
         for k in map(int, np.flatnonzero(~empty)):
             start = None if before is None else before[k]
-            found[k] = self._climbed(*statistics.of(k), start, k)
+            found[k] = self._climbed(*statistics.of(k), start, k, known[k])
         params = self.made(found)
         return keep(empty, previous, params) if empty.any() else params
 
-    def _climbed(self, x: Array, resp: Array, start: Array | None, k: int) -> Array:
+    def _climbed(self, x: Array, resp: Array, start: Array | None, k: int, known: Array) -> Array:
         """Coefficients (p,) at the top of Q of one component, by its rows and their shares."""
-        share = resp / resp.sum()
-        design, offsets = self.design(x), self.offsets(x)
+        share, free = resp / resp.sum(), np.isnan(known)
+        whole = self.design(x)
+        design, offsets = whole[:, free], self.offsets(x) + whole[:, ~free] @ known[~free]
+        terms = [term for term, one in zip(self.terms, free, strict=True) if one]
+        start = None if start is None else start[free]
         root = triangles((np.sqrt(share)[:, None] * design)[None])[0]
-        self.refuse_collinear(root, k)
+        self.refuse_collinear(root, k, terms)
         # In these directions the rows spread alike: sum share u u' = 1.
         u = np.linalg.solve(root.T, design.T).T
         y = self.y(x)
@@ -150,7 +169,9 @@ class CountRegression(Regression):
                 "possible along some direction of the predictors, and a coefficient grows for ever",
                 k,
             )
-        return np.linalg.solve(root, at)
+        found = known.copy()
+        found[free] = np.linalg.solve(root, at)
+        return found
 
     def gradient(self, statistics: Kept, params: Any) -> Array:
         along: Any = 0.0

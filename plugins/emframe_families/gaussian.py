@@ -172,6 +172,47 @@ class Gaussian(Family):
         params = self.parameters(statistics.means, covariances)
         return keep(empty, previous, params) if empty.any() else params
 
+    def m_step_given(
+        self,
+        statistics: Scatter,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """Scatters about the means that are held; means alone where covariances are.
+
+        One covariance for all components is that of the structure which says so.  None where means
+        are shared, which depend on the covariances.
+        """
+        if "means" in shared:
+            return None
+        if "covariances" in held:
+            return self._means_given(statistics, previous, like.covariances)
+        if "means" in held:
+            statistics = statistics.about(like.means)
+        family = self._of_one_covariance if "covariances" in shared else self
+        own = None
+        if previous is not None:
+            own = family.parameters(previous.means, previous.covariances)
+        found = family.m_step(statistics, own)
+        return self.parameters(found.means, found.covariances)
+
+    def _means_given(self, statistics: Scatter, previous: Any, covariances: Array) -> Any:
+        """The mean of a component's rows, whatever its covariance."""
+        empty = statistics.counts <= TINY
+        if previous is None:
+            refuse_empty(empty)
+        params = self.parameters(statistics.means, covariances)
+        return keep(empty, previous, params) if empty.any() else params
+
+    @property
+    def _of_one_covariance(self) -> Gaussian:
+        """The family of one covariance of this shape for all components."""
+        if self._diagonal:
+            return Gaussian("EII" if self.structure.shape == "I" else "EEI")
+        return Gaussian("EEE")
+
     def _with_previous(
         self, empty: NDArray[np.bool_], scatter: Array, dof: Array, previous: Any
     ) -> tuple[Array, Array]:

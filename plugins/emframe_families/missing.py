@@ -73,6 +73,9 @@ class MixtureSums:
     def __add__(self, other: MixtureSums) -> MixtureSums:
         return MixtureSums(self.counts + other.counts, self.components + other.components)
 
+    def __mul__(self, factor: float) -> MixtureSums:
+        return MixtureSums(self.counts * factor, self.components * factor)
+
 
 @dataclass(frozen=True)
 class Completion:
