@@ -36,6 +36,9 @@ from emframe.fitting.task import Task
 from emframe.models.flat_stack import FlatStack
 
 
+FEW_ROWS = 1000  # up to which a search that led to nothing that counts is followed by a long one
+
+
 @dataclass(frozen=True)
 class Choice:
     """The settings of a search, and the plans that they lead to."""
@@ -119,7 +122,9 @@ class Choice:
         if stack is None:
             return one_by_one
         k = model.choices() or 0
-        long = self._one_by_one(task, "thorough")
+        # Few rows have artefacts next to every optimum, and many starts cost little there.
+        level = "thorough" if len(rows) <= FEW_ROWS else self.n_starts
+        long = self._one_by_one(task, level)
 
         def thin() -> Thin | None:
             """Some of the rows, where these are many for a stack."""
