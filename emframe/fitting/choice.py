@@ -35,7 +35,6 @@ from emframe.fitting.stacked_search import Thin
 from emframe.fitting.task import Task
 from emframe.models.flat_stack import FlatStack
 
-
 FEW_ROWS = 1000  # up to which a search that led to nothing that counts is followed by a long one
 
 

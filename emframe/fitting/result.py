@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from emframe.information import Information
 
 
+POLISH = "polish"  # the kind of a run to its very end from where another start ended
 RESEEDED = "re-seeded"  # the kind of a start that goes on from one that lost a component
 
 
@@ -65,6 +66,11 @@ class Start:
     def is_reseeded(self) -> bool:
         """Whether it went on from a start that lost a component, with that component elsewhere."""
         return self.kind == RESEEDED
+
+    @property
+    def is_polish(self) -> bool:
+        """Whether it only brought the end of another start to its very end."""
+        return self.kind == POLISH
 
     @property
     def is_regular(self) -> bool:
@@ -144,7 +150,7 @@ class Fit:
 
     @property
     def chance_missed(self) -> float:
-        """The estimated chance that one more start would find an optimum not seen yet, 0 to 1.
+        """The estimated chance that one more start would find a better optimum, 0 to 1.
 
         From how often each optimum was found (Good 1953); moves are not counted as starts.  0 for
         the only start of a model of which one is as good as many.

@@ -12,6 +12,7 @@ from typing import Any
 
 from emframe.core import Status
 from emframe.fitting.plans import Grown
+from emframe.fitting.result import POLISH
 from emframe.fitting.search import Attempt, Begin, best_of
 from emframe.fitting.stacked_climb import climb
 from emframe.fitting.stacked_ends import Ending, Stop
@@ -54,11 +55,11 @@ class Together:
         highest = sorted(ends.values(), key=lambda end: -end.objective)
         if any(end.ending is Ending.INTERRUPTED for end in highest):
             at = highest[0]
-            yield Begin("polish", at.params, first + at.index, True, early=Status.INTERRUPTED)
+            yield Begin(POLISH, at.params, first + at.index, True, early=Status.INTERRUPTED)
             return
         arrived = [end for end in highest if end.ending.is_found]
         for end in arrived or [end for end in highest if end.ending in BEHIND][:1]:
-            yield Begin("polish", end.params, first + end.index, grown=True)
+            yield Begin(POLISH, end.params, first + end.index, grown=True)
             if best_of(attempts) is not None:
                 break
         best = best_of(attempts)

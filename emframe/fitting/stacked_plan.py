@@ -18,7 +18,7 @@ import numpy as np
 
 from emframe.core import Status
 from emframe.fitting.plans import apart
-from emframe.fitting.result import Start
+from emframe.fitting.result import POLISH, Start
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
 from emframe.fitting.stacked_search import Effort, Found, Reached, Thin, search
@@ -120,13 +120,13 @@ class Stacked:
         if early is not None:
             highest = max((one.end for one in found.reached), key=lambda end: end.objective)
             if highest.params is not None:
-                yield Begin("polish", highest.params, first + highest.index, early=early)
+                yield Begin(POLISH, highest.params, first + highest.index, early=early)
             return
         mine: list[Attempt] = []
         for end in found.best[:MOST_POLISHED]:
             if best_of(mine) is not None and end.objective < found.objective - self.near:
                 break
-            yield Begin("polish", end.params, first + end.index)
+            yield Begin(POLISH, end.params, first + end.index)
             mine.append(attempts[-1])
         if best_of(mine) is None:
             yield from apart(self.instead, attempts)

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.fitting.result import POLISH
 from emframe.fitting.stacked_climb import SAME, climb
 from emframe.fitting.stacked_ends import (
     End,
@@ -230,7 +231,7 @@ class _Search:
         base = len(self.found.reached)
         for i, end in enumerate(given):
             none = End(base + i, Ending.LEFT, -inf, -inf, 0)
-            self.found.reached.append(Reached("polish", none, end.index))
+            self.found.reached.append(Reached(POLISH, none, end.index))
         points = self.stack.join([end.params for end in given])
         rules = replace(self.effort.rules, strict=2 * self.effort.rules.strict)
         self._climb(points, base + np.arange(len(given)), rules)
