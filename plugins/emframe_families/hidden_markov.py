@@ -485,16 +485,21 @@ def stationary(transitions: Array) -> Array:
 
     Raises Degenerate where there are several: states that the others never reach.
     """
+    delta = np.maximum(_returned(transitions, np.ones(len(transitions)), turned=True), 0.0)
+    return np.asarray(delta / delta.sum())
+
+
+def _returned(transitions: Array, right: Array, *, turned: bool = False) -> Array:
+    """(1 - A + 1 1')^-1 b, or by its transpose; Degenerate where A has several stationary ends."""
     k = len(transitions)
+    matrix = np.eye(k) - transitions + 1.0
     try:
-        delta = np.linalg.solve(np.eye(k) - transitions.T + 1.0, np.ones(k))
+        return np.asarray(np.linalg.solve(matrix.T if turned else matrix, right), dtype=float)
     except np.linalg.LinAlgError as error:
         raise Degenerate(
             "the transitions have several stationary distributions, for some states never reach "
             "the others; use initial='free' or fewer states"
         ) from error
-    delta = np.maximum(delta, 0.0)
-    return np.asarray(delta / delta.sum())
 
 
 def _stationary_value(statistics: PathSums, transitions: Array) -> float:
@@ -506,11 +511,11 @@ def _stationary_value(statistics: PathSums, transitions: Array) -> float:
 def _stationary_slope(begins: Array, transitions: Array) -> Array:
     """Derivative of ``begins @ log(delta)`` by the transitions, (K, K).
 
-    d delta = delta dA Z with Z = (1 - A + 1 delta')^-1 (Schweitzer 1968, J. Appl. Prob. 5, 401).
+    d delta = delta dA Z with Z = (1 - A + 1 u')^-1 for any u that does not sum to 0, because
+    d delta (1 - A) = delta dA and d delta sums to 0 (Schweitzer 1968, J. Appl. Prob. 5, 401).
     """
     delta = stationary(transitions)
-    fundamental = np.eye(len(delta)) - transitions + delta
-    return np.outer(delta, np.linalg.solve(fundamental, _ratio(begins, delta)))
+    return np.outer(delta, _returned(transitions, _ratio(begins, delta)))
 
 
 def _climb(statistics: PathSums, transitions: Array) -> Array:
