@@ -384,7 +384,7 @@ def test_ctrl_c_keeps_the_best_so_far(after):
             raise KeyboardInterrupt
 
     with pytest.raises(emframe.Interrupted) as caught:
-        emframe.fit(model, X, rng=0, callbacks=[press])
+        emframe.fit(model, X, rng=0, n_starts="thorough", callbacks=[press])
     assert isinstance(caught.value, KeyboardInterrupt)
     assert np.isfinite(caught.value.fit.log_likelihood)
     assert caught.value.fit.predict(X).shape == (120,)

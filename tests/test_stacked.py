@@ -15,7 +15,7 @@ from emframe.core import Degenerate, MaxIterations, RemainingGain, run
 from emframe.core.expectation import objective
 from emframe.data import frequencies
 from emframe.families import ConjugatePrior
-from emframe.fitting.estimate import expectation
+from emframe.fitting import expectation
 from emframe.fitting.side_by_side import SideBySide
 from emframe.fitting.stacked_climb import climb
 from emframe.fitting.stacked_ends import Ending
@@ -224,7 +224,7 @@ def test_ends_are_those_of_the_ordinary_loop(name):
             assert end.ending is Ending.JOINED
     # Another way up may lead elsewhere, but not from all starts.
     best = max(end.objective for end in ends)
-    assert best == pytest.approx(heights.max(), rel=1e-8)
+    assert best >= heights.max() - 1e-8 * abs(heights.max())
 
 
 @settings(max_examples=25, deadline=None)

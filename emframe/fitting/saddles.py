@@ -79,11 +79,13 @@ def escape(
         (GLANCES, STRIDES) if not twins else (LOOKS, PACES) if is_whole else (TRIES, STEPS)
     )
     way = method_for(True, model.contract)
-    for _ in range(tries):
+    # What a cut does not show may be a place far away, where one of two alike does more.
+    ways = [model.nudged] * tries + [model.spared] * twins
+    for disturbed in ways:
         try:
-            at = model.nudged(params, rows, rng)
+            at = disturbed(params, rows, rng)
             if at is None:
-                return None
+                continue
             moves = iterate(expect, at, method=way, contract=model.contract)
             for step in islice(moves, steps):
                 if step.breach is None and is_higher(step.objective, level):

@@ -26,7 +26,7 @@ from emframe.models import Model
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=8, moves=6, agree=0.5, rounds=2),
+    "quick": Effort(first=12, stay=8, moves=6, agree=0.5, rounds=2, quiet=1),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.

@@ -45,7 +45,7 @@ class Effort:
     moves: int = 12  # from each peak, in a round
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
-    often: int = 3  # times that the best was found, from which on a single quiet round ends it
+    quiet: int = 2  # rounds in a row without a better end, with which that is all
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
@@ -148,7 +148,7 @@ class _Search:
         if not found.best or found.times >= effort.agree * kept:
             return self._finished()
         quiet = 0
-        while quiet < (1 if found.times >= effort.often else 2) and found.rounds < effort.rounds:
+        while quiet < effort.quiet and found.rounds < effort.rounds:
             found.rounds += 1
             before = found.objective
             if self.k == 2:

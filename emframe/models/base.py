@@ -165,6 +165,10 @@ class Model(Protocol):
         Raises `emframe.Degenerate` where it leads to no parameters.
         """
 
+    def spared(self, params: Any, rows: Rows, rng: np.random.Generator) -> Any | None:
+        """One of two alike components moved to where it does more; None where there is no such
+        place, or a model knows of none."""
+
     def start(self, start: Any, rows: Rows, rng: np.random.Generator) -> Any:
         """Parameters from what the user passed as ``start=``."""
 

@@ -260,6 +260,10 @@ class LatentModel(ABC):
         q = reduce(add, (self.expect(params, x, w * rng.lognormal(size=len(w))) for x, w in parts))
         return q.maximize()
 
+    def spared(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
+        """None: no component can be spared, unless a model says so."""
+        return None
+
     def start(self, start: Any, rows: Any, rng: np.random.Generator) -> Any:
         """Parameters from parameters, a mapping of arrays, or a callable."""
         if callable(start):

@@ -62,6 +62,7 @@ from emframe.models.parting import alike, parted
 from emframe.models.reading import read
 from emframe.models.reseeding import placed, without
 from emframe.models.sequences import SequenceRows, as_sequences
+from emframe.models.sparing import spared
 from emframe.parameters import frozen, real_values
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
@@ -356,6 +357,26 @@ class Mixture:
         x = filled(_points(rows).x, rows.weights)
         changed = parted(shares, x, rows.weights, rng)
         return model.from_responsibilities(rows, changed, params)
+
+    def spared(
+        self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
+    ) -> MixtureParameters | None:
+        """One of two alike components where it does more; see `emframe.models.sparing`.
+
+        None where the likelihood has no bound, for there any few rows are such a place.
+        """
+        if self.family.freedom(params.components, self.n_components).any():
+            return None
+        model, rows = self._sampled(rows, rng)
+        row_loglik, shares = self.posterior(params, rows.x)
+        families = self.family.each(self.n_components)
+        for j, k, *_ in alike(shares, rows.weights):
+            points = filled(_points(rows).x, rows.weights)
+            some = rows.x, points, rows.weights
+            changed = spared(families[k], shares, (int(j), int(k)), row_loglik, *some, rng)
+            if changed is not None:
+                return model.from_responsibilities(rows, changed, params)
+        return None
 
     def embedded(self, smaller: Any, params: Any) -> MixtureParameters | None:
         """The heaviest of the smaller mixture's components twice; see `emframe.models.nesting`."""
