@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe import spaces
 from emframe.refusals import shown
 from emframe.spaces import Array, Shape, Space
+from emframe.spaces import slopes as quotients
 
 KEY = "emframe"
 
@@ -238,7 +238,7 @@ def units(params: Any) -> Array:
 
 def slopes(function: Callable[[Any], float], params: Any) -> Array:
     """Gradient of a function of parameters in their coordinates, by central differences, (m,)."""
-    return spaces.slopes(
+    return quotients(
         lambda vector: function(from_vector(params, vector)), to_vector(params), units(params)
     )
 
