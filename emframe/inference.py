@@ -32,7 +32,7 @@ from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, NOUGHT, SUMMIT
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.information import Information, information
 from emframe.models import observed
-from emframe.parameters import from_vector, frozen, to_vector
+from emframe.parameters import from_vector, frozen, to_vector, units
 from emframe.resampling import Replicates, replicate
 from emframe.showing.tidy import Entry, entries, flat, like, limits
 from emframe.spaces import EPS, Array
@@ -215,13 +215,20 @@ def wald(estimate: Array, reach: Array, lower: Array, upper: Array) -> tuple[Arr
 def derivative(params: Any) -> Array:
     """Derivative of every number of `params` with respect to its coordinates, (q, m)."""
     x = to_vector(params)
-    steps = np.cbrt(EPS) * np.maximum(1.0, np.abs(x))
+    steps = np.cbrt(EPS) * units(params)
     columns = [
         apart(flat(from_vector(params, x + shift)), flat(from_vector(params, x - shift)))
         / (2.0 * step)
         for step, shift in zip(steps, np.diag(steps), strict=True)
     ]
     return np.array(columns).reshape(len(x), -1).T
+
+
+def lengths(rows: Array) -> Array:
+    """Euclidean length of each row, (q,), whose squares may be beyond the range of numbers."""
+    size = np.abs(rows).max(axis=1, initial=0.0)
+    unit = np.where((size > 0.0) & np.isfinite(size), size, 1.0)
+    return np.asarray(unit * np.sqrt(np.square(rows / unit[:, None]).sum(axis=1)))
 
 
 def apart(one: Array, other: Array) -> Array:
@@ -244,8 +251,8 @@ def _from_curvature(fit: Fit, method: str, X: Any, weights: Any, engine: Any) ->
     else:
         factor = jacobian @ _power(core, -0.5, found.error)
     # What does not move along a flat direction is determined all the same.
-    along = np.linalg.norm(jacobian @ flat_directions, axis=1)
-    factor[along > INDIFFERENT * np.linalg.norm(jacobian, axis=1)] = np.nan
+    along = lengths(jacobian @ flat_directions)
+    factor[along > INDIFFERENT * lengths(jacobian)] = np.nan
     score = found.basis.T @ found.score * unit
     steep = _power(core, -0.5, found.error) @ score
     ahead = 0.5 * float(steep @ steep + np.square(flat_directions.T @ score).sum())
@@ -294,7 +301,7 @@ def _power(matrix: Array, exponent: float, error: float = 0.0) -> Array:
 
 def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErrors:
     """Standard errors from a factor of the covariance, and what is to be said of them."""
-    estimates, errors = flat(fit.params), np.sqrt(np.square(factor).sum(axis=1))
+    estimates, errors = flat(fit.params), lengths(factor)
     lower, upper = limits(fit.params)
     distance = np.minimum(apart(estimates, lower), apart(upper, estimates))
     # What cannot move to both sides has no direction in the sweep, and so an error of 0.
@@ -346,7 +353,7 @@ def _from_replicates(fit: Fit, method: str, drawn: Replicates) -> StandardErrors
     values = np.array([flat(params) for params in drawn.params])
     with np.errstate(invalid="ignore"):
         factor = (values - values.mean(axis=0)).T / np.sqrt(len(values) - 1)
-    errors = np.sqrt(np.square(factor).sum(axis=1))
+    errors = lengths(factor)
     loose = [one for one in entries(fit.params, fit.columns) if np.isnan(errors[one.position])]
     told = [drawn.message] if drawn.message else []
     if loose:

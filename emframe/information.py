@@ -35,7 +35,7 @@ from emframe.fitting import expectation
 from emframe.fitting.result import Fit
 from emframe.methods import gradient
 from emframe.models import observed
-from emframe.parameters import from_vector, leaves, n_free, to_vector, valid
+from emframe.parameters import from_vector, leaves, n_free, to_vector, units, valid
 from emframe.spaces import EPS, Array
 
 # The steps of the differences, in standard errors of the complete data.  In that unit a score is
@@ -153,7 +153,10 @@ def sweep(expect: Callable[[Any], Expectation[Any]], params: Any) -> Information
     """
     x, q = to_vector(params), expect(params)
     basis = free_directions(params)
-    scales = np.array([_scale(q, x, direction) for direction in basis.T])
+    own = units(params)
+    scales = np.array(
+        [_scale(q, x, along, 1.0 / float(np.linalg.norm(along / own))) for along in basis.T]
+    )
     p = basis.shape[1]
     scores, maps = np.empty((p, p)), np.empty((p, p))
     for j, step in enumerate(STEP * scales):
@@ -182,14 +185,15 @@ def free_directions(params: Any) -> Array:
     in different units are not mixed.
     """
     x = to_vector(params)
-    step = np.cbrt(EPS) * np.maximum(1.0, np.abs(x))
+    step = np.cbrt(EPS) * units(params)
     there, back = (
         np.array([to_vector(from_vector(params, x + s * shift)) for shift in np.diag(step)]).T
         for s in (1.0, -1.0)
     )
     moved = (there - back).reshape(len(x), len(x)) / 2.0
     columns = []
-    for block in _blocks(np.abs(moved) > 1e-6 * step[:, None]):  # the differences err by 1e-10
+    # The differences err by 1e-10, of each coordinate in its unit.
+    for block in _blocks(np.abs(moved) > 1e-6 * step[:, None]):
         inner = moved[np.ix_(block, block)] / step[block]
         values, vectors = np.linalg.eigh(0.5 * (inner + inner.T))
         for vector in vectors[:, values > 0.5].T:
@@ -205,23 +209,30 @@ def _blocks(linked: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     return [np.flatnonzero(member == block) for block in range(n)]
 
 
-def _scale(q: Expectation[Any], x: Array, direction: Array) -> float:
+def _scale(q: Expectation[Any], x: Array, direction: Array, unit: float) -> float:
     """How far along a direction Q falls by half a nat: a standard error if z were known.
 
-    Found by doubling and by Newton's rule for a parabola; costs no E-step.  A direction along
-    which Q does not fall at all keeps the length it was tried at.
+    `unit` is how far along it matters.  Found by Newton's rule for a parabola, within what is known
+    to be too short and too far; costs no E-step.  A direction along which Q does not fall at all
+    keeps the length it was tried at.
     """
-    here, length = q.value(q.at), max(float(np.abs(x @ direction)), 1.0) * math.sqrt(STEP)
+    here, length = q.value(q.at), unit * math.sqrt(STEP)
+    short, far = 0.0, math.inf
     for _ in range(_MOST_TRIALS):
         fall = here - 0.5 * sum(_value(q, x + s * length * direction) for s in (1.0, -1.0))
-        if not fall < 50.0:
-            length /= 10.0
-        elif fall < 1e-4:
-            length *= 10.0
-        elif 0.25 < fall < 1.0:
+        if 0.25 < fall < 1.0:
             return length * math.sqrt(0.5 / fall)
+        short, far = (max(short, length), far) if fall < 0.5 else (short, min(far, length))
+        # A fall of 1e-4 may be rounding, and one that is not finite says nothing but too far.
+        ratio = 1e-4 if not math.isfinite(fall) else math.sqrt(0.5 / max(fall, 5e-7))
+        if short < length * ratio < far:
+            length *= ratio
         else:
-            length *= math.sqrt(0.5 / fall)
+            length = (
+                math.sqrt(short) * math.sqrt(far)
+                if short and far < math.inf
+                else length * (10.0 if fall < 0.5 else 0.1)
+            )
     return length
 
 

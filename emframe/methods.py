@@ -11,8 +11,8 @@ import numpy as np
 
 from emframe.core import EM, Contract, Coordinates, Method, QuasiNewton
 from emframe.host import acceleration
-from emframe.parameters import from_vector, to_vector, valid
-from emframe.spaces import Array, slopes
+from emframe.parameters import from_vector, slopes, to_vector, valid
+from emframe.spaces import Array
 
 
 def method_for(accelerate: Any, contract: Contract) -> Method:
@@ -56,7 +56,7 @@ def gradient(q: Any) -> Array:
     """Gradient of ``q.value`` at ``q.at``: the model's own, or else by differences of its value."""
     if hasattr(q, "gradient"):
         return np.asarray(q.gradient())
-    return slopes(lambda vector: float(q.value(from_vector(q.at, vector))), to_vector(q.at))
+    return slopes(lambda params: float(q.value(params)), q.at)
 
 
 def point(like: Any, vector: Array) -> Any:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from emframe.refusals import shown
 from emframe.spaces import Array, Shape, Space
+from emframe.spaces import slopes as quotients
 
 KEY = "emframe"
 
@@ -227,6 +228,19 @@ def to_vector(params: Any) -> Array:
     """Coordinates of all arrays, end to end."""
     parts = [space.coordinates(value) for space, value in _moving(params)]
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def units(params: Any) -> Array:
+    """How far along each coordinate of `to_vector` matters; see `emframe.spaces.Space.units`."""
+    parts = [space.units(value) for space, value in _moving(params)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def slopes(function: Callable[[Any], float], params: Any) -> Array:
+    """Gradient of a function of parameters in their coordinates, by central differences, (m,)."""
+    return quotients(
+        lambda vector: function(from_vector(params, vector)), to_vector(params), units(params)
+    )
 
 
 def owners(params: Any) -> NDArray[np.intp]:

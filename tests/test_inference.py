@@ -17,7 +17,7 @@ import emframe
 from emframe import Regularity
 from emframe.inference import wald
 from emframe.models.components import taken
-from emframe.parameters import equal, leaves, n_free
+from emframe.parameters import equal, leaves, n_free, rebuild
 from emframe.resampling import matched
 from emframe.showing.tidy import entries, flat, like
 
@@ -398,3 +398,61 @@ def test_misuse_is_told(call, message):
     found = emframe.fit(emframe.Mixture("poisson"), X, n_starts=1)
     with pytest.raises((TypeError, ValueError), match=message):
         call(found, X)
+
+
+UNITS = [1e-145, 1e-60, 1e-13, 1e-11, 10**-8.5, 1e-6, 1.0, 1e8, 1e60, 1e145]
+
+
+@pytest.mark.parametrize("unit", [*[[u, u] for u in UNITS], [1e-13, 1e13], [1e145, 1e-145]])
+def test_a_covariance_has_the_standard_errors_of_the_textbook_in_any_units(unit):
+    """sd / root n of a mean, root (s_ij^2 + s_ii s_jj) / root n of a (co)variance (Wishart)."""
+    rng = np.random.default_rng(4)
+    X = rng.multivariate_normal([1.0, -1.0], [[1.0, 0.6], [0.6, 2.0]], 150)
+    found = emframe.fit(emframe.Mixture("gaussian"), X * unit, rng=0)
+    errors = found.standard_errors(X * unit)
+    assert errors.regularity is Regularity.REGULAR
+    S = np.cov(X.T, bias=True)
+    of_means = np.sqrt(S.diagonal() / len(X))
+    of_covariances = np.sqrt((S**2 + np.outer(S.diagonal(), S.diagonal())) / len(X))
+    found = errors.params.components
+    assert found.means[0] / unit == pytest.approx(of_means, rel=1e-6)
+    assert found.covariances[0] / unit / np.transpose([unit]) == pytest.approx(
+        of_covariances, rel=1e-6
+    )
+
+
+POWERS = {"locations": 1, "scale_matrices": 2, "means": 1, "covariances": 2, "loadings": 1}
+POWERS |= {"noise": 2, "coefficients": 1, "variances": 2}
+WITH_UNITS = {
+    "overlapping": emframe.Mixture("gaussian", 2),
+    **{code: emframe.Mixture("gaussian", 2, covariance=code) for code in ("VEE", "EEV", "VVE")},
+    "student-t": emframe.Mixture("student-t", 2),
+    "incomplete": emframe.model("incomplete-gaussian", n_components=2),
+    "chain": emframe.model("hidden-markov", family="gaussian", n_states=2),
+    "factors": emframe.model("factor-analysis", n_factors=1),
+}
+
+
+@pytest.mark.parametrize("name", WITH_UNITS)
+def test_standard_errors_follow_the_units(name):
+    model, rng = WITH_UNITS[name], np.random.default_rng(0)
+    parts = [([0, 0, 0], [[1, 0.5, 0], [0.5, 2, 0], [0, 0, 1]]), ([3, 3, 1], np.eye(3) + 0.3)]
+    X = np.concatenate([rng.multivariate_normal(mean, of, 200) for mean, of in parts])
+    if name == "student-t":
+        X = X / np.sqrt(rng.chisquare(5, size=(len(X), 1)) / 5)
+    plain = emframe.fit(model, X, rng=0)
+    expected = plain.standard_errors(X)
+    wanted = {leaf.path: leaf.value for leaf in leaves(expected.params)}
+    for power in (-480, -45, -33, 200):
+
+        def unit(leaf, power=power):
+            return 2.0 ** (power * POWERS.get(leaf.path.split(".")[-1], 0))
+
+        start = rebuild(plain.params, lambda leaf: leaf.value * unit(leaf))
+        errors = emframe.fit(model, np.ldexp(X, power), start=start).standard_errors(
+            np.ldexp(X, power)
+        )
+        assert errors.regularity is expected.regularity
+        for leaf in leaves(errors.params):
+            told = leaf.value / unit(leaf)
+            assert told == pytest.approx(wanted[leaf.path], rel=1e-4, nan_ok=True)

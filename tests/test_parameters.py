@@ -41,7 +41,7 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.spaces import Binary, NonNegativeInteger, Space, cholesky
+from emframe.spaces import Binary, NonNegativeInteger, Space, cholesky, slopes
 
 SPACES = {  # space: (shape, dimension, a value outside)
     "real": (Real(), (3, 2), 6, np.inf),
@@ -303,3 +303,39 @@ def test_natural_parameters_are_kept_for_their_family_alone_and_not_pickled():
 def test_a_field_needs_a_dataclass():
     with pytest.raises(TypeError, match="frozen dataclass"):
         declarations(int)
+
+
+class Rising(Space):
+    """Pairs (a, b) with a < b, by a and the logarithm of b - a: one with a unit, one without."""
+
+    words = "two rising numbers"
+    n_event_axes = 1
+
+    def contains(self, values):
+        return values[..., 0] < values[..., 1]
+
+    def coordinates(self, values):
+        return np.stack([values[..., 0], np.log(values[..., 1] - values[..., 0])], -1).ravel()
+
+    def point(self, vector, shape):
+        first, gap = np.moveaxis(np.reshape(vector, shape), -1, 0)
+        return np.stack([first, first + np.exp(gap)], -1)
+
+
+@pytest.mark.parametrize("unit", [1e-145, 1e-13, 1e-9, 1.0, 1e9, 1e145])
+def test_what_a_space_leaves_to_differences_has_no_units(unit):
+    values = np.array([[1.0, 3.0], [-2.0, 2.0]]) * unit
+    space = Rising()
+    assert np.abs(np.log10(space.units(values) / [unit, 1, unit, 1])).max() < 3
+    slope = np.array([[2.0, 5.0], [3.0, -1.0]])
+    gaps = values[:, 1] - values[:, 0]  # da = slope_a + slope_b; d log gap = slope_b gap
+    expected = np.stack([slope.sum(axis=1), slope[:, 1] * gaps], -1).ravel()
+    found = space.pullback(values, slope)
+    assert found / [1, unit, 1, unit] == pytest.approx(expected / [1, unit, 1, unit], rel=1e-8)
+
+    def parabola(x):
+        return float((x[0] / unit - 3.0) ** 2 + np.exp(x[1]))
+
+    # A number in units, and a plain one near 0.
+    found = slopes(parabola, np.array([2.0 * unit, 1e-9]))
+    assert found * [unit, 1.0] == pytest.approx([-2.0, 1.0], rel=1e-6)

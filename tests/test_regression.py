@@ -480,3 +480,85 @@ def test_states_may_regress() -> None:
     fit = emframe.fit(model, data, rng=0, n_starts=4)
     assert np.sort(fit.params.components.x1) == pytest.approx([-1, 2], abs=0.1)
     assert fit.sample(5, rng=0, given=data)[0].shape == (5, 2)
+
+
+RARE = {"5 in 1e5": (100_000, 5), "1 in 1e5": (100_000, 1), "20 in 1e6": (1_000_000, 20)}
+
+
+@pytest.mark.parametrize("name", ["poisson-regression", "binomial-regression"])
+@pytest.mark.parametrize("case", RARE)
+def test_rare_events_are_not_separated(name: str, case: str) -> None:
+    """A sample of the rows may have none of them; the score of all rows is 0 at the maximum."""
+    n, events = RARE[case]
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=n), np.zeros(n)
+    y[rng.choice(n, events, replace=False)] = 1.0
+    fit = emframe.fit(emframe.Mixture(name, 1), np.column_stack([y, x]), rng=0)
+    assert fit.converged
+    intercept, slope = fit.model.family.coefficients(fit.params.components)[0]
+    eta = intercept + slope * x
+    mean = np.exp(eta) if name == "poisson-regression" else 1.0 / (1.0 + np.exp(-eta))
+    assert [mean.sum(), mean @ x] == pytest.approx([events, x[y > 0].sum()], rel=1e-4)
+
+
+def test_events_that_are_rare_by_their_weights_are_not_separated() -> None:
+    x = np.repeat([0.0, 1.0], 2)
+    data = np.column_stack([np.tile([0.0, 1.0], 2), x])
+    weights = np.array([1e13, 2.0, 1e13, 6.0])
+    fit = emframe.fit(emframe.Mixture("poisson-regression", 1), data, weights=weights, tol=1e-12)
+    own = fit.params.components
+    found = [own.intercept[0], own.x1[0]]
+    assert found == pytest.approx([np.log(2e-13), np.log(3.0)], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["poisson-regression", "binomial-regression"])
+def test_what_is_separated_is_refused(name: str) -> None:
+    x = np.linspace(-1.0, 1.0, 50)
+    with pytest.raises(emframe.Degenerate, match="separated"):
+        emframe.fit(
+            emframe.Mixture(name, 1),
+            np.column_stack([(x > 0.3).astype(float), x + 0.0])
+            if name == "binomial-regression"
+            else np.column_stack([0.0 * x, x]),
+            rng=0,
+        )
+
+
+def edged() -> tuple[Array, emframe.Mixture, Any]:
+    """Two components of counts, one of which falls so fast that few rows tell of it."""
+    rng = np.random.default_rng(91)
+    x, first = rng.uniform(0, 10, 50), rng.random(50) < 0.5
+    falling = rng.poisson(np.exp(1 + 0.5 * x)), rng.poisson(np.exp(0.7 - 0.8 * x))
+    model = emframe.Mixture("poisson-regression", 2)
+    values = {"weights": [0.5, 0.5], "intercept": [1.0, 0.7], "x1": [0.5, -0.8]}
+    data = np.column_stack([np.where(first, *falling), x]).astype(float)
+    return data, model, model.build(values)
+
+
+def test_an_m_step_far_out_is_not_separated() -> None:
+    """All but a share of 1e-7 of the counts are at one row, and still Q has a maximum."""
+    data, model, params = edged()
+    share = model.posterior(params, data)[1][:, 1]
+
+    def fall(beta: Array) -> float:
+        eta = beta[0] + beta[1] * data[:, 1]
+        return float(-(share @ (data[:, 0] * eta - np.exp(eta))))
+
+    options = {"xatol": 1e-10, "fatol": 1e-16, "maxiter": 20_000, "maxfev": 20_000}
+    best = optimize.minimize(fall, [0.7, -0.8], method="Nelder-Mead", options=options)
+    found = model.expect(params, data, np.ones(50)).maximize().components
+    assert [found.intercept[1], found.x1[1]] == pytest.approx(best.x, rel=1e-4)
+
+
+def test_the_summary_tells_of_edges_above_the_optimum() -> None:
+    data, model, params = edged()
+    fit = emframe.fit(model, data, rng=0, n_starts=8)
+    above = [one for one in fit.starts if one.objective > fit.objective + 1.0]
+    assert fit.converged
+    assert {one.status for one in above} == {emframe.Status.DEGENERATE}
+    highest = max(one.objective for one in above)
+    told = f"{len(above)} starts of 8 rose above this optimum, to {highest:.6g} at least"
+    assert told in fit.summary()
+    on_edge = emframe.fit(model, data, start=params)
+    assert on_edge.status is emframe.Status.DEGENERATE
+    assert on_edge.log_likelihood > model.posterior(params, data)[0].sum() + 1.0

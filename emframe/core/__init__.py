@@ -13,7 +13,7 @@ log-likelihood by at least as much.  Nothing here knows what z is, or what the p
 
 from emframe.core.acceleration import QuasiNewton
 from emframe.core.coordinates import Coordinates
-from emframe.core.expectation import Contract, Degenerate, Expectation, log_prior, objective
+from emframe.core.expectation import EDGE, Contract, Degenerate, Expectation, log_prior, objective
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Midway, Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move, aitken
@@ -33,6 +33,7 @@ from emframe.core.stopping import (
 )
 
 __all__ = [
+    "EDGE",
     "EM",
     "Breach",
     "Callback",

@@ -61,6 +61,11 @@ class Contract(Enum):
         return self is not Contract.STOCHASTIC
 
 
+# Words of a `Degenerate` where an objective rises towards an edge of the parameters, bounded and
+# never attained: what is higher there is no artefact, and what is a maximum elsewhere is lower.
+EDGE = "grows for ever"
+
+
 class Degenerate(ArithmeticError):
     """Raised inside an E- or M-step that has no finite answer, and turned into a `Status`.
 

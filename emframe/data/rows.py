@@ -50,6 +50,11 @@ class Rows:
         return np.arange(len(self)) if self.kept is None else self.kept
 
     @property
+    def in_memory(self) -> bool:
+        """Whether all rows are at hand, and not read from elsewhere block by block."""
+        return not isinstance(self.source, Blocks)
+
+    @property
     def total(self) -> float:
         """Number of rows that the weights stand for."""
         return self.unit * float(self.weights.sum())

@@ -34,14 +34,13 @@ from emframe.models.base import Pass, Plain
 from emframe.parameters import (
     build,
     equal,
-    from_vector,
     frozen,
     n_columns_free,
     problem,
-    to_vector,
+    slopes,
     valid,
 )
-from emframe.spaces import Array, Real, Space, slopes
+from emframe.spaces import Array, Real, Space
 
 
 class Posterior(NamedTuple):
@@ -191,10 +190,7 @@ class LatentModel(ABC):
 
         By central differences, unless a model knows better.  It steers the acceleration.
         """
-        return slopes(
-            lambda vector: self.expected(statistics, from_vector(params, vector)),
-            to_vector(params),
-        )
+        return slopes(lambda beside: self.expected(statistics, beside), params)
 
     def settled(self, X: Any, weights: Any = None) -> LatentModel:
         """This model: it leaves no setting to the data, unless a model says so."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from emframe.composing import Nested, fixed, tied
-from emframe.core import Contract, Expectation
+from emframe.core import Contract, Degenerate, Expectation
 from emframe.data import Rows, filled, frequencies
 from emframe.engines import Workspace, block_rows
 from emframe.families import (
@@ -283,14 +283,26 @@ class Mixture:
     ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
         """Starts of several kinds in turn; one that has no M-step is told as what that raised.
 
-        Of many rows a sample is enough: a start has to find a basin, not its bottom.
+        Of many rows a sample is enough: a start has to find a basin, not its bottom.  Where one
+        degenerates on the sample, it is made anew on all rows: no part speaks for them.
         """
-        model, rows = self._sampled(rows, rng)
-        supply = starts.portfolio(
-            _points(rows), self.n_components, rng, self._is_real, bool(self.family.covariates)
-        )
+        if self.n_components == 1:
+            yield "whole", self._from_responsibilities(rows, np.ones((len(rows), 1)))
+            return
+        model, some = self._sampled(rows, rng)
+        supply = self._portfolio(some, rng)
+        whole: Iterator[tuple[str, Array]] | None = None
         for kind, resp in supply:
-            yield kind, model._started(rows, resp)
+            found = model._started(some, resp)
+            if isinstance(found, Degenerate) and len(some) < len(rows) and rows.in_memory:
+                whole = self._portfolio(rows, rng) if whole is None else whole
+                anew = next(other for name, other in whole if name == kind)
+                found = self._started(rows, anew)
+            yield kind, found
+
+    def _portfolio(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
+        is_given = bool(self.family.covariates)
+        return starts.portfolio(_points(rows), self.n_components, rng, self._is_real, is_given)
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emframe.core import Status
-from emframe.fitting.optima import Optimum, is_same, optima
+from emframe.core import EDGE, Status
+from emframe.fitting.optima import Optimum, is_higher, is_same, optima
 from emframe.parameters import leaves
 from emframe.refusals import several
 from emframe.showing.tidy import items
@@ -62,6 +62,7 @@ def verdict(fit: Fit) -> str:
     ]
     if aside:
         parts.append(f"Set aside: {' and '.join(aside)}.")
+    parts += on_edges(fit)
     if ended[Status.FAILED]:
         first = next(s for s in fit.starts if s.status is Status.FAILED)
         parts.append(f"Start {first.index} failed by {first.message}")
@@ -71,6 +72,24 @@ def verdict(fit: Fit) -> str:
             "restricted structure, or prior='weak'."
         )
     return " ".join(parts)
+
+
+def on_edges(fit: Fit) -> list[str]:
+    """That the objective is higher than here towards an edge where it has no maximum, if it is."""
+    rising = [
+        one.objective
+        for one in fit.starts
+        if one.status is Status.DEGENERATE and EDGE in one.message and not one.sample
+    ]
+    higher = [value for value in rising if is_higher(value, fit.objective)]
+    if not higher or not fit.status.usable:
+        return []
+    return [
+        f"{several(len(higher), 'start')} of {len(fit.starts)} rose above this optimum, to "
+        f"{max(higher):.6g} at least, towards an edge where a coefficient {EDGE}: the objective "
+        "has no maximum there, and this is the highest that was found inside. Use fewer "
+        "components or fewer predictors."
+    ]
 
 
 def replication(fit: Fit) -> str:

@@ -6,7 +6,7 @@ One known case: a space whose `point` is the identity pulls a gradient back to i
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +14,41 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
 EPS = float(np.finfo(float).eps)
+# Quotients over a step and half of it that differ by less, relative, have their digits.
+AGREES = 1e-6
 
 
-def slopes(function: Callable[[Array], float], at: Array) -> Array:
+def slopes(function: Callable[[Array], float], at: Array, units: Array | None = None) -> Array:
     """Gradient of a function of a vector by central differences, (m,).
 
-    The step is the cube root of the rounding unit, where truncation and rounding errors meet.
+    `units` (m,) tell how far along each coordinate matters; see `Space.units`.  The step is their
+    share of the cube root of the rounding unit, where truncation and rounding errors meet.  Without
+    them a coordinate may have a unit or be a plain number, and what holds is told by the function:
+    the step that goes with its size is good where half of it gives the same.
     """
+    if units is None:
+        sizes = np.abs(at)
+        plain, own = (
+            (slopes(function, at, some), slopes(function, at, 0.5 * some))
+            for some in (np.maximum(1.0, sizes), np.where(sizes > 0.0, sizes, largest(at)))
+        )
+        off = [np.abs(whole - half) for whole, half in (plain, own)]
+        agrees = off[1] <= AGREES * np.abs(own[0])
+        return np.where(agrees | ~(off[0] <= off[1]), own[0], plain[0])
     gradient = np.empty_like(at)
     for j in range(len(at)):
-        step = np.cbrt(EPS) * max(1.0, abs(at[j]))
+        step = np.cbrt(EPS) * units[j]
         up, down = at.copy(), at.copy()
         up[j] += step
         down[j] -= step
         gradient[j] = (function(up) - function(down)) / (2.0 * step)
     return gradient
+
+
+def largest(values: Array) -> float:
+    """The size of the largest number; 1 where there is none but 0."""
+    sizes = np.abs(values)
+    return float(sizes.max(initial=0.0, where=np.isfinite(sizes))) or 1.0
 
 
 class Space:
@@ -85,7 +105,36 @@ class Space:
         return slopes(
             lambda vector: float((self.point(vector, values.shape) * gradient).sum()),
             self.coordinates(values),
+            self.units(values),
         )
+
+    def units(self, values: Array) -> Array:
+        """How far along each coordinate the values change by about their own size, (m,).
+
+        Differences are measured in it, so that they do not depend on the units of the data.  Found
+        by trying, unless a space knows better: each coordinate is moved until no number changes by
+        more than the largest of `values`.
+        """
+        x, size = self.coordinates(values), largest(values)
+        units = np.maximum(1.0, np.abs(x))
+        for j in range(len(x)):
+
+            def change(step: float, j: int = j) -> float:
+                moved = x.copy()
+                moved[j] += step
+                with np.errstate(over="ignore", invalid="ignore"):
+                    there = self.point(moved, values.shape)
+                    gap = np.where(there == values, 0.0, np.abs(there - values))
+                return float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0))
+
+            # Between nothing and the coordinate itself, down to a factor of two.
+            short, far = float(np.finfo(float).tiny), units[j]
+            while far > 2.0 * short and max(change(far), change(-far)) > size:
+                middle = sqrt(short) * sqrt(far)
+                fits = max(change(middle), change(-middle)) <= size
+                short, far = (middle, far) if fits else (short, middle)
+            units[j] = far
+        return units
 
     def n_coordinates(self, shape: Shape) -> int:
         """Length of the coordinate vector of values of this shape."""

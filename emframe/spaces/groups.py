@@ -69,6 +69,11 @@ class Groups(Space):
         pairs = zip(self._apart(values), slopes, strict=True)
         return np.concatenate([self.space.pullback(own, slope) for own, slope in pairs])
 
+    def units(self, values: Array) -> Array:
+        if self.shared:
+            return self.space.units(values[:: self.k])
+        return np.concatenate([self.space.units(own) for own in self._apart(values)])
+
     def n_coordinates(self, shape: Shape) -> int:
         groups, one = shape[0] // self.k, (1 if self.shared else self.k, *shape[1:])
         return groups * self.space.n_coordinates(one)

@@ -158,6 +158,14 @@ class PositiveDefinite(Space):
             each = each.sum(axis=-1)
         return np.asarray(each.ravel())
 
+    def units(self, values: Array) -> Array:
+        if self.structure != "full":
+            return np.ones(self.n_coordinates(values.shape))
+        sd = np.sqrt(np.diagonal(values, axis1=-2, axis2=-1))
+        entries = _triangle(np.broadcast_to(sd[..., :, None], values.shape))
+        entries[..., _lower(values.shape[-1])[1]] = 1.0  # logarithms
+        return entries.ravel()
+
     def n_coordinates(self, shape: Shape) -> int:
         *batch, d, _ = shape
         per_matrix = {"full": d * (d + 1) // 2, "diagonal": d, "spherical": 1}[self.structure]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.spaces.base import Array, Elementwise
+from emframe.spaces.base import Array, Elementwise, largest
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,6 +54,10 @@ class Real(Elementwise):
     def slope(self, values: Array) -> Array:
         return np.ones(values.shape)
 
+    def units(self, values: Array) -> Array:
+        sizes = np.abs(values).ravel()
+        return np.where(sizes > 0.0, sizes, largest(values))
+
 
 class Positive(Elementwise):
     """The open half line (0, inf), by its logarithm."""
@@ -78,6 +82,9 @@ class Positive(Elementwise):
     def slope(self, values: Array) -> Array:
         return values
 
+    def units(self, values: Array) -> Array:
+        return np.ones(np.size(values))
+
 
 class NonNegative(Elementwise):
     """The closed half line [0, inf), by its square root (steady for rates)."""
@@ -101,6 +108,9 @@ class NonNegative(Elementwise):
     def slope(self, values: Array) -> Array:
         return 2.0 * np.sqrt(values)
 
+    def units(self, values: Array) -> Array:
+        return np.sqrt(np.where(values > 0.0, values, largest(values))).ravel()
+
 
 class UnitInterval(Elementwise):
     """The closed interval [0, 1], by the angle (steady for probabilities)."""
@@ -123,6 +133,9 @@ class UnitInterval(Elementwise):
 
     def slope(self, values: Array) -> Array:
         return 2.0 * np.sqrt(values * (1.0 - values))
+
+    def units(self, values: Array) -> Array:
+        return np.ones(np.size(values))
 
 
 @dataclass(frozen=True)
@@ -178,3 +191,6 @@ class Interval(Elementwise):
         if np.isinf(self.high):
             return above
         return below if np.isinf(self.low) else above * below / (self.high - self.low)
+
+    def units(self, values: Array) -> Array:
+        return np.ones(np.size(values))

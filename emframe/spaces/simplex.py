@@ -53,6 +53,9 @@ class Simplex(Space):
         mean = np.add.reduce(values * gradient, axis=-1, keepdims=True)
         return np.asarray((2.0 * np.sqrt(values) * (gradient - mean)).ravel())
 
+    def units(self, values: Array) -> Array:
+        return np.ones(self.n_coordinates(values.shape))
+
     def n_free(self, shape: Shape) -> int:
         return prod(shape[:-1]) * (shape[-1] - 1)
 

@@ -18,7 +18,7 @@ from emframe.core.variants import Incremental, PartialStep
 from emframe.core.variants import conditional as with_steps
 from emframe.fitting import ends, expectation
 from emframe.models import Model
-from emframe.parameters import from_vector, leaves, rebuild, to_vector, valid
+from emframe.parameters import from_vector, leaves, rebuild, to_vector, units, valid
 from emframe.spaces import Array, slopes
 from emframe.variants.problem import pose
 
@@ -113,10 +113,15 @@ def _over(name: str) -> PartialStep:
             return -reached if math.isfinite(reached) else math.inf
 
         # Where it does not depend on the others, the maximum over this block is that of the M-step.
+        unit = units(params)[free]
         begin = min(x[free], to_vector(q.maximize())[free], key=fall)
         options = {"ftol": 1e-14, "gtol": 1e-9}
         found = scipy.optimize.minimize(
-            fall, begin, jac=lambda part: slopes(fall, part), method="L-BFGS-B", options=options
+            fall,
+            begin,
+            jac=lambda part: slopes(fall, part, unit),
+            method="L-BFGS-B",
+            options=options,
         )
         if not -found.fun > q.value(params):
             return params

@@ -60,6 +60,10 @@ class BinomialRegression(CountRegression):
         """The numbers of trials, (n,)."""
         return np.ones(len(x)) if self.trials is None else np.asarray(x[:, self.places[1]])
 
+    def events(self, x: Array) -> Array:
+        y = self.y(x)
+        return np.stack([y, self.among(x) - y], axis=1)
+
     def best(self, x: Array) -> Array:
         y, m = self.y(x), self.among(x)
         return peak(y) + peak(np.maximum(m - y, 0.0)) - peak(m)

@@ -25,6 +25,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe import Degenerate
+from emframe.core import EDGE
 from emframe.families import refuse_empty
 from emframe.families.numeric import Kept
 from emframe.parameters import keep, pullback
@@ -39,9 +40,11 @@ SETTLED = 1e-14
 CLOSE = 1e-7  # a gain that makes the next one nothing, where Q is a parabola
 STEPS = 100
 HALVINGS = 60
-# Information per row and unit of spread below which a direction has no top: there every response
-# is at an end of what is possible, and Q rises for ever.
+# A direction is flat with less information than this per event and unit of spread, an event being
+# what is off the end of what is possible: a count above 0, say.  Where Q rises for ever, every
+# step of Newton's goes as far as the one before, and gains next to nothing.
 SEPARATED = 1e-11
+MARCHING = 0.3  # in logarithms of the means that a step moves; near a top they shrink to nothing
 # Logarithms whose exponentials are out of the range of numbers, or nearly so.
 LOWEST, HIGHEST = -600.0, 700.0
 
@@ -71,6 +74,10 @@ class CountRegression(Regression):
     @abstractmethod
     def variance(self, x: Array, eta: Array) -> Array:
         """Variances there, which are the slopes of the means."""
+
+    def events(self, x: Array) -> Array:
+        """How far each response is from either end of what is possible together, (n, 1 or 2)."""
+        return self.y(x)[:, None]
 
     @abstractmethod
     def rough(self, x: Array) -> Array:
@@ -120,14 +127,28 @@ class CountRegression(Regression):
             refuse_empty(empty)
         before = None if previous is None else self.coefficients(previous)
         found = np.zeros((len(counts), len(self.terms)))
+        rate = self._rate(statistics)
         for k in map(int, np.flatnonzero(~empty)):
             start = None if before is None else before[k]
-            found[k] = self._climbed(*statistics.of(k), start, k, known[k])
+            found[k] = self._climbed(*statistics.of(k), start, k, known[k], rate)
         params = self.made(found)
         return keep(empty, previous, params) if empty.any() else params
 
-    def _climbed(self, x: Array, resp: Array, start: Array | None, k: int, known: Array) -> Array:
-        """Coefficients (p,) at the top of Q of one component, by its rows and their shares."""
+    def _rate(self, statistics: Kept) -> float:
+        """Events per row, whosever they are; no more than one, and of both kinds the rarer."""
+        events: Any = 0.0
+        for x, resp in statistics.blocks:
+            events = events + resp.sum(axis=1) @ self.events(x)
+        return float(min(1.0, events.min() / statistics.counts.sum()))
+
+    def _climbed(
+        self, x: Array, resp: Array, start: Array | None, k: int, known: Array, rate: float
+    ) -> Array:
+        """Coefficients (p,) at the top of Q of one component, by its rows and their shares.
+
+        `known` (p,) are those that are held, and nan the others.  `rate` is of the events among
+        all rows: of rare ones the whole of Q is as much smaller.
+        """
         share, free = resp / resp.sum(), np.isnan(known)
         whole = self.design(x)
         design, offsets = whole[:, free], self.offsets(x) + whole[:, ~free] @ known[~free]
@@ -135,6 +156,8 @@ class CountRegression(Regression):
         start = None if start is None else start[free]
         root = triangles((np.sqrt(share)[:, None] * design)[None])[0]
         self.refuse_collinear(root, k, terms)
+        if rate == 0.0:
+            raise _separated(k)
         # In these directions the rows spread alike: sum share u u' = 1.
         u = np.linalg.solve(root.T, design.T).T
         y = self.y(x)
@@ -145,15 +168,18 @@ class CountRegression(Regression):
         at = u.T @ (share * (self.rough(x) - offsets))
         if start is not None and np.isfinite(self.mean(x, eta_at(root @ start))).all():
             at = root @ start
-        for _ in range(STEPS):
+        settled, on_edge = SETTLED * rate, False
+        for tries in range(STEPS):
             eta = eta_at(at)
             mean, spread = self.mean(x, eta)[:, 0], self.variance(x, eta)[:, 0]
             if not np.isfinite(mean).all():
                 raise Degenerate(f"the offsets or predictors of component {k} lie too far apart", k)
             slope, bend = u.T @ (share * (y - mean)), (u * (share * spread)[:, None]).T @ u
+            if tries == 0 and start is not None:
+                on_edge = _least(bend) < SEPARATED * rate
             step = _solved(bend, slope)
             promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
-            if not promised > SETTLED:
+            if not promised > settled:
                 break
             lengths = (0.5**halved for halved in range(HALVINGS))
             tried = ((one, float(share @ self.rise(x, eta, one * move)[:, 0])) for one in lengths)
@@ -161,14 +187,11 @@ class CountRegression(Regression):
             at = at + length * step
             # What Q is off its parabola tells what one more step would gain, in the square.
             off = 1.5 * abs(gained - promised)
-            if not length or (promised < CLOSE and off < sqrt(promised * SETTLED)):
+            if not length or (promised < CLOSE * rate and off < sqrt(promised * settled)):
                 break
-        if np.linalg.eigvalsh(bend)[0] < SEPARATED:
-            raise Degenerate(
-                f"the responses of component {k} are separated: all lie at an end of what is "
-                "possible along some direction of the predictors, and a coefficient grows for ever",
-                k,
-            )
+        flat = _least(bend) < SEPARATED * rate
+        if flat and (on_edge or not _arrived(u, share * spread, slope, bend)):
+            raise _separated(k)
         found = known.copy()
         found[free] = np.linalg.solve(root, at)
         return found
@@ -187,6 +210,29 @@ def divergence_at(x: Array, log_rate: Array) -> Array:
     plain = divergence(x, np.exp(np.where(low | high, 0.0, log_rate)))
     below = xlogy(x, x) - x - x * np.where(low, log_rate, 0.0)
     return np.where(low, below, np.where(high, np.inf, plain))
+
+
+def _separated(k: int) -> Degenerate:
+    return Degenerate(
+        f"the responses of component {k} are separated: all lie at an end of what is possible "
+        f"along some direction of the predictors, and a coefficient {EDGE}",
+        k,
+    )
+
+
+def _least(bend: Array) -> float:
+    return float(np.linalg.eigvalsh(bend)[0])
+
+
+def _arrived(u: Array, told: Array, slope: Array, bend: Array) -> bool:
+    """Whether Newton's steps along the flattest direction have come to their end.
+
+    `told` is what each row says, (n,); the step is that of rows that tell of the direction.
+    """
+    values, vectors = np.linalg.eigh(bend)
+    along = u @ vectors[:, 0]
+    size = float(told @ np.abs(along) ** 3) * abs(float(vectors[:, 0] @ slope))
+    return bool(values[0] > 0.0 and size <= MARCHING * values[0] ** 2)
 
 
 def _solved(bend: Array, slope: Array) -> Array:

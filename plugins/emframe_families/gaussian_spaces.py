@@ -152,6 +152,15 @@ class Stack(PositiveDefinite):
         np.einsum("kjj->kj", slope)[...] = on
         return _packed(axes @ slope @ transposed(axes)).ravel()
 
+    def units(self, values: Array) -> Array:
+        k, d, _ = values.shape
+        if self._of.is_diagonal or self._of.has_axes:  # logarithms all
+            return np.ones(self.n_coordinates(values.shape))
+        sd = np.sqrt(values.diagonal(0, 1, 2))
+        unit = np.exp(np.log(cholesky(values).diagonal(0, 1, 2)).mean(axis=1, keepdims=True))
+        below = sd[:, np.tril_indices(d, -1)[0]] / unit
+        return np.concatenate([np.ones((k, d)), below], axis=1).ravel()
+
     # ---- the structure
 
     def axes(self, values: Array) -> Array:

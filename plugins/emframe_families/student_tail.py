@@ -60,6 +60,9 @@ class DegreesOfFreedom(Elementwise):
         finite = np.isfinite(values)
         return np.where(finite, -2.0 * np.where(finite, values, 0.0) ** 1.5, 0.0)
 
+    def units(self, values: Array) -> Array:
+        return np.ones(np.size(values))
+
 
 def log_tail(distance: Array, dof: Array, d: int) -> Array:
     """log f + 1/2 (d log(2 pi) + log|Sigma|), (K, n), from squared distances (K, n)."""
