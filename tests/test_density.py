@@ -525,3 +525,20 @@ def test_a_density_with_kinks_ends_at_the_same_maximum_in_any_blocks(size: int |
     fit = emframe.fit(model, X, start=(x > 3).astype(int))
     assert fit.converged
     assert fit.log_likelihood == pytest.approx(height, rel=1e-10)
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_blocks_lead_to_the_same_end_among_many(seed: int) -> None:
+    """Densities with kinks have optima side by side, and rounding may choose among them."""
+    rng = np.random.default_rng(seed)
+    x = rng.permutation(np.concatenate([rng.laplace(0, 1, 150), rng.laplace(4, 2, 100)]))
+    model = emframe.Mixture(emframe.from_scipy("laplace"), 2)
+    start = (x > 2).astype(int)
+    plain = emframe.fit(model, x, start=start)
+    for size in (23, 60, 249):
+
+        def blocks(size: int = size) -> Any:
+            return (x[i : i + size, None] for i in range(0, len(x), size))
+
+        found = emframe.fit(model, emframe.Blocks(blocks, len(x), 1), start=start)
+        assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
