@@ -23,7 +23,7 @@ def attributes(fit: emframe.Fit) -> dict[str, Any]:
     """Names, with scikit-learn's trailing underscore, and values."""
     shown: dict[str, Any] = {
         "converged_": fit.converged,
-        "n_iter_": fit.starts[fit.best].n_iter,
+        "n_iter_": len(fit.trace) - 1,
         "lower_bounds_": list(fit.trace / fit.n_rows),
         "lower_bound_": float(fit.trace[-1] / fit.n_rows),
     }
