@@ -215,7 +215,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """Set what scikit-learn's users look for, and say aloud how the fit ended if badly."""
         self.fit_ = fit
         self._n_features_out = len(fit.params.weights)
-        for name, value in attributes(fit).items():
+        for name, value in attributes(fit, self.max_iter).items():
             setattr(self, name, value)
         if not fit.converged or fit.spurious:
             text = f"{fit.message} {fit.spurious}".strip()
