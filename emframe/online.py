@@ -20,14 +20,19 @@ One known case: with exponent 1 and nothing latent, the average is that of all r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from emframe.arguments import Rng
 from emframe.core import Degenerate
 from emframe.data import frequencies
 from emframe.engines import engine_for, one_blas_thread
-from emframe.fitting import expectation, fit
+from emframe.fitting import expectation, fit, model_for
 from emframe.models import Model
+
+FEW = 100  # rows that tell whether a Q can be scaled
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,12 @@ class Stepwise:
             )
 
     def begin(self, X: Any, *, weights: Any = None, rng: Rng = None, **options: Any) -> Stream:
-        """Fit a first block to convergence, with the options of `emframe.fit`, and start there."""
+        """Fit a first block to convergence, with the options of `emframe.fit`, and start there.
+
+        Raises TypeError for a model whose Q has no average, because its sums do not scale, and
+        ValueError for one that leaves a setting to data of which only a part is there.
+        """
+        self._refuse_unscalable(X, weights)
         first = fit(self.model, X, weights=weights, rng=rng, **options)
         q, total, _ = self._q(first.params, X, weights)
         return Stream(first.params, q.scaled(1.0 / total), 0, 0.0, 0.0)
@@ -94,6 +104,31 @@ class Stepwise:
             return replace(learned, params=average.maximize(), message="")
         except Degenerate as error:
             return replace(learned, message=f"the parameters were kept: {error}")
+
+    def _refuse_unscalable(self, X: Any, weights: Any) -> None:
+        """Raise before any work where the Q of a start cannot be scaled."""
+        model = model_for(self.model)
+        if model.settled(X, weights) is not model:
+            raise ValueError(
+                f"`model` is {model.title()}, and leaves a setting to the data, of which the first "
+                "block need not have all; name it, or pass what `model.settled(X)` gives."
+            )
+        rows = model.rows(X, frequencies(X, weights))
+        few: Any = rows.sample(FEW, np.random.default_rng(0)) if hasattr(rows, "sample") else rows
+        for _, params in islice(model.starts(few, np.random.default_rng(0)), 3):
+            if isinstance(params, Exception):
+                continue
+            try:
+                q: Any = expectation(model, few)(params)
+            except Degenerate:
+                continue
+            if not hasattr(q, "scaled") or not hasattr(q, "moved"):
+                raise TypeError(
+                    f"`model` is {model.title()}, and its Q has no average to keep up: online "
+                    "EM asks it for scaled(factor) and moved(at); emframe.fit does without."
+                )
+            q.scaled(1.0)
+            return
 
     def _q(self, params: Any, X: Any, weights: Any) -> tuple[Any, float, float]:
         """Q of a block at `params` and its total weight, and the unit that both are told in."""

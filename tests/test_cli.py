@@ -508,7 +508,7 @@ def test_a_model_that_is_no_mixture(emf: Run) -> None:
 
 def test_rows_in_runs(emf: Run) -> None:
     runs = [[1, 2, 0, 1], [9, 8, 9, 11, 1], [0, 1, 12, 9]]
-    lines = [f"{name},{count}" for name, run in zip("aba", runs, strict=True) for count in run]
+    lines = [f"{name},{count}" for name, run in zip("abc", runs, strict=True) for count in run]
     Path("visits.csv").write_text("\n".join(["patient,visits", *lines]))
     command = "fit visits.csv --model hidden-markov --family poisson --runs patient --starts 2"
     told = json.loads(emf(*command.split(), "--json", "--save", "visits.fit").stdout)
@@ -522,6 +522,35 @@ def test_rows_in_runs(emf: Run) -> None:
     assert sorted([float(first["p0"]), float(first["p1"])]) == pytest.approx(
         sorted(alone), abs=1e-4
     )
+
+
+def test_runs_need_not_be_sorted(emf: Run) -> None:
+    """Rows of one patient belong together wherever they stand, and come back where they stood."""
+    runs = [[1, 2, 0, 1, 0, 1], [9, 8, 9, 11, 1, 0], [0, 1, 12, 9, 9, 8]]
+    lines = [f"{'abc'[i]},{runs[i][t]}" for t in range(6) for i in (1, 0, 2)]
+    Path("visits.csv").write_text("\n".join(["patient,visits", *lines]))
+    command = "fit visits.csv --model hidden-markov --family poisson --runs patient --starts 2"
+    told = json.loads(emf(*command.split(), "--json", "--save", "visits.fit").stdout)
+    model = emframe.model("hidden-markov", family="poisson")
+    wanted = emframe.fit(model, [np.array(runs[i]) for i in (1, 0, 2)], rng=0, n_starts=2)
+    assert told["best"]["log_likelihood"] == pytest.approx(wanted.log_likelihood, abs=1e-6)
+    said = list(
+        csv.DictReader(
+            io.StringIO(emf(*["predict", "visits.fit", "visits.csv", "--runs", "patient"]).stdout)
+        )
+    )
+    assert [f"{row['patient']},{row['visits']}" for row in said] == lines
+    for i, name in enumerate("abc"):
+        alone = wanted.predict([np.array(runs[i])]).tolist()
+        assert [int(row["label"]) for row in said if row["patient"] == name] == alone
+
+
+def test_a_row_without_a_run_is_refused(emf: Run) -> None:
+    Path("visits.csv").write_text("patient,visits\na,1\n ,2\na,3\n")
+    result = emf("fit", "visits.csv", "--model", "hidden-markov", "--family", "poisson",
+                 "--runs", "patient")  # fmt: skip
+    assert result.exit_code == 2
+    assert "--runs 'patient' is empty in 1 of 3 rows, first in row 1" in result.stderr
 
 
 def test_a_continuous_z_is_told_by_its_mean(emf: Run) -> None:

@@ -285,3 +285,71 @@ def test_a_family_whose_statistics_do_not_scale_is_told_how():
 
     with pytest.raises(TypeError, match="__mul__"):
         emframe.Stepwise(emframe.Mixture(Kept())).begin(np.arange(5.0), rng=0)
+
+
+def test_a_stream_of_rows_with_gaps_averages_them_as_a_mixture_does_without():
+    rng = np.random.default_rng(1)
+    blocks = [rng.normal([1.0, -2.0], [1.0, 3.0], (100, 2)) for _ in range(5)]
+    online = emframe.Stepwise(emframe.model("incomplete-gaussian"), exponent=1.0)
+    stream = online.begin(blocks[0], rng=0)
+    for block in blocks[1:]:
+        stream = online.update(stream, block)
+    whole = np.concatenate(blocks)
+    assert stream.params.components.means[0] == pytest.approx(whole.mean(axis=0))
+    assert stream.params.components.covariances[0] == pytest.approx(np.cov(whole.T, bias=True))
+
+
+def test_a_stream_of_runs_of_one_row_is_that_of_a_mixture():
+    rng = np.random.default_rng(5)
+    blocks = [stream_of("poisson", rng, 200) for _ in range(4)]
+    rates = [[1.0, 8.0], [9.0, 2.0]]
+    mixture = emframe.Stepwise(emframe.Mixture("poisson", n_components=2))
+    chain = emframe.Stepwise(emframe.model("hidden-markov", family="poisson"))
+    one = mixture.begin(blocks[0], start={"weights": [0.5, 0.5], "rates": rates}, tol=1e-12)
+    half = np.full((2, 2), 0.5)
+    start = {"initial": [0.5, 0.5], "transitions": half, "rates": rates}
+    alone = np.ones(200, dtype=int)
+    two = chain.begin(emframe.Sequences(blocks[0], alone), start=start, tol=1e-12)
+    for block in blocks:
+        one = mixture.update(one, block)
+        two = chain.update(two, emframe.Sequences(block, alone))
+    assert two.params.initial == pytest.approx(one.params.weights, rel=1e-5)
+    assert two.params.components.rates == pytest.approx(one.params.components.rates, rel=1e-5)
+    assert two.mean_log_density == pytest.approx(one.mean_log_density, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("factor-analysis", {"n_factors": 1}),
+        ("incomplete-gaussian", {"n_components": 2}),
+        ("hidden-markov", {"family": "gaussian"}),
+        ("hidden-markov", {"family": "gaussian", "initial": "stationary"}),
+    ],
+)
+def test_the_maximum_of_a_block_is_a_fixed_point_of_its_stream(name, options):
+    x = clusters(300, seed=np.random.default_rng(2))
+    x = np.column_stack([x, x.sum(axis=1) + np.random.default_rng(0).normal(size=300)])
+    model = emframe.model(name, **options)
+    fit = emframe.fit(model, x, rng=0, n_starts=2, tol=1e-11)
+    online = emframe.Stepwise(model)
+    stream = online.begin(x, start=fit.params, tol=1e-11)
+    for _ in range(3):
+        stream = online.update(stream, x)
+    assert to_vector(stream.params) == pytest.approx(to_vector(fit.params), rel=1e-3, abs=1e-3)
+    assert stream.mean_log_density == pytest.approx(fit.log_likelihood / 300, rel=1e-8)
+
+
+def test_a_model_whose_sums_do_not_scale_is_refused_before_any_work(monkeypatch):
+    gaps = emframe.model("incomplete-gaussian")
+    kind = type(gaps.e_step(gaps.build({"means": [[0.0]], "covariances": [[[1.0]]]}),
+                            np.zeros((1, 1)), np.ones(1)).statistics)  # fmt: skip
+    monkeypatch.delattr(kind, "__mul__")
+    with pytest.raises(TypeError, match="the sums of the model 'incomplete-gaussian' cannot"):
+        emframe.Stepwise(gaps).begin(np.arange(5.0), callbacks=[lambda step: 1 / 0])
+
+
+def test_a_model_that_leaves_a_setting_to_the_data_is_refused_before_any_work():
+    online = emframe.Stepwise(emframe.Mixture("categorical", 2))
+    with pytest.raises(ValueError, match="leaves a setting to the data"):
+        online.begin(np.arange(6) % 3, callbacks=[lambda step: 1 / 0])

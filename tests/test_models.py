@@ -15,12 +15,14 @@ from emframe_families.gene_counting import Frequencies, GeneCounting
 from emframe_families.poisson import Poisson
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import emframe
 from emframe.core import Degenerate
 from emframe.fitting import expectation
+from emframe.models import MixtureParameters
 from emframe.parameters import equal, from_vector, nested, to_mapping, to_vector
 from emframe.spaces import slopes
 
@@ -630,3 +632,60 @@ def test_a_chain_over_a_product_takes_its_columns_by_name(tmp_path: Path) -> Non
         emframe.fit(nameless, [frame[["height", "visits"]], frame[["visits", "height"]]])
     with pytest.raises(ValueError, match="'height' is not there"):
         emframe.fit(model, frame[["visits", "other"]])
+
+
+# ---- gaps
+
+
+@pytest.mark.parametrize("seed", [3, 5, 23])
+def test_answers_with_gaps_that_follow_from_one_another_end_in_a_status(seed):
+    """Five items of one trait, a quarter missing: a component soon has fewer rows than columns."""
+    rng = np.random.default_rng(seed)
+    trait = rng.normal(size=(60, 1))
+    X = np.clip(np.round(3 + trait + 0.6 * rng.normal(size=(60, 5))), 1, 5)
+    X[rng.random(X.shape) < 0.25] = np.nan
+    X = X[~np.isnan(X).all(axis=1)]
+    model = emframe.model("incomplete-gaussian", n_components=2)
+    found = emframe.fit(model, X, rng=seed, n_starts=2, max_iter=300)
+    assert found.status in {emframe.Status.DEGENERATE, emframe.Status.CONVERGED}
+    assert np.isfinite(found.log_likelihood)
+
+
+def test_what_a_row_hides_is_normal_given_what_it_shows():
+    """Against scipy's densities, and the textbook's conditional moments, column by column."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(2, 4, 4))
+    covariances = root @ np.swapaxes(root, 1, 2) * np.array([1.0, 1e-6, 30.0, 1.0]) ** 0.5
+    covariances = 0.5 * (covariances + np.swapaxes(covariances, 1, 2)) + 1e2 * np.eye(4)
+    means = rng.normal(size=(2, 4))
+    model = emframe.model("incomplete-gaussian", n_components=2)
+    params = model.build({"weights": [0.4, 0.6], "means": means, "covariances": covariances})
+    x = rng.normal(size=(6, 4))
+    for gaps in ([], [0], [1, 3], [0, 1, 2]):
+        hidden = np.isin(np.arange(4), gaps)
+        rows = np.where(hidden, np.nan, x)
+        seen = model.complete(params, rows, hidden)
+        for k in range(2):
+            S, o, m = covariances[k], np.flatnonzero(~hidden), np.flatnonzero(hidden)
+            wanted = stats.multivariate_normal(means[k, o], S[np.ix_(o, o)]).logpdf(x[:, o])
+            np.testing.assert_allclose(seen.log_density[k], wanted, rtol=1e-10)
+            slope = S[np.ix_(m, o)] @ np.linalg.pinv(S[np.ix_(o, o)])
+            left = S[np.ix_(m, m)] - slope @ S[np.ix_(o, m)]
+            filled = means[k, m] + (x[:, o] - means[k, o]) @ slope.T
+            np.testing.assert_allclose(seen.filled[k][:, m], filled, rtol=1e-9)
+            np.testing.assert_allclose(seen.spread[k][np.ix_(m, m)], left, rtol=1e-9)
+            entropy = stats.multivariate_normal(np.zeros(len(m)), left).entropy() if gaps else 0.0
+            assert seen.entropy[k] == pytest.approx(entropy, rel=1e-10, abs=1e-12)
+
+
+def test_a_covariance_that_is_singular_to_rounding_is_degenerate_whatever_shows():
+    """Three columns of which the third is the sum of the others, to the last bits."""
+    model = emframe.model("incomplete-gaussian")
+    base = np.array([[1.0, 0.3], [0.3, 1.0]])
+    turn = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    params = MixtureParameters(
+        np.ones(1), model.family.parameters(np.zeros((1, 3)), (turn @ base @ turn.T)[None])
+    )
+    for row in ([0.1, 0.2, 0.3], [0.1, np.nan, 0.3], [np.nan, np.nan, 0.3]):
+        with pytest.raises(Degenerate, match="component 0 is singular to rounding"):
+            model.e_step(params, np.array([row]), np.ones(1))

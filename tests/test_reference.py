@@ -42,13 +42,13 @@ def rows_of(case: dict) -> np.ndarray | emframe.Sequences:
     return emframe.Sequences.by(X, column(case["data"], [case["groups"]])[:, 0])
 
 
-def fit(case: dict, rng: int = 0) -> emframe.Fit:
+def fit(case: dict, rng: int = 0, **options) -> emframe.Fit:
     family = emframe.family(case["family"], **case["options"])
     family = emframe.Grouped(family) if "groups" in case else family
     model = emframe.Mixture(family, n_components=case["n_components"])
     model = model.tied(*case["tied"]) if "tied" in case else model
     weights = case["row_weights"] and column(case["data"], [case["row_weights"]])
-    return emframe.fit(model, rows_of(case), weights=weights, rng=rng)
+    return emframe.fit(model, rows_of(case), weights=weights, rng=rng, **options)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
@@ -61,8 +61,8 @@ def test_default_call_reaches_the_best_known_optimum(case):
     assert found.log_likelihood - find == pytest.approx(case["log_likelihood"], abs=1e-6)
     for criterion in ("aic", "bic"):
         assert getattr(found, criterion) + 2 * find == pytest.approx(case[criterion], abs=1e-4)
-    if not find:
-        compare_parameters(found, case)
+    if not find:  # along a flat direction 1e-8 nats are more than a file's tolerance
+        compare_parameters(fit(case, start=found.params, tol=0), case)
 
 
 def test_a_search_that_found_spurious_optima_alone_goes_on():

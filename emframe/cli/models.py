@@ -60,25 +60,29 @@ def models_of(
 
 
 def in_runs(sheet: sheets.Sheet, table: Table, column: str) -> tuple[emframe.Sequences, Any]:
-    """The rows of a table as runs, a new one wherever the column changes, and their weights.
+    """The rows of a table as runs, one for each value of the column, and their weights.
 
     Raises ValueError where the rows of a run have different weights.
     """
-    lengths = run_lengths(sheet, column)
-    weights = table.weights
+    bare = Table(table.X, table.columns, None)
+    runs, weights = emframe.Sequences.by(bare, run_labels(sheet, column)), table.weights
     if weights is not None:
-        first = np.cumsum(lengths) - lengths
-        if (np.repeat(weights[first], lengths) != weights).any():
+        each = runs.regrouped(weights)
+        weights = each[runs.firsts]
+        if (np.repeat(weights, runs.lengths) != each).any():
             raise ValueError("--weights are those of runs; give every row of a run the same.")
-        weights = weights[first]
-    return emframe.Sequences(Table(table.X, table.columns, None), lengths), weights
+    return runs, weights
 
 
-def run_lengths(sheet: sheets.Sheet, column: str) -> Any:
-    """How many rows each run has, (S,)."""
+def run_labels(sheet: sheets.Sheet, column: str) -> Any:
+    """Which run each row belongs to, (n,)."""
     (which, *more) = sheet.find(column)
     if more:
         raise ValueError(f"--runs {column!r} names several columns; pass one.")
     cells = [row[which].strip() for row in sheet.cells]
-    begins = [0, *(i for i in range(1, len(cells)) if cells[i] != cells[i - 1]), len(cells)]
-    return np.diff(begins)
+    if "" in cells:
+        raise ValueError(
+            f"--runs {column!r} is empty in {cells.count('')} of {len(cells)} rows, first in row "
+            f"{cells.index('')}; say to which run each belongs."
+        )
+    return np.array(cells)

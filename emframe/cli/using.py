@@ -12,7 +12,7 @@ import numpy as np
 
 import emframe
 from emframe.cli import sheets
-from emframe.cli.models import run_lengths
+from emframe.cli.models import run_labels
 from emframe.cli.settings import header
 from emframe.refusals import several
 from emframe.spaces import Array
@@ -43,7 +43,7 @@ def predict(
     sheet = sheets.read(data, has_header)
     found: Any = sheet.numbers(_columns(sheet, fit.columns, columns))
     if runs is not None:
-        found = emframe.Sequences(found, run_lengths(sheet, runs))
+        found = emframe.Sequences.by(found, run_labels(sheet, runs))
     with sheet.telling_lines():
         _, latent = fit.posterior(found)
     is_choice = fit.model.choices() is not None

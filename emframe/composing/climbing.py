@@ -22,6 +22,8 @@ from emframe.spaces import Array
 
 CLOSE = 1e-14  # of Q; a climb ends where about this share could still be gained
 STEPS = 30
+NEAR = 1e-3  # of a coordinate: a Newton step from a maximum that a climb reached is far shorter
+NOTHING = 1e-8  # of Q, along a coordinate that does not bend it
 LENGTHS = 0.25 ** np.arange(12)
 
 
@@ -60,6 +62,29 @@ def climb(
             bend = None  # not the parabola that it was taken for
         at, here = found
     return at
+
+
+def is_top(
+    value: Callable[[Array], float],
+    slope: Callable[[Array], Array],
+    at: Array,
+    owner: NDArray[np.intp],
+) -> bool:
+    """Whether Q has a maximum where a climb ended, and does not rise for ever along some way.
+
+    Where it rises for ever Newton's step stays as long as it was, however little is gained by it,
+    or there is a slope and no bend at all.
+    """
+    here = value(at)
+    if not np.isfinite(here):
+        return False
+    weight, ahead = max(abs(here), 1.0), slope(at)
+    size = np.where(at != 0.0, np.abs(at), 1.0)
+    _, bend = _bend(slope, at, ahead, _columns(owner), owner, np.sqrt(BEND) * size, weight)
+    direction, _ = _step(here, ahead, bend)
+    straight = (np.diagonal(bend) == 0.0) & (np.abs(ahead) * size > NOTHING * weight)
+    near = np.abs(direction) <= NEAR * np.maximum(np.abs(at), 1.0)
+    return bool(np.isfinite(direction).all() and near.all() and not straight.any())
 
 
 def _columns(owner: NDArray[np.intp]) -> list[NDArray[np.intp]]:

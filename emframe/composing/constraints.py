@@ -5,8 +5,10 @@
 
 The constraint is a declaration: a held parameter has no coordinates and a shared one a single set,
 so the acceleration, the count of free parameters and standard errors keep to it by themselves.
-The M-step starts from the family's own, puts it on the constraint, and climbs Q there: exact where
-the other parameters do not depend on those held, and never a fall.
+What is held is not estimated, so where all is there is no M-step, and no component degenerates in
+it.  What is left is estimated given that: by the family's own `m_step_given`, where it has one for
+what is held; else the M-step starts from the family's unconstrained one, puts it on the constraint,
+and climbs Q there, from where it was before if that is higher or the other has no maximum.
 
 One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 """
@@ -21,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.composing.climbing import climb
+from emframe.composing.climbing import climb, is_top
 from emframe.core import Contract, Degenerate
-from emframe.families import Axes, Family, Pieces, Wrapped
+from emframe.families import Axes, ConjugatePrior, Family, Pieces, Wrapped
 from emframe.families.pieces import besides
 from emframe.host import family as named_family
 from emframe.parameters import (
@@ -40,6 +42,29 @@ from emframe.parameters import (
 from emframe.recipes import MAKERS
 from emframe.records import record
 from emframe.spaces import Array
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A family's statistics with the numbers of components and columns that they are of.
+
+    What is held has to be told for each component, and may be all that there is to tell.
+    """
+
+    own: Any
+    k: int
+    d: int
+
+    def __add__(self, other: Any) -> Sized:
+        return dataclasses.replace(self, own=self.own + _own(other))
+
+    def __mul__(self, factor: float) -> Sized:
+        return dataclasses.replace(self, own=self.own * factor)
+
+
+def _own(statistics: Any) -> Any:
+    """The family's statistics, also where these are no others."""
+    return statistics.own if isinstance(statistics, Sized) else statistics
 
 
 @dataclass(frozen=True)
@@ -91,17 +116,68 @@ class Constrained(Wrapped):
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(self._free(params), x)
 
+    def accumulate(self, x: Array, resp: Array) -> Sized:
+        return Sized(self.family.accumulate(x, resp), resp.shape[1], _width(x))
+
+    def whole(self, x: Array, weights: Array) -> Sized:
+        return Sized(self.family.whole(x, weights), 1, _width(x))
+
+    def settled(self, whole: Any, columns: Sequence[str]) -> Constrained:
+        return dataclasses.replace(self, family=self.family.settled(_own(whole), columns))
+
+    def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
+        return self.family.conjugate_prior(prior, _own(whole), k)
+
     def expected(self, statistics: Any, params: Any) -> float:
-        return self.family.expected(statistics, self._free(params))
+        return self.family.expected(_own(statistics), self._free(params))
 
     def m_step(self, statistics: Any, previous: Any) -> Any:
-        own = self.family.m_step(statistics, None if previous is None else self._free(previous))
-        start = self.constrain(own)
+        return self._m_step(_own(statistics), previous, self._like(statistics, previous))
+
+    def m_step_given(
+        self,
+        statistics: Any,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any:
+        """Its own M-step, of all that is held and shared together."""
+        return m_step_within(self, "", statistics, previous, like, held, shared)
+
+    def _m_step(self, statistics: Any, previous: Any, like: Any) -> Any:
+        """The M-step, where `like` keeps to the constraint."""
+        if self._holds_all:
+            return like
+        before = None if previous is None else self._free(previous)
+        held = tuple(dict(self.held))
+        found = self.family.m_step_given(statistics, before, self._free(like), held, self.shared)
+        if found is not None:
+            return self.constrain(found)
+        failed: Degenerate | None = None
+        try:
+            starts = [self.constrain(self.family.m_step(statistics, before))]
+        except Degenerate as error:
+            failed, starts = error, []
+        start = max([*starts, like], key=lambda one: self._value(statistics, one))
+        end = self._climbed(statistics, start)
+        if failed is not None and not self._is_top(statistics, end):
+            raise failed
+        return end
+
+    @property
+    def _holds_all(self) -> bool:
+        """Whether nothing is left to estimate."""
+        held, found = dict(self.held), _fields(self.family.parameters)
+        return all(path in held or declared.fixed for path, declared in found.items())
+
+    def _like(self, statistics: Any, previous: Any) -> Any:
+        """Parameters that keep to the constraint: those before, or some in the middle."""
         if previous is not None:
-            before = self._value(statistics, previous)
-            if not self._value(statistics, start) > before:
-                start = previous
-        return self._climbed(statistics, start)
+            return self.constrain(previous)
+        if not isinstance(statistics, Sized):  # of a prior, without a row
+            raise Degenerate("there is no row to begin with")
+        return self.template({"K": statistics.k, "d": statistics.d})
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         return self.family.sample(self._free(params), labels, rng)
@@ -110,7 +186,7 @@ class Constrained(Wrapped):
 
     def gradient(self, statistics: Any, params: Any) -> Array:
         """The family's, less what is held, and summed over the components that share."""
-        slope, used = self.family.gradient(statistics, self._free(params)), 0
+        slope, used = self.family.gradient(_own(statistics), self._free(params)), 0
         parts = []
         for mine, theirs in zip(leaves(params), leaves(self._free(params)), strict=True):
             size = theirs.declared.space.n_coordinates(theirs.free_shape)
@@ -142,7 +218,7 @@ class Constrained(Wrapped):
         kept = (*kept, *dict(self.held), *self.shared)
         inner = self.family.axes(self._free(params), x, kept, **options)
         kind = self.parameters
-        return dataclasses.replace(inner, at=lambda points: self._recast(kind, inner.at(points)))
+        return dataclasses.replace(inner, at=lambda points: recast(kind, inner.at(points)))
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         found = self.family.problem(self._free(params), dims, prefix)
@@ -165,7 +241,7 @@ class Constrained(Wrapped):
             for path, held in self.held:
                 if path in declared and path not in values:
                     values[path] = _repeated(held, k, len(declared[path].shape))
-        return self._recast(self.parameters, self.family.build(values))
+        return recast(self.parameters, self.family.build(values))
 
     def template(self, dims: Mapping[str, int]) -> Any:
         return self.constrain(self.family.template(dims))
@@ -192,22 +268,10 @@ class Constrained(Wrapped):
                 return np.broadcast_to(space.point(at, (1, *shape[1:])), shape).copy()
             return leaf.value
 
-        return self._recast(self.parameters, rebuild(params, change))
+        return recast(self.parameters, rebuild(params, change))
 
     def _free(self, params: Any) -> Any:
-        return self._recast(self.family.parameters, params)
-
-    def _recast(self, kind: Any, params: Any) -> Any:
-        """The same values under another declaration of the same fields."""
-        if isinstance(params, tuple):
-            return params
-        fields = dataclasses.fields(kind)
-        declared = declarations(kind)
-        values = {one.name: getattr(params, one.name) for one in fields}
-        for one in fields:
-            if one.name not in declared:
-                values[one.name] = self._recast(one.type, values[one.name])
-        return kind(**values)
+        return recast(self.family.parameters, params)
 
     def _value(self, statistics: Any, params: Any) -> float:
         if not valid(params):
@@ -221,18 +285,30 @@ class Constrained(Wrapped):
 
     def _climbed(self, statistics: Any, start: Any) -> Any:
         """The end of a climb of Q along the constraint, no lower than its start."""
-
-        def value(at: Array) -> float:
-            return self._value(statistics, from_vector(start, at))
-
-        def slope(at: Array) -> Array:
-            params = from_vector(start, at)
-            return self.gradient(statistics, params) if valid(params) else np.full(len(at), np.nan)
-
         at = to_vector(start)
         with np.errstate(all="ignore"):
-            end = climb(value, slope, at, owners(start))
+            end = climb(*self._along(statistics, start), at, owners(start))
         return start if end is at else from_vector(start, end)
+
+    def _is_top(self, statistics: Any, params: Any) -> bool:
+        """Whether Q has a maximum there, along the constraint."""
+        with np.errstate(all="ignore"):
+            along = self._along(statistics, params)
+            return is_top(*along, to_vector(params), owners(params))
+
+    def _along(
+        self, statistics: Any, like: Any
+    ) -> tuple[Callable[[Array], float], Callable[[Array], Array]]:
+        """Q and its gradient by the coordinates that are free."""
+
+        def value(at: Array) -> float:
+            return self._value(statistics, from_vector(like, at))
+
+        def slope(at: Array) -> Array:
+            params = from_vector(like, at)
+            return self.gradient(statistics, params) if valid(params) else np.full(len(at), np.nan)
+
+        return value, slope
 
 
 def fixed(family: Any, /, **values: Any) -> Any:
@@ -250,7 +326,8 @@ def fixed(family: Any, /, **values: Any) -> Any:
         return family.fixed(**values)
     inner = _resolved(family)
     held = {path: _frozen(value) for path, value in values.items()}
-    return _checked(Constrained(inner, tuple(held.items())), list(values))
+    _refuse_unknown(inner, list(values))
+    return _checked(conditioned(inner, held, ()))
 
 
 def tied(family: Any, /, *names: str) -> Any:
@@ -260,23 +337,91 @@ def tied(family: Any, /, *names: str) -> Any:
     """
     if hasattr(family, "tied"):
         return family.tied(*names)
-    return _checked(Constrained(_resolved(family), (), tuple(names)), list(names))
+    inner = _resolved(family)
+    _refuse_unknown(inner, list(names))
+    return _checked(conditioned(inner, {}, names))
 
 
-def _checked(family: Constrained, names: list[str]) -> Constrained:
-    found = _fields(family.family.parameters)
+def conditioned(family: Family, held: Mapping[str, Any], shared: Sequence[str]) -> Constrained:
+    """The family with these held and shared, beside what already is."""
+    if not isinstance(family, Constrained):
+        return Constrained(family, tuple(held.items()), tuple(shared))
+    held = {**dict(family.held), **held}
+    shared = tuple(dict.fromkeys((*family.shared, *shared)))
+    return dataclasses.replace(family, held=tuple(held.items()), shared=shared)
+
+
+def m_step_within(
+    family: Family,
+    prefix: str,
+    statistics: Any,
+    previous: Any,
+    like: Any,
+    held: tuple[str, ...],
+    shared: tuple[str, ...],
+) -> Any:
+    """The M-step of a part of a family, of which some may be held or shared.
+
+    Parameters
+    ----------
+    prefix : what the names of the part's fields begin with.
+    statistics, previous, like : of the part.
+    held, shared : of the whole family.
+    """
+    n = len(prefix)
+    mine = [path[n:] for path in held if path.startswith(prefix)]
+    common = tuple(path[n:] for path in shared if path.startswith(prefix))
+    if not mine and not common:
+        return family.m_step(statistics, previous)
+    own = {leaf.path: _frozen(leaf.value) for leaf in leaves(like) if leaf.path in mine}
+    part = conditioned(family, own, common)
+    before = None if previous is None else part.constrain(previous)
+    return recast(family.parameters, part._m_step(_own(statistics), before, part.constrain(like)))
+
+
+def _refuse_unknown(family: Family, names: list[str]) -> None:
+    if family.parameters is tuple:
+        raise TypeError(
+            "components of several families have no parameters in common to hold or share; hold "
+            'those of each in the list, emframe.Mixture([emframe.fixed("gaussian", means=0.0), '
+            '"gaussian"]).'
+        )
+    found = _fields(family.parameters)
     unknown = [name for name in names if name not in found]
     if unknown or not names:
         raise TypeError(
             f"the family {family.name!r} has the parameters {', '.join(found)}; got "
             f"{', '.join(unknown) or 'none'}."
         )
+
+
+def _checked(family: Constrained) -> Constrained:
+    found = _fields(family.family.parameters)
     for path, value in family.held:
         space = found[path].space
         array = np.atleast_1d(np.array(value, dtype=float))
         if array.ndim >= space.n_event_axes and not space.contains(array).all():
             raise ValueError(f"`{path}` is held at {value}; expected {space.words}.")
     return family
+
+
+def recast(kind: Any, params: Any) -> Any:
+    """The same values under another declaration of the same fields."""
+    if isinstance(params, tuple):
+        return params
+    declared = declarations(kind)
+    values = {
+        one.name: getattr(params, one.name)
+        if one.name in declared
+        else recast(one.type, getattr(params, one.name))
+        for one in dataclasses.fields(kind)
+    }
+    return kind(**values)
+
+
+def _width(x: Any) -> int:
+    """Columns of rows, or of runs of rows."""
+    return int(np.shape(getattr(x, "x", x))[1])
 
 
 def _resolved(family: str | Family) -> Family:
@@ -334,7 +479,7 @@ def _declared_as(kind: Any, change: Callable[[str, Declared], Declared], prefix:
 
 def _again(family: Family, held: dict[str, Any], shared: list[str]) -> Constrained:
     values = {path: _frozen(value) for path, value in held.items()}
-    return Constrained(family, tuple(values.items()), tuple(shared))
+    return conditioned(family, values, shared)
 
 
 MAKERS["constrained"] = _again

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
+from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
 from emframe.families import Family, Pieces, matched, refuse_empty
 from emframe.families.numeric import Kept
@@ -113,6 +114,29 @@ class Nested(Family):
         return statistics.expected(partial(self.log_density, params))
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
+        return self._m_step(statistics, previous, previous, (), ())
+
+    def m_step_given(
+        self,
+        statistics: Kept,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any:
+        """The same step, each inner family's given what of it is held or shared."""
+        if "shares" in shared:
+            return None
+        return self._m_step(statistics, previous, like, held, shared)
+
+    def _m_step(
+        self,
+        statistics: Kept,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any:
         if previous is None:
             shares, sums = self._split(statistics)
         else:
@@ -124,9 +148,12 @@ class Nested(Family):
         values: dict[str, Any] = {"shares": shares / np.where(total > 0, total, 1.0)}
         if previous is not None:
             values["shares"] = np.where(empty[:, None], previous.shares, values["shares"])
+        if "shares" in held:
+            values["shares"] = like.shares
         for j, family in enumerate(self.inner):
-            own = None if previous is None else getattr(previous, f"inner{j}")
-            values[f"inner{j}"] = family.m_step(sums[j], own)
+            name = f"inner{j}"
+            before, near = (None if one is None else getattr(one, name) for one in (previous, like))
+            values[name] = m_step_within(family, f"{name}.", sums[j], before, near, held, shared)
         return self.parameters(**values)
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
 from emframe.families import Axes, ConjugatePrior, Curve, Family, Pieces, refuse_kept
 from emframe.families.pieces import refined
@@ -192,6 +193,25 @@ class Product(Family):
     def m_step(self, statistics: Sums, previous: Any) -> Any:
         pairs = zip(self._with(previous), statistics.parts, strict=True)
         return self._joined(part.family.m_step(sums, own) for (part, own), sums in pairs)
+
+    def m_step_given(
+        self,
+        statistics: Sums,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any:
+        """Each part's, given what of it is held or shared."""
+
+        def own(part: Part, sums: Any, before: Any, near: Any) -> Any:
+            prefix = f"{part.label}."
+            return m_step_within(part.family, prefix, sums, before, near, held, shared)
+
+        each = zip(self._with(previous), self._with(like), statistics.parts, strict=True)
+        return self._joined(
+            own(part, sums, before, near) for (part, before), (_, near), sums in each
+        )
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         rows = np.zeros((len(labels), self.width))

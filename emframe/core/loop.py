@@ -81,7 +81,7 @@ class Run(Generic[P]):
     trace: tuple[float, ...]  # objective of each accepted step; never decreases
     gains: tuple[tuple[float, float], ...]  # (gain in Q, gain in entropy) of each accepted step
     n_expectations: int  # E-steps spent, on rejected trials too
-    starved: int | None = None  # the component that degenerated, where one did
+    starved: int | None = None  # the component that degenerated or is an artefact, where one is
 
 
 class Stopped(Exception):

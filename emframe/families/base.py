@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
 from emframe.families.axes import Axes
+from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
@@ -95,6 +96,27 @@ class Family(ABC):
         A component without rows keeps its previous parameters: any would do.  Raises
         `emframe.Degenerate` where no finite maximum exists.
         """
+
+    def m_step_given(
+        self,
+        statistics: Any,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """The M-step where some parameters are known, or are one value for all components.
+
+        Parameters
+        ----------
+        like : parameters in which what is known has its values.
+        held : the fields that are known.
+        shared : the fields whose value all components have in common.
+
+        What is held is not judged: a component can degenerate only in what is estimated.  None
+        where the family has no such step; then Q is climbed along the constraint.
+        """
+        return None
 
     @abstractmethod
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
@@ -224,6 +246,13 @@ class Family(ABC):
         the family has no such form.
         """
         return self if is_apart(self.parameters) else None
+
+    def flat(self, x: Array, weights: Array) -> Flat | None:
+        """The family as tables of coordinates about rows x (n, d); None where it has no such form.
+
+        With it many starts on small data cost little more than one; see `emframe.families.flat`.
+        """
+        return None
 
     def problem(self, params: Any, dims: Mapping[str, int], prefix: str = "") -> str | None:
         """What is wrong with parameters for these dimensions, or None."""

@@ -38,8 +38,11 @@ class Density(Protocol):
         """Log densities (n, K), nan and inf among them."""
 
 
-def guesses(family: Density, x: Array, weights: Array, k: int) -> Array:
-    """Coordinates that weighted rows suggest for one component, the best first, (m, p)."""
+def guesses(family: Density, x: Array, weights: Array, k: int, known: Array | None = None) -> Array:
+    """Coordinates that weighted rows suggest for one component, the best first, (m, p).
+
+    With those that are `known` (p,), where they are not nan.
+    """
     fields = declarations(family.parameters).items()
     each = round(TRIED ** (1.0 / len(fields)))
     lists = []
@@ -48,6 +51,8 @@ def guesses(family: Density, x: Array, weights: Array, k: int) -> Array:
     for _, declared in fields:
         lists.append(_suggestions(declared.space, declared.shape, x, weights)[: max(each, 3)])
     table = np.array([np.concatenate(row) for row in product(*lists)])
+    if known is not None and not np.isnan(known).all():
+        table = np.unique(np.where(np.isnan(known), table, known), axis=0)
     few = max(1, len(x) // AT_FIRST)
     best, _ = _ranked(family, table, x[::few], weights[::few])
     found, total = _ranked(family, best[:KEPT], x, weights)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from emframe.families.componentwise import (
 )
 from emframe.families.guesses import guesses
 from emframe.families.inversion import inverted
-from emframe.parameters import keep, leaves, template
+from emframe.parameters import Leaf, keep, leaves, template
 from emframe.spaces import EPS, Array
 
 HILLS = 4  # starts that a single component climbs from, for no other kind of start differs
@@ -78,6 +78,38 @@ class Kept:
         return np.concatenate([x for x, _ in parts]), np.concatenate([w for _, w in parts])
 
 
+@dataclass(frozen=True)
+class Along:
+    """The coordinates of components (K, p) that are free, where others are known."""
+
+    known: Array  # (K, p), nan where a coordinate is free; the same ones in each component
+
+    @cached_property
+    def free(self) -> NDArray[np.bool_]:
+        """Which are free, (p,)."""
+        return np.isnan(self.known[0])
+
+    def cut(self, points: Array) -> Array:
+        """The free ones of points (..., p)."""
+        return points[..., self.free]
+
+    def put(self, points: Array) -> Array:
+        """All coordinates (..., K, p) of points (..., K, free)."""
+        if self.free.all():
+            return points
+        whole = np.broadcast_to(self.known, (*points.shape[:-2], *self.known.shape)).copy()
+        whole[..., self.free] = points
+        return whole
+
+    def value(self, value: newton.Value) -> newton.Value:
+        """Q of the free ones."""
+        return lambda points: value(self.put(points))
+
+    def slope(self, slope: newton.Slope | None) -> newton.Slope | None:
+        """Its derivatives by the free ones."""
+        return None if slope is None else lambda points: self.cut(slope(self.put(points)))
+
+
 class NumericFamily(Family):
     """Base of families that state `log_density`, for any number of components, and no M-step."""
 
@@ -95,42 +127,65 @@ class NumericFamily(Family):
         return float(self._by_component(statistics, params).sum())
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
+        size = sum(map(size_of, self._leaves(statistics)))
+        free = np.full((len(statistics.counts), size), np.nan)
+        return self._maximised(statistics, previous, Along(free))
+
+    def m_step_given(
+        self,
+        statistics: Kept,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """The same climb, along the coordinates that are free."""
+        if shared:
+            return None
+        which = [np.full(size_of(leaf), leaf.path in held) for leaf in leaves(like)]
+        known = np.where(np.concatenate(which), coordinates(like), np.nan)
+        return self._maximised(statistics, previous, Along(known))
+
+    def _maximised(self, statistics: Kept, previous: Any, along: Along) -> Any:
         if previous is None:
-            return self._begun(statistics)
+            return self._begun(statistics, along)
 
         at = coordinates(previous)
-        reached = newton.ascend(
-            partial(self._values, statistics),
-            at,
-            statistics.counts,
-            self._unit(statistics),
-            self._slope_of(statistics),
-            instead=lambda k: guesses(self, *statistics.of(k), k)[0],
-            brief=True,
+        reached = along.put(
+            newton.ascend(
+                along.value(partial(self._values, statistics)),
+                along.cut(at),
+                statistics.counts,
+                along.cut(self._unit(statistics)),
+                along.slope(self._slope_of(statistics)),
+                instead=lambda k: along.cut(self._ranked(statistics, k, along)[0]),
+                brief=True,
+            )
         )
         stayed = (reached == at).all(axis=1)
         params = keep(stayed, previous, from_coordinates(previous, reached))
         self._refuse_points(statistics, params)
         return params
 
-    def _begun(self, statistics: Kept) -> Any:
+    def _begun(self, statistics: Kept, along: Along) -> Any:
         """Parameters from the rows alone: the best of a table, climbed from to the top.
 
         A single component climbs from several, and the highest top counts.
         """
-        d, counts, unit = self._d(statistics), statistics.counts, self._unit(statistics)
-        value, slope = partial(self._values, statistics), self._slope_of(statistics)
+        d, counts, unit = self._d(statistics), statistics.counts, along.cut(self._unit(statistics))
+        value = along.value(partial(self._values, statistics))
+        slope = along.slope(self._slope_of(statistics))
         found, heights, failed = [], [], []
-        for start in self._guesses(statistics):
+        for start in self._guesses(statistics, along):
             try:
-                top = newton.ascend(value, start, counts, unit, slope)
+                top = along.put(newton.ascend(value, along.cut(start), counts, unit, slope))
                 params = at_coordinates(self.parameters, top, d)
                 self._refuse_points(statistics, params)
             except Degenerate as error:
                 failed.append(error)
                 continue
             found.append(params)
-            heights.append(float(value(top[None]).sum()))
+            heights.append(float(value(along.cut(top)[None]).sum()))
         if not found:
             raise failed[0]
         return found[int(np.argmax(heights))]
@@ -225,7 +280,7 @@ class NumericFamily(Family):
         x = statistics.blocks[0][0]
         spread = x.std(axis=0)
         units = []
-        for leaf in leaves(template(self.parameters, {"K": 1, "d": self._d(statistics)})):
+        for leaf in self._leaves(statistics):
             plain = type(leaf.declared.space).__name__ in {"Real", "NonNegative"}
             like = np.ones(size_of(leaf))
             if plain:
@@ -233,6 +288,10 @@ class NumericFamily(Family):
                 like = np.where(own > 0, own, 1.0)
             units.append(like)
         return np.concatenate(units)
+
+    def _leaves(self, statistics: Kept) -> list[Leaf]:
+        """The fields of one component."""
+        return leaves(template(self.parameters, {"K": 1, "d": self._d(statistics)}))
 
     # ---- starts
 
@@ -244,13 +303,18 @@ class NumericFamily(Family):
         start = self._guesses(statistics)[0]
         return at_coordinates(self.parameters, start, self._d(statistics))
 
-    def _guesses(self, statistics: Kept) -> list[Array]:
+    def _ranked(self, statistics: Kept, k: int, along: Along | None) -> Array:
+        """Coordinates (m, p) that the rows suggest for component k, the best first."""
+        x, weights = statistics.of(k)
+        return guesses(self, x, weights, k, None if along is None else along.known[k])
+
+    def _guesses(self, statistics: Kept, along: Along | None = None) -> list[Array]:
         """Coordinates (K, p) to climb from; several of a single component, the best first."""
         tables = []
         for k, count in enumerate(statistics.counts):
             if not count > 0:
                 raise Degenerate(f"component {k} starts without a row", k)
-            tables.append(guesses(self, *statistics.of(k), k))
+            tables.append(self._ranked(statistics, k, along))
         if len(tables) > 1:
             return [np.array([table[0] for table in tables])]
         unit, chosen = self._unit(statistics), tables[0][:1]

@@ -115,6 +115,16 @@ class Wrapped(Family):
     def m_step(self, statistics: Any, previous: Any) -> Any:
         return self.family.m_step(statistics, previous)
 
+    def m_step_given(
+        self,
+        statistics: Any,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        return self.family.m_step_given(statistics, previous, like, held, shared)
+
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         return self.family.sample(params, labels, rng)
 

@@ -149,7 +149,7 @@ def _model(description: dict[str, Any], family: Family | None, allow: Sequence[A
     kind = _item(description, "model", str)
     if kind != "mixture":
         options = dict(_item({"options": {}, **description}, "options", dict))
-        if isinstance(options.get("family"), dict):
+        if isinstance(options.get("family"), (dict, list)):
             options["family"] = restore(options["family"], family, allow)
         elif family is not None and options.get("family") == family.name:
             settings = family.ingredients()  # the object has them already

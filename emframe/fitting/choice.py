@@ -28,8 +28,14 @@ from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
 from emframe.fitting.sampled import Sampled, sample_of
 from emframe.fitting.search import Plan, Search
-from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, stack_for
+from emframe.fitting.stacked_growth import RULES as GROWTH
+from emframe.fitting.stacked_growth import Together
+from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, part_of, stack_for
+from emframe.fitting.stacked_search import Thin
 from emframe.fitting.task import Task
+from emframe.models.flat_stack import FlatStack
+
+FEW_ROWS = 1000  # up to which a search that led to nothing that counts is followed by a long one
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Choice:
             if params is not None:
                 reached = start.objective / task.unit
                 most = self.n_starts if isinstance(self.n_starts, int) else None
-                return Grown(model, start, params, reached, rows, self.rng, most), params
+                grown = Grown(model, start, params, reached, rows, self.rng, most)
+                return self._together(grown, task), params
             start = start.params
         if start is not None:
             try:
@@ -93,12 +100,20 @@ class Choice:
         ]
         return Search(task.model, task.expect, rules, self.method, task.tell, judged.irregular)
 
+    def _together(self, grown: Grown, task: Task) -> Plan:
+        """The ways on from a smaller model: in one stack where that can be had as a table."""
+        if isinstance(self.n_starts, int) or self.is_ruled or self.max_iter < GROWTH.most:
+            return grown
+        stack = stack_for(task.under, task.rows, task.survey, task.term)
+        if not isinstance(stack, FlatStack):
+            return grown
+        return Together(grown, stack, task.accused, self._is_over)
+
     def _agreeing(self, task: Task, judged: Task, near: float = 0.0) -> Plan:
         """Starts until they agree: in one stack where that can be had, else one by one."""
         assert isinstance(self.n_starts, str)
         model, rows, rng = task.under, task.rows, self.rng
-        starts = Agreement(model, rows, rng, LEVELS[self.n_starts])
-        one_by_one = Reseeding(starts, model, rows, rng)
+        one_by_one = self._one_by_one(task, self.n_starts)
         effort = EFFORTS.get(self.n_starts)
         if effort is None or model.sole_start or self.max_iter < effort.rules.most:
             return one_by_one
@@ -106,7 +121,23 @@ class Choice:
         if stack is None:
             return one_by_one
         k = model.choices() or 0
-        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, one_by_one, near)
+        # Few rows have artefacts next to every optimum, and many starts cost little there.
+        level = "thorough" if len(rows) <= FEW_ROWS else self.n_starts
+        long = self._one_by_one(task, level)
+
+        def thin() -> Thin | None:
+            """Some of the rows, where these are many for a stack."""
+            part = part_of(stack, rng)
+            if part is None:
+                return None
+            some, table = part
+            return Thin(table, task.only(some).accused, len(some))
+
+        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, long, thin, near)
+
+    def _one_by_one(self, task: Task, level: str) -> Plan:
+        starts = Agreement(task.under, task.rows, self.rng, LEVELS[level])
+        return Reseeding(starts, task.under, task.rows, self.rng)
 
     def _is_over(self) -> bool:
         return any(rule([]) is not None for rule in self.deadline)

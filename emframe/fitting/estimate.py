@@ -188,11 +188,12 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
 
     rows = task.rows
     e_step = next(task.model.passes(params, task.survey))
+    untold = task.model.undetermined(done.step.expectation)
     return Fit(
         model=task.model,
         params=params,
         status=done.status,
-        message=done.message,
+        message=" ".join(filter(None, [done.message, untold])),
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,

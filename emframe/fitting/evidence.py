@@ -6,7 +6,7 @@ close together it may be as narrow as it likes (Day 1969, Biometrika 56, 463; Mc
 far apart are the plainest mixture there is.  So it is asked in turn:
 
     narrow    is it, at its own rows, more than `NARROW` nats higher than another, wider component
-              that would have these rows otherwise?
+              that would have these rows otherwise?  `BARELY` is enough where it has hardly any.
     ties      is it a point, or narrower than its values were recorded?
     chance    m of n rows lie where a density higher by a factor e^b says so; by chance, the wider
               components put about n e^-b of them there.  The q rows that fix where a component is
@@ -37,6 +37,8 @@ from emframe.models import Model
 from emframe.spaces import Array
 
 NARROW = 3.0  # nats: under 1/20 of the volume of those that would have its rows otherwise
+# The same for a component on hardly any rows, an overfit if it is less narrow: so many of all.
+BARELY, LIGHT, LIGHT_IN_ONE = 1.5, 0.05, 0.03
 CHANCE = 3.0  # nats beyond the best place among n rows by chance: 1 in 20
 LEAST = 1e-9  # a smaller share of a row is none
 FLOOR = -1e5  # nats: how improbable a row may be to the others and still be counted
@@ -130,6 +132,8 @@ class _Heights:
         self.freedom, self.others, self.owners = pieces.freedom, pieces.others, pieces.owners
         self.counts, self.shared, cells, totals = sums  # (J,) each
         self.heights = columns * totals / np.where(cells > 0, cells, 1.0)  # (J,)
+        is_light = self.counts < (LIGHT_IN_ONE if columns == 1 else LIGHT) * self.counts.sum()
+        self.narrow = np.where(is_light, BARELY, NARROW)  # (J,)
 
     @classmethod
     def of(cls, looks: Iterator[_Look]) -> _Heights | None:
@@ -153,7 +157,7 @@ class _Heights:
 
     def wider(self, j: int, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which components are wider than component j, (J,)."""
-        return (self.heights < self.heights[j] - NARROW + margin) & (self.counts > 0)
+        return (self.heights < self.heights[j] - self.narrow[j] + margin) & (self.counts > 0)
 
     def suspects(self, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which could be artefacts, (J,): narrow beside another; with a margin, those in doubt."""

@@ -29,6 +29,8 @@ class End(Protocol):
     def spurious(self) -> str: ...
     @property
     def is_own(self) -> bool: ...
+    @property
+    def is_polish(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,20 @@ def optima(ends: Iterable[End]) -> tuple[Optimum, ...]:
 
 
 def chance_missed(ends: Iterable[End]) -> float:
-    """The estimated chance that one more start would end at an optimum not seen yet, 0 to 1.
+    """The estimated chance that one more start would end at a better optimum, 0 to 1.
 
     After Good (1953, Biometrika 40, 237) the share of all starts that lead to optima not seen is
     about that of the optima seen once; with one added to both counts it does not come out as 0
     because few starts were made.  How often each is seen is all that counts (compare Finch,
-    Mendell and Thode 1989, JASA 84, 1020).  Moves are no starts, and are left out; that they found
-    none better either makes the chance smaller than this says.
+    Mendell and Thode 1989, JASA 84, 1020).  What was left before its end is known to lead to none
+    better.  Not every optimum that was not seen is better, and moves, which are no starts and left
+    out, found none either: the chance is smaller than this says.
     """
     own = [one for one in ends if one.is_own]
     times = [one.times for one in optima(own) if one.is_regular]
+    left = sum(one.status is Status.LEFT and not one.spurious for one in own)
     once = sum(n == 1 for n in times)
-    return min(1.0, (once + 1) / (sum(times) + 1))
+    return min(1.0, (once + 1) / (sum(times) + left + 1))
 
 
 def _is_somewhere(end: End) -> bool:
@@ -102,12 +106,12 @@ def _same(best: End, end: End) -> bool:
 
 
 def _optimum(group: Sequence[End]) -> Optimum:
-    best, moves = group[0], sum(not end.is_own for end in group)
+    best, own = group[0], sum(end.is_own for end in group)
     return Optimum(
         best.objective,
         best.log_likelihood,
-        len(group) - moves,
-        moves,
+        own,
+        sum(not (end.is_own or end.is_polish) for end in group),
         best.status,
         best.spurious,
     )

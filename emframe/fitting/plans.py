@@ -112,9 +112,9 @@ class Agreement:
 
     def _is_enough(self, attempts: Sequence[Attempt], few: int, most: float) -> bool:
         """Whether the best optimum was found often and by a good share of starts, or must do."""
-        n, times = len(attempts), times_found(attempts)
+        n, times = sum(one.start.parent is None for one in attempts), times_found(attempts)
         share = 1.0 if best_of(attempts) is not None else WITHOUT_ONE
-        if n >= self.level.most or spent(attempts) >= share * SHARE_OF_STARTS * most:
+        if n >= share * self.level.most or spent(attempts) >= share * SHARE_OF_STARTS * most:
             return True
         return n >= few and times >= max(2, max(few, n / 2) / 4)
 

@@ -7,7 +7,9 @@ there: as a start of its own in the table, whose parent is the one that died.
 A start is followed up where no sound end is higher than the point where it died, for the others
 have been bettered already.
 
-One known case: a start that converges is followed by none.
+A component that is an artefact has starved as well, if not to the end: it goes the same way.
+
+One known case: a start that converges to a regular optimum is followed by none.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from, whole
 from emframe.core import Status
-from emframe.data import aligned
 from emframe.engines import block_rows
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
 from emframe.models import Model
+from emframe.models.sequences import Sequences, answered
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
 from emframe.spaces import Array
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from emframe.information import Information
 
 
+POLISH = "polish"  # the kind of a run to its very end from where another start ended
 RESEEDED = "re-seeded"  # the kind of a start that goes on from one that lost a component
 
 
@@ -67,9 +68,19 @@ class Start:
         return self.kind == RESEEDED
 
     @property
+    def is_polish(self) -> bool:
+        """Whether it only brought the end of another start to its very end."""
+        return self.kind == POLISH
+
+    @property
     def is_regular(self) -> bool:
         """Whether it ended at an optimum that counts: sound and not spurious."""
         return self.status.usable and not self.spurious
+
+
+def _as_given(X: Any, values: Array) -> Array:
+    """Values of rows in the order in which the user gave them."""
+    return X.as_given(values) if isinstance(X, Sequences) else values
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ class Fit:
 
     @property
     def chance_missed(self) -> float:
-        """The estimated chance that one more start would find an optimum not seen yet, 0 to 1.
+        """The estimated chance that one more start would find a better optimum, 0 to 1.
 
         From how often each optimum was found (Good 1953); moves are not counted as starts.  0 for
         the only start of a model of which one is as good as many.
@@ -176,7 +187,7 @@ class Fit:
 
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
-        return aligned(X, self.posterior(X)[0], ("log_density",))
+        return answered(X, self.posterior(X)[0], ("log_density",))
 
     def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
@@ -194,20 +205,38 @@ class Fit:
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
         if impossible.any():
+            what = "run" if len(density) < len(resp) else "row"
             raise ValueError(
-                f"`X` row {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
+                f"`X` {what} {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return aligned(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
+        return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
 
-    def latent(self, X: Any) -> Array:
-        """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ..."""
-        return self.posterior(X)[1]
+    def latent(self, X: Any) -> Any:
+        """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
+
+        A frame with the index of X where X is a pandas one.
+        """
+        found = self.posterior(X)[1]
+        return answered(X, found, tuple(f"z{k}" for k in range(found.shape[1])))
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
-        return aligned(X, labels, ("component",))
+        return answered(X, labels, ("component",))
+
+    def viterbi(self, X: Any) -> Any:
+        """The likeliest path of states of each run, a state to each row; aligned like `predict`.
+
+        Raises TypeError for a model whose z is no path.
+        """
+        path = getattr(self.model, "viterbi", None)
+        if path is None:
+            raise TypeError(
+                f"the z of a {self.model.title()} model is no path through states; see predict(X)."
+            )
+        rows = self.model.rows(X, columns=self.columns)
+        return answered(X, _as_given(X, path(self.params, rows.x)), ("state",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
         """Sum over rows of log p(x, z | params), nats, for known z.
@@ -217,8 +246,9 @@ class Fit:
         X : (n, d) rows.
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
-        rows = self.model.rows(X, columns=self.columns)
-        return self.model.complete_log_likelihood(self.params, rows.x, np.asarray(z))
+        rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
+        z = X.regrouped(z) if isinstance(X, Sequences) else z
+        return self.model.complete_log_likelihood(self.params, rows.x, z)
 
     def sample(
         self, n: int, rng: Any = None, *, labels: bool = False, given: Any = None
@@ -247,7 +277,7 @@ class Fit:
         blocks = rows.blocks(block_rows(self.model.work(rows)))
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return density, resp
+        return _as_given(X, density), _as_given(X, resp)
 
     # ---- how well the parameters are known
 

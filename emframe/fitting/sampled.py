@@ -25,6 +25,7 @@ from emframe.core import Degenerate, Expectation, Status, objective
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.overlooked import Anew, densities, scarce_rows
 from emframe.fitting.plans import allowed, apart
+from emframe.fitting.result import POLISH
 from emframe.fitting.saddles import Onward
 from emframe.fitting.search import Attempt, Begin, Plan, Search, best_of, highest, peaks, spent
 from emframe.models import Model
@@ -118,7 +119,7 @@ class Sampled:
             status = Status.INTERRUPTED if interrupted else Status.MAX_SECONDS
             best = highest([one for one in found if one.run is not None]).run
             assert best is not None
-            yield Begin("polish", best.step.params, early=status)
+            yield Begin(POLISH, best.step.params, early=status)
         ends = []
         for one in found:
             start = one.start
@@ -163,7 +164,7 @@ class Sampled:
                 is_near = one.value >= ranked[0].value - noise
                 if not is_near or spent(mine) * (1 + 1 / len(mine)) >= most:
                     break
-            yield Begin("polish", one.params, one.end.start.index)
+            yield Begin(POLISH, one.params, one.end.start.index)
             mine.append(attempts[-1])
         return mine
 

@@ -63,8 +63,16 @@ class Begin(NamedTuple):
 Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
 """``plan(attempts)`` says where to start next, and sees `attempts` grow as it does."""
 
-Irregular = Callable[[Expectation[Any]], str]
-"""Why the point of a Q is an artefact of an unbounded likelihood; empty where it is not."""
+
+class Verdict(NamedTuple):
+    """What is odd about an end."""
+
+    why: str  # empty where nothing is
+    artefact: int | None = None  # the first component that is an artefact, where one is
+
+
+Irregular = Callable[[Expectation[Any]], Verdict]
+"""Whether the point of a Q is an optimum that counts."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class Search:
         """One start, run to its end; from `midway` on, where it got so far before."""
         kind, params, parent, grown, ended, _, early = begin
         if ended is not None:
-            return Attempt(replace(ended, index=index))
+            return Attempt(ended if ended.index == index else replace(ended, index=index))
         start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
         if isinstance(params, Degenerate):
             return Attempt(replace(start, message=self.tell(params)))
@@ -138,6 +146,9 @@ class Search:
             if error is outside.raised or isinstance(error, MemoryError):
                 raise
             return _failed(replace(start, n_iter=1), error)
+        verdict = self.irregular(done.step.expectation)
+        if done.starved is None and verdict.artefact is not None:
+            done = replace(done, starved=verdict.artefact)
         ended = replace(
             start,
             status=done.status,
@@ -145,7 +156,7 @@ class Search:
             log_likelihood=done.step.expectation.loglik,
             n_iter=done.n_expectations,
             message=done.message,
-            spurious=self.irregular(done.step.expectation),
+            spurious=verdict.why,
             trace=done.trace,
         )
         return Attempt(ended, done)

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from emframe.core.tolerance import RESOLUTION
-from emframe.fitting.stacked_ends import End, Ending, Place, Stack, Stop, Suspect
+from emframe.fitting.stacked_ends import End, Ending, Place, Stack, Stop, Suspect, of_unsound
 from emframe.fitting.stacked_front import Front, Rules, aimed, begun, moved, tried
 from emframe.models.stack import Looks, Mask, Order
 from emframe.spaces import Array
 
 JOINED = 0.01  # nats: within this of an arrived start, with no more ahead, a start is where it is
 SAME = 1e-3  # nats: what is no reason to call one end better than another
+AFRESH = 1.0  # nats that a start has to rise before it is asked again whether it is an artefact
 RISE = 1e-4  # of what a step promises, the least that it has to bring
 
 
@@ -64,6 +65,9 @@ class _Climb:
         self.stack, self.rules, self.suspect, self.stop = stack, rules, suspect, stop
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
         self.ends: list[End] = []
+        self.judged: dict[
+            int, tuple[float, str | bool]
+        ] = {}  # height at which each was, and the verdict
         self.tail = 0  # checks since few were left that are below the best
 
     def run(self, points: Any) -> list[End]:
@@ -99,7 +103,10 @@ class _Climb:
             looks = stack.look(points, slopes=is_last)
             ok = looks.sound & (looks.objective >= before)
             if not ok.all():
-                self._drop(index, ~ok, at, before, loglik, looks, step + 1)
+                place = at
+                if at is None and of_unsound(stack) is Ending.BEYOND:
+                    place = points
+                self._drop(index, ~ok, place, before, loglik, looks, step + 1)
                 stay = np.flatnonzero(ok)
                 index, first = index[stay], first[stay]
                 if not len(stay):
@@ -129,7 +136,7 @@ class _Climb:
         for i in map(int, np.flatnonzero(which)):
             place = None if at is None else Place(self.stack, at, i)
             fell = bool(looks.sound[i])
-            ending = Ending.STALLED if fell else Ending.DEGENERATE
+            ending = Ending.STALLED if fell else of_unsound(self.stack)
             value = float(objective[i]), float(loglik[i])
             why = looks.why.get(i, "")
             self.ends.append(End(int(index[i]), ending, *value, steps, why=why, place=place))
@@ -162,7 +169,8 @@ class _Climb:
     def _lost(self, here: Front, lost: Mask, looks: Looks) -> Front | None:
         """Those whose EM step has no point or fell: the one is degenerate, the other at its end."""
         which = np.flatnonzero(lost)
-        endings = [Ending.STALLED if looks.sound[i] else Ending.DEGENERATE for i in which]
+        lost_as = of_unsound(self.stack)
+        endings = [Ending.STALLED if looks.sound[i] else lost_as for i in which]
         return self._leave(here, which, endings, looks.why)
 
     def _who_leaves(self, here: Front, passes: int) -> Front | None:
@@ -213,25 +221,40 @@ class _Climb:
             else Ending.LEFT
             for i in which
         ]
-        return self._leave(here, which, endings)
+        why = {
+            place: str(self.judged[int(here.start[i])][1])
+            for place, (i, ending) in enumerate(zip(which, endings, strict=True))
+            if ending is Ending.SUSPECT
+        }
+        return self._leave(here, which, endings, {int(which[p]): told for p, told in why.items()})
 
     def _odd(self, here: Front, arrived: Mask) -> Mask | None:
         """Which starts are suspect, of those that matter: the highest ones, and those at an end."""
         if self.suspect is None:
             return None
+        doubtful = getattr(self.stack, "doubtful", None)
+        asks = None if doubtful is None else doubtful(here.at)
+        if asks is not None and not asks.any():
+            return None
         odd = np.zeros(len(arrived), dtype=bool)
-        asked = set[int]()
-        for i in map(int, np.argsort(-here.objective, kind="stable")):
-            if here.objective[i] <= self.best and not arrived[i]:
-                continue
-            odd[i] = self.suspect(self.stack.one(here.at, i))
-            asked.add(i)
+        highest = np.flatnonzero((here.objective > self.best) & ~arrived)
+        for i in map(int, highest[np.argsort(-here.objective[highest], kind="stable")]):
+            odd[i] = (asks is None or asks[i]) and bool(self._verdict(here, i))
             if not odd[i]:  # none below it can be the best
                 break
         for i in map(int, np.flatnonzero(arrived)):
-            if i not in asked:
-                odd[i] = self.suspect(self.stack.one(here.at, i))
+            odd[i] = (asks is None or asks[i]) and bool(self._verdict(here, i, True))
         return odd
+
+    def _verdict(self, here: Front, i: int, at_end: bool = False) -> str | bool:
+        """What is said of a start; it holds until that is a nat higher, or at its end."""
+        assert self.suspect is not None
+        start, height = int(here.start[i]), float(here.objective[i])
+        if not at_end and start in self.judged and height < self.judged[start][0] + AFRESH:
+            return self.judged[start][1]
+        verdict = self.suspect(self.stack.one(here.at, i))
+        self.judged[start] = height, verdict
+        return verdict
 
     def _leave(
         self,

@@ -6,6 +6,7 @@
     left        the best is out of its reach, were it to gain many times what its next step does
     suspect     its point is an artefact of an unbounded likelihood, and another's is not
     degenerate  no EM step can be made from where it is
+    beyond      its components became too small for the form of the stack: on in the exact one
     stalled     an EM step lowered its objective by rounding: nothing is left that could be seen
     cap         the passes, or the time, came to an end
     interrupted the keyboard ended the climb
@@ -27,8 +28,8 @@ import numpy as np
 from emframe.models.stack import Begun, Looks, Mask, Order
 from emframe.spaces import Array
 
-Suspect = Callable[[Any], bool]
-"""``suspect(params)``: whether the parameters of one start look like an artefact."""
+Suspect = Callable[[Any], str | bool]
+"""``suspect(params)``: whether the parameters of one start look like an artefact, best in words."""
 Stop = Callable[[], bool]
 """``stop()``: whether the time is up."""
 
@@ -61,6 +62,7 @@ class Ending(Enum):
     LEFT = "left"
     SUSPECT = "suspect"
     DEGENERATE = "degenerate"
+    BEYOND = "beyond"
     STALLED = "stalled"
     CAP = "cap"
     INTERRUPTED = "interrupted"
@@ -69,6 +71,11 @@ class Ending(Enum):
     def is_found(self) -> bool:
         """Whether it ended at an optimum, to the digits that tell optima apart."""
         return self in (Ending.ARRIVED, Ending.JOINED)
+
+
+def of_unsound(stack: Stack) -> Ending:
+    """What becomes of a start of which a pass of the stack is not sound."""
+    return Ending.DEGENERATE if getattr(stack, "exact", None) is None else Ending.BEYOND
 
 
 class Place(NamedTuple):
@@ -89,7 +96,7 @@ class End:
     log_likelihood: float
     n_steps: int  # E-steps that it took part in
     ahead: float = inf  # about what it could still gain, nats
-    why: str = ""  # what degenerated
+    why: str = ""  # what degenerated, or looks like an artefact
     place: Place | None = field(default=None, repr=False, compare=False)
 
     @cached_property

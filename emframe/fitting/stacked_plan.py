@@ -18,19 +18,24 @@ import numpy as np
 
 from emframe.core import Status
 from emframe.fitting.plans import apart
-from emframe.fitting.result import Start
+from emframe.fitting.result import POLISH, Start
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
-from emframe.fitting.stacked_search import Effort, Found, Reached, search
+from emframe.fitting.stacked_search import Effort, Found, Reached, Thin, search
 from emframe.models import Model
+from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=8, moves=6, agree=0.5, rounds=2, quiet=1),
+    "quick": Effort(first=12, stay=8, moves=6, of_three=(12, 6, 4), agree=0.5, rounds=2, quiet=1),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
 MOST_NUMBERS = 1e6
+# The same for starts in a table; and rows from which on their search begins on a part of these.
+MOST_IN_TABLE, MANY_ROWS = 1e7, 4000
+MANY = 12  # components, from where on starts that lose some are more to the point
+FEWEST, EACH, SHARE = 2000, 20, 4  # rows of a part: so many, for each K (d + 1), one of so many
 MOST_POLISHED = 4
 CLOSE = 20.0  # nats below the best end on a sample, from where on another may be the best of all
 STATUS = {
@@ -42,14 +47,40 @@ STATUS = {
     Ending.INTERRUPTED: Status.LEFT,
     Ending.STALLED: Status.STALLED,
     Ending.DEGENERATE: Status.DEGENERATE,
+    Ending.BEYOND: Status.LEFT,
 }
 
 
-def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> MixtureStack | None:
+def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> FlatStack | MixtureStack | None:
     """The stack of a model's starts on these rows; None where it has none or they are many."""
-    if len(rows) * model.work(rows) * model.effort > MOST_NUMBERS:
+    numbers = len(rows) * model.work(rows) * model.effort
+    if numbers > (MOST_IN_TABLE if (model.choices() or 0) <= MANY else MOST_NUMBERS):
         return None
-    return MixtureStack.of(model, rows, survey, term)
+    stack = MixtureStack.of(model, rows, survey, term)
+    if stack is None:
+        return None
+    return FlatStack.of(stack) or (stack if numbers <= MOST_NUMBERS else None)
+
+
+def part_of(
+    stack: FlatStack | MixtureStack, rng: np.random.Generator
+) -> tuple[Any, FlatStack] | None:
+    """Some rows of a table that a search can begin with, and their table, of the weight of all.
+
+    None where the table is short, and where there is none.
+    """
+    if not isinstance(stack, FlatStack):
+        return None
+    rows, model = stack.exact.rows, stack.exact.model
+    n, k = len(rows), model.n_components
+    size = max(FEWEST, n // SHARE, EACH * k * (len(rows.columns) + 1))
+    if n < max(MANY_ROWS, 2 * size) or k == 1:
+        return None
+    some = rows.sample(size, rng)
+    known = replace(some, weights=some.weights * (rows.total / some.total))
+    exact = MixtureStack.of(model, known, model.survey(known))
+    table = None if exact is None else FlatStack.of(exact)
+    return None if table is None else (some, table)
 
 
 @dataclass(frozen=True)
@@ -63,6 +94,7 @@ class Stacked:
     accused: Callable[[Any], str]  # why parameters are an artefact's; empty where they are not
     is_over: Callable[[], bool]  # whether the time is up
     instead: Plan
+    thin: Callable[[], Thin | None] = lambda: None  # some rows on which the search begins
     near: float = 0.0  # ends so many nats below the best are run to their end as well
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
@@ -71,9 +103,10 @@ class Stacked:
                 self.stack,
                 self.rng,
                 effort=self.effort,
-                suspect=lambda params: bool(self.accused(params)),
+                suspect=self.accused,
                 stop=self.is_over,
                 n_components=self.n_components,
+                thin=self.thin(),
             )
         except Exception:  # a family that breaks its word, which a start of its own will tell
             yield from self.instead(attempts)
@@ -87,43 +120,46 @@ class Stacked:
         if early is not None:
             highest = max((one.end for one in found.reached), key=lambda end: end.objective)
             if highest.params is not None:
-                yield Begin("polish", highest.params, first + highest.index, early=early)
+                yield Begin(POLISH, highest.params, first + highest.index, early=early)
             return
         mine: list[Attempt] = []
         for end in found.best[:MOST_POLISHED]:
             if best_of(mine) is not None and end.objective < found.objective - self.near:
                 break
-            yield Begin("polish", end.params, first + end.index)
+            yield Begin(POLISH, end.params, first + end.index)
             mine.append(attempts[-1])
         if best_of(mine) is None:
             yield from apart(self.instead, attempts)
 
     def _told(self, one: Reached, first: int, found: Found) -> Start:
         """A start of the stack, in the words of the table."""
-        end = one.end
-        status = STATUS[end.ending]
-        height, loglik = _level(end, found)
-        told = Start(
-            first + end.index,
-            one.kind,
-            status,
-            height,
-            loglik,
-            end.n_steps,
-            f"{end.why}. {status.message}" if end.why else status.message,
-            parent=None if one.parent is None else first + one.parent,
-        )
-        if end.ending is not Ending.SUSPECT:
-            return told
-        return replace(told, spurious=self.accused(end.params))
+        parent = None if one.parent is None else first + one.parent
+        told = listed(one.end, one.kind, first + one.end.index, parent)
+        if one.end.ending is not Ending.JOINED or one.sample:
+            return replace(told, sample=one.sample)
+        height, loglik = _level(one.end, found)
+        return replace(told, objective=height, log_likelihood=loglik)
+
+
+def listed(end: End, kind: str, index: int, parent: int | None) -> Start:
+    """An end in the words of the table of starts."""
+    status, is_odd = STATUS[end.ending], end.ending is Ending.SUSPECT
+    is_somewhere = isfinite(end.objective)
+    return Start(
+        index,
+        kind,
+        status,
+        end.objective if is_somewhere else nan,
+        end.log_likelihood if is_somewhere else nan,
+        end.n_steps,
+        f"{end.why}. {status.message}" if end.why and not is_odd else status.message,
+        spurious=end.why if is_odd else "",
+        parent=parent,
+    )
 
 
 def _level(end: End, found: Found) -> tuple[float, float]:
-    """Objective and log-likelihood: those of the optimum that an end joined, else its own."""
-    if not isfinite(end.objective):
-        return nan, nan
-    if end.ending is Ending.JOINED:
-        tops = [one for one in found.best if one.objective >= end.objective - 1e-3]
-        best = min(tops, key=lambda one: one.objective - end.objective, default=end)
-        return best.objective, best.log_likelihood
-    return end.objective, end.log_likelihood
+    """Objective and log-likelihood of the optimum that an end joined."""
+    tops = [one for one in found.best if one.objective >= end.objective - 1e-3]
+    best = min(tops, key=lambda one: one.objective - end.objective, default=end)
+    return best.objective, best.log_likelihood

@@ -1,7 +1,8 @@
 """The search for the best optimum with all starts in one stack.
 
     1. Many starts make a few EM steps; those go on that are highest, or rising fast.
-    2. They climb to their ends (`emframe.fitting.stacked_climb`).
+    2. They climb to their ends (`emframe.fitting.stacked_climb`); as many more follow where the
+       best was found but once or twice.
     3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
        ends, the ones left behind included, for the neighbour of the best is often one of them.
        With two components there are no moves, and new starts take their place.
@@ -23,12 +24,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.fitting.result import POLISH
 from emframe.fitting.stacked_climb import SAME, climb
-from emframe.fitting.stacked_ends import End, Ending, Place, Stop, Supply, Suspect
+from emframe.fitting.stacked_ends import (
+    End,
+    Ending,
+    Place,
+    Stack,
+    Stop,
+    Supply,
+    Suspect,
+    of_unsound,
+)
 from emframe.fitting.stacked_front import Rules
 from emframe.models.stack import Begun
 
 NEAR = 0.02  # nats: ends this near each other are one optimum
+MORE = 6  # moves from each peak while the best was not found often
 WITHOUT_ONE = 3  # times that more starts are drawn while no sound end was found
 LEFT_BEHIND = (Ending.LEFT, Ending.CAP, Ending.INTERRUPTED)
 ALMOST = 2.0  # nats below the best, from where on an end is looked at closely before it is a peak
@@ -42,14 +54,20 @@ class Effort:
     steps: int = 5  # EM steps of the opening
     stay: int = 16  # starts that go on from there
     gains: float = 5.0  # times its last gain, which a start's height is taken to be more
-    moves: int = 12  # from each peak, in a round
+    moves: int = 12  # from each peak, in a round; more while the best was not found often
+    of_three: tuple[int, int, int] = (
+        20,
+        10,
+        6,
+    )  # all three where K = 3, and one quiet round: few optima
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
     quiet: int = 2  # rounds in a row without a better end, with which that is all
+    often: int = 3  # times; while the best was found by fewer there are more starts, and more moves
     rounds: int = 12
     last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
     rules: Rules = Rules()
-    of_moves: Rules = Rules(plain=3)
+    of_moves: Rules = Rules(plain=2, late=30.0)  # the way to a better optimum may be slow at first
 
 
 class Reached(NamedTuple):
@@ -58,6 +76,15 @@ class Reached(NamedTuple):
     kind: str
     end: End
     parent: int | None  # index of the end that it moved away from
+    sample: int = 0  # rows on which it climbed, where these were not all
+
+
+class Thin(NamedTuple):
+    """Some of the rows, on which a search can begin."""
+
+    stack: Supply  # of these rows, with as much weight as all
+    suspect: Suspect | None  # asked of these rows as they are
+    n_rows: int
 
 
 @dataclass
@@ -84,6 +111,7 @@ def search(
     suspect: Suspect | None = None,
     stop: Stop | None = None,
     n_components: int = 0,
+    thin: Thin | None = None,
 ) -> Found:
     """The ends of starts and moves, and the best of them.
 
@@ -92,11 +120,12 @@ def search(
     suspect : a cheap test of artefacts, of the parameters of one start.
     stop : asked before each pass; True ends the search with what it has.
     n_components : K: with less than three a round is of new starts.
+    thin : rows on which the search is made first; its best ends then climb on all.
 
     Raises KeyboardInterrupt where that came before any start had a point.
     """
     effort = Effort() if effort is None else effort
-    return _Search(stack, rng, effort, suspect, stop, n_components).run()
+    return _Search(stack, rng, effort, suspect, stop, n_components, thin).run()
 
 
 class _Over(Exception):
@@ -114,10 +143,14 @@ class _Search:
         suspect: Suspect | None,
         stop: Stop | None,
         n_components: int,
+        thin: Thin | None,
     ) -> None:
+        if n_components == 3:
+            first, stay, moves = effort.of_three
+            effort = replace(effort, first=first, stay=stay, moves=moves, quiet=1)
         self.stack, self.rng, self.effort = stack, rng, effort
         self.suspect, self.stop = suspect, stop
-        self.k = n_components
+        self.k, self.thin = n_components, thin
         self.drawn = 0  # starts so far: where the rotation of kinds goes on
         self.found = Found()
         self.peaks: list[End] = []  # sound ends and those left behind, distinct, the best first
@@ -138,12 +171,17 @@ class _Search:
         if self.k == 1:
             self._from_starts(1, 1)
             return self._finished()
-        kept = self._from_starts(effort.first, effort.stay)
+        if self.thin is not None and self._from_some(self.thin):
+            return self._finished()
+        first, stay = effort.first, effort.stay
+        kept = self._from_starts(first, stay)
         tries = 0
         while not found.best and tries < WITHOUT_ONE:
             tries += 1
             if not self._further():
-                kept = self._from_starts(2 * effort.stay, 2 * effort.stay)
+                kept = self._from_starts(2 * stay, 2 * stay)
+        if self.k > 2 and found.times < min(effort.often, kept):
+            kept += self._from_starts(first, stay)
         found.n_starts = kept
         if not found.best or found.times >= effort.agree * kept:
             return self._finished()
@@ -152,7 +190,7 @@ class _Search:
             found.rounds += 1
             before = found.objective
             if self.k == 2:
-                self._from_starts(2 * effort.moves, effort.moves)
+                self._from_starts(first, stay)
             else:
                 self._from_moves()
             quiet = 0 if found.objective > before + _apart(before) else quiet + 1
@@ -165,12 +203,45 @@ class _Search:
         begun = self.stack.starts(n, self.rng, self.drawn)
         self.drawn += n
         base = self._enter(begun, None)
-        if begun.points is None:
-            return 0
-        points, index = self._opened(begun.points, base + begun.which, stay)
-        if points is not None:
-            self._climb(points, index, self.effort.rules)
-        return len(index)
+        index = base + begun.which
+        if begun.points is not None:
+            points, index = self._opened(begun.points, index, stay)
+            if points is not None:
+                self._climb(points, index, self.effort.rules)
+        return len(index) + self._beyond([(begun, base)], self.effort.rules)
+
+    def _from_some(self, thin: Thin) -> bool:
+        """A whole search on some rows, its best ends on all, and moves from the best of these.
+
+        The ends that were left there are among them, for on all rows another may be the best.
+        Whether any end is sound.
+        """
+        effort = replace(self.effort, last=None)
+        part = _Search(thin.stack, self.rng, effort, thin.suspect, self.stop, self.k, None)
+        part.run()
+        self.found.reached = [one._replace(sample=thin.n_rows) for one in part.found.reached]
+        if part.found.is_interrupted or (self.stop is not None and self.stop()):
+            self.found.is_interrupted = part.found.is_interrupted
+            raise _Over
+        agree = part.found.times >= self.effort.agree * max(part.found.n_starts, 1)
+        given = part.found.best[:1] if agree else [*part.peaks, *part.found.best[:1]]
+        given = list({end.index: end for end in given}.values())
+        if not given:
+            return False
+        base = len(self.found.reached)
+        for i, end in enumerate(given):
+            none = End(base + i, Ending.LEFT, -inf, -inf, 0)
+            self.found.reached.append(Reached(POLISH, none, end.index))
+        points = self.stack.join([end.params for end in given])
+        rules = replace(self.effort.rules, strict=2 * self.effort.rules.strict)
+        self._climb(points, base + np.arange(len(given)), rules)
+        self._beyond([], rules)
+        tries = 0
+        while not self.found.best and tries < WITHOUT_ONE and self._further():
+            tries += 1
+        if self.found.best and not agree and self.k > 2:
+            self._from_moves(1)
+        return bool(self.found.best)
 
     def _opened(self, points: Any, index: Any, stay: int) -> tuple[Any, Any]:
         """Points after the opening steps, those of the best prospects, and which these are."""
@@ -181,7 +252,9 @@ class _Search:
             looks = stack.look(points, slopes=False)
             fine = np.flatnonzero(looks.sound)
             for i in map(int, np.flatnonzero(~looks.sound)):
-                self._end(int(index[i]), Ending.DEGENERATE, before[i], None, step, looks.why[i])
+                ending = of_unsound(stack)
+                place = None if ending is Ending.DEGENERATE else Place(stack, points, i)
+                self._end(int(index[i]), ending, before[i], place, step, looks.why[i])
             if not len(fine):
                 return None, fine
             here = looks.objective[fine]
@@ -199,27 +272,66 @@ class _Search:
         return stack.take(points, chosen), index[chosen]
 
     def _further(self) -> bool:
-        """Climb on from the highest of those that ran out of passes; False where there are none."""
-        capped = [one.end for one in self.found.reached if one.end.ending is Ending.CAP]
-        highest = sorted(capped, key=lambda end: -end.objective)[: self.effort.peaks]
+        """Climb on from the highest of those left behind; False where there are none.
+
+        While nothing sound was found, what they were left for was none either.
+        """
+        behind = [
+            one.end
+            for one in self.found.reached
+            if one.end.ending in LEFT_BEHIND and one.end.place and not one.sample
+        ]
+        highest = sorted(behind, key=lambda end: -end.objective)[: self.effort.peaks]
         if highest:
             points = self.stack.join([end.params for end in highest])
             index = np.array([end.index for end in highest])
             self._climb(points, index, replace(self.effort.rules, plain=0))
+            self._beyond([], self.effort.rules)
         return bool(highest)
 
-    def _from_moves(self) -> None:
+    def _from_moves(self, peaks: int | None = None) -> None:
         """Climb from moves away from each of the peaks, all in one stack."""
-        points, index = [], []
-        for peak in self.peaks[: self.effort.peaks]:
-            begun = self.stack.moves(peak.params, self.effort.moves, self.rng)
+        peaks = self.effort.peaks if peaks is None else peaks
+        moves = self.effort.moves
+        if self.found.times < self.effort.often:
+            moves += MORE
+        points, index, every = [], [], []
+        for peak in self.peaks[:peaks]:
+            begun = self.stack.moves(peak.params, moves, self.rng)
             base = self._enter(begun, peak.index)
+            every.append((begun, base))
             if begun.points is not None:
                 points.append(begun.points)
                 index.append(base + begun.which)
         if points:
             together = self.stack.together(points)
             self._climb(together, np.concatenate(index), self.effort.of_moves)
+        self._beyond(every, self.effort.of_moves)
+
+    def _beyond(self, every: Sequence[tuple[Begun, int]], rules: Rules) -> int:
+        """Those that lost digits climb on in the exact stack, but for artefacts; how many began so.
+
+        Most of them are components that shrink to a point.
+        """
+        exact = getattr(self.stack, "exact", None)
+        if exact is None:
+            return 0
+        points = [begun.beyond[0] for begun, _ in every if begun.beyond is not None]
+        index = [base + begun.beyond[1] for begun, base in every if begun.beyond is not None]
+        first = sum(map(len, index))
+        for kind, end, parent, sample in list(self.found.reached):
+            if end.ending is not Ending.BEYOND or sample:
+                continue
+            verdict = self.suspect is not None and self.suspect(end.params)
+            if verdict:
+                told = replace(end, ending=Ending.SUSPECT, why=str(verdict))
+                self.found.reached[end.index] = Reached(kind, told, parent)
+                continue
+            points.append(exact.join([end.params]))
+            index.append(np.array([end.index]))
+        if points:
+            self._climb(exact.together(points), np.concatenate(index), rules, exact)
+        return first
 
     def _enter(self, begun: Begun, parent: int | None) -> int:
         """Put starts on the list, those without a point with their reason; the first's index."""
@@ -232,12 +344,12 @@ class _Search:
 
     # ---- ends
 
-    def _climb(self, points: Any, index: Any, rules: Rules) -> None:
-        floor = self.found.objective
-        ends = climb(self.stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
+    def _climb(self, points: Any, index: Any, rules: Rules, stack: Stack | None = None) -> None:
+        floor, stack = self.found.objective, self.stack if stack is None else stack
+        ends = climb(stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
         ends = [replace(end, index=int(index[end.index])) for end in ends]
         for end in ends:
-            kind, begun, parent = self.found.reached[end.index]
+            kind, begun, parent, _ = self.found.reached[end.index]
             whole = replace(end, n_steps=end.n_steps + begun.n_steps)
             self.found.reached[end.index] = Reached(kind, whole, parent)
         self._take(ends)
@@ -254,7 +366,7 @@ class _Search:
         steps: int,
         why: str,
     ) -> None:
-        kind, _, parent = self.found.reached[index]
+        kind, _, parent, _ = self.found.reached[index]
         height = float(objective)
         end = End(index, ending, height, height, steps, why=why, place=place)
         self.found.reached[index] = Reached(kind, end, parent)
@@ -297,13 +409,14 @@ class _Search:
                 done.append(end)
                 done.sort(key=lambda end: -end.objective)
                 continue
-            points = self.stack.join([end.params])
-            further = climb(self.stack, points, rules)[0]
-            if self.suspect is not None and self.suspect(further.params):
-                further = replace(further, ending=Ending.SUSPECT)
+            stack = self.stack if end.place is None else end.place.stack
+            further = climb(stack, stack.join([end.params]), rules)[0]
+            verdict = self.suspect is not None and self.suspect(further.params)
+            if verdict:
+                further = replace(further, ending=Ending.SUSPECT, why=str(verdict))
             steps = end.n_steps + further.n_steps
             further = replace(further, index=end.index, n_steps=steps)
-            kind, _, parent = found.reached[end.index]
+            kind, _, parent, _ = found.reached[end.index]
             found.reached[end.index] = Reached(kind, further, parent)
             if further.ending is not Ending.SUSPECT and further.objective > -inf:
                 done.append(further)

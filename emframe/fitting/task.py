@@ -15,6 +15,7 @@ from emframe.data import Rows, counted, frequencies, measured
 from emframe.engines import Engine, Serial, engine_for
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
+from emframe.fitting.search import Verdict
 from emframe.models import Model
 
 
@@ -67,17 +68,24 @@ class Task:
         return expectation(self.model, self.rows, self.term, self.survey, self.engine)
 
     @cached_property
-    def accused(self) -> Callable[[Any], str]:
-        """Why parameters are an artefact's: none are under a prior, nor without components."""
-        if self.term is not None:
-            return lambda _: ""
-        grain = Grain(self.rows)
-        return lambda params: told(artefacts(self.model, params, self.rows, grain))
+    def _grain(self) -> Grain:
+        return Grain(self.rows)
 
-    def irregular(self, q: Expectation[Any]) -> str:
-        """Why the point of a Q is no optimum that counts; empty where it is one."""
-        odd = [self.accused(q.at), *self.model.irregularities(q).values()]
-        return "; ".join(filter(None, odd))
+    def artefacts(self, params: Any) -> dict[int, str]:
+        """Components that are artefacts, and why: none are under a prior."""
+        if self.term is not None:
+            return {}
+        return artefacts(self.model, params, self.rows, self._grain)
+
+    def accused(self, params: Any) -> str:
+        """Why parameters are those of an artefact; empty where they are not."""
+        return told(self.artefacts(params))
+
+    def irregular(self, q: Expectation[Any]) -> Verdict:
+        """Whether the point of a Q is an optimum that counts, and if not why."""
+        found = self.artefacts(q.at)
+        odd = [told(found), *self.model.irregularities(q).values()]
+        return Verdict("; ".join(filter(None, odd)), min(found, default=None))
 
 
 def expectation(

@@ -175,6 +175,10 @@ class Model(Protocol):
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         """What at the point of `q` looks spurious by the model's own criteria, and why."""
 
+    def undetermined(self, q: Expectation[Any]) -> str:
+        """What the data say nothing of at the point of `q`, in a sentence; empty for nothing."""
+        return ""
+
     def pieces(self, params: Any, x: Any) -> Pieces | None:
         """Its components at rows x, which one block has; None where it has none."""
 

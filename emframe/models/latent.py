@@ -78,6 +78,29 @@ class LatentExpectation:
         """Gradient of `value` at `at`, in the coordinates of the parameters' spaces."""
         return self.model.gradient(self.statistics, self.at)
 
+    def scaled(self, factor: float) -> LatentExpectation:
+        """Q of the same rows with `factor` times their weights.
+
+        Raises TypeError where the model's sums do not scale.
+        """
+        try:
+            statistics = self.statistics * factor
+        except TypeError as error:
+            raise TypeError(
+                f"the sums of the model {self.model.name!r} cannot be scaled; give their class a "
+                "`__mul__(factor)`."
+            ) from error
+        return dataclasses.replace(
+            self,
+            loglik=self.loglik * factor,
+            entropy=self.entropy * factor,
+            statistics=statistics,
+        )
+
+    def moved(self, at: Any) -> LatentExpectation:
+        """The same sums, told as a Q at other parameters; see `MixtureExpectation.moved`."""
+        return dataclasses.replace(self, at=at)
+
     def __add__(self, other: LatentExpectation) -> LatentExpectation:
         if not equal(self.at, other.at):
             raise ValueError("Qs add only where they were taken at the same parameters")
@@ -284,6 +307,10 @@ class LatentModel(ABC):
 
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         return {}
+
+    def undetermined(self, q: Expectation[Any]) -> str:
+        """Nothing that is seen from Q alone, unless a model says so."""
+        return ""
 
     def pieces(self, params: Any, x: Any) -> Pieces | None:
         """None: z is no choice among components, unless a model says so."""

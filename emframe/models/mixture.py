@@ -62,7 +62,7 @@ from emframe.models.parting import alike, parted
 from emframe.models.reading import read
 from emframe.models.reseeding import placed, without
 from emframe.models.sequences import SequenceRows, as_sequences
-from emframe.models.sparing import spared
+from emframe.models.sparing import BROAD, SHARES, spared
 from emframe.parameters import frozen, near, real_values
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
@@ -373,19 +373,17 @@ class Mixture:
     def spared(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
     ) -> MixtureParameters | None:
-        """One of two alike components where it does more; see `emframe.models.sparing`.
-
-        None where the likelihood has no bound, for there any few rows are such a place.
-        """
-        if self.family.freedom(params.components, self.n_components).any():
-            return None
+        """One of two alike components where it does more; see `emframe.models.sparing`."""
+        can_shrink = self.family.freedom(params.components, self.n_components).any()
+        of_all = BROAD if can_shrink else SHARES
         model, rows = self._sampled(rows, rng)
         row_loglik, shares = self.posterior(params, rows.x)
         families = self.family.each(self.n_components)
         for j, k, *_ in alike(shares, rows.weights):
             points = filled(_points(rows).x, rows.weights)
             some = rows.x, points, rows.weights
-            changed = spared(families[k], shares, (int(j), int(k)), row_loglik, *some, rng)
+            twins = int(j), int(k)
+            changed = spared(families[k], shares, twins, row_loglik, *some, rng, of_all)
             if changed is not None:
                 return model.from_responsibilities(rows, changed, params)
         return None
@@ -526,6 +524,10 @@ class Mixture:
     def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
         """None but artefacts, which are judged at the rows."""
         return {}
+
+    def undetermined(self, q: Expectation[Any]) -> str:
+        """Nothing that is seen from Q alone."""
+        return ""
 
     def pieces(self, params: MixtureParameters, x: Any) -> Pieces:
         """Its components, or what they are mixtures of, at rows x."""

@@ -40,19 +40,28 @@ class MixtureBegins(MixturePoints):
 
     def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun:
         """New starts of several kinds in turn, from the `first` place of the rotation on."""
-        covariates = bool(self.model.family.covariates)
-        discrete = any(space.discrete for space in self.model.family.supports)
-        names, resp = many_starts(
-            self.rows, self.model.n_components, n, rng, not discrete, covariates, first
-        )
-        points, which, why = self.begin(resp)
-        return Begun(tuple(names), points, which, why)
+        return self._all_begun(*self.responsibilities(n, rng, first))
 
     def moves(self, params: MixtureParameters, n: int, rng: np.random.Generator) -> Begun:
         """Split-and-merge moves away from the parameters of one start; none where K < 3."""
+        return self._all_begun(*self.moved(params, n, rng))
+
+    def responsibilities(
+        self, n: int, rng: np.random.Generator, first: int = 0
+    ) -> tuple[list[str], Array]:
+        """Kinds of new starts, and responsibilities (S, K, n) that they begin with."""
+        covariates = bool(self.model.family.covariates)
+        discrete = any(space.discrete for space in self.model.family.supports)
+        k = self.model.n_components
+        return many_starts(self.rows, k, n, rng, not discrete, covariates, first)
+
+    def moved(
+        self, params: MixtureParameters, n: int, rng: np.random.Generator
+    ) -> tuple[list[str], Array]:
+        """Kinds of moves away from parameters, and responsibilities; none where K < 3."""
         k, x = self.model.n_components, self.rows.x
         if k < 3:
-            return Begun((), None, np.arange(0), {})
+            return [], np.zeros((0, k, len(x)))
         density = self.model.family.log_density(params.components, x).T
         with np.errstate(divide="ignore"):
             joint = density + np.log(params.weights)[:, None]
@@ -60,8 +69,10 @@ class MixtureBegins(MixturePoints):
         resp /= resp.sum(axis=0)
         points_of = filled(x, self.rows.weights)
         new = many_moves(resp, density, points_of, self.rows.weights, n, rng)
-        points, which, why = self.begin(new)
-        return Begun(("split and merge",) * len(new), points, which, why)
+        return ["split and merge"] * len(new), new
+
+    def _all_begun(self, kinds: list[str], resp: Array) -> Begun:
+        return Begun(tuple(kinds), *self.begin(resp))
 
     def begin(self, resp: Array) -> tuple[Points | None, Order, dict[int, str]]:
         """The M-steps from responsibilities (S, K, n), row weights not included.

@@ -15,19 +15,25 @@ from emframe.families import Family, Stack
 from emframe.host import family as named_family
 
 
-def composed(family: Any, n_components: Any, options: Mapping[str, Any]) -> tuple[Family, int]:
+def composed(
+    family: Any, n_components: Any, options: Mapping[str, Any], word: str = "n_components"
+) -> tuple[Family, int]:
     """The family of all components, and their number K, from what a user names.
+
+    `word` is what the argument for their number is called.
 
     Raises TypeError, ValueError, as `emframe.Mixture` says.
     """
     if isinstance(family, (str, Family)) or not isinstance(family, Sequence):
-        resolved, k = _resolve(family, options), 1 if n_components is None else n_components
+        resolved, k = _resolve(family, options, word), 1 if n_components is None else n_components
         if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
-            raise TypeError(f"`n_components` is {k!r}; pass a whole number.")
+            raise TypeError(f"`{word}` is {k!r}; pass a whole number.")
     else:
-        resolved, k = _listed([_resolve(item, options) for item in family], n_components)
+        resolved, k = _listed(
+            [_resolve(item, options, word) for item in family], n_components, word
+        )
     if k < 1:
-        raise ValueError(f"`n_components` is {k}; pass 1 or more.")
+        raise ValueError(f"`{word}` is {k}; pass 1 or more.")
     return resolved, int(k)
 
 
@@ -48,18 +54,18 @@ def titled(family: Family) -> str:
     return f"{family.name} mixture" + "".join(told)
 
 
-def _listed(families: list[Family], n_components: Any) -> tuple[Stack, int]:
+def _listed(families: list[Family], n_components: Any, word: str) -> tuple[Stack, int]:
     """Families side by side, and the number of components of all."""
     sizes = [1] * len(families) if n_components is None else n_components
     if not families:
         raise ValueError("`family` is an empty list; pass at least one family.")
     if isinstance(sizes, (int, np.integer)) or len(sizes) != len(families):
         raise ValueError(
-            f"`n_components` is {n_components!r} for {len(families)} families; pass one "
+            f"`{word}` is {n_components!r} for {len(families)} families; pass one "
             "size for each, or leave it out for one component of each."
         )
     if min(sizes) < 1:
-        raise ValueError(f"`n_components` is {sizes!r}; pass sizes of 1 or more.")
+        raise ValueError(f"`{word}` is {sizes!r}; pass sizes of 1 or more.")
     for one in families[1:]:
         _refuse_unlike(families[0], one)
     if len({space.discrete for one in families for space in one.supports}) > 1:
@@ -98,7 +104,7 @@ def _reads(family: Family) -> str:
     return ", ".join(free) + (f" given {', '.join(held)}" if held else "")
 
 
-def _resolve(family: Any, options: Mapping[str, Any]) -> Family:
+def _resolve(family: Any, options: Mapping[str, Any], word: str) -> Family:
     if isinstance(family, str):
         return named_family(family, **options)
     if hasattr(family, "as_component"):  # a mixture
@@ -106,7 +112,7 @@ def _resolve(family: Any, options: Mapping[str, Any]) -> Family:
     if not isinstance(family, Family):
         raise TypeError(
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
-            + f" The number of components is n_components={family}." * isinstance(family, int)
+            + f" The number of components is {word}={family}." * isinstance(family, int)
         )
     if options:
         raise TypeError(

@@ -9,7 +9,7 @@ One known case: with all lengths 1 nothing is left of the order, and these are p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emframe.data import Rows, Table, as_weights, chosen, drawn, in_range
 from emframe.data.blocks import real_array
-from emframe.data.frames import from_frame, is_frame, taken, without
+from emframe.data.frames import aligned, from_frame, is_frame, taken, without
 from emframe.families import Family
 from emframe.models.reading import read
 from emframe.spaces import Array
@@ -40,6 +40,8 @@ class Sequences:
     x: Any
     lengths: Any = None
     keys: Any = None  # (S,) what each run is called, where `by` made them
+    order: Any = None  # (n,) where each row stood in what `by` was given
+    source: Any = field(default=None, repr=False)  # and that itself, whose index answers carry
 
     def __post_init__(self) -> None:
         n = len(self.x.X if isinstance(self.x, Table) else self.x)
@@ -68,6 +70,7 @@ class Sequences:
 
         Raises ValueError for a column that is missing, or labels that are not one to a row.
         A frame stays one, and may have columns that a model with names of its own never reads.
+        What a fit says of the rows comes back in the order in which they were given here.
         """
         if isinstance(groups, str):
             X, groups = without(X, groups)
@@ -91,7 +94,8 @@ class Sequences:
         _, first = np.unique(place, return_index=True)
         order = np.argsort(place, kind="stable")
         x = taken(X, order) if is_frame(X) else rows[order]
-        return cls(replace(X, X=x) if table else x, np.bincount(place), labels[first])
+        runs = replace(X, X=x) if table else x
+        return cls(runs, np.bincount(place), labels[first], order, X)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -109,6 +113,23 @@ class Sequences:
         keys = None if self.keys is None else self.keys[part]
         return Sequences(self.x[first : first + lengths.sum()], lengths, keys)
 
+    def regrouped(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of rows in the order that `by` was given, one run behind the other."""
+        if self.order is None or len(values) != len(self.order):
+            return values
+        return values[self.order]
+
+    def as_given(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of the rows of all runs, in the order that `by` was given; the runs keep theirs.
+
+        With one row to a run both orders are the same.
+        """
+        if self.order is None or len(values) != len(self.order):
+            return values
+        back = np.empty_like(values)
+        back[self.order] = values
+        return back
+
     @cached_property
     def firsts(self) -> NDArray[np.intp]:
         """Where each run begins, (S,)."""
@@ -118,6 +139,17 @@ class Sequences:
     def lasts(self) -> NDArray[np.intp]:
         """Where the last row of each run is, (S,)."""
         return np.asarray(np.cumsum(self.lengths) - 1)
+
+
+def answered(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
+    """What is said of rows as they were given, with their index, or of runs with their keys."""
+    if not isinstance(X, Sequences):
+        return aligned(X, values, names)
+    source = X.source
+    if len(values) == len(X.x) or not hasattr(source, "iloc"):
+        return aligned(source, values, names)
+    firsts = X.order[X.firsts]
+    return aligned(taken(source, firsts), values, names).set_axis(X.keys, axis=0)
 
 
 def per_row(x: Any, weights: Array) -> Array:
@@ -200,7 +232,7 @@ def as_sequences(
 
     What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
-    given = X if isinstance(X, Sequences) else _runs(X, family.columns)
+    given = X if isinstance(X, Sequences) else _runs(X, family)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
             f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
@@ -215,8 +247,14 @@ def as_sequences(
     return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
 
 
-def _runs(X: Any, names: tuple[str, ...] | None) -> Sequences:
+def _runs(X: Any, family: Family) -> Sequences:
     """One run, or those of a list of arrays or data frames, which may have other columns too."""
+    names = family.columns
+    if isinstance(X, np.ndarray) and X.ndim == 3:
+        raise ValueError(
+            f"`X` has shape {X.shape}. Where its {X.shape[0]} parts are runs of {X.shape[1]} rows, "
+            "pass a list of them, list(X), or emframe.Sequences(x, lengths) of all rows end to end."
+        )
     if not isinstance(X, (list, tuple)) or not any(hasattr(run, "shape") for run in X):
         if isinstance(X, Table):  # its weights, which are of rows, are the caller's to refuse
             return Sequences(replace(X, weights=None))

@@ -24,6 +24,7 @@ from emframe.spaces import Array
 
 PLACES = 40  # rows that a component is tried about
 SHARES = (0.01, 0.1)  # of all rows, that it is tried on
+BROAD = (0.1, 0.25)  # the same where a few rows are always better, for a density that can shrink
 CLEAR = 1e-6  # of the rows: a derivative that is no rounding
 
 
@@ -36,6 +37,7 @@ def spared(
     points: Array,
     weights: Array,
     rng: np.random.Generator,
+    of_all: tuple[float, ...] = SHARES,
 ) -> Array | None:
     """Responsibilities (n, K) with one of two twins elsewhere; None where no place tried is better.
 
@@ -45,6 +47,7 @@ def spared(
     row_loglik : (n,) log density of each row.
     x, points : the rows as the family takes them, and as points in space (n, d).
     weights : (n,) frequencies.
+    of_all : shares of all rows that a component is tried on.
     """
     n, total = len(points), weights.sum()
     centres = rng.permutation(n)[:PLACES]
@@ -55,7 +58,7 @@ def spared(
         away = np.square(scaled - scaled[centre]).sum(axis=1)
         order = np.argsort(away, kind="stable")
         reached = np.cumsum(weights[order])
-        for share in SHARES:
+        for share in of_all:
             last = min(int(np.searchsorted(reached, share * total)), n - 1)
             cores.append(away <= away[order[last]])
     log_density = likely(fitted(family, x, np.stack(cores, axis=1) * weights[:, None]))

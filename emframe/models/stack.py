@@ -38,6 +38,7 @@ class Begun(NamedTuple):
     points: Any  # of those that have a point
     which: Order  # which of them these are
     why: dict[int, str]  # what is wrong with the others
+    beyond: tuple[Any, Order] | None = None  # points of the exact stack, and which have these
 
 
 class Sums(NamedTuple):

@@ -130,11 +130,12 @@ def replication(fit: Fit) -> str:
 def _begun(starts: Sequence[Start]) -> str:
     """How many starts there were of each kind."""
     reseeded = sum(one.is_reseeded for one in starts)
-    moves = sum(one.parent is not None and not one.is_reseeded for one in starts)
+    grown = sum(one.grown and not one.is_polish for one in starts)
+    moves = sum(one.parent is not None and not (one.is_reseeded or one.is_polish) for one in starts)
     begun = [
         (sum(one.is_own and not one.is_reseeded for one in starts), "start", ""),
         (reseeded, "start", " that went on with a starved component elsewhere"),
-        (sum(one.grown for one in starts), "start", " from the optimum of a smaller model"),
+        (grown, "start", " from the optimum of a smaller model"),
         (moves, "move", " away from the best"),
     ]
     *others, last = [several(n, what) + where for n, what, where in begun if n]
@@ -159,6 +160,8 @@ def _times(among: Sequence[Optimum], objective: float, grown: bool = False) -> s
     more = "and more n_starts may find a better one"
     if times > 1:
         return f"{times} times"
+    if times == 1 and by_moves:
+        return f"once by a start and {several(by_moves, 'time')} by {plural}"
     if times == 1:
         return f"once; it is not replicated, {more}"
     if by_moves > 1:
@@ -171,7 +174,7 @@ def _chance(fit: Fit) -> str:
     if not any(one.is_own for one in fit.starts):
         return ""
     percent = 100.0 * fit.chance_missed
-    return f"; the chance that one more start would end at another is about {percent:.0f} %"
+    return f"; the chance that one more start would find a better one is below {percent:.0f} %"
 
 
 def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -> list[str]:

@@ -44,6 +44,9 @@ class PathSums:
             self.emissions + other.emissions,
         )
 
+    def __mul__(self, factor: float) -> PathSums:
+        return PathSums(self.begins * factor, self.steps * factor, self.emissions * factor)
+
 
 @dataclass(frozen=True)
 class ChainPass:

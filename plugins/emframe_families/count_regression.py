@@ -105,6 +105,22 @@ class CountRegression(Regression):
     # ---- M
 
     def m_step(self, statistics: Kept, previous: Any) -> Any:
+        free = np.full((len(statistics.counts), len(self.terms)), np.nan)
+        return self._maximised(statistics, previous, free)
+
+    def m_step_given(
+        self,
+        statistics: Kept,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """What is held is an offset to the rest."""
+        return None if shared else self._maximised(statistics, previous, self.known(like, held))
+
+    def _maximised(self, statistics: Kept, previous: Any, known: Array) -> Any:
+        """The M-step given the coefficients `known` (K, p), nan where none is."""
         counts = statistics.counts
         empty = counts <= TINY
         if previous is None:
@@ -114,7 +130,7 @@ class CountRegression(Regression):
         rate = self._rate(statistics)
         for k in map(int, np.flatnonzero(~empty)):
             start = None if before is None else before[k]
-            found[k] = self._climbed(*statistics.of(k), start, k, rate)
+            found[k] = self._climbed(*statistics.of(k), start, k, known[k], rate)
         params = self.made(found)
         return keep(empty, previous, params) if empty.any() else params
 
@@ -125,15 +141,21 @@ class CountRegression(Regression):
             events = events + resp.sum(axis=1) @ self.events(x)
         return float(min(1.0, events.min() / statistics.counts.sum()))
 
-    def _climbed(self, x: Array, resp: Array, start: Array | None, k: int, rate: float) -> Array:
+    def _climbed(
+        self, x: Array, resp: Array, start: Array | None, k: int, known: Array, rate: float
+    ) -> Array:
         """Coefficients (p,) at the top of Q of one component, by its rows and their shares.
 
-        `rate` is of the events among all rows: of rare ones the whole of Q is as much smaller.
+        `known` (p,) are those that are held, and nan the others.  `rate` is of the events among
+        all rows: of rare ones the whole of Q is as much smaller.
         """
-        share = resp / resp.sum()
-        design, offsets = self.design(x), self.offsets(x)
+        share, free = resp / resp.sum(), np.isnan(known)
+        whole = self.design(x)
+        design, offsets = whole[:, free], self.offsets(x) + whole[:, ~free] @ known[~free]
+        terms = [term for term, one in zip(self.terms, free, strict=True) if one]
+        start = None if start is None else start[free]
         root = triangles((np.sqrt(share)[:, None] * design)[None])[0]
-        self.refuse_collinear(root, k)
+        self.refuse_collinear(root, k, terms)
         if rate == 0.0:
             raise _separated(k)
         # In these directions the rows spread alike: sum share u u' = 1.
@@ -170,7 +192,9 @@ class CountRegression(Regression):
         flat = _least(bend) < SEPARATED * rate
         if flat and (on_edge or not _arrived(u, share * spread, slope, bend)):
             raise _separated(k)
-        return np.linalg.solve(root, at)
+        found = known.copy()
+        found[free] = np.linalg.solve(root, at)
+        return found
 
     def gradient(self, statistics: Kept, params: Any) -> Array:
         along: Any = 0.0

@@ -23,9 +23,10 @@ from scipy.special import multigammaln
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
 from emframe.families import Axes, Kernel, Survey, refuse_empty
+from emframe.families.flat import Flat
 from emframe.parameters import declarations, keep, pullback
 from emframe.spaces import Array
-from emframe_families import gaussian_kernels
+from emframe_families import gaussian_flat, gaussian_kernels
 from emframe_families.gaussian_bounds import axes_of_means
 from emframe_families.gaussian_parameters import PARAMETERS
 from emframe_families.gaussian_scatter import (
@@ -170,6 +171,47 @@ class Gaussian(Family):
         self._refuse_degenerate(statistics, covariances, used, shared=self.structure.is_shared)
         params = self.parameters(statistics.means, covariances)
         return keep(empty, previous, params) if empty.any() else params
+
+    def m_step_given(
+        self,
+        statistics: Scatter,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """Scatters about the means that are held; means alone where covariances are.
+
+        One covariance for all components is that of the structure which says so.  None where means
+        are shared, which depend on the covariances.
+        """
+        if "means" in shared:
+            return None
+        if "covariances" in held:
+            return self._means_given(statistics, previous, like.covariances)
+        if "means" in held:
+            statistics = statistics.about(like.means)
+        family = self._of_one_covariance if "covariances" in shared else self
+        own = None
+        if previous is not None:
+            own = family.parameters(previous.means, previous.covariances)
+        found = family.m_step(statistics, own)
+        return self.parameters(found.means, found.covariances)
+
+    def _means_given(self, statistics: Scatter, previous: Any, covariances: Array) -> Any:
+        """The mean of a component's rows, whatever its covariance."""
+        empty = statistics.counts <= TINY
+        if previous is None:
+            refuse_empty(empty)
+        params = self.parameters(statistics.means, covariances)
+        return keep(empty, previous, params) if empty.any() else params
+
+    @property
+    def _of_one_covariance(self) -> Gaussian:
+        """The family of one covariance of this shape for all components."""
+        if self._diagonal:
+            return Gaussian("EII" if self.structure.shape == "I" else "EEI")
+        return Gaussian("EEE")
 
     def _with_previous(
         self, empty: NDArray[np.bool_], scatter: Array, dof: Array, previous: Any
@@ -335,6 +377,9 @@ class Gaussian(Family):
 
         coupled = self.structure.is_shared or self.structure.is_coupled
         return InGroups(self.covariance, k) if coupled else self
+
+    def flat(self, x: Array, weights: Array) -> Flat | None:
+        return gaussian_flat.flat(self.structure.code, self.parameters, x, weights)
 
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
         """The means, of components with one covariance or a least one; see `gaussian_bounds`."""

@@ -93,17 +93,60 @@ class GaussianRegression(Regression):
         return -0.5 * float(whole.sum())
 
     def m_step(self, statistics: Triangle, previous: Any) -> Any:
-        counts, roots = statistics.counts, statistics.roots
+        free = np.full((len(statistics.counts), len(self.terms)), np.nan)
+        return self._maximised(statistics, previous, free, None)
+
+    def m_step_given(
+        self,
+        statistics: Triangle,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """The line through what the held coefficients leave of the response.
+
+        No line depends on the widths, so one for all components is that about all lines.
+        """
+        if set(shared) - {"sigma"}:
+            return None
+        sigma = like.sigma if "sigma" in held else None
+        known = self.known(like, held)
+        return self._maximised(statistics, previous, known, sigma, bool(shared))
+
+    def _maximised(
+        self,
+        statistics: Triangle,
+        previous: Any,
+        known: Array,
+        held_sigma: Array | None,
+        is_shared: bool = False,
+    ) -> Any:
+        """The M-step given the coefficients `known` (K, p), nan where none is, and sigma (K,)."""
+        counts = statistics.counts
         empty = counts <= TINY
         if previous is None:
             refuse_empty(empty)
+        free = np.isnan(known[0])
+        roots, terms = statistics.roots, self.terms
+        if not free.all():
+            terms = tuple(term for term, one in zip(terms, free, strict=True) if one)
+            left = statistics.residual(np.where(free, 0.0, known))
+            roots = triangles(np.concatenate([roots[:, :, :-1][:, :, free], left[:, :, None]], 2))
         for one in np.flatnonzero(~empty):
-            self.refuse_collinear(roots[one, :-1, :-1], int(one))
-        inner = np.where(empty[:, None, None], np.eye(len(self.terms)), roots[:, :-1, :-1])
-        b = np.asarray(np.linalg.solve(inner, roots[:, :-1, -1:])[:, :, 0], dtype=float)
-        sigma: Array = np.abs(roots[:, -1, -1]) / np.sqrt(np.where(empty, 1.0, counts))
-        self._refuse_lines(statistics, b, sigma, ~empty)
-        params = self.made(b, sigma=np.where(empty, 1.0, sigma))
+            self.refuse_collinear(roots[one, :-1, :-1], int(one), terms)
+        inner = np.where(empty[:, None, None], np.eye(len(terms)), roots[:, :-1, :-1])
+        b = known.copy()
+        b[:, free] = np.linalg.solve(inner, roots[:, :-1, -1:])[:, :, 0]
+        sigma = held_sigma
+        if sigma is None:
+            squares = roots[:, -1, -1] ** 2
+            if is_shared:
+                squares, counts = (np.full(len(one), one.sum()) for one in (squares, counts))
+            sigma = np.sqrt(squares / np.where(counts > 0, counts, 1.0))
+            self._refuse_lines(statistics, b, sigma, ~empty)
+            sigma = np.where(empty, 1.0, sigma)
+        params = self.made(b, sigma=sigma)
         return keep(empty, previous, params) if empty.any() else params
 
     def _refuse_lines(

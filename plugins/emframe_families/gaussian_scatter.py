@@ -57,6 +57,13 @@ class Scatter:
             self.dof + other.dof,
         )
 
+    def about(self, means: Array) -> Scatter:
+        """The same rows, told by their scatter about other means (K, d)."""
+        shift = self.means - means
+        moved = self.counts[:, None] * shift
+        spread = moved * shift if self.scatter.ndim == 2 else moved[:, :, None] * shift[:, None, :]
+        return Scatter(self.counts, means, self.scatter + spread, self.dof)
+
     def __mul__(self, factor: float) -> Scatter:
         return Scatter(self.counts * factor, self.means, self.scatter * factor, self.dof * factor)
 

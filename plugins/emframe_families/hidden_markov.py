@@ -11,7 +11,7 @@ One known case: runs of a single row make it a mixture, with the initial probabi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -26,13 +26,13 @@ from emframe import Array, Contract, Degenerate, Family, LatentModel, Simplex
 from emframe import parameter as declared
 from emframe.data import as_rows, filled
 from emframe.engines import Workspace
-from emframe.families import Densities, Pieces, Survey, matched
-from emframe.host import family as named_family
+from emframe.families import Densities, Pieces, Stack, Survey, matched
 from emframe.host import name_of
-from emframe.models import Posterior, starts
+from emframe.models import Mixture, Posterior, starts
 from emframe.models.base import Covered, covered
 from emframe.models.components import taken
 from emframe.models.mixture_expectation import composed_problem
+from emframe.models.mixture_parts import composed
 from emframe.models.moves import splits
 from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.parting import alike, parted
@@ -43,6 +43,7 @@ from emframe.refusals import refuse_beyond
 from emframe_families.chain_pass import ChainPass, PathSums
 from emframe_families.paths import PathPosterior, best_paths, path_posterior
 
+EPS = float(np.finfo(float).eps)
 _ROWS = 1 << 13  # that the family is shown at a time
 _GROWTHS = 20  # at most, in an M-step of transitions that tell where paths begin
 
@@ -78,8 +79,9 @@ class HiddenMarkov(LatentModel):
 
     Parameters
     ----------
-    family : name of a plugin, or a `Family`.
-    n_states : K.
+    family : name of a plugin, a `Family`, a `Mixture` (each state then emits rows of one), or a
+        list of them: one for each state, or one for each group of states.
+    n_states : K, by default 2; for a list of families a list of group sizes (default: one each).
     initial : "free" estimates p(z_1); "stationary" takes it from the transitions.
     **settings : of the family, when it is given by name, such as ``covariance="diag"``.
     """
@@ -92,27 +94,25 @@ class HiddenMarkov(LatentModel):
     covered: ClassVar[Covered | None] = None  # see `given`
 
     def __init__(
-        self, family: str | Family, n_states: int = 2, initial: str = "free", **settings: Any
+        self,
+        family: str | Family | Mixture | Sequence[str | Family | Mixture],
+        n_states: int | Sequence[int] | None = None,
+        initial: str = "free",
+        **settings: Any,
     ) -> None:
         if initial not in {"free", "stationary"}:
             raise ValueError(f"`initial` is {initial!r}; expected 'free' or 'stationary'.")
-        if isinstance(n_states, bool) or not isinstance(n_states, (int, np.integer)):
-            raise TypeError(f"`n_states` is {n_states!r}; pass a whole number.")
-        if n_states < 1:
-            raise ValueError(f"`n_states` is {n_states}; pass 1 or more.")
-        if not isinstance(family, str) and settings:
-            raise TypeError(
-                f"options {', '.join(settings)} go with a family's name; this one is an object "
-                "already."
-            )
-        resolved = named_family(family, **settings) if isinstance(family, str) else family
+        is_list = isinstance(family, Sequence) and not isinstance(family, str)
+        if n_states is None and not is_list:
+            n_states = 2
+        resolved, k = composed(family, n_states, settings, "n_states")
         if resolved.in_runs:
             raise TypeError(
                 f"the rows of {resolved.name!r} are runs, whose rows share one z; those of a chain "
                 "have one each: pass the family that is grouped."
             )
         object.__setattr__(self, "family", resolved)
-        object.__setattr__(self, "n_states", int(n_states))
+        object.__setattr__(self, "n_states", k)
         object.__setattr__(self, "initial", initial)
 
     @property
@@ -148,8 +148,10 @@ class HiddenMarkov(LatentModel):
         if self.family.is_settled:
             return self
         rows = self.rows(X, weights)
+        other = copy(self)
         family = self.family.settled(self.survey(rows).statistics, rows.columns)
-        return HiddenMarkov(family, self.n_states, initial=self.initial)
+        object.__setattr__(other, "family", family)
+        return other
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate runs; see `emframe.models.sequences.as_sequences`."""
@@ -351,7 +353,8 @@ class HiddenMarkov(LatentModel):
             raise ValueError(f"a start has to give `{min(missing)}`.")
         rest = {name: value for name, value in values.items() if name not in chain}
         inner = rest["components"] if set(rest) == {"components"} else rest
-        components = self.family.build(inner) if isinstance(inner, Mapping) else inner
+        is_told = isinstance(inner, (Mapping, list))
+        components = self.family.build(inner) if is_told else inner
         arrays = {name: np.array(values[name], dtype=float) for name in chain}
         return frozen(self.parameters(**arrays, components=components))
 
@@ -371,13 +374,41 @@ class HiddenMarkov(LatentModel):
         return self.family.columns_modelled(d)
 
     def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
-        """The likeliest path of each run, end to end, (n,)."""
-        x = X if isinstance(X, Sequences) and X.x.ndim == 2 else self.rows(X).x
+        """The likeliest path of each run, end to end, (n,); in the order that `Sequences.by` had.
+
+        Raises ValueError for a run that is impossible.
+        """
+        x = self.rows(X).x
+        path = self._likeliest(params, x)
+        impossible = np.isneginf(self._log_joint(params, x, path))
+        if impossible.any():
+            raise ValueError(
+                f"`X` run {int(impossible.argmax())} ({int(impossible.sum())} such) is impossible "
+                "along every path; see score_samples(X)."
+            )
+        return X.as_given(path) if isinstance(X, Sequences) else path
+
+    def _likeliest(self, params: Any, x: Sequences) -> NDArray[np.intp]:
+        """The likeliest path of each run of validated rows."""
         return best_paths(params.initial, params.transitions, self.log_density(params, x), x)
+
+    def undetermined(self, q: Any) -> str:
+        """States that no row follows a row of: their transitions are still those of a start."""
+        left = q.statistics.steps.sum(axis=1)
+        (still,) = np.nonzero(left <= EPS * q.statistics.begins.sum())
+        if not len(still):
+            return ""
+        if len(still) == self.n_states:
+            return (
+                "The data say nothing of the transitions: no row follows another in its run. Where "
+                "rows belong together, put them in one run."
+            )
+        which = ", ".join(map(str, still))
+        return f"The data say nothing of the transitions from state {which}: no row follows one."
 
     def uncertainty(self, params: Any, x: Any, weights: Array) -> float:
         """-log of the posterior probability of each run's likeliest path."""
-        best = self._log_joint(params, x, self.viterbi(params, x))
+        best = self._log_joint(params, x, self._likeliest(params, x))
         return float((self.posterior(params, x)[0] - best) @ weights)
 
     def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
@@ -413,6 +444,10 @@ class HiddenMarkov(LatentModel):
 
     @property
     def options(self) -> dict[str, Any]:
+        if isinstance(self.family, Stack):
+            families = [name_of(one)["name"] for one in self.family.families]
+            sizes = list(self.family.sizes)
+            return {"family": families, "n_states": sizes, "initial": self.initial}
         family = name_of(self.family)
         # What a family was put together from is its recipe's to tell, in `describe`.
         settings = {} if self.family.maker else family["options"]
@@ -421,7 +456,9 @@ class HiddenMarkov(LatentModel):
 
     def describe(self) -> dict[str, Any]:
         told = super().describe()
-        if self.family.maker:
+        if isinstance(self.family, Stack):
+            told["options"]["family"] = [describe(one) for one in self.family.families]
+        elif self.family.maker:
             told["options"]["family"] = describe(self.family)
         return told
 
@@ -448,16 +485,21 @@ def stationary(transitions: Array) -> Array:
 
     Raises Degenerate where there are several: states that the others never reach.
     """
+    delta = np.maximum(_returned(transitions, np.ones(len(transitions)), turned=True), 0.0)
+    return np.asarray(delta / delta.sum())
+
+
+def _returned(transitions: Array, right: Array, *, turned: bool = False) -> Array:
+    """(1 - A + 1 1')^-1 b, or by its transpose; Degenerate where A has several stationary ends."""
     k = len(transitions)
+    matrix = np.eye(k) - transitions + 1.0
     try:
-        delta = np.linalg.solve(np.eye(k) - transitions.T + 1.0, np.ones(k))
+        return np.asarray(np.linalg.solve(matrix.T if turned else matrix, right), dtype=float)
     except np.linalg.LinAlgError as error:
         raise Degenerate(
             "the transitions have several stationary distributions, for some states never reach "
             "the others; use initial='free' or fewer states"
         ) from error
-    delta = np.maximum(delta, 0.0)
-    return np.asarray(delta / delta.sum())
 
 
 def _stationary_value(statistics: PathSums, transitions: Array) -> float:
@@ -469,11 +511,11 @@ def _stationary_value(statistics: PathSums, transitions: Array) -> float:
 def _stationary_slope(begins: Array, transitions: Array) -> Array:
     """Derivative of ``begins @ log(delta)`` by the transitions, (K, K).
 
-    d delta = delta dA Z with Z = (1 - A + 1 delta')^-1 (Schweitzer 1968, J. Appl. Prob. 5, 401).
+    d delta = delta dA Z with Z = (1 - A + 1 u')^-1 for any u that does not sum to 0, because
+    d delta (1 - A) = delta dA and d delta sums to 0 (Schweitzer 1968, J. Appl. Prob. 5, 401).
     """
     delta = stationary(transitions)
-    fundamental = np.eye(len(delta)) - transitions + delta
-    return np.outer(delta, np.linalg.solve(fundamental, _ratio(begins, delta)))
+    return np.outer(delta, _returned(transitions, _ratio(begins, delta)))
 
 
 def _climb(statistics: PathSums, transitions: Array) -> Array:

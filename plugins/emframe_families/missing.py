@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.special import entr, logsumexp, xlogy
 
 from emframe import Array, Degenerate, LatentModel, Simplex
@@ -31,9 +32,11 @@ from emframe.models import MixtureParameters, Posterior, starts
 from emframe.models.parting import alike, parted
 from emframe.parameters import frozen, problem
 from emframe.refusals import refuse_beyond
-from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian import EPS, Gaussian
 from emframe_families.gaussian_scatter import Scatter
 
+# What rounding leaves of a column's variance that follows from the columns before it.
+NOTHING = 16 * EPS
 _BLOCK = 1 << 14  # rows of a block at least
 
 
@@ -72,6 +75,9 @@ class MixtureSums:
 
     def __add__(self, other: MixtureSums) -> MixtureSums:
         return MixtureSums(self.counts + other.counts, self.components + other.components)
+
+    def __mul__(self, factor: float) -> MixtureSums:
+        return MixtureSums(self.counts * factor, self.components * factor)
 
 
 @dataclass(frozen=True)
@@ -181,23 +187,21 @@ class IncompleteGaussian(LatentModel):
         sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
         correlation = covariances / sd[:, :, None] / sd[:, None, :]
         off = (x[:, seen] - means[:, None, seen]) / sd[:, None, seen]  # (K, n, o)
-        within = _corner(correlation, seen, seen)
-        across = _corner(correlation, seen, hidden)
-        try:
-            factor = np.linalg.cholesky(within)
-        except np.linalg.LinAlgError as error:
-            raise Degenerate("a covariance is singular to rounding") from error
-        white = np.linalg.solve(factor, np.swapaxes(off, 1, 2))  # (K, o, n)
-        slope = np.linalg.solve(within, across)  # (K, o, m)
-        log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2) * sd[:, seen]).sum(axis=1)
-        log_density = -0.5 * ((white**2).sum(axis=1) + log_det[:, None] + len(seen) * log(2 * pi))
+        # One factor of all columns, those that show first, judges and solves: R = L L' with
+        #   L = [L_oo 0; L_mo L_mm],   R_oo = L_oo L_oo',   what is left of R_mm = L_mm L_mm'
+        order, o = np.concatenate([seen, hidden]), len(seen)
+        factor = _factors(_corner(correlation, order, order))
+        own, across, left = factor[:, :o, :o], factor[:, o:, :o], factor[:, o:, o:]
+        white = _solved(own, np.swapaxes(off, 1, 2))  # (K, o, n)
+        log_det = 2.0 * np.log(np.diagonal(own, axis1=1, axis2=2) * sd[:, seen]).sum(axis=1)
+        log_density = -0.5 * ((white**2).sum(axis=1) + log_det[:, None] + o * log(2 * pi))
         filled = np.broadcast_to(x, (k, *x.shape)).copy()
-        filled[:, :, hidden] = means[:, None, hidden] + (off @ slope) * sd[:, None, hidden]
-        left = _corner(correlation, hidden, hidden) - np.swapaxes(across, 1, 2) @ slope
-        left = 0.5 * (left + np.swapaxes(left, 1, 2)) * sd[:, hidden, None] * sd[:, None, hidden]
+        mean = np.swapaxes(across @ white, 1, 2)  # of what is hidden, (K, n, m)
+        filled[:, :, hidden] = means[:, None, hidden] + mean * sd[:, None, hidden]
+        left = left * sd[:, hidden, None]
         spread = np.zeros((k, d, d))
-        spread[np.ix_(np.arange(k), hidden, hidden)] = left
-        log_left = np.linalg.slogdet(left)[1] if len(hidden) else np.zeros(k)
+        spread[np.ix_(np.arange(k), hidden, hidden)] = left @ np.swapaxes(left, 1, 2)
+        log_left = 2.0 * np.log(np.diagonal(left, axis1=1, axis2=2)).sum(axis=1)
         entropy = 0.5 * (len(hidden) * (1.0 + log(2 * pi)) + log_left)
         return Completion(log_density, filled, spread, entropy)
 
@@ -348,6 +352,29 @@ def _bayes(log_density: Array, weights: Array) -> tuple[Array, Array]:
         joint = log_density + np.log(weights)[:, None]
     total = np.asarray(logsumexp(joint, axis=0))
     return total, np.exp(joint - total)
+
+
+def _factors(correlations: Array) -> Array:
+    """Lower Cholesky factors of K correlation matrices, (K, d, d).
+
+    Raises `Degenerate` where of a column nothing is left, given those before it, but rounding.
+    """
+    try:
+        factors = np.asarray(np.linalg.cholesky(correlations), dtype=float)
+        lost = (np.diagonal(factors, axis1=1, axis2=2) ** 2 <= NOTHING).any(axis=1)
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(np.nan_to_num(correlations))[:, 0]
+        factors, lost = correlations, least <= least.min()
+    if lost.any():
+        k = int(lost.argmax())
+        raise Degenerate(f"the covariance of component {k} is singular to rounding", k)
+    return factors
+
+
+def _solved(factors: Array, right: Array) -> Array:
+    """L^-1 b for K lower triangles and right sides, (K, o, n)."""
+    pairs = zip(factors, right, strict=True)
+    return np.stack([solve_triangular(one, b, lower=True, check_finite=False) for one, b in pairs])
 
 
 def _corner(matrices: Array, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:

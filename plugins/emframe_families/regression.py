@@ -13,7 +13,7 @@ One known case: with one component the coefficients are those of an ordinary reg
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -156,6 +156,11 @@ class Regression(Family):
         """Those of all components, (K, p), in the order of `terms`."""
         return np.stack([getattr(params, term) for term in self.terms], axis=1)
 
+    def known(self, like: Any, held: tuple[str, ...]) -> Array:
+        """The coefficients that are held, nan where they are to be estimated, (K, p)."""
+        which = np.array([term in held for term in self.terms])
+        return np.where(which, self.coefficients(like), np.nan)
+
     def made(self, coefficients: Array, **own: Array) -> Any:
         """Parameters from coefficients (K, p) and the rest."""
         each = np.ascontiguousarray(coefficients.T)
@@ -200,18 +205,20 @@ class Regression(Family):
     def ingredients(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "covered"}
 
-    def refuse_collinear(self, root: Array, k: int) -> None:
+    def refuse_collinear(self, root: Array, k: int, terms: Sequence[str] | None = None) -> None:
         """Raise `Degenerate` where a column of component k's design follows from those before it.
 
         root : (p, p) a triangle R with R'R the moments of the design on its rows.
+        terms : what its columns are called; all, unless some are held.
         """
+        terms = self.terms if terms is None else terms
         left, whole = np.abs(root.diagonal()), np.sqrt((root**2).sum(axis=0))
         follows = ~(left > COLLINEAR * whole)
         if follows.any():
             j = int(follows.argmax())
-            others = f"collinear with {', '.join(self.terms[:j])}" if j else "always 0"
+            others = f"collinear with {', '.join(terms[:j])}" if j else "always 0"
             raise Degenerate(
-                f"component {k} does not determine {self.terms[j]}: on its rows that column is "
+                f"component {k} does not determine {terms[j]}: on its rows that column is "
                 f"{others}, or they are too few",
                 k,
             )

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,20 @@ FIRST, CYCLES = 8.0, 6
 LEAST = 0.05
 # Squared distances between which some of a component's rows lie, or it is on a point as well.
 ON, FAR = 1e-10, 1e20
+
+
+NORMAL = {"locations": "means", "scale_matrices": "covariances"}  # by the Gaussian's names
+
+
+class Known(NamedTuple):
+    """What an M-step is not to estimate, or to have in common for all components."""
+
+    like: Any  # parameters, those that are held with their values
+    held: tuple[str, ...]
+    shared: tuple[str, ...]
+
+
+FREE = Known(None, (), ())
 
 
 @dataclass(frozen=True)
@@ -150,34 +164,64 @@ class StudentT(Family):
         return total
 
     def m_step(self, statistics: Held, previous: Any) -> Any:
+        return self._cycled(statistics, previous, FREE)
+
+    def m_step_given(
+        self,
+        statistics: Held,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        """Each half of a cycle given what is held and shared of what it estimates."""
+        if "locations" in shared:
+            return None
+        return self._cycled(statistics, previous, Known(like, held, shared))
+
+    def _cycled(self, statistics: Held, previous: Any, known: Known) -> Any:
         if previous is not None:
-            return self._cycle(statistics, previous)
-        params = self._begun(statistics)
+            return self._cycle(statistics, previous, known)
+        params = self._begun(statistics, known)
         for _ in range(CYCLES):
-            params = self._cycle(statistics, params)
+            params = self._cycle(statistics, params, known)
         return params
 
-    def _begun(self, statistics: Held) -> Any:
+    def _normal(self, scatter: Scatter, before: Any, known: Known) -> Any:
+        """The Gaussian's M-step, given what is known."""
+        if not known.held and not known.shared:
+            return self._gaussian.m_step(scatter, before)
+        like = self._at(known.like).normal
+        held, shared = ([NORMAL[one] for one in names if one in NORMAL] for names in known[1:])
+        return self._gaussian.m_step_given(scatter, before, like, tuple(held), tuple(shared))
+
+    def _begun(self, statistics: Held, known: Known) -> Any:
         """Where every u is 1."""
         gaussian, pseudo = self._gaussian, statistics.pseudo
         rows = reduce(add, (gaussian.accumulate(x, resp.T) for x, resp in statistics.blocks))
-        normal = gaussian.m_step(rows if pseudo is None else rows + pseudo.scatter, None)
+        scatter = rows if pseudo is None else rows + pseudo.scatter
+        normal = self._normal(scatter, None, known)
         dof = np.full(len(normal.means), self.dof if self._holds_dof else FIRST)
+        dof = known.like.dof if "dof" in known.held else dof
         return self.parameters(normal.means, normal.covariances, dof)
 
-    def _cycle(self, statistics: Held, params: Any) -> Any:
+    def _cycle(self, statistics: Held, params: Any, known: Known) -> Any:
         """One cycle of ECME: locations and scale matrices, then degrees of freedom."""
         here = self._at(params)
-        scatter = self._divided(statistics, statistics.met_at(here).scatter)
-        normal = self._gaussian.m_step(scatter, here.normal)
+        is_shared = self._gaussian.structure.is_shared or "scale_matrices" in known.shared
+        own_dof = self.dof == "each" and "dof" not in known.shared
+        scatter = self._divided(statistics, statistics.met_at(here).scatter, is_shared and own_dof)
+        normal = self._normal(scatter, here.normal, known)
         moved = self.parameters(normal.means, normal.covariances, params.dof)
-        tail = self._tail(statistics, statistics.distances(self._at(moved)))
-        dof = params.dof if self._holds_dof else tail.maximised(params.dof)
-        if statistics.pseudo is None:
+        distances = statistics.distances(self._at(moved))
+        tail = self._tail(statistics, distances, "dof" in known.shared)
+        is_held = self._holds_dof or "dof" in known.held
+        dof = params.dof if is_held else tail.maximised(params.dof)
+        if statistics.pseudo is None and not ("scale_matrices" in known.held and is_held):
             _refuse_points(tail, dof)
         return replace(moved, dof=dof)
 
-    def _divided(self, statistics: Held, scatter: Scatter) -> Scatter:
+    def _divided(self, statistics: Held, scatter: Scatter, plain: bool) -> Scatter:
         """The same, told what divides it in the M-step, and with pseudo-data where there are any.
 
         Where components share a scale matrix but not the degrees of freedom, or a part of it alone,
@@ -185,18 +229,17 @@ class StudentT(Family):
         """
         if statistics.pseudo is not None:
             return replace(scatter, dof=statistics.counts) + statistics.pseudo.scatter
-        structure = self._gaussian.structure
-        if structure.is_coupled or (structure.is_shared and self.dof == "each"):
+        if self._gaussian.structure.is_coupled or plain:
             return replace(scatter, dof=statistics.counts)
         return scatter
 
-    def _tail(self, statistics: Held, distances: tuple[Array, ...]) -> Tail:
+    def _tail(self, statistics: Held, distances: tuple[Array, ...], shared: bool = False) -> Tail:
         """Q as a function of the degrees of freedom, at these squared distances."""
         resp = tuple(block.resp for block in statistics.blocks)
         counts, pseudo = statistics.counts, statistics.pseudo
         rates = np.zeros(len(counts)) if pseudo is None else pseudo.rates
         d = statistics.blocks[0].x.shape[1]
-        return Tail(distances, resp, counts, d, rates, self.dof == "shared")
+        return Tail(distances, resp, counts, d, rates, shared or self.dof == "shared")
 
     def gradient(self, statistics: Held, params: Any) -> Array:
         """That of the Gaussian with r u in the place of r, and that of the tail.
