@@ -324,12 +324,10 @@ def test_their_example_of_initial_means() -> None:
             max_iter=2000,
             random_state=rng,
         )
-        if method == "random":  # from there EM may end anywhere, theirs and ours
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
-                assert estimator.fit(X).n_iter_ >= 1
-        else:
-            assert estimator.fit(X).n_iter_ >= 1
+        theirs = GaussianMixture(4, means_init=at_start.means_, tol=1e-9, max_iter=2000)
+        assert estimator.fit(X).n_iter_ >= 1
+        assert estimator.score(X) >= theirs.set_params(random_state=0).fit(X).score(X) - 1e-6
+        if method != "random_from_data":  # from four of these rows neither reaches the maximum
             assert estimator.score(X) == pytest.approx(-12666.96876 / 4000, abs=1e-6)
 
 
@@ -383,7 +381,6 @@ def test_a_given_start_that_collapses_is_no_word_on_the_model():
         found = EMMixture(n_components=2, means_init=means, random_state=0).fit(X)
     assert found.fit_.prior == "weak"
     assert not any("no maximum" in str(one.message) for one in told)
-    assert emframe.fit(emframe.Mixture("gaussian", 2), X, rng=0).status is emframe.Status.CONVERGED
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 3])

@@ -1,8 +1,8 @@
 """scikit-learn's ``weights_init``, ``means_init`` and ``precisions_init`` as a start of ours.
 
-What is not given comes from a start that is made as others are, by k-means as a rule, its
-components in the order of the means: as in scikit-learn the means say where a component begins,
-and not which rows it has, for near none there may be any.
+What is not given comes from a start that is made as others are, the likeliest of a few, with its
+components in the order of the means: as in scikit-learn these say where a component begins, and not
+which rows it has, for near a mean there may be none.
 
 One known case: where all three are given, they are the start, and no row is looked at.
 """
@@ -23,7 +23,7 @@ from emframe.models import Mixture
 from emframe.models.components import taken
 from emframe.spaces import Array
 
-TRIES = 20  # starts to look among for one that has parameters
+TRIES = 6  # starts to look among
 
 
 def given_start(
@@ -77,18 +77,20 @@ def given_start(
 
 
 def _made(model: Mixture, rows: Any, centres: Array, rng: np.random.Generator) -> Any:
-    """The first start that there is, in the order of the centres where it has means of its own.
+    """The likeliest of a few starts, in the order of the centres, for a family that has means.
 
     Else the centres tell of rows alone, which each go to the nearest.
     """
     made = (params for _, params in islice(model.starts(rows, rng), TRIES))
-    params = next((one for one in made if not isinstance(one, Exception)), None)
-    means = None if params is None else getattr(params.components, "means", None)
-    if means is not None and means.shape == centres.shape:
+    found = [one for one in made if not isinstance(one, Exception)]
+    if found and np.shape(getattr(found[0].components, "means", ())) == centres.shape:
+        params = max(found, key=lambda one: float(rows.weights @ model.posterior(one, rows.x)[0]))
         size = np.std(rows.x, axis=0)
-        apart = cdist(centres / size, means / size, "sqeuclidean")
+        apart = cdist(centres / size, params.components.means / size, "sqeuclidean")
         return taken(params, linear_sum_assignment(apart)[1])
-    return model.start(pairwise_distances_argmin(rows.x, centres), rows, rng)
+    labels = np.zeros(rows.n_given, dtype=int)
+    labels[rows.numbers] = pairwise_distances_argmin(rows.x, centres)
+    return model.start(labels, rows, rng)
 
 
 def _is(value: Any) -> bool:
