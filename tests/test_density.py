@@ -494,3 +494,29 @@ def test_scipys_formula_and_its_method_agree() -> None:
         x = np.array([[-1.0], [0.0], [0.5], [1.0], [40.0]])
         one, two = (each.log_density(params, x) for each in (family, plain))
         np.testing.assert_allclose(one, two, rtol=1e-13)
+
+
+BOUND = {
+    "shared": ({"shared": True}, r"emframe.tied\(family, 'sd'\)"),
+    "held": ({"fixed": True}, r"emframe.fixed\(family, sd="),
+    "no component's": ({"per_component": False}, r"emframe.tied\(family, 'sd'\)"),
+}
+
+
+@pytest.mark.parametrize(("settings", "remedy"), BOUND.values(), ids=BOUND)
+def test_a_parameter_that_is_not_a_components_own_is_refused(settings: Any, remedy: str) -> None:
+    def logpdf(x, mu, sd):
+        return -0.5 * ((x - mu) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+
+    bound = emframe.parameter(emframe.Positive(), **settings)
+    with pytest.raises(TypeError, match=rf"`params\['sd'\]` has .*{remedy}"):
+        emframe.from_logpdf(logpdf, params={"mu": emframe.Real(), "sd": bound})
+    # What it names does what was wanted.
+    own = emframe.from_logpdf(logpdf, params={"mu": emframe.Real(), "sd": emframe.Positive()})
+    X = np.random.default_rng(0).normal(size=100)
+    model = emframe.Mixture(emframe.tied(own, "sd"), 2)
+    start = np.arange(100) % 2
+    fit = emframe.fit(model, X, start=start)
+    same = emframe.fit(emframe.Mixture("gaussian", 2, covariance="tied"), X, start=start)
+    assert fit.n_parameters == same.n_parameters == 4
+    assert fit.log_likelihood == pytest.approx(same.log_likelihood, abs=1e-5)
