@@ -191,6 +191,18 @@ def _read_only(value: Any) -> Array:
     return array
 
 
+def near(params: Any) -> Any:
+    """The same parameters, what is off its space by rounding moved into it; see `Space.near`."""
+
+    def moved(leaf: Leaf) -> Array:
+        value = np.asarray(leaf.value)
+        return (
+            leaf.declared.space.near(value.astype(float)) if value.dtype.kind in "fiub" else value
+        )
+
+    return rebuild(params, moved)
+
+
 def is_frozen(params: Any) -> bool:
     """Whether nobody can write to what moves, so that what follows from it may be kept."""
     return not any(value.flags.writeable for _, value in _moving(params))

@@ -59,6 +59,10 @@ def describe(value: Any) -> Any:
     return value
 
 
+class NotHere(ValueError):
+    """What a file names has to be handed over by the caller: it is no fault of the file's."""
+
+
 def restore(told: Any, given: Family | None = None, allow: Sequence[Any] = ()) -> Any:
     """What `describe` told; `given` stands for the family that it describes.
 
@@ -91,7 +95,7 @@ def restore(told: Any, given: Family | None = None, allow: Sequence[Any] = ()) -
         return _known("made_by", told["made_by"], MAKERS)(**options)
     if told["name"] in families():
         return named_family(told["name"], **options)
-    raise ValueError(
+    raise NotHere(
         f"the family {told['name']!r} is no installed plugin; pass the object: "
         "emframe.load(path, family=...)"
     )
@@ -150,7 +154,7 @@ def _allowed(path: Any, allow: Sequence[Any]) -> Any:
         elif callable(one) and f"{one.__module__}:{one.__qualname__}" == path:
             return one
     module, _, name = str(path).partition(":")
-    raise ValueError(
+    raise NotHere(
         f"the family was made from the function {path}, and a file does not choose what is "
         f"called: allow it, emframe.load(path, allow=[{module}.{name}]), or pass the object, "
         "family=..."

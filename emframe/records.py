@@ -79,6 +79,8 @@ def _made(name: str, fields: Fields) -> type:
 
 
 def _told(kind: _Kind) -> Any:
+    if "_made_from" not in vars(kind):  # the base, which a module has
+        return kind.__qualname__
     return _made, kind._made_from
 
 

@@ -542,3 +542,29 @@ def test_blocks_lead_to_the_same_end_among_many(seed: int) -> None:
 
         found = emframe.fit(model, emframe.Blocks(blocks, len(x), 1), start=start)
         assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+
+
+BOUND = {
+    "shared": ({"shared": True}, r"emframe.tied\(family, 'sd'\)"),
+    "held": ({"fixed": True}, r"emframe.fixed\(family, sd="),
+    "no component's": ({"per_component": False}, r"emframe.tied\(family, 'sd'\)"),
+}
+
+
+@pytest.mark.parametrize(("settings", "remedy"), BOUND.values(), ids=BOUND)
+def test_a_parameter_that_is_not_a_components_own_is_refused(settings: Any, remedy: str) -> None:
+    def logpdf(x, mu, sd):
+        return -0.5 * ((x - mu) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+
+    bound = emframe.parameter(emframe.Positive(), **settings)
+    with pytest.raises(TypeError, match=rf"`params\['sd'\]` has .*{remedy}"):
+        emframe.from_logpdf(logpdf, params={"mu": emframe.Real(), "sd": bound})
+    # What it names does what was wanted.
+    own = emframe.from_logpdf(logpdf, params={"mu": emframe.Real(), "sd": emframe.Positive()})
+    X = np.random.default_rng(0).normal(size=100)
+    model = emframe.Mixture(emframe.tied(own, "sd"), 2)
+    start = np.arange(100) % 2
+    fit = emframe.fit(model, X, start=start)
+    same = emframe.fit(emframe.Mixture("gaussian", 2, covariance="tied"), X, start=start)
+    assert fit.n_parameters == same.n_parameters == 4
+    assert fit.log_likelihood == pytest.approx(same.log_likelihood, abs=1e-5)

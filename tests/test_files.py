@@ -16,6 +16,7 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -370,3 +371,69 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         fitted().save(tmp_path / "nothing" / "a.fit")
     with pytest.raises(FileNotFoundError, match="nothing"):
         emframe.load(tmp_path / "nothing" / "a.fit")
+
+
+@dataclass(frozen=True)
+class Rate:
+    rate: Any = emframe.parameter(emframe.Positive(), per_component=False)  # ()
+
+
+@dataclass(frozen=True)
+class Lifetimes(emframe.LatentModel):
+    """Exponential lifetimes, all of them seen: z is nothing."""
+
+    scale: float = 1.0
+
+    name = "lifetimes-of-ones-own"
+    parameters = Rate
+    support = emframe.NonNegative()
+
+    def e_step(self, params, x, weights):
+        total = np.array([weights.sum(), weights @ x[:, 0]])
+        return emframe.models.latent.Posterior(self.expected(total, params), 0.0, total)
+
+    def expected(self, statistics, params):
+        return float(statistics[0] * np.log(params.rate) - params.rate * statistics[1])
+
+    def m_step(self, statistics, previous):
+        return Rate(np.array(statistics[0] / statistics[1]))
+
+    def posterior(self, params, x):
+        return np.log(params.rate) - params.rate * x[:, 0], x
+
+    def sample(self, params, n, rng):
+        drawn = rng.exponential(1.0 / params.rate, size=(n, 1))
+        return drawn, drawn
+
+    def complete_log_likelihood(self, params, x, z):
+        return float(self.posterior(params, x)[0].sum())
+
+    def starts(self, rows, rng):
+        yield "one", Rate(np.array(self.scale))
+
+
+def test_a_fit_of_a_model_of_ones_own_is_loaded_with_its_class(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).exponential(2.0, size=50)
+    fit = emframe.fit(Lifetimes(scale=3.0), X)
+    assert fit.params.rate == pytest.approx(1.0 / X.mean(), rel=1e-9)
+    path = tmp_path / "own.emframe"
+    fit.save(path)
+    with pytest.raises(ValueError, match=r"needs what no file.*'lifetimes-of-ones-own'.*allow=\["):
+        emframe.load(path)
+    again = emframe.load(path, allow=[Lifetimes])
+    assert again.model == fit.model
+    assert again.params.rate == fit.params.rate
+    assert again.score_samples(X) == pytest.approx(fit.score_samples(X), rel=1e-15)
+
+
+def density_of_ones_own(x, mu):
+    return -0.5 * (x - mu) ** 2 - 0.5 * np.log(2 * np.pi)
+
+
+def test_what_a_file_may_not_choose_is_no_damage(tmp_path: Path) -> None:
+    family = emframe.from_logpdf(density_of_ones_own, params={"mu": emframe.Real()})
+    fit = emframe.fit(emframe.Mixture(family, 1), np.arange(9.0))
+    fit.save(tmp_path / "f.emframe")
+    with pytest.raises(ValueError, match="density_of_ones_own") as refusal:
+        emframe.load(tmp_path / "f.emframe")
+    assert "damaged" not in str(refusal.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -613,3 +614,37 @@ def test_damaged_files_are_refused(damage, words, tmp_path):
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         emframe.load(tmp_path / "nothing.em")
+
+
+ROUNDED = {
+    "float32 weights": lambda x: x.astype(np.float32),
+    "off by the last bits": lambda x: x * (1.0 + 3e-13),
+}
+
+
+@pytest.mark.parametrize("way", ROUNDED)
+def test_starts_that_are_right_to_rounding_are_taken(way: str) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    model = emframe.Mixture("gaussian", 3)
+    for _ in range(30):
+        weights = rng.dirichlet(np.ones(3))
+        roots = rng.normal(size=(3, 3, 5))
+        covariances = roots @ roots.transpose(0, 2, 1)
+        tilted = covariances * (1.0 + 1e-12 * np.tri(3, k=-1))
+        start = {"weights": ROUNDED[way](weights), "means": X[:3], "covariances": tilted}
+        fit = emframe.fit(model, X, start=start, max_iter=0)
+        assert fit.params.weights == pytest.approx(weights, rel=1e-6)
+        assert fit.params.weights.sum() == pytest.approx(1.0, abs=1e-15)
+        assert fit.params.components.covariances == pytest.approx(covariances, rel=1e-11)
+        again = emframe.fit(model, X, start=fit.params, max_iter=0)
+        assert np.array_equal(again.params.weights, fit.params.weights)
+    held = rng.dirichlet(np.ones(3)).astype(np.float32)
+    assert emframe.fixed(model, weights=held).weights == pytest.approx(held, rel=1e-6)
+    start["weights"] = np.array([0.2, 0.3, 0.51])
+    with pytest.raises(ValueError, match="sum to 1"):
+        emframe.fit(model, X, start=start)
+    chain = emframe.model("hidden-markov", family="gaussian", n_states=3)
+    begun = emframe.fit(chain, X, rng=0, n_starts=1, max_iter=1).params
+    rough = dataclasses.replace(begun, transitions=begun.transitions.astype(np.float32))
+    emframe.fit(chain, X, start=rough, max_iter=1)

@@ -240,3 +240,24 @@ def test_without_narwhals_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ImportError, match=r"data frames needs narwhals: .*emframe\[dataframe\]"):
         gate(pd.DataFrame(COLUMNS))
     assert len(gate(BASE)) == 3
+
+
+def test_a_series_of_weights_goes_by_its_index() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=50)})
+    weights = pd.Series(rng.integers(1, 4, size=50).astype(float))
+    model = emframe.Mixture("gaussian", 1)
+    turned = weights.iloc[::-1]
+    with pytest.raises(ValueError, match=r"another index than `X`.*reindex"):
+        emframe.fit(model, frame, weights=turned)
+    fit = emframe.fit(model, frame, weights=turned.reindex(frame.index))
+    mean = np.average(frame["x"], weights=weights)
+    assert fit.params.components.means.item() == pytest.approx(mean, rel=1e-12)
+    emframe.fit(model, frame, weights=turned.to_numpy())
+
+
+def test_weights_that_sum_to_one_are_told() -> None:
+    X = np.random.default_rng(0).normal(size=50)
+    with pytest.warns(UserWarning, match="sum to 1 over 50 rows.*weights \\* 50"):
+        fit = emframe.fit(emframe.Mixture("gaussian", 1), X, weights=np.full(50, 1 / 50))
+    assert fit.n_rows == pytest.approx(1.0)

@@ -89,7 +89,7 @@ def test_a_move_leads_out_of_a_poor_optimum(tmp_path):
     first = next(start for start in fit.starts if is_same(start.objective, fit.objective))
     assert first.kind == "split and merge"
     assert is_same(fit.starts[first.parent].objective, poor.objective)
-    assert fit.n_found == 0
+    assert fit.n_found == 1  # and not replicated, by however many moves
     assert fit.optima[0].moves >= 1
     assert fit.optima[1].times == FEW
     assert fit.optima[0].moves > 1

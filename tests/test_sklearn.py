@@ -324,12 +324,13 @@ def test_their_example_of_initial_means() -> None:
             max_iter=2000,
             random_state=rng,
         )
-        if method == "random":  # from there EM may end anywhere, theirs and ours
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
-                assert estimator.fit(X).n_iter_ >= 1
-        else:
-            assert estimator.fit(X).n_iter_ >= 1
+        theirs = GaussianMixture(4, means_init=at_start.means_, tol=1e-9, max_iter=2000)
+        assert estimator.fit(X).n_iter_ >= 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            theirs.set_params(random_state=0).fit(X)
+        assert estimator.score(X) >= theirs.score(X) - 1e-6
+        if method != "random_from_data":  # from four of these rows neither reaches the maximum
             assert estimator.score(X) == pytest.approx(-12666.96876 / 4000, abs=1e-6)
 
 
@@ -360,3 +361,35 @@ def test_a_product_takes_its_columns_from_a_frame() -> None:
     rows = frame[["height", "visits"]].to_numpy()
     by_place = one.fit(rows).predict_proba(rows)
     np.testing.assert_array_equal(by_name, by_place)
+
+
+def test_means_alone_are_a_start_as_in_scikit_learn():
+    """Its example of initialisations: from means in the middle too it is at the maximum."""
+    X = make_blobs(n_samples=4000, centers=4, cluster_std=0.60, random_state=0)[0][:, ::-1]
+    reached = []
+    for seed in range(24):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it stops before its first step
+            ends = GaussianMixture(4, init_params="random", max_iter=0, random_state=seed)
+            means = ends.fit(X).means_
+        found = EMMixture(n_components=4, means_init=means, random_state=seed).fit(X)
+        reached.append(found.fit_.log_likelihood)
+    assert reached == pytest.approx([-12666.97] * 24, abs=0.01)
+
+
+def test_a_given_start_that_collapses_is_no_word_on_the_model():
+    X = np.concatenate([np.random.default_rng(0).normal(size=(60, 1)), np.full((5, 1), 9.0)])
+    means = [[0.0], [9.0]]
+    with pytest.warns(UserWarning, match="start that is given collapses") as told:
+        found = EMMixture(n_components=2, means_init=means, random_state=0).fit(X)
+    assert found.fit_.prior == "weak"
+    assert not any("no maximum" in str(one.message) for one in told)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 3])
+def test_no_more_steps_than_max_iter(max_iter):
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    for n_init in (1, 10, None):
+        estimator = EMMixture(n_components=3, max_iter=max_iter, n_init=n_init, random_state=0)
+        with pytest.warns(ConvergenceWarning):
+            assert estimator.fit(X).n_iter_ == max_iter

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import emframe
 from emframe import workers
+from emframe.engines import Workspace
 from emframe.workers import share
 
 
@@ -178,3 +179,32 @@ def test_ctrl_c_keeps_the_best_of_all_processes(tmp_path):
     assert out.splitlines()[-1] == "kept True"
     assert err == ""
     assert process.returncode == 0
+
+
+def travelling() -> dict[str, Any]:
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    counts, signs = np.floor(3 * X**2), (X > 0) * 1.0
+    return {
+        "gaussian": X,
+        "student-t": X,
+        "bernoulli": signs,
+        "categorical": signs,
+        "poisson": counts,
+        "poisson-regression": np.column_stack([counts[:, 0], X[:, 1]]),
+    }
+
+
+@pytest.mark.parametrize("pickler", ["pickle", "cloudpickle"])
+@pytest.mark.parametrize("name", travelling())
+def test_fits_and_passes_travel(name: str, pickler: str) -> None:
+    way, X = pytest.importorskip(pickler), travelling()[name]
+    fit = emframe.fit(emframe.Mixture(name, 2), X, rng=0, n_starts=1)
+    again = way.loads(way.dumps(fit))
+    assert again.log_likelihood == fit.log_likelihood
+    assert np.array_equal(again.score_samples(X), fit.score_samples(X))
+    rows = fit.model.rows(X)
+    block = (rows.x, np.ones(len(rows)))
+    for one in fit.model.passes(fit.params, fit.model.survey(rows)):
+        other = way.loads(way.dumps(one))
+        here, there = (each.finish(each.block(block, Workspace())) for each in (one, other))
+        assert there.loglik == here.loglik

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emframe.core.coordinates import Coordinates, Vector
-from emframe.core.expectation import Expectation, objective
+from emframe.core.expectation import Degenerate, Expectation, objective
 from emframe.core.methods import Expect, Move
 from emframe.core.tolerance import NOISE, RESOLUTION, within
 
@@ -167,15 +167,19 @@ class QuasiNewton:
         """The move from `old` to `new`, at x, and the outlook there with the pair it taught."""
         reached = objective(new)
         gain = reached - old.objective
-        here = self._look(
-            new,
-            x,
-            objective=reached,
-            gained=old.gained + gain,
-            moves=old.moves + 1,
-            accelerating=old.accelerating,
-            before=old.em_gain if is_em else math.nan,
-        )
+        try:
+            here = self._look(
+                new,
+                x,
+                objective=reached,
+                gained=old.gained + gain,
+                moves=old.moves + 1,
+                accelerating=old.accelerating,
+                before=old.em_gain if is_em else math.nan,
+            )
+        except Degenerate as error:  # what comes after it is no fault of the move's
+            error.reached = Move(new, is_em=is_em, remaining=math.inf, cost=cost)
+            raise
         is_quick = is_em and here.em_gain <= self.quick * old.em_gain
         if here.accelerating and not is_quick:
             here = self._learn(old, here, math.inf if is_em else gain)

@@ -80,6 +80,7 @@ class Degenerate(ArithmeticError):
         self, reason: str, component: int | None = None, columns: Sequence[int] = ()
     ) -> None:
         self.reason, self.component, self.columns = reason, component, tuple(columns)
+        self.reached: Any = None  # the `Move` that had been made, where one had
         super().__init__(self.told())
 
     def told(self, names: Sequence[str] = ()) -> str:

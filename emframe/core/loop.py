@@ -51,7 +51,12 @@ def iterate(
     else:
         step, state = after
     while step.breach is None:
-        move, state = method.advance(expect, step.expectation, state)
+        try:
+            move, state = method.advance(expect, step.expectation, state)
+        except Degenerate as error:
+            if error.reached is not None:
+                yield enter(step, error.reached, contract)
+            raise
         step = enter(step, move, contract)
         yield step
 

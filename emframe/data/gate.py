@@ -120,7 +120,16 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
 
 
 def frequencies(X: Any, weights: Any) -> Any:
-    """The weights that were given, or else those that a `Table` brings along."""
+    """The weights that were given, or else those that a `Table` brings along.
+
+    Raises ValueError for a series of another index than that of the rows, and warns of shares.
+    """
+    are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))
+    if are_indexed and not X.index.equals(weights.index):
+        raise ValueError(
+            "`weights` has another index than `X`, and is not taken by position; pass "
+            "weights.reindex(X.index), or weights.to_numpy() where the order is that of the rows."
+        )
     return X.weights if weights is None and isinstance(X, Table) else weights
 
 

@@ -7,6 +7,7 @@ One known case: weights of 1 are no weights, to the bits.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,12 @@ def as_weights(weights: Any, n: int) -> Array:
         )
     if not flat.any():
         raise ValueError("`weights` are all zero, which removes every row.")
+    if n > 1 and abs(float(flat.sum()) - 1.0) <= 1e-6:
+        warnings.warn(
+            f"`weights` sum to 1 over {n} rows; they are frequencies, so that these count as one "
+            f"row, and BIC and standard errors with them. Pass weights * {n} for shares of rows.",
+            stacklevel=2,
+        )
     return flat
 
 

@@ -207,10 +207,27 @@ def from_logpdf(
     if not isinstance(where, Space):
         raise TypeError(f"`support` is {where!r}; pass a space, such as emframe.Positive().")
     fields = tuple((key, as_declared(key, value)) for key, value in params.items())
+    for key, declared in fields:
+        _refuse_bound(key, declared)
     _check_arguments(logpdf, tuple(params))
     own = getattr(logpdf, "__name__", type(logpdf).__name__)
     label = name or ("logpdf" if own == "<lambda>" else own)
     return FromLogpdf(logpdf, fields, where, fit, sample, grad, label, n_columns)
+
+
+def _refuse_bound(name: str, declared: Declared) -> None:
+    """Raise TypeError for a parameter that is not each component's own to estimate."""
+    ways = {
+        "shared=True": (declared.shared, f"emframe.tied(family, {name!r})"),
+        "fixed=True": (declared.fixed, f"emframe.fixed(family, {name}=...)"),
+        "per_component=False": (not declared.per_component, f"emframe.tied(family, {name!r})"),
+    }
+    for setting, (is_set, remedy) in ways.items():
+        if is_set:
+            raise TypeError(
+                f"`params[{name!r}]` has {setting}, but the M-step takes components one by one; "
+                f"leave it out, and pass {remedy}."
+            )
 
 
 def _rows(x: Array, wide: bool) -> Array:

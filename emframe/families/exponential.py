@@ -57,6 +57,16 @@ class Moments:
         return Moments(self.totals[which], self.counts[which], self.base)
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """What a pass found, from its totals; no function of its own, so that a pass can travel."""
+
+    base: float  # sum over rows of the log base measure
+
+    def __call__(self, totals: Array, counts: Array) -> Concluded:
+        return Concluded(Moments(totals, counts, self.base), counts, self.base)
+
+
 class ExponentialFamily(Family):
     """Base of exponential families.  An axis P of length one may be dropped everywhere."""
 
@@ -98,12 +108,8 @@ class ExponentialFamily(Family):
             yield from super().kernels(params, log_weights, survey)  # it has ways of its own
             return
         base: float = survey.statistics.base
-
-        def conclude(totals: Array, counts: Array) -> Concluded:
-            return Concluded(Moments(totals, counts, base), counts, base)
-
         constant = log_weights - self._log_partition(params)
-        yield RowProducts(self._natural(params), constant, self._statistics, conclude)
+        yield RowProducts(self._natural(params), constant, self._statistics, Conclusion(base))
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

@@ -130,6 +130,8 @@ class Fit:
     def n_found(self) -> int:
         """How many starts of their own found the optimum that this fit is at; 2 replicate it.
 
+        1 where moves from other optima alone found it, which does not replicate it.
+
         Where it is the polish of one that was found on a sample, so many found that one there.
         """
         where = self.found_on_sample
@@ -138,7 +140,8 @@ class Fit:
             ends, here = optima(same), where.objective
         else:
             ends, here = self.optima, self.objective
-        return sum(one.times for one in ends if is_same(one.objective, here))
+        at = [one for one in ends if is_same(one.objective, here)]
+        return sum(one.times for one in at) or min(1, sum(one.moves for one in at))
 
     @property
     def found_on_sample(self) -> Start | None:

@@ -36,6 +36,7 @@ from emframe.parameters import (
     equal,
     frozen,
     n_columns_free,
+    near,
     problem,
     slopes,
     valid,
@@ -298,6 +299,7 @@ class LatentModel(ABC):
                 f"`start` is {type(start).__name__}; the model {self.name!r} takes parameters, a "
                 "dict of arrays by field name, or a callable."
             )
+        start = near(start)
         wrong = self.problem(start, len(rows.columns))
         if wrong:
             raise ValueError(f"`start`: {wrong}.")

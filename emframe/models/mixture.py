@@ -63,7 +63,7 @@ from emframe.models.reading import read
 from emframe.models.reseeding import placed, without
 from emframe.models.sequences import SequenceRows, as_sequences
 from emframe.models.sparing import BROAD, SHARES, spared
-from emframe.parameters import frozen, real_values
+from emframe.parameters import frozen, near, real_values
 from emframe.recipes import describe
 from emframe.refusals import refuse_beyond
 from emframe.spaces import Array
@@ -487,6 +487,7 @@ class Mixture:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"`start`: {error}") from error
         if isinstance(start, MixtureParameters):
+            start = near(start)
             wrong = self.problem(start, len(rows.columns))
             if wrong:
                 raise ValueError(f"`start`: {wrong}.")

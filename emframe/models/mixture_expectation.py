@@ -69,7 +69,7 @@ def held_weights(value: Any, k: int) -> tuple[float, ...]:
 
     Raises ValueError where they are not probabilities that sum to 1.
     """
-    given = real_values("weights", value)
+    given = Simplex().near(real_values("weights", value))
     weights = np.broadcast_to(given, k) if given.ndim == 0 else given
     if weights.shape != (k,) or not Simplex().contains(weights).all():
         raise ValueError(

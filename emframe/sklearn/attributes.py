@@ -19,11 +19,13 @@ from emframe.parameters import Leaf, leaves
 from emframe.spaces import Array, PositiveDefinite
 
 
-def attributes(fit: emframe.Fit) -> dict[str, Any]:
+def attributes(fit: emframe.Fit, max_iter: int) -> dict[str, Any]:
     """Names, with scikit-learn's trailing underscore, and values."""
+    # One, as there, where the start was the end already.
+    steps = min(max(1, len(fit.trace) - 1), max_iter)
     shown: dict[str, Any] = {
         "converged_": fit.converged,
-        "n_iter_": fit.starts[fit.best].n_iter,
+        "n_iter_": steps,
         "lower_bounds_": list(fit.trace / fit.n_rows),
         "lower_bound_": float(fit.trace[-1] / fit.n_rows),
     }

@@ -52,8 +52,8 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         `emframe.fit`, which goes on until the best optimum was found many times.
     init_params : None for starts of several kinds in turn, or one of scikit-learn's: "kmeans",
         "k-means++", "random_from_data", "random".
-    means_init : (K, d) to start from; then there is one start. What else it needs comes from an
-        M-step on the rows, each in the component whose mean is nearest.
+    means_init : (K, d) to start from; then there is one start. What else it needs comes from one
+        of the kind `init_params`, k-means where that is None, as in scikit-learn.
     weights_init, precisions_init : more of that start, in scikit-learn's shapes.
     reg_covar : 0, since nothing is added to covariances: what is climbed is the likelihood. Any
         other value is refused; `prior` is what takes its place.
@@ -72,7 +72,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         ``means_`` (K, d), ``rates_``, ``probs_``.
     covariances_, precisions_, precisions_cholesky_ : of families that have covariances, in the
         shape that scikit-learn gives to the covariance_type.
-    converged_, n_iter_ : whether the best start converged, and its E-steps.
+    converged_, n_iter_ : whether the best start converged, and its steps: `max_iter` at most.
     lower_bounds_, lower_bound_ : the objective per row after each of its steps, and at the end.
     n_features_in_, feature_names_in_ : of the data.
     """
@@ -166,11 +166,22 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 return None, str(error)
             return fit, fit.message if fit.status is emframe.Status.DEGENERATE else ""
 
+        given = start is not None or self.means_init is not None
         fit, fault = fitted(None if auto else self.prior)
         if fault and auto and "weak" in model.family.priors:
-            text = f"no maximum of the likelihood: {fault} This fit has prior='weak' instead."
-            warnings.warn(text, stacklevel=3)
-            fit, fault = fitted("weak")
+            weak, still = fitted("weak")
+            # One start that collapses is no word on the model, of which others may be sound.
+            found = "the start that is given collapses" if given else "no maximum of the likelihood"
+            if weak is not None and not still:
+                text = f"{found}: {fault} This fit has prior='weak' instead."
+                warnings.warn(text, stacklevel=3)
+                return weak
+            fit = None
+        if fit is None and given:
+            raise ValueError(
+                f"the start that is given cannot be used: {fault} Pass another, or none for a "
+                "search among many."
+            )
         if fit is None:
             raise ValueError(f"the model is degenerate on these data: {fault}")
         return fit
@@ -197,13 +208,14 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             means=self.means_init,
             precisions=self.precisions_init,
             covariance_type=self.covariance_type,
+            rng=np.random.default_rng(_seed(self.random_state)),
         )
 
     def _show(self, fit: emframe.Fit) -> None:
         """Set what scikit-learn's users look for, and say aloud how the fit ended if badly."""
         self.fit_ = fit
         self._n_features_out = len(fit.params.weights)
-        for name, value in attributes(fit).items():
+        for name, value in attributes(fit, self.max_iter).items():
             setattr(self, name, value)
         if not fit.converged or fit.spurious:
             text = f"{fit.message} {fit.spurious}".strip()

@@ -1,6 +1,8 @@
 """scikit-learn's ``weights_init``, ``means_init`` and ``precisions_init`` as a start of ours.
 
-What is not given comes from an M-step on the rows, each in the component whose mean is nearest.
+What is not given comes from a start that is made as others are, the likeliest of a few, with its
+components in the order of the means: as in scikit-learn these say where a component begins, and not
+which rows it has, for near a mean there may be none.
 
 One known case: where all three are given, they are the start, and no row is looked at.
 """
@@ -8,14 +10,20 @@ One known case: where all three are given, they are the start, and no row is loo
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances_argmin
 
 from emframe.data import Table
 from emframe.models import Mixture
+from emframe.models.components import taken
 from emframe.spaces import Array
+
+TRIES = 6  # starts to look among
 
 
 def given_start(
@@ -27,6 +35,7 @@ def given_start(
     means: Any,
     precisions: Any,
     covariance_type: str,
+    rng: np.random.Generator,
 ) -> Any:
     """Parameters to start from, None where nothing is given.
 
@@ -56,8 +65,7 @@ def given_start(
     if told is not None and len(own) == 2:
         return {"weights": told, **own}
     rows = model.rows(table, sample_weight)
-    nearest = pairwise_distances_argmin(table.X, centres)
-    params = model.start(nearest, rows, np.random.default_rng(0))
+    params = _made(model, rows, centres, rng)
     fields = {name: value for name, value in own.items() if hasattr(params.components, name)}
     if "covariances" in own and "covariances" not in fields:
         raise ValueError(f"`precisions_init`: the family {model.family.name!r} has no covariances.")
@@ -66,6 +74,23 @@ def given_start(
         weights=params.weights if told is None else told,
         components=replace(params.components, **fields) if fields else params.components,
     )
+
+
+def _made(model: Mixture, rows: Any, centres: Array, rng: np.random.Generator) -> Any:
+    """The likeliest of a few starts, in the order of the centres, for a family that has means.
+
+    Else the centres tell of rows alone, which each go to the nearest.
+    """
+    made = (params for _, params in islice(model.starts(rows, rng), TRIES))
+    found = [one for one in made if not isinstance(one, Exception)]
+    if found and np.shape(getattr(found[0].components, "means", ())) == centres.shape:
+        params = max(found, key=lambda one: float(rows.weights @ model.posterior(one, rows.x)[0]))
+        size = np.std(rows.x, axis=0)
+        apart = cdist(centres / size, params.components.means / size, "sqeuclidean")
+        return taken(params, linear_sum_assignment(apart)[1])
+    labels = np.zeros(rows.n_given, dtype=int)
+    labels[rows.numbers] = pairwise_distances_argmin(rows.x, centres)
+    return model.start(labels, rows, rng)
 
 
 def _is(value: Any) -> bool:

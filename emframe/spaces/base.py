@@ -16,6 +16,8 @@ Shape = tuple[int, ...]
 EPS = float(np.finfo(float).eps)
 # Quotients over a step and half of it that differ by less, relative, have their digits.
 AGREES = 1e-6
+# How far from a space rounding takes a value: a few units of single precision, relative.
+ROUNDED = 1e-6
 
 
 def slopes(function: Callable[[Array], float], at: Array, units: Array | None = None) -> Array:
@@ -88,6 +90,13 @@ class Space:
     def holds(self, values: Array) -> bool:
         """Whether all values belong; every step of a fit asks, so a space may know a short way."""
         return bool(self.contains(values).all())
+
+    def near(self, values: Array) -> Array:
+        """The values themselves, or members that they are the single-precision rounding of.
+
+        What users write down, or get from elsewhere, is right to some digits only.
+        """
+        return values
 
     def coordinates(self, values: Array) -> Array:
         """A flat real vector that `point` maps back to `values`."""

@@ -50,6 +50,9 @@ class Groups(Space):
             return self.space.contains(values[:: self.k])
         return np.array([bool(self.space.contains(own).all()) for own in self._apart(values)])
 
+    def near(self, values: Array) -> Array:
+        return self.space.near(values)
+
     def coordinates(self, values: Array) -> Array:
         if self.shared:
             return self.space.coordinates(values[:: self.k])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.spaces.base import EPS, Array, Shape, Space
+from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space
 
 
 @cache
@@ -107,6 +107,16 @@ class PositiveDefinite(Space):
         except np.linalg.LinAlgError:  # some are not, and it does not say which
             return np.asarray(symmetric & (np.linalg.eigvalsh(correlation)[..., 0] > 0))
         return np.asarray(symmetric)
+
+    def near(self, values: Array) -> Array:
+        if values.ndim < 2 or values.shape[-2] != values.shape[-1]:
+            return values
+        other = values.swapaxes(-1, -2)
+        with np.errstate(invalid="ignore"):
+            sd = np.sqrt(np.abs(np.diagonal(values, axis1=-2, axis2=-1)))
+            off = np.abs(values - other) <= ROUNDED * sd[..., :, None] * sd[..., None, :]
+        rounded = off.all(axis=(-2, -1), keepdims=True)
+        return np.where(rounded & (values != other), values + 0.5 * (other - values), values)
 
     def holds(self, values: Array) -> bool:
         if self.n_event_axes == 2 and self._usual(values):

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.spaces.base import EPS, Array, Shape, Space
+from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space
 
 
 class Simplex(Space):
@@ -35,6 +35,13 @@ class Simplex(Space):
             return super().holds(values)
         off = abs(float(np.add.reduce(values)) - 1.0)
         return off <= 8 * EPS * len(values) and bool(values.min() >= 0.0)
+
+    def near(self, values: Array) -> Array:
+        if np.ndim(values) == 0:
+            return values
+        total = np.add.reduce(values, axis=-1, keepdims=True)
+        rounded = (np.abs(total - 1.0) <= ROUNDED) & ~self.contains(values)[..., None]
+        return np.where(rounded, values / np.where(rounded, total, 1.0), values)
 
     def coordinates(self, values: Array) -> Array:
         return np.sqrt(values).ravel()

@@ -49,6 +49,33 @@ class PoissonParameters:
 
 
 @dataclass(frozen=True)
+class Shifted:
+    """Counts less where they are reckoned from; as they are where that is None."""
+
+    origin: Array | None  # (d,)
+
+    def __call__(self, x: Array) -> Array:
+        return x if self.origin is None else x - self.origin
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a pass found, from totals of shifted counts."""
+
+    origin: Array  # (d,)
+    reference: Array  # (d,)
+    base: float
+
+    def __call__(self, totals: Array, counts: Array) -> Concluded:
+        n = counts[:, None]
+        means = self.origin + np.divide(totals, n, out=np.zeros_like(totals), where=n > 0)
+        means[(means < 16 * EPS * self.origin) | (n <= 0)] = 0.0  # lost in rounding
+        gained = counts @ divergence(means, self.reference).sum(axis=1)
+        sums = Counted(counts, means, self.base + float(gained))
+        return Concluded(sums, counts, self.base)
+
+
+@dataclass(frozen=True)
 class Poisson(Family):
     """Any number of independent Poisson columns.
 
@@ -103,19 +130,11 @@ class Poisson(Family):
         possible = np.where(rates > 0, slopes, 0.0)
         reach = (np.abs(rates - origin) + np.sqrt(rates)) * np.abs(possible)
         if EPS * reach.max() <= LOSS:
-
-            def conclude(totals: Array, counts: Array) -> Concluded:
-                n = counts[:, None]
-                means = origin + np.divide(totals, n, out=np.zeros_like(totals), where=n > 0)
-                means[(means < 16 * EPS * origin) | (n <= 0)] = 0.0  # lost in rounding
-                gained = counts @ divergence(means, reference).sum(axis=1)
-                sums = Counted(counts, means, base + float(gained))
-                return Concluded(sums, counts, base)
-
             # D(centre, reference), which are the same save in a column of zeros.
             base = whole.peak - float(whole.counts.sum() * (reference - centre).sum())
             constant = log_weights - falls.sum(axis=1)
-            yield RowProducts(slopes, constant, lambda x: x - origin if shifted else x, conclude)
+            shift = Shifted(origin) if shifted else Shifted(None)
+            yield RowProducts(slopes, constant, shift, Conclusion(origin, reference, base))
         yield from super().kernels(params, log_weights, survey)
 
     def expected(self, statistics: Counted | Moments, params: PoissonParameters) -> float:
