@@ -11,7 +11,7 @@ import numpy as np
 
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
-from emframe.data import counted, frequencies
+from emframe.data import Rows, counted, frequencies
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.fitting.result import Fit
 from emframe.growing import Candidate, chains
@@ -39,6 +39,9 @@ class Selection:
     criterion: str
     failures: tuple[tuple[str, str], ...] = ()  # (model, why) where no start had an objective
     held_out: tuple[float, ...] = ()  # for "cv": log-likelihood of the rows left out, of each fit
+    freedom: tuple[
+        float, ...
+    ] = ()  # degrees of freedom of the data, for each fit; see `freedom_of`
 
     @property
     def label(self) -> str:
@@ -55,13 +58,26 @@ class Selection:
 
     @property
     def best(self) -> Fit:
-        """The sound fit with the lowest criterion; a spurious one only if there is no other."""
+        """The sound fit with the lowest criterion.
 
-        def rank(pair: tuple[Fit, float]) -> tuple[bool, bool, float]:
-            one, value = pair
-            return not one.status.usable, bool(one.spurious), value
+        One that is spurious, or that the data do not determine, only if there is no other.
+        """
 
-        return min(zip(self.fits, self.values, strict=True), key=rank)[0]
+        def rank(triple: tuple[Fit, float, str]) -> tuple[bool, bool, bool, float]:
+            one, value, loose = triple
+            return not one.status.usable, bool(one.spurious), bool(loose), value
+
+        return min(zip(self.fits, self.values, self.undetermined, strict=True), key=rank)[0]
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Why the data cannot determine the parameters of each fit; empty where they may."""
+        return tuple(
+            f"{fit.n_parameters} parameters on {most:g} degrees of freedom"
+            if fit.n_parameters > most
+            else ""
+            for fit, most in zip(self.fits, self.freedom or [np.inf] * len(self.fits), strict=True)
+        )
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -78,9 +94,10 @@ class Selection:
                 **({"cv": value} if self.criterion == "cv" else {}),
                 "status": one.status.value,
                 "spurious": one.spurious,
+                "undetermined": loose,
                 "best": one is best,
             }
-            for one, value in zip(self.fits, self.values, strict=True)
+            for one, value, loose in zip(self.fits, self.values, self.undetermined, strict=True)
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -185,10 +202,31 @@ def select(
             raise KeyboardInterrupt
         none = f"none of the {len(candidates)} models could be fitted: " * (len(candidates) > 1)
         raise Degenerate(none + failures[-1][1])
-    selection = Selection(fits, criterion, failures, left_out)
+    is_free = options.get("prior") is None
+    freedom = tuple(
+        freedom_of(one.model, X, options.get("weights")) if is_free else np.inf for one in fits
+    )
+    selection = Selection(fits, criterion, failures, left_out, freedom)
     if cut:
         raise Interrupted(selection.best)
     return selection
+
+
+def freedom_of(model: Model, X: Any, weights: Any = None) -> float:
+    """How many numbers the data can determine of a model of discrete rows; inf for others.
+
+    A likelihood sees the probabilities of the distinct rows and nothing else.  Where there are all
+    that there can be, these sum to 1 besides (Goodman 1974, Biometrika 61, 215).
+    """
+    rows = model.rows(X, frequencies(X, weights))
+    discrete, modelled = model.columns_modelled(len(rows.columns))
+    if not isinstance(rows, Rows) or not rows.in_memory or not (discrete & modelled).all():
+        return np.inf
+    x = np.unique(rows.x, axis=0)
+    levels = [len(np.unique(column)) for column in x.T]
+    family = getattr(model, "family", None)
+    is_bounded = family is not None and all(space.bounded for space in family.supports)
+    return len(x) - float(is_bounded and len(x) == np.prod(levels, dtype=float))
 
 
 class Outcome(NamedTuple):

@@ -541,3 +541,36 @@ def test_rows_that_are_equal_to_rounding_are_one_place():
     places, shares = distinct(x, np.array([0.3, 0.9, 0.5, 1.0]))
     assert len(places) == 3
     assert shares.sum() == pytest.approx(0.9 + 0.5 + 1.0)
+
+
+def gamma_density(x, shape, rate):
+    return shape * np.log(rate) + (shape - 1) * np.log(x) - rate * x - special.gammaln(shape)
+
+
+ROUNDED = {
+    "beta": (lambda rng: rng.beta(2, 5, 120), lambda: emframe.from_scipy("beta"), 1),
+    "invgauss": (
+        lambda rng: rng.wald(2.0, 6.0, 120),
+        lambda: emframe.from_scipy("invgauss"),
+        1,
+    ),
+    "from_logpdf": (
+        lambda rng: rng.gamma(4.0, 0.7, 120),
+        lambda: emframe.from_logpdf(
+            gamma_density,
+            params={"shape": emframe.Positive(), "rate": emframe.Positive()},
+            support=emframe.Positive(),
+        ),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_points_of_rounded_data_are_not_preferred_in_the_density_lane(name: str) -> None:
+    draw, family, wanted = ROUNDED[name]
+    x = np.round(draw(np.random.default_rng(0)), 1)
+    x = np.clip(x, 0.1, 0.9 if name == "beta" else np.inf)
+    selection = emframe.select([Mixture(family(), k) for k in (1, 2)], x, rng=0, n_starts=6)
+    assert not selection.best.spurious
+    assert selection.best.model.n_components == wanted

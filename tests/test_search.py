@@ -202,3 +202,20 @@ def test_a_core_is_cut_out_of_a_component_that_covers_it():
         assert 0.05 < side.mean() < 0.8
     assert any(side[80:].min() > 0.9 and side[:80].mean() < 0.5 for side in drawn)
     assert (_core(np.ones(3), np.zeros((3, 1)), rng) == 1.0).all()  # rows all alike
+
+
+def test_select_does_not_recommend_what_the_data_cannot_determine() -> None:
+    """Two yes/no items are four cells, three numbers; two classes of them have five."""
+    cells = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    counts = np.array([300.0, 40.0, 30.0, 200.0])
+    items = [emframe.Mixture("bernoulli", k) for k in (1, 2)]
+    selection = emframe.select(items, cells, weights=counts, rng=0)
+    one, two = selection.fits
+    assert two.bic < one.bic
+    assert selection.undetermined == ("", "5 parameters on 3 degrees of freedom")
+    assert selection.best is one
+    assert "not determined: 5 parameters on 3 degrees of freedom" in str(selection)
+    three = np.random.default_rng(0).integers(0, 2, size=(400, 3))
+    assert emframe.select([emframe.Mixture("bernoulli", 2)], three, rng=0).undetermined == ("",)
+    real = np.random.default_rng(0).normal(size=9)
+    assert emframe.select(("gaussian", [1]), real, rng=0).undetermined == ("",)

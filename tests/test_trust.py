@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from threadpoolctl import threadpool_limits
 import emframe
 from emframe import Array, Fit, Status
 from emframe.data import Table
+from emframe.families.kernel import FamilyError
 from emframe.parameters import leaves
 
 STRUCTURES = ("full", "diag", "spherical", "tied", "VEE", "VVE")
@@ -564,3 +566,42 @@ def test_a_fit_that_the_first_version_saved_is_loaded():
     assert found.log_likelihood == pytest.approx(-1130.263960184741, abs=1e-9)
     data = emframe.dataset("faithful").X
     assert float(np.sum(found.score_samples(data))) == pytest.approx(found.log_likelihood, rel=1e-9)
+
+
+@dataclass(frozen=True)
+class Places:
+    places: Any = emframe.parameter(emframe.Real(), shape="d")  # (K, d)
+
+
+class Narrow(emframe.Family):
+    """Declares a place for each column, and answers with one for all."""
+
+    name, parameters, support = "narrow", Places, emframe.Real()
+
+    def log_density(self, params, x):
+        return -0.5 * np.square(x[:, None, :] - params.places[:, :1]).sum(axis=2)
+
+    def accumulate(self, x, resp):
+        return np.column_stack([resp.sum(axis=0), resp.T @ x])
+
+    def expected(self, statistics, params):
+        return 0.0
+
+    def m_step(self, statistics, previous):
+        return Places(statistics[:, 1:2] / statistics[:, :1])
+
+    def sample(self, params, labels, rng):
+        return params.places[labels]
+
+
+def test_a_declared_shape_that_an_m_step_does_not_keep_is_refused() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    with pytest.raises(FamilyError, match=r"narrow.m_step: .*shape \(2, 1\).*\(K, d\) = \(2, 3\)"):
+        emframe.fit(emframe.Mixture(Narrow(), 2), X, rng=0, n_starts=1)
+
+
+def test_choices_that_are_no_method_are_refused() -> None:
+    with pytest.raises(TypeError, match="choices` is no method"):
+
+        class Odd(emframe.LatentModel):
+            choices = property(lambda self: 2)

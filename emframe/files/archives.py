@@ -54,7 +54,7 @@ def write_archive(
                 archive.writestr(name, text)
                 for key, array in arrays.items():
                     buffer = io.BytesIO()
-                    whole = np.ascontiguousarray(array)
+                    whole = np.asarray(array, order="C")  # and a single number without axes
                     np.lib.format.write_array(buffer, whole, allow_pickle=False)
                     archive.writestr(f"{key}.npy", buffer.getvalue())
             stream.flush()

@@ -119,6 +119,11 @@ class LatentModel(ABC):
     support: ClassVar[Space] = Real()
     sole_start: ClassVar[str] = ""  # why one start is as good as many, if it ends well
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not callable(cls.choices):
+            raise TypeError(f"`{cls.__name__}.choices` is no method; define `def choices(self):`.")
+
     # ---- what an author writes
 
     @property

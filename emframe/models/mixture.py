@@ -267,7 +267,7 @@ class Mixture:
         before = None if previous is None else previous.components
         components = self.family.m_step(reduce(add, chain(sums(), pseudo)), before)
         params = self._parameters(counts / counts.sum(), components)
-        check_m_step(self.family, params)
+        check_m_step(self.family, params, len(rows.columns))
         return frozen(params)
 
     def _parameters(self, weights: Array, components: Any) -> MixtureParameters:

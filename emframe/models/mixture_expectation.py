@@ -196,11 +196,15 @@ def composed_problem(family: Family, params: Any, dims: Mapping[str, int]) -> st
     return wrong or family.problem(params.components, dims, "components.")
 
 
-def check_m_step(family: Family, params: MixtureParameters) -> None:
-    """Raise FamilyError where an M-step answered with parameters outside their spaces."""
+def check_m_step(family: Family, params: MixtureParameters, d: int | None = None) -> None:
+    """Raise FamilyError where an M-step answered with parameters outside their spaces.
+
+    Or of other shapes than they declare, where the number of columns is known.
+    """
     if not isinstance(params.components, family.parameters):
         given, wanted = type(params.components).__name__, family.parameters.__name__
         raise FamilyError(f"{family.name}.m_step returned a {given}; expected {wanted}")
-    wrong = composed_problem(family, params, {"K": len(params.weights)})
+    dims = {"K": len(params.weights)} | ({} if d is None else {"d": d})
+    wrong = composed_problem(family, params, dims)
     if wrong:
         raise FamilyError(f"{family.name}.m_step: {wrong}")

@@ -235,7 +235,9 @@ def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[s
             f"{row['bic']:.3f}",
             f"{row['icl']:.3f}",
             *([f"{row['cv']:.3f}"] if validated else []),
-            row["status"] + (", spurious" if row["spurious"] else ""),
+            row["status"]
+            + (", spurious" if row["spurious"] else "")
+            + (f", not determined: {row['undetermined']}" if row["undetermined"] else ""),
         )
         for row in selection.table
     ]
