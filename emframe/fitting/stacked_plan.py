@@ -21,7 +21,7 @@ from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
-from emframe.fitting.stacked_search import Effort, Found, Reached, Thin, search
+from emframe.fitting.stacked_search import NEAR, Effort, Found, Reached, Thin, search
 from emframe.models import Model
 from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
@@ -37,6 +37,9 @@ MOST_IN_TABLE, MANY_ROWS = 1e7, 4000
 MANY = 12  # components, from where on starts that lose some are more to the point
 FEWEST, EACH, SHARE = 2000, 20, 4  # rows of a part: so many, for each K (d + 1), one of so many
 MOST_POLISHED = 4
+# A run from an end that takes more E-steps than this is one along a flat direction, where ends
+# that seem the same may not be.
+SLOW = 8
 CLOSE = 20.0  # nats below the best end on a sample, from where on another may be the best of all
 STATUS = {
     Ending.ARRIVED: Status.CONVERGED,
@@ -128,6 +131,9 @@ class Stacked:
                 break
             yield Begin(POLISH, end.params, first + end.index)
             mine.append(attempts[-1])
+        for end in _alike(found) if mine and mine[0].start.n_iter > SLOW else ():
+            yield Begin(POLISH, end.params, first + end.index)
+            mine.append(attempts[-1])
         if best_of(mine) is None:
             yield from apart(self.instead, attempts)
 
@@ -156,6 +162,13 @@ def listed(end: End, kind: str, index: int, parent: int | None) -> Start:
         spurious=end.why if is_odd else "",
         parent=parent,
     )
+
+
+def _alike(found: Found) -> list[End]:
+    """Other ends that were taken for the best one, the highest first."""
+    ends = [one.end for one in found.reached if one.end.ending.is_found and not one.sample]
+    same = [end for end in ends if 0.0 < found.objective - end.objective < NEAR]
+    return sorted(same, key=lambda end: -end.objective)[: MOST_POLISHED - 1]
 
 
 def _level(end: End, found: Found) -> tuple[float, float]:
