@@ -333,5 +333,5 @@ def test_several_families_have_nothing_in_common_to_hold() -> None:
     mixture = Mixture([fixed("gaussian", means=0.0), "gaussian"])
     with pytest.raises(TypeError, match="components of several families have no parameters in"):
         tied(mixture, "covariances")
-    with pytest.raises(TypeError, match="hold those of each in the list"):
+    with pytest.raises(TypeError, match="Hold those of each in the list"):
         fixed(mixture, means=0.0)

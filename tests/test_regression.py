@@ -327,7 +327,10 @@ def test_a_tied_slope_is_one_number(name: str) -> None:
     data = rows(name)
     model = emframe.tied(emframe.Mixture(name, 2, **OPTIONS[name]), "x2")
     free = emframe.Mixture(name, 2, **OPTIONS[name])
-    tied, loose = (emframe.fit(m, data, rng=0, n_starts=3) for m in (model, free))
+    tied = emframe.fit(model, data, rng=0)
+    here = {name: value.tolist() for name, value in vars(tied.params.components).items()}
+    # Of few rows and many optima the search for each may find another: the larger starts there.
+    loose = emframe.fit(free, data, start={"weights": tied.params.weights, **here})
     assert np.ptp(tied.params.components.x2) == 0.0
     assert np.ptp(tied.params.components.x1) > 0.0
     assert tied.n_parameters == loose.n_parameters - 1

@@ -151,9 +151,11 @@ def walk(n: int = 300) -> tuple[Any, Any]:
 
 def forward(params: Any, density: Any) -> float:
     """log p(x) of one run from log densities (K, n), by the textbook."""
-    ahead = np.log(params.initial) + density[:, 0]
+    with np.errstate(divide="ignore"):
+        begin, step = np.log(params.initial), np.log(params.transitions)
+    ahead = begin + density[:, 0]
     for t in range(1, density.shape[1]):
-        ahead = logsumexp(ahead[:, None] + np.log(params.transitions), axis=0) + density[:, t]
+        ahead = logsumexp(ahead[:, None] + step, axis=0) + density[:, t]
     return float(logsumexp(ahead))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
 from emframe_families.student_tail import Tail, normaliser
+from scipy import stats
 from scipy.optimize import minimize_scalar
+from scipy.special import gammaln
 from scipy.stats import multivariate_t
 
 import emframe
@@ -163,3 +167,66 @@ def test_degrees_of_freedom_that_are_held_need_not_be_given_and_may_not_be_other
     assert (fit.params.components.dof == 5.0).all()
     with pytest.raises(ValueError, match=r"`components.dof` is .*; it is held at 5"):
         emframe.fit(model, GEYSER, start={**start, "dof": [6.0, 6.0]})
+
+
+# ---- the tail where there is none
+
+
+@pytest.mark.parametrize("d", [1, 2, 6])
+@pytest.mark.parametrize("dof", [8.0, np.inf, 0.05])
+@pytest.mark.parametrize(
+    "distance", [[0.0, 0.0, 0.0], [1e-30, 0.0, 0.0], [1e200, 1.0, 2.0], [1e308, 0.0, 0.0]]
+)
+def test_a_tail_of_rows_at_one_point_or_far_off_is_climbed_in_silence(
+    d: int, dof: float, distance: list[float]
+) -> None:
+    """Q of the tail by scipy's gamma functions: no lower at the end than where it began."""
+    found = Tail(
+        (np.array([distance]),), (np.ones((1, 3)),), np.array([3.0]), d, np.zeros(1)
+    ).maximised(np.array([dof]))
+
+    def height(nu: float) -> float:
+        y = np.array(distance, dtype=float)
+        if np.isinf(nu):
+            return -0.5 * float(y.sum())
+        start = gammaln(0.5 * (nu + d)) - gammaln(0.5 * nu) - 0.5 * d * np.log(0.5 * nu)
+        with np.errstate(divide="ignore"):
+            tail = np.logaddexp(0.0, np.log(y) - np.log(nu))
+        return float(3 * start - 0.5 * ((nu + d) * tail).sum())
+
+    assert found > 0
+    assert height(found[0]) >= height(dof) - 1e-9 * max(1.0, abs(height(dof)))
+
+
+@pytest.mark.parametrize("options", [{}, {"dof": "shared"}, {"covariance": "diag"}])
+@pytest.mark.parametrize("k", [1, 2])
+def test_fewer_rows_than_columns_are_a_status_in_silence(options: dict[str, Any], k: int) -> None:
+    """Five rows in six columns, of which the last is the sum of two: no covariance has full rank.
+
+    Only the diagonal ones have a maximum, for one component.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 6))
+    x[:, 5] = x[:, 0] + x[:, 1]
+    model = emframe.Mixture("student-t", k, **options)
+    if "covariance" not in options:
+        with pytest.raises(emframe.Degenerate, match="singular"):
+            emframe.fit(model, x, rng=0)
+        return
+    fit = emframe.fit(model, x, rng=0)
+    if k == 1:
+        assert fit.converged
+        scale = np.sqrt(fit.params.components.scale_matrices[0].diagonal())
+        off = (x - fit.params.components.locations[0]) / scale
+        nu = fit.params.components.dof[0]
+        wanted = stats.multivariate_t(np.zeros(6), np.eye(6), nu).logpdf(off).sum()
+        assert fit.log_likelihood == pytest.approx(wanted - 5 * np.log(scale).sum(), rel=1e-9)
+
+
+def test_a_component_of_one_row_beside_a_common_scale_ends_in_silence() -> None:
+    """Its distances are 0, so its own tail has no end."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(size=(12, 6)), [[40.0] * 6]])
+    model = emframe.Mixture("student-t", 2, covariance="tied")
+    with pytest.raises(emframe.Degenerate):
+        emframe.fit(model, x, start=np.append(np.zeros(12, dtype=int), 1))

@@ -382,9 +382,10 @@ def m_step_within(
 def _refuse_unknown(family: Family, names: list[str]) -> None:
     if family.parameters is tuple:
         raise TypeError(
-            "components of several families have no parameters in common to hold or share; hold "
-            'those of each in the list, emframe.Mixture([emframe.fixed("gaussian", means=0.0), '
-            '"gaussian"]).'
+            f"got {', '.join(names) or 'none'}; components of several families have no parameters "
+            "in common to hold or share. Hold those of each in the list, "
+            'emframe.Mixture([emframe.fixed("gaussian", means=0.0), "gaussian"]); what components '
+            "share are those of one family, n_components of them."
         )
     found = _fields(family.parameters)
     unknown = [name for name in names if name not in found]

@@ -149,11 +149,31 @@ def drawn(weights: Array, size: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def cut(source: NDArray[Any] | Blocks, size: int) -> Iterator[NDArray[Any]]:
-    """The rows of a source in arrays of at most `size`, as they were given."""
-    for block in source if isinstance(source, Blocks) else (source,):
-        step = _even(len(block), size)
-        for first in range(0, len(block), step):
-            yield block[first : first + step]
+    """The rows of a source in arrays of at most `size`, as they were given.
+
+    Those of `Blocks` are the arrays that one array of all rows would be cut into: sums over them
+    are in the same order, and to the same bits, whatever blocks they came in.
+    """
+    if not isinstance(source, Blocks):
+        step = _even(len(source), size)
+        for first in range(0, len(source), step):
+            yield source[first : first + step]
+        return
+    step, held = _even(source.n_rows, size), list[NDArray[Any]]()
+    for block in source:
+        if held and held[0].dtype != block.dtype:  # together they would be cast
+            yield np.concatenate(held)
+            held = []
+        first = 0
+        while first < len(block):
+            part = block[first : first + step - sum(map(len, held))]
+            held.append(part)
+            first += len(part)
+            if sum(map(len, held)) == step:
+                yield held[0] if len(held) == 1 else np.concatenate(held)
+                held = []
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)
 
 
 def _even(n: int, size: int) -> int:

@@ -196,7 +196,7 @@ class Family(ABC):
 
         A density that can shrink to a few rows makes a likelihood unbounded, and a component may
         be an artefact of that; probabilities have a bound.  By default read off the declarations,
-        see `emframe.families.pieces`.
+        see ``emframe.families.pieces``.
         """
         discrete, modelled = self.columns_modelled(self.width or 1)
         if discrete[modelled].all():
@@ -250,7 +250,7 @@ class Family(ABC):
     def flat(self, x: Array, weights: Array) -> Flat | None:
         """The family as tables of coordinates about rows x (n, d); None where it has no such form.
 
-        With it many starts on small data cost little more than one; see `emframe.families.flat`.
+        With it many starts on small data cost little more than one; see ``emframe.families.flat``.
         """
         return None
 

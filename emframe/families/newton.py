@@ -41,6 +41,7 @@ STEPS = 60
 FARTHEST = 3.0  # natural units in one step; parabolas of a nearly flat Q promise tops beyond
 KEPT = 0.1  # how near its promise a gain has to come to be called kept
 SHORTER = 0.25 ** np.arange(1, 12)
+ROUNDS = 6  # of simplex searches, each from the end of the one before and smaller
 LATELY = 8  # steps over which a climb without an end is looked for
 RUNAWAY = 10.0  # nats per row: what it gains over them, and a Newton climb near its end does not
 
@@ -129,7 +130,12 @@ def ascend(
             break
         beside = look(value, at, _again(beside.span, shape, weights))
     for one in np.flatnonzero(rough | open_):
-        at[one] = _simplex(value, at, int(one), beside.span[one])
+        unit = beside.span[one] / np.sqrt(BEND)
+        for _ in range(ROUNDS):
+            at[one], gained = _simplex(value, at, int(one), unit)
+            if not gained > SETTLED * weights[one] or gained > RUNAWAY * weights[one]:
+                break  # there, or on the way to a point, which is for others to judge
+            unit = 0.1 * unit
     return at
 
 
@@ -257,9 +263,8 @@ def _again(h: Array, shape: Shape, weights: Array) -> Array:
     return np.where(np.isfinite(wanted), np.clip(wanted, h / 30.0, 30.0 * h), h)
 
 
-def _simplex(value: Value, at: Array, k: int, span: Array) -> Array:
-    """The end of a simplex search for one component, or where it was."""
-    unit = span / np.sqrt(BEND)
+def _simplex(value: Value, at: Array, k: int, unit: Array) -> tuple[Array, float]:
+    """The end of a simplex search for one component, or where it was; and what was gained."""
     p = at.shape[1]
 
     def fall(step: Array) -> float:
@@ -274,7 +279,9 @@ def _simplex(value: Value, at: Array, k: int, span: Array) -> Array:
     end = scipy.optimize.minimize(
         fall, corners[0], method="Nelder-Mead", options={**options, "maxfev": 60 * p}
     )
-    return at[k] + unit * end.x if end.fun < before else at[k]
+    if not end.fun < before:
+        return at[k], 0.0
+    return at[k] + unit * end.x, before - float(end.fun)
 
 
 def _along(h: Array) -> Array:

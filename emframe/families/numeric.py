@@ -37,6 +37,7 @@ from emframe.families.inversion import inverted
 from emframe.parameters import Leaf, keep, leaves, template
 from emframe.spaces import EPS, Array
 
+BLOCK = 1 << 13  # rows whose densities are summed at once in an M-step
 HILLS = 4  # starts that a single component climbs from, for no other kind of start differs
 APART = 0.05  # in natural units, or they are on the same hill
 POINT = 16.0  # a density this many times the spacing of numbers wide is one number
@@ -60,10 +61,32 @@ class Kept:
     def __mul__(self, factor: float) -> Kept:
         return Kept(tuple((x, resp * factor) for x, resp in self.blocks))
 
+    def regular(self) -> Kept:
+        """The same rows in blocks of `BLOCK`, in whatever blocks they came.
+
+        A climb ends where differences are lost in rounding, and that is of sums in a fixed order.
+        """
+        sizes = [len(x) for x, _ in self.blocks]
+        if all(size == BLOCK for size in sizes[:-1]) and sizes[-1] <= BLOCK:
+            return self
+        x, resp = (np.concatenate(each) for each in zip(*self.blocks, strict=True))
+        firsts = range(0, len(x), BLOCK)
+        return Kept(tuple((x[i : i + BLOCK], resp[i : i + BLOCK]) for i in firsts))
+
     @property
     def counts(self) -> Array:
         """Sum of responsibilities, (K,)."""
         return np.asarray(sum(resp.sum(axis=0) for _, resp in self.blocks))
+
+    @property
+    def spread(self) -> Array:
+        """Deviation of all rows from their mean, (d,), whatever their shares."""
+        x = (
+            self.blocks[0][0]
+            if len(self.blocks) == 1
+            else np.concatenate([x for x, _ in self.blocks])
+        )
+        return np.asarray(x.std(axis=0))
 
     def expected(self, log_density: Callable[[Array], Array]) -> float:
         """Sum of resp times the log density x -> (n, K), where 0 times -inf is 0."""
@@ -147,6 +170,7 @@ class NumericFamily(Family):
         return self._maximised(statistics, previous, Along(known))
 
     def _maximised(self, statistics: Kept, previous: Any, along: Along) -> Any:
+        statistics = statistics.regular()
         if previous is None:
             return self._begun(statistics, along)
 
@@ -197,12 +221,14 @@ class NumericFamily(Family):
         for x, resp in statistics.blocks:
             room = np.maximum(np.abs(x), np.finfo(float).tiny)
             highest = -np.log(POINT * EPS * room).sum(axis=1)[:, None]
-            narrow = (resp > 0) & (self.raw(params, x) > highest)
+            with np.errstate(all="ignore"):  # a point may be narrower than numbers are
+                narrow = (resp > 0) & (self.raw(params, x) > highest)
             if narrow.any():
                 row, k = np.argwhere(narrow)[0]
                 raise Degenerate(f"component {k} has shrunk to a point, {x[row]}", int(k))
 
     def gradient(self, statistics: Kept, params: Any) -> Array:
+        statistics = statistics.regular()
         at, slope = coordinates(params), self._slope_of(statistics)
         if slope is None:
             value, unit = partial(self._values, statistics), self._unit(statistics)
@@ -277,8 +303,7 @@ class NumericFamily(Family):
 
     def _unit(self, statistics: Kept) -> Array:
         """The scale of each coordinate: the rows' own spread on the real line, 1 elsewhere."""
-        x = statistics.blocks[0][0]
-        spread = x.std(axis=0)
+        spread = statistics.spread
         units = []
         for leaf in self._leaves(statistics):
             plain = type(leaf.declared.space).__name__ in {"Real", "NonNegative"}

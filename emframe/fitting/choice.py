@@ -54,7 +54,9 @@ class Choice:
     def plan(self, task: Task, start: Any) -> tuple[Plan, Any]:
         """Where to start; and the parameters that are given for that, where there are any."""
         first, given = self._first(task, start)
-        return Onward(first, task.under, task.expect, task.rows, self.rng, self.tol), given
+        # From a given start nothing is random: its nudges are the same whatever the seed.
+        rng = self.rng if given is None else np.random.default_rng(0)
+        return Onward(first, task.under, task.expect, task.rows, rng, self.tol), given
 
     def _first(self, task: Task, start: Any) -> tuple[Plan, Any]:
         model, rows = task.under, task.rows

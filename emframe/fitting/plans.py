@@ -48,7 +48,7 @@ class Level:
 
 LEVELS = {
     "quick": Level(3, 4, 12, 0.0, 0),
-    "default": Level(6, 8, 60, 3.0, 24),
+    "default": Level(6, 16, 60, 3.0, 24),
     "thorough": Level(16, 32, 120, 6.0, 48),
 }
 

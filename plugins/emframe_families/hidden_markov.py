@@ -33,7 +33,7 @@ from emframe.models.base import Covered, covered
 from emframe.models.components import taken
 from emframe.models.mixture_expectation import composed_problem
 from emframe.models.mixture_parts import composed
-from emframe.models.moves import splits
+from emframe.models.moves import split_and_merge, splits
 from emframe.models.nesting import Nesting, doubled, nesting
 from emframe.models.parting import alike, parted
 from emframe.models.sequences import Sequences, as_sequences
@@ -311,6 +311,14 @@ class HiddenMarkov(LatentModel):
             emissions=sums.emissions if self._is_real else sums.emissions + whole,
         )
         return frozen(self.m_step(more, params))
+
+    def moves(self, params: Any, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Splits and merges of its states; see `emframe.models.moves`."""
+        each = np.repeat(rows.weights, rows.x.lengths)
+        resp = self.posterior(params, rows.x)[1]
+        density, x = self.log_density(params, rows.x), filled(rows.x.x, each)
+        for changed in split_and_merge(resp, density, x, each, rng):
+            yield "split and merge", self._begun(rows, changed, _steps(rows, changed))
 
     def embedded(self, smaller: Any, params: Any) -> Any | None:
         """The states that paths are in most stand twice; a step to one goes to either alike."""

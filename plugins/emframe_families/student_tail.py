@@ -32,6 +32,11 @@ SERIES = np.array([-1 / 4, 1 / 24, -1 / 20, 17 / 112, -31 / 36])
 POWERS = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
 # A climb that starts at the normal distribution starts here instead, at 20 degrees of freedom.
 OFF_NORMAL = 0.05
+# Of t: where all of a component's rows are at its location Q rises in t without end, and a climb
+# does not go on to numbers that overflow: so few degrees of freedom are refused all the same.
+HEAVIEST = 1e6
+# Squared distances up to which their product with t, and up to which their square, is a number.
+FARTHEST_OFF, FAR_SQUARED = 1e300, 1e150
 STEPS = 12
 FARTHEST = 2.0  # of log t in the first step; twice as far after each that led up
 SETTLED = 1e-13  # a gain below this for each row is lost in the rounding of Q
@@ -120,6 +125,11 @@ class Tail:
     rates: Array  # (K,)  of a prior: less rate t
     shared: bool = False  # one t for all components
 
+    def __post_init__(self) -> None:
+        if any(one.max(initial=0.0) > FARTHEST_OFF for one in self.distances):
+            near = tuple(np.minimum(one, FARTHEST_OFF) for one in self.distances)
+            object.__setattr__(self, "distances", near)
+
     def at(self, t: Array) -> Array:
         """Q at t (K,) and its first two derivatives with respect to log t, (3, K)."""
         total = self.counts * normaliser(t, self.d) - self.rates * t
@@ -150,7 +160,8 @@ class Tail:
         total[1] = self.counts * 0.25 * self.d * (self.d - 2) - self.rates
         for distance, resp in zip(self.distances, self.resp, strict=True):
             total[0] -= 0.5 * np.einsum("kb,kb->k", resp, distance)
-            total[1] += 0.5 * np.einsum("kb,kb->k", resp, distance * (0.5 * distance - self.d))
+            near = np.minimum(distance, FAR_SQUARED)  # all that is asked of it is its sign
+            total[1] += 0.5 * np.einsum("kb,kb->k", resp, near * (0.5 * near - self.d))
         return self._pooled(total)
 
     def maximised(self, dof: Array) -> Array:
@@ -175,7 +186,7 @@ class Tail:
             open_ &= np.abs(step * here[1]) > SETTLED * weight
             if not open_.any():
                 break
-            trial = np.where(open_, t * np.exp(step), t)
+            trial = np.where(open_, t * np.exp(np.minimum(step, np.log(HEAVIEST / t))), t)
             there = self.at(trial)
             rises = open_ & (there[0] > here[0])
             t, here = np.where(rises, trial, t), np.where(rises, there, here)
