@@ -39,9 +39,7 @@ class Selection:
     criterion: str
     failures: tuple[tuple[str, str], ...] = ()  # (model, why) where no start had an objective
     held_out: tuple[float, ...] = ()  # for "cv": log-likelihood of the rows left out, of each fit
-    freedom: tuple[
-        float, ...
-    ] = ()  # degrees of freedom of the data, for each fit; see `freedom_of`
+    freedom: tuple[float, ...] = ()  # of the data, for each fit; see `freedom_of`
 
     @property
     def label(self) -> str:

@@ -11,7 +11,7 @@ from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
 from emframe.data.parquet import read_parquet
 from emframe.data.rows import MOST_AT_ONCE, Rows, drawn
-from emframe.data.weights import as_weights, counted, in_range, measured
+from emframe.data.weights import as_weights, counted, in_range, measured, warn_of_shares
 
 __all__ = [
     "MOST_AT_ONCE",
@@ -29,4 +29,5 @@ __all__ = [
     "in_range",
     "measured",
     "read_parquet",
+    "warn_of_shares",
 ]

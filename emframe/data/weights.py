@@ -42,13 +42,18 @@ def as_weights(weights: Any, n: int) -> Array:
         )
     if not flat.any():
         raise ValueError("`weights` are all zero, which removes every row.")
-    if n > 1 and abs(float(flat.sum()) - 1.0) <= 1e-6:
+    return flat
+
+
+def warn_of_shares(weights: Array) -> None:
+    """Say so where the weights of a fit look like shares of 1, and count as a single row."""
+    n = len(weights)
+    if n > 1 and abs(float(weights.sum()) - 1.0) <= 1e-6:
         warnings.warn(
             f"`weights` sum to 1 over {n} rows; they are frequencies, so that these count as one "
             f"row, and BIC and standard errors with them. Pass weights * {n} for shares of rows.",
-            stacklevel=2,
+            stacklevel=4,
         )
-    return flat
 
 
 def in_range(rows: Any) -> Any:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from emframe.core import Degenerate, Expectation
-from emframe.data import Rows, counted, frequencies, measured
+from emframe.data import Rows, counted, frequencies, measured, warn_of_shares
 from emframe.engines import Engine, Serial, engine_for
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
@@ -34,6 +34,8 @@ class Task:
     def of(cls, model: Model, X: Any, weights: Any, prior: Any, engine: Any) -> Task:
         """The task of what a user passes; raises as `emframe.fit` does."""
         given: Any = model.rows(X, frequencies(X, weights))
+        if weights is not None:
+            warn_of_shares(given.weights * getattr(given, "unit", 1.0))
         if prior is None:
             model.require(given)
             given = measured(given)
