@@ -336,7 +336,7 @@ class Mixture:
     def taken_over(
         self, params: MixtureParameters, rows: Rows, mine: NDArray[np.bool_]
     ) -> Iterator[tuple[str, MixtureParameters | Exception]]:
-        """The rows `mine` in the place of one component after another; see ``emframe.models.moves``."""
+        """The rows `mine` in the place of one component after another; see `models.moves`."""
         resp = self.posterior(params, rows.x)[1]
         for changed in taken_over(resp, rows.weights, mine):
             yield "taken over", self._from_responsibilities(rows, changed)
