@@ -15,6 +15,7 @@ import emframe
 from emframe import Start, Status
 from emframe.fitting import plans
 from emframe.fitting.optima import is_higher, is_same, optima
+from emframe.fitting.search import rank
 from emframe.models import starts
 from emframe.models.moves import PAIRS, SPLITS, _core, split_and_merge
 
@@ -219,3 +220,9 @@ def test_select_does_not_recommend_what_the_data_cannot_determine() -> None:
     assert emframe.select([emframe.Mixture("bernoulli", 2)], three, rng=0).undetermined == ("",)
     real = np.random.default_rng(0).normal(size=9)
     assert emframe.select(("gaussian", [1]), real, rng=0).undetermined == ("",)
+
+
+def test_a_degenerate_end_is_below_every_sound_one():
+    """However high it is, and whether evidence accuses its point or not."""
+    degenerate = end(1e6, Status.DEGENERATE)
+    assert rank(degenerate) < rank(end(-5.0, spurious="on a point")) < rank(end(-10.0))
