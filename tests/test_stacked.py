@@ -471,3 +471,19 @@ def test_models_without_a_stack_climb_side_by_side(name):
     best = found.best[0]
     further = emframe.fit(model, REAL, start=best.params)
     assert best.objective == pytest.approx(further.log_likelihood, rel=1e-8)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "bernoulli", "poisson", "student-t"])
+def test_the_default_call_takes_the_stack(family):
+    """What a stack raises sends a fit to its starts one by one: it has to have raised nothing."""
+    rng = np.random.default_rng(0)
+    rows = {
+        "gaussian": rng.normal(size=(120, 2)) + 4 * rng.integers(2, size=(120, 1)),
+        "student-t": rng.standard_t(4, (120, 2)) + 6 * rng.integers(2, size=(120, 1)),
+        "bernoulli": (rng.random((120, 5)) < 0.2 + 0.6 * rng.integers(2, size=(120, 1))) * 1.0,
+        "poisson": rng.poisson(2 + 8 * rng.integers(2, size=(120, 1))) * 1.0,
+    }[family]
+    fit = emframe.fit(emframe.Mixture(family, 2), rows, rng=0)
+    statuses = [one.status for one in fit.starts]
+    assert emframe.Status.LEFT in statuses or emframe.Status.JOINED in statuses
+    assert fit.starts[fit.best].kind == "polish"
