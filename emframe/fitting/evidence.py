@@ -6,7 +6,8 @@ close together it may be as narrow as it likes (Day 1969, Biometrika 56, 463; Mc
 far apart are the plainest mixture there is.  So it is asked in turn:
 
     narrow    is it, at its own rows, more than `NARROW` nats higher than another, wider component
-              that would have these rows otherwise?  `BARELY` is enough where it has hardly any.
+              that would have these rows otherwise?  `BARELY` is enough where it has hardly any,
+              and chance alone puts as many there.
     ties      is it a point, or narrower than its values were recorded?
     chance    m of n rows lie where a density higher by a factor e^b says so; by chance, the wider
               components put about n e^-b of them there.  The q rows that fix where a component is
@@ -74,7 +75,7 @@ def artefacts(model: Model, params: Any, rows: Any, grain: Grain | None = None) 
     cases = _gather(_looks(model, params, rows, grain), seen, grain, suspects)
     found: dict[int, str] = {}
     for j, case in cases.items():
-        why = case.verdict(float(seen.counts.sum()))
+        why = case.verdict(float(seen.counts.sum()), seen.is_clear(j))
         if why:
             found.setdefault(int(seen.owners[j]), seen.inner(j) + why)
     return found
@@ -95,11 +96,15 @@ def evidence(m: float, q: float, p: float, gain: float, n: float, length: float 
     if free <= 1.0 / length:
         return -inf
     gain -= p / (free - 1.0 / length)
-    ways = lgamma(n + 1.0) - lgamma(q + 1.0) - lgamma(n - q + 1.0)
     expected = n * np.exp(min(-gain, 0.0))
     if free <= expected:
-        return -ways
-    return float(free * (log(free / n) + max(gain, 0.0) - 1.0) + expected - ways)
+        return -ways(n, q)
+    return float(free * (log(free / n) + max(gain, 0.0) - 1.0) + expected - ways(n, q))
+
+
+def ways(n: float, q: float) -> float:
+    """Log of the number of ways to choose q of n rows: what chance has to choose from."""
+    return lgamma(n + 1.0) - lgamma(q + 1.0) - lgamma(n - q + 1.0)
 
 
 class _Look(NamedTuple):
@@ -159,6 +164,10 @@ class _Heights:
         """Which components are wider than component j, (J,)."""
         return (self.heights < self.heights[j] - self.narrow[j] + margin) & (self.counts > 0)
 
+    def is_clear(self, j: int) -> bool:
+        """Whether component j is narrow by itself, and not only for one with hardly any rows."""
+        return bool((self.heights[self.counts > 0] < self.heights[j] - NARROW).any())
+
     def suspects(self, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which could be artefacts, (J,): narrow beside another; with a margin, those in doubt."""
         doubtful = (self.shared < FEW) if margin else np.zeros(len(self.counts), dtype=bool)
@@ -210,8 +219,11 @@ class _Case:
         """How many distinct rows it holds."""
         return 0.0 if self.held is None else float(self.held[1].sum())
 
-    def verdict(self, total: float) -> str:
-        """Why it is an artefact, of units of this total weight; empty where it is none."""
+    def verdict(self, total: float, is_clear: bool = True) -> str:
+        """Why it is an artefact, of units of this total weight; empty where it is none.
+
+        Where it is not clearly narrow, it is one only if chance puts no fewer rows there.
+        """
         m = float(self.sums[0])
         if not m > 0:
             return ""
@@ -221,7 +233,8 @@ class _Case:
         if self.places < 1.5 or (height > most and self.places < q + 0.5):
             return "it is narrower than its values are recorded"
         gain -= self.others / m  # what these gain by their own fit is bounded
-        if evidence(m, q / length, self.p, gain, total, length) < CHANCE:
+        found = evidence(m, q / length, self.p, gain, total, length)
+        if found < CHANCE and (is_clear or found <= -ways(total, q / length)):
             what = "rows" if length == 1.0 else "runs"
             return f"it is narrow, and chance puts {m:.3g} of {total:.6g} {what} as near together"
         return ""
