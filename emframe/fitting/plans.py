@@ -4,7 +4,7 @@ A plan hands out one start after another and sees how those before ended.  The d
 until starts agree; what is left of the budget goes to moves away from the best few optima, which
 may have a better one next to them that no start of its own is likely to find.
 
-One known case: where the first five starts end at one optimum there is no sixth.
+One known case: where all starts end at one optimum the fewest are made, and a few moves.
 """
 
 from __future__ import annotations
