@@ -19,6 +19,7 @@ import numpy as np
 from emframe.core import Status
 from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
+from emframe.fitting.sampled import weighing
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
 from emframe.fitting.stacked_ends import End, Ending, Supply
 from emframe.fitting.stacked_search import NEAR, Effort, Found, Reached, Thin, search
@@ -80,7 +81,7 @@ def part_of(
     if n < max(MANY_ROWS, 2 * size) or k == 1:
         return None
     some = rows.sample(size, rng)
-    known = replace(some, weights=some.weights * (rows.total / some.total))
+    known = weighing(some, rows)
     exact = MixtureStack.of(model, known, model.survey(known))
     table = None if exact is None else FlatStack.of(exact)
     return None if table is None else (some, table)
