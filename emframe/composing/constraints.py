@@ -16,8 +16,9 @@ One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,17 @@ from numpy.typing import NDArray
 
 from emframe.composing.climbing import climb, is_top
 from emframe.core import Contract, Degenerate
-from emframe.families import Axes, ConjugatePrior, Family, Pieces, Wrapped
+from emframe.families import (
+    Axes,
+    Completed,
+    ConjugatePrior,
+    Family,
+    Kernel,
+    Pieces,
+    Survey,
+    Wrapped,
+)
+from emframe.families.joined import Retold
 from emframe.families.pieces import besides
 from emframe.host import family as named_family
 from emframe.parameters import (
@@ -118,6 +129,17 @@ class Constrained(Wrapped):
 
     def accumulate(self, x: Array, resp: Array) -> Sized:
         return Sized(self.family.accumulate(x, resp), resp.shape[1], _width(x))
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        found = self.family.completed(self._free(params), x, resp)
+        return found._replace(statistics=Sized(found.statistics, resp.shape[1], _width(x)))
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        """The family's: a constraint changes what parameters may be, and nothing at given ones."""
+        tell = partial(Sized, k=len(constants), d=survey.statistics.d)
+        inner = survey.of(survey.statistics.own)
+        for kernel in self.family.kernels(self._free(params), constants, inner):
+            yield Retold(kernel, tell)
 
     def whole(self, x: Array, weights: Array) -> Sized:
         return Sized(self.family.whole(x, weights), 1, _width(x))

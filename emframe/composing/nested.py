@@ -6,32 +6,86 @@ Its log density is the marginal over the inner components,
 
     log f(x | theta_k) = log sum_j w_kj f_j(x | theta_kj),
 
-and one step of EM on the inner mixture, with the outer responsibilities as row weights, raises its
-part of Q: nested EM is generalised EM (Dempster, Laird and Rubin 1977, section 4.3, use it so).
+and which inner component a row comes from is a latent of the family's own.  Its posterior under the
+outer responsibilities leaves counts and the inner families' sums, so EM is exact, with the entropy
+of both choices in its books.
 
 One known case: with one inner component it is the inner family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import entr, logsumexp, xlogy
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
-from emframe.families import Family, Pieces, matched, refuse_empty
+from emframe.families import (
+    Completed,
+    ConjugatePrior,
+    Family,
+    Kernel,
+    Pieces,
+    Survey,
+    matched,
+    refuse_empty,
+)
+from emframe.families.joined import Within
 from emframe.families.numeric import Kept
 from emframe.families.pieces import besides
+from emframe.families.rowwise import in_step
+from emframe.families.stack import Sums, weakest
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
 from emframe.records import record
 from emframe.spaces import Array, Simplex, Space
+
+
+@dataclass(frozen=True)
+class NestedSums:
+    """Counts of the inner components, and each inner family's sums; they add."""
+
+    shares: Array  # (K, J)
+    parts: tuple[Any, ...]  # (J,)
+
+    def __add__(self, other: NestedSums) -> NestedSums:
+        parts = tuple(a + b for a, b in zip(self.parts, other.parts, strict=True))
+        return NestedSums(self.shares + other.shares, parts)
+
+    def __mul__(self, factor: float) -> NestedSums:
+        return NestedSums(self.shares * factor, tuple(part * factor for part in self.parts))
+
+    def repeated(self, times: int) -> NestedSums:
+        """The same components so many times."""
+        parts = tuple(part.repeated(times) for part in self.parts)
+        return NestedSums(np.tile(self.shares, (times, 1)), parts)
+
+
+@dataclass(frozen=True)
+class Unsplit:
+    """Rows of the outer components at a start, which nobody has divided yet, and a prior's sums."""
+
+    rows: Kept
+    pseudo: NestedSums | None = None
+
+    def __add__(self, other: Any) -> Unsplit:
+        if isinstance(other, NestedSums):
+            more = other if self.pseudo is None else self.pseudo + other
+            return Unsplit(self.rows, more)
+        both = [one.pseudo for one in (self, other) if one.pseudo is not None]
+        return Unsplit(self.rows + other.rows, reduce(add, both) if both else None)
+
+    def __mul__(self, factor: float) -> Unsplit:
+        return Unsplit(self.rows * factor, None if self.pseudo is None else self.pseudo * factor)
+
+    def with_prior(self, sums: NestedSums) -> NestedSums:
+        return sums if self.pseudo is None else sums + self.pseudo
 
 
 @dataclass(frozen=True)
@@ -41,7 +95,17 @@ class Nested(Family):
     inner: tuple[Family, ...]  # (J,)
 
     maker = "mixture"
-    contract = Contract.GENERALISED
+    hides = True
+
+    @property
+    def contract(self) -> Contract:  # type: ignore[override]
+        return weakest(self.inner)
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(
+            name for name in self.inner[0].priors if all(name in f.priors for f in self.inner)
+        )
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -75,11 +139,9 @@ class Nested(Family):
     def is_settled(self) -> bool:  # type: ignore[override]
         return all(family.is_settled for family in self.inner)
 
-    def settled(self, whole: Kept, columns: Sequence[str]) -> Nested:
-        def own(family: Family) -> Any:
-            return reduce(add, (family.whole(x, resp[:, 0]) for x, resp in whole.blocks))
-
-        return Nested(tuple(family.settled(own(family), columns) for family in self.inner))
+    def settled(self, whole: Sums, columns: Sequence[str]) -> Nested:
+        pairs = zip(self.inner, whole.parts, strict=True)
+        return Nested(tuple(family.settled(own, columns) for family, own in pairs))
 
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -107,18 +169,65 @@ class Nested(Family):
         with np.errstate(divide="ignore"):
             return np.asarray(logsumexp(self.joint(params, x), axis=2))
 
-    def accumulate(self, x: Array, resp: Array) -> Kept:
-        return Kept.of_rows(x, resp)
+    def accumulate(self, x: Array, resp: Array) -> Unsplit:
+        return Unsplit(Kept.of_rows(x, resp))
 
-    def expected(self, statistics: Kept, params: Any) -> float:
-        return statistics.expected(partial(self.log_density, params))
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        joint = self.joint(params, x)
+        highest = joint.max(axis=2, keepdims=True)
+        split = np.exp(joint - np.where(np.isfinite(highest), highest, 0.0))
+        total = split.sum(axis=2, keepdims=True)
+        split = np.divide(split, total, out=np.zeros_like(split), where=total > 0)
+        both = resp[:, :, None] * split
+        entropy = (entr(split).sum(axis=2) * resp).sum(axis=0)
+        parts = []
+        for j, family in enumerate(self.inner):
+            own = family.completed(getattr(params, f"inner{j}"), x, both[:, :, j])
+            parts.append(own.statistics)
+            entropy = entropy + own.entropy
+        return Completed(NestedSums(both.sum(axis=0), tuple(parts)), entropy)
 
-    def m_step(self, statistics: Kept, previous: Any) -> Any:
+    def whole(self, x: Array, weights: Array) -> Sums:
+        return Sums(tuple(family.whole(x, weights) for family in self.inner))
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        """Those of its inner families, each on one inner component of every outer one."""
+        with np.errstate(divide="ignore"):
+            shares = np.log(params.shares)
+        each = (
+            family.kernels(
+                getattr(params, f"inner{j}"), constants + shares[:, j], survey.of_some(whole)
+            )
+            for j, (family, whole) in enumerate(
+                zip(self.inner, survey.statistics.parts, strict=True)
+            )
+        )
+        for kernels in in_step(each):
+            yield Within(kernels, NestedSums)
+
+    def expected(self, statistics: NestedSums, params: Any) -> float:
+        each = zip(self.inner, statistics.parts, strict=True)
+        inner = (
+            family.expected(own, getattr(params, f"inner{j}"))
+            for j, (family, own) in enumerate(each)
+        )
+        return float(xlogy(statistics.shares, params.shares).sum()) + sum(inner)
+
+    def conjugate_prior(self, prior: Any, whole: Sums, k: int) -> ConjugatePrior[NestedSums]:
+        """That of each inner component; flat on the shares."""
+        if prior not in self.priors:
+            return super().conjugate_prior(prior, whole, k)
+        pairs = zip(self.inner, whole.parts, strict=True)
+        each = [family.conjugate_prior(prior, own, k) for family, own in pairs]
+        sums = NestedSums(np.zeros((k, len(each))), tuple(one.statistics for one in each))
+        return ConjugatePrior(sums, sum(one.log_constant for one in each))
+
+    def m_step(self, statistics: Any, previous: Any) -> Any:
         return self._m_step(statistics, previous, previous, (), ())
 
     def m_step_given(
         self,
-        statistics: Kept,
+        statistics: Any,
         previous: Any,
         like: Any,
         held: tuple[str, ...],
@@ -131,16 +240,14 @@ class Nested(Family):
 
     def _m_step(
         self,
-        statistics: Kept,
+        statistics: Any,
         previous: Any,
         like: Any,
         held: tuple[str, ...],
         shared: tuple[str, ...],
     ) -> Any:
-        if previous is None:
-            shares, sums = self._split(statistics)
-        else:
-            shares, sums = self._e_step(statistics, previous)
+        known = self._known(statistics, previous)
+        shares, sums = known.shares, known.parts
         total = shares.sum(axis=1, keepdims=True)
         empty = total[:, 0] <= 0
         if previous is None:
@@ -177,13 +284,12 @@ class Nested(Family):
 
     # ---- the rest
 
-    def gradient(self, statistics: Kept, params: Any) -> Array:
-        """By Fisher's identity: that of the inner complete data, averaged."""
-        shares, sums = self._e_step(statistics, params)
+    def gradient(self, statistics: NestedSums, params: Any) -> Array:
+        shares = statistics.shares
         slope = np.divide(shares, params.shares, out=np.zeros_like(shares), where=params.shares > 0)
         parts = [Simplex().pullback(params.shares, slope)]
-        for j, family in enumerate(self.inner):
-            parts.append(family.gradient(sums[j], getattr(params, f"inner{j}")))
+        for j, (family, own) in enumerate(zip(self.inner, statistics.parts, strict=True)):
+            parts.append(family.gradient(own, getattr(params, f"inner{j}")))
         return np.concatenate(parts)
 
     def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
@@ -226,23 +332,21 @@ class Nested(Family):
 
     # ---- the inner E-step
 
-    def _e_step(self, statistics: Kept, params: Any) -> tuple[Array, list[Any]]:
-        """Counts (K, J) and each family's sums, from the inner posterior at `params`."""
+    def _known(self, statistics: Any, previous: Any) -> NestedSums:
+        """The sums of completed rows: those given, or of rows that have to be split first."""
+        if isinstance(statistics, NestedSums):
+            return statistics
+        if previous is None:
+            return statistics.with_prior(self._split(statistics.rows))
+        blocks = statistics.rows.blocks
+        each = (self.completed(previous, x, resp).statistics for x, resp in blocks)
+        return statistics.with_prior(reduce(add, each))
 
-        def split(x: Array) -> Array:
-            joint = self.joint(params, x)
-            highest = joint.max(axis=2, keepdims=True)
-            share = np.exp(joint - np.where(np.isfinite(highest), highest, 0.0))
-            total = share.sum(axis=2, keepdims=True)
-            return np.asarray(np.divide(share, total, out=np.zeros_like(share), where=total > 0))
-
-        return self._gather((x, resp, split(x)) for x, resp in statistics.blocks)
-
-    def _split(self, statistics: Kept) -> tuple[Array, list[Any]]:
+    def _split(self, statistics: Kept) -> NestedSums:
         """A start: the rows of each component cut into J along their direction of most spread."""
         x = np.concatenate([block for block, _ in statistics.blocks])
         resp = np.concatenate([resp for _, resp in statistics.blocks])
-        n, j = len(x), len(self.inner)
+        j = len(self.inner)
         shares = np.zeros((*resp.shape, j))
         sd = x.std(axis=0)
         scaled = (x - x.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
@@ -257,19 +361,9 @@ class Nested(Family):
             cut = np.minimum((below * j).astype(int), j - 1)
             shares[order, k] = 0.1 / j + 0.9 * np.eye(j)[cut]
             shares[:, k] = matched(self.inner, x, shares[:, k], weights)
-        assert n
-        return self._gather([(x, resp, shares)])
-
-    def _gather(self, blocks: Any) -> tuple[Array, list[Any]]:
-        counts: Any = 0.0
-        sums: list[Any] = [None] * len(self.inner)
-        for x, resp, split in blocks:
-            both = resp[:, :, None] * split
-            counts = counts + both.sum(axis=0)
-            for j, family in enumerate(self.inner):
-                own = family.accumulate(x, both[:, :, j])
-                sums[j] = own if sums[j] is None else sums[j] + own
-        return np.asarray(counts), sums
+        both = resp[:, :, None] * shares
+        parts = (family.accumulate(x, both[:, :, i]) for i, family in enumerate(self.inner))
+        return NestedSums(both.sum(axis=0), tuple(parts))
 
     def _columns_of(self, params: Any) -> int:
         """Columns of the rows, where no row tells it."""

@@ -20,8 +20,20 @@ from numpy.typing import NDArray
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
-from emframe.families import Axes, ConjugatePrior, Curve, Family, Pieces, refuse_kept
+from emframe.families import (
+    Axes,
+    Completed,
+    ConjugatePrior,
+    Curve,
+    Family,
+    Kernel,
+    Pieces,
+    Survey,
+    refuse_kept,
+)
+from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
+from emframe.families.rowwise import in_step
 from emframe.families.stack import Sums, weakest
 from emframe.host import family as named_family
 from emframe.recipes import MAKERS
@@ -185,6 +197,26 @@ class Product(Family):
 
     def whole(self, x: Array, weights: Array) -> Sums:
         return Sums(tuple(part.family.whole(part.of(x), weights) for part in self.parts))
+
+    @property
+    def hides(self) -> bool:  # type: ignore[override]
+        return any(part.family.hides for part in self.parts)
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
+        return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        """Those of its parts, each on its own columns; the constants go with the first."""
+        nothing = np.zeros_like(constants)
+        pairs = enumerate(zip(self._with(params), survey.statistics.parts, strict=True))
+        each = (
+            part.family.kernels(own, nothing if p else constants, survey.of(whole))
+            for p, ((part, own), whole) in pairs
+        )
+        places = tuple(part.places for part in self.parts)
+        for kernels in in_step(each):
+            yield Multiplied(kernels, places, Sums)
 
     def expected(self, statistics: Sums, params: Any) -> float:
         pairs = zip(self._with(params), statistics.parts, strict=True)

@@ -21,6 +21,7 @@ class Workspace:
     def __init__(self) -> None:
         self._arrays: dict[str, Array] = {}
         self._last: dict[str, Array] = {}  # as they were handed out, most often in the same shape
+        self._rooms: dict[int, Workspace] = {}
 
     def __call__(self, name: str, *shape: int) -> Array:
         """The array of that name in this shape, contiguous, holding whatever it held."""
@@ -33,6 +34,12 @@ class Workspace:
             flat = self._arrays[name] = np.empty(size)
         last = self._last[name] = flat[:size].reshape(shape)
         return last
+
+    def room(self, number: int) -> Workspace:
+        """A workspace of its own for one of several parts, whose arrays have the same names."""
+        if number not in self._rooms:
+            self._rooms[number] = Workspace()
+        return self._rooms[number]
 
 
 class Workspaces:

@@ -1,7 +1,7 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
 from emframe.families.axes import Axes, Curve
-from emframe.families.base import ConjugatePrior, Family, refuse_empty, refuse_kept
+from emframe.families.base import Completed, ConjugatePrior, Family, refuse_empty, refuse_kept
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.exponential import ExponentialFamily, Moments
@@ -17,12 +17,14 @@ from emframe.families.kernel import (
 )
 from emframe.families.matching import distinct, exchanged, fitted, is_alike, likely, matched
 from emframe.families.pieces import Pieces
+from emframe.families.rowwise import rowwise
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
 
 __all__ = [
     "LOG_ZERO",
     "Axes",
+    "Completed",
     "Concluded",
     "ConjugatePrior",
     "Curve",
@@ -50,4 +52,5 @@ __all__ = [
     "matched",
     "refuse_empty",
     "refuse_kept",
+    "rowwise",
 ]

@@ -8,6 +8,14 @@ The full lane.  Five functions say everything that EM needs of a component densi
     m_step(S, previous)         the parameters that maximise it
     sample(params, labels, rng) one row for each label
 
+A row may hide more than its component: the factors behind it, the values it lacks, the effects of
+a person.  Such a family has a latent of its own, `hides`, and one function more,
+
+    completed(params, x, resp)  S of the rows completed by it at `params`, and its entropy
+
+Then `expected` is the expected log density of the completed rows, and with the entropy it comes to
+that of the rows.
+
 A family holds settings, never a fit.  Parameters go in and come out.  A setting may be left to the
 data, such as how many answers a question has; `settled` then reads it off them before the fit.
 """
@@ -18,7 +26,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +48,13 @@ from emframe.parameters import (
 from emframe.spaces import Array, Real, Space, slopes
 
 S = TypeVar("S")
+
+
+class Completed(NamedTuple):
+    """Sums over rows as their family completes them."""
+
+    statistics: Any
+    entropy: Any  # (K,) of what completes them given the rows, weighted by responsibilities; nats
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,7 @@ class Family(ABC):
     gaps: ClassVar[str] = "choose a model that takes missing values"  # advice on those of a row
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
     in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
+    hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -85,9 +101,21 @@ class Family(ABC):
     def accumulate(self, x: Array, resp: Array) -> Any:
         """Statistics of rows x (n, d) with responsibilities resp (n, K), row weights included."""
 
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        """The E-step of the family's own latent at `params`: S, and the latent's entropy.
+
+        Without one, S is `accumulate`'s and the entropy 0.  A family that has one says so by
+        `hides`; its `accumulate`, which knows no parameters, is for an M-step without previous
+        ones, at a start.
+        """
+        return Completed(self.accumulate(x, resp), 0.0)
+
     @abstractmethod
     def expected(self, statistics: Any, params: Any) -> float:
-        """Sum over rows and components of resp times log density, nats, all constants kept."""
+        """Sum over rows and components of resp times log density, nats, all constants kept.
+
+        Of completed rows, for a family with a latent of its own.
+        """
 
     @abstractmethod
     def m_step(self, statistics: Any, previous: Any) -> Any:
@@ -155,18 +183,19 @@ class Family(ABC):
         """
         return self
 
-    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Ways to take the components at `params` past all rows, the fastest first.
 
         Parameters
         ----------
-        log_weights : (K,) log prior probabilities of the components; -inf for 0.
+        constants : (K,) what is added to the log density of each component, such as its log prior
+            probability; -inf for 0.
         survey : what is known of all rows.
 
         One that loses too many digits says so when it is done, and the next is asked; the last
         never does.  A family that knows no faster way than its own functions needs nothing here.
         """
-        yield Densities(self, params, log_weights)
+        yield Densities(self, params, constants)
 
     def given(self, x: Array) -> Family:
         """This family, with draws that have the covariates of rows x (n, d), taken in turn.

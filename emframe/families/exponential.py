@@ -67,6 +67,21 @@ class Conclusion:
         return Concluded(Moments(totals, counts, self.base), counts, self.base)
 
 
+@dataclass(frozen=True)
+class WithBase:
+    """T(x) and the log base measure beside it, (n, P + 1)."""
+
+    family: ExponentialFamily
+
+    def __call__(self, x: Array) -> Array:
+        return np.column_stack([self.family._statistics(x), self.family._log_base(x)])
+
+
+def conclude_with_base(totals: Array, counts: Array) -> Concluded:
+    """What a pass found, the last of whose statistics is the log base measure."""
+    return Concluded(Moments(totals[:, :-1], counts, float(totals[:, -1].sum())), counts)
+
+
 class ExponentialFamily(Family):
     """Base of exponential families.  An axis P of length one may be dropped everywhere."""
 
@@ -100,16 +115,22 @@ class ExponentialFamily(Family):
             resp.T @ self._statistics(x), resp.sum(axis=0), float(per_row @ self._log_base(x))
         )
 
-    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """E and M as matrix products; the base measure, a row's own, is in the survey."""
         kind = type(self)
         own = (kind.log_density, kind.accumulate)
         if own != (ExponentialFamily.log_density, ExponentialFamily.accumulate):
-            yield from super().kernels(params, log_weights, survey)  # it has ways of its own
+            yield from super().kernels(params, constants, survey)  # it has ways of its own
             return
-        base: float = survey.statistics.base
-        constant = log_weights - self._log_partition(params)
-        yield RowProducts(self._natural(params), constant, self._statistics, Conclusion(base))
+        natural, constant = self._natural(params), constants - self._log_partition(params)
+        if not survey.partial:
+            base: float = survey.statistics.base
+            yield RowProducts(natural, constant, self._statistics, Conclusion(base))
+        elif kind.log_base is ExponentialFamily.log_base:
+            yield RowProducts(natural, constant, self._statistics, Conclusion(0.0))
+        else:  # the base measure is one statistic more, whose natural parameter is 1
+            natural = np.column_stack([natural, np.ones(len(natural))])
+            yield RowProducts(natural, constant, WithBase(self), conclude_with_base)
 
     def expected(self, statistics: Moments, params: Any) -> float:
         totals, counts, eta = statistics.totals, statistics.counts, self._natural(params)

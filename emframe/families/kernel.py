@@ -5,9 +5,14 @@ a kernel hands both out together: the joint log densities, and a function that c
 once the responsibilities are known.  It is made anew for each E-step, with all that depends on
 the parameters alone worked out beforehand.
 
-The log weights of the components are natural parameters of the complete data (z, x) like any
-others, so they enter here; a term that depends on the row alone does not change p(z | x), so a
-kernel may leave it out of the blocks and add its sum at the end.
+A kernel takes a constant for each component, whatever it stands for, and adds it to its log
+density: the log weights of a mixture, which are natural parameters of the complete data (z, x) like
+any others, or nothing.  A term that depends on the row alone does not change p(z | x), so a kernel
+may leave it out of the blocks and add its sum at the end; unless it is a part of something else,
+where the shares of its components need not add up to the row: see `Survey.partial`.
+
+A family may have a latent of its own, which a row hides beside its component.  Then what is
+collected are sums over rows that this latent completes, and its entropy goes with them.
 
 One known case: `Densities`, which asks the family's own two functions.
 """
@@ -16,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -48,6 +53,16 @@ class Survey:
     n_rows: int  # rows that a pass reads
     spare: float = 1.0  # rounding that a pass may have, in units of what a fit bears: more where
     # points are only compared, and the best go on by passes of full precision
+    partial: bool = False  # whether the shares of a row may sum to less than its weight, for other
+    # components have the rest: nothing that the row has alone can be left out then
+
+    def of(self, statistics: Any) -> Survey:
+        """The same of a part, which has these statistics."""
+        return replace(self, statistics=statistics)
+
+    def of_some(self, statistics: Any) -> Survey:
+        """The same of components among others, which have these statistics."""
+        return replace(self, statistics=statistics, partial=True)
 
 
 class Concluded(NamedTuple):
@@ -56,6 +71,7 @@ class Concluded(NamedTuple):
     statistics: Any  # the family's
     counts: Array  # (K,)  sums of responsibilities
     row_terms: float = 0.0  # sum over rows, weighted, of the terms that the blocks left out
+    entropy: Any = 0.0  # (K,) of the family's own latent, weighted by responsibilities; nats
 
 
 class Kernel(Protocol):
@@ -69,7 +85,7 @@ class Kernel(Protocol):
         """Rows of d columns that a block should have."""
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
-        """The block x (b, d): log w_k + log f(x_i | theta_k), less terms of the row alone, as
+        """The block x (b, d): constant_k + log f(x_i | theta_k), less terms of the row alone, as
         (K, b) that the caller may overwrite; and ``collect(resp)``, the sums of the block under
         responsibilities of that shape, row weights included.  Sums add.
 
@@ -82,42 +98,47 @@ class Kernel(Protocol):
 
 @dataclass(frozen=True)
 class Densities:
-    """The kernel of any family, from ``log_density`` and ``accumulate``."""
+    """The kernel of any family, from ``log_density`` and ``completed``."""
 
     family: Family
     params: Any
-    log_weights: Array  # (K,)
+    constants: Array  # (K,)
 
     form = "densities"
 
     def rows(self, d: int) -> int:
         """A guess that serves most: a few arrays of shape (K, d) for each row."""
-        return block_rows(2 * len(self.log_weights) * (d + 4))
+        return block_rows(2 * len(self.constants) * (d + 4))
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
-        density = checked_density(self.family, self.params, x, len(self.log_weights))
-        joint = np.add(density.T, self.log_weights[:, None], out=work("joint", *density.T.shape))
+        density = checked_density(self.family, self.params, x, len(self.constants))
+        joint = np.add(density.T, self.constants[:, None], out=work("joint", *density.T.shape))
 
-        def collect(resp: Array) -> _Counted:
+        def collect(resp: Array) -> Gathered:
             own = resp.T.copy()  # a family may keep it; the workspace moves on
             own.flags.writeable = False
-            return _Counted(self.family.accumulate(x, own), resp.sum(axis=1))
+            return Gathered(*self.family.completed(self.params, x, own), resp.sum(axis=1))
 
         return joint, collect
 
-    def finish(self, sums: _Counted) -> Concluded:
-        return Concluded(sums.statistics, sums.counts)
+    def finish(self, sums: Gathered) -> Concluded:
+        return Concluded(sums.statistics, sums.counts, entropy=sums.entropy)
 
 
 @dataclass(frozen=True)
-class _Counted:
-    """Statistics of any kind, and the counts behind them."""
+class Gathered:
+    """Statistics of any kind, the entropy of what completed the rows, and the counts of it."""
 
     statistics: Any
+    entropy: Any  # (K,), or 0
     counts: Array  # (K,)
 
-    def __add__(self, other: _Counted) -> _Counted:
-        return _Counted(self.statistics + other.statistics, self.counts + other.counts)
+    def __add__(self, other: Gathered) -> Gathered:
+        return Gathered(
+            self.statistics + other.statistics,
+            self.entropy + other.entropy,
+            self.counts + other.counts,
+        )
 
 
 # Multiplications in one product of matrices, up to which BLAS may skip repacking its operands

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families.base import ConjugatePrior, Family
+from emframe.families.base import Completed, ConjugatePrior, Family
+from emframe.families.joined import SideBySide
+from emframe.families.kernel import Kernel, Survey
 from emframe.families.pieces import Pieces
+from emframe.families.rowwise import in_step
 from emframe.spaces import Array, Space
 
 
@@ -120,6 +123,27 @@ class Stack(Family):
 
     def whole(self, x: Array, weights: Array) -> Sums:
         return Sums(tuple(family.whole(x, weights) for family in self.families))
+
+    @property
+    def hides(self) -> bool:  # type: ignore[override]
+        return any(family.hides for family in self.families)
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        pairs = zip(self._slices(), params, strict=True)
+        each = [family.completed(theirs, x, resp[:, own]) for (family, own), theirs in pairs]
+        sizes = zip(each, self.sizes, strict=True)
+        entropy = [np.broadcast_to(one.entropy, size) for one, size in sizes]
+        return Completed(Sums(tuple(one.statistics for one in each)), np.concatenate(entropy))
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        """Those of its families, on their components."""
+        parts = zip(self._slices(), params, survey.statistics.parts, strict=True)
+        each = (
+            family.kernels(theirs, constants[own], survey.of_some(whole))
+            for (family, own), theirs, whole in parts
+        )
+        for kernels in in_step(each):
+            yield SideBySide(kernels, self.sizes, Sums)
 
     def expected(self, statistics: Sums, params: Any) -> float:
         parts = zip(self.families, statistics.parts, params, strict=True)

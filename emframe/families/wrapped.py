@@ -5,7 +5,7 @@ One known case: with nothing said it is the other family, under its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families.base import ConjugatePrior, Family
+from emframe.families.base import Completed, ConjugatePrior, Family
+from emframe.families.kernel import Kernel, Survey
 from emframe.spaces import Array, Space
 
 
 @dataclass(frozen=True)
 class Wrapped(Family):
-    """Base of such families.  Its kernels are its own densities', never the inner family's."""
+    """Base of such families.
+
+    Its kernels are the inner family's wherever it changes neither the density nor the sums; one
+    that changes them goes by its own densities, if it says nothing else.
+    """
 
     family: Family
 
@@ -103,8 +108,22 @@ class Wrapped(Family):
     def accumulate(self, x: Array, resp: Array) -> Any:
         return self.family.accumulate(x, resp)
 
+    @property
+    def hides(self) -> bool:  # type: ignore[override]
+        return self.family.hides
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        return self.family.completed(params, x, resp)
+
     def whole(self, x: Array, weights: Array) -> Any:
         return self.family.whole(x, weights)
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        mine = {name: getattr(type(self), name) for name in ("log_density", "accumulate")}
+        if any(own is not getattr(Wrapped, name) for name, own in mine.items()):
+            yield from super().kernels(params, constants, survey)
+        else:
+            yield from self.family.kernels(params, constants, survey)
 
     def expected(self, statistics: Any, params: Any) -> float:
         return self.family.expected(statistics, params)

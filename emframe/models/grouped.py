@@ -10,12 +10,15 @@ One known case: with runs of one row each this is the family itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from emframe.families import Family, Wrapped
+from emframe.engines import Workspace
+from emframe.families import Completed, Concluded, Family, Kernel, Survey, Wrapped, rowwise
+from emframe.families.kernel import Gathered
 from emframe.host import family as named_family
 from emframe.models.sequences import per_row
 from emframe.recipes import MAKERS
@@ -65,8 +68,46 @@ class Grouped(Wrapped):
         """Every row of a run has the run's responsibilities, resp (S, K)."""
         return self.family.accumulate(x.x, np.repeat(resp, x.lengths, axis=0))
 
+    def completed(self, params: Any, x: Any, resp: Array) -> Completed:
+        return self.family.completed(params, x.x, np.repeat(resp, x.lengths, axis=0))
+
     def whole(self, x: Any, weights: Array) -> Any:
         return self.family.whole(x.x, per_row(x, weights))
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        """The family's, whose rows are added up run by run."""
+        for kernel in self.family.kernels(params, np.zeros_like(constants), survey):
+            yield PerRun(kernel, constants)
+
+
+@dataclass(frozen=True)
+class PerRun:
+    """The kernel of runs of rows that are drawn from one component each."""
+
+    kernel: Kernel
+    constants: Array  # (K,)  of a run
+
+    @property
+    def form(self) -> str:
+        return self.kernel.form
+
+    def rows(self, d: int) -> int:
+        return self.kernel.rows(d)
+
+    def meet(self, x: Any, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
+        met = rowwise(self.kernel, x.x, work)
+        joint = np.add.reduceat(met.joint, x.firsts, axis=1) + self.constants[:, None]
+
+        def collect(resp: Array) -> Gathered:
+            own = met.collect(np.repeat(resp, x.lengths, axis=1))
+            return Gathered(own, 0.0, resp.sum(axis=1))
+
+        return joint, collect
+
+    def finish(self, sums: Gathered) -> Concluded | None:
+        """The rows' sums, and the counts of runs."""
+        found = self.kernel.finish(sums.statistics)
+        return None if found is None else found._replace(counts=sums.counts)
 
 
 MAKERS["grouped"] = Grouped

@@ -81,7 +81,7 @@ class MixturePass:
             self.family,
             self.params,
             total.loglik + found.row_terms,
-            total.entropy,
+            total.entropy + float(np.sum(found.entropy)),
             found.counts,
             found.statistics,
             form=self.kernel.form,

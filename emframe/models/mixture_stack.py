@@ -105,7 +105,9 @@ class MixtureStack(MixtureBegins):
             found = kernel.finish(total.sums)
             if found is not None:
                 counts = found.counts.reshape(s, -1)
-                return Sums(total.loglik + found.row_terms, total.entropy, counts, found.statistics)
+                inner = np.broadcast_to(found.entropy, counts.size).reshape(counts.shape)
+                entropy = total.entropy + inner.sum(axis=1)
+                return Sums(total.loglik + found.row_terms, entropy, counts, found.statistics)
         raise AssertionError("the last of a family's kernels loses no digits")
 
     def _m_step(self, points: Points, found: Sums, slopes: bool) -> Looks:

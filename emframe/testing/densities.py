@@ -83,10 +83,9 @@ def finite(subject: Subject, case: Case) -> None:
     far, density = far[np.isfinite(density).all(axis=1)], density[np.isfinite(density).all(axis=1)]
     assume(len(far) > 0)
     resp = rng.dirichlet(np.ones(case.k), size=len(far))
-    statistics = subject.accumulate(far, resp)
     same(
         total(density, resp),
-        subject.expected(statistics, case.params),
+        subject.reproduced(case.params, far, resp),
         10.0 * terms(density, resp),
         "expected(accumulate(x, resp), params) to be sum resp x log_density for far rows too",
         f"log_density far out (a floor, a clip), or {STATISTICS}",

@@ -105,7 +105,10 @@ def mutation(subject: Subject, case: Case) -> None:
     x, resp, labels = x.view(), resp.view(), labels.view()  # views cannot be made writeable again
     for params in (frozen(copied(case.params)), writeable):
         _unharmed("log_density", lambda at=params: family.log_density(at, x))
-        statistics = _unharmed("accumulate", lambda: family.accumulate(x, resp))
+        _unharmed("accumulate", lambda: family.accumulate(x, resp))
+        statistics = _unharmed(
+            "completed", lambda at=params: family.completed(at, x, resp).statistics
+        )
         with suppress(NoSampler):
             _unharmed("sample", lambda at=params: family.sample(at, labels, rng()))
         scale = terms(subject.log_density(case.params, x), resp)
@@ -113,7 +116,10 @@ def mutation(subject: Subject, case: Case) -> None:
         for method, call in (
             ("expected", lambda at=params, s=statistics: family.expected(s, at)),
             ("m_step", lambda at=params, s=statistics: family.m_step(s, at)),
-            ("+", lambda s=statistics: s + family.accumulate(x, resp)),
+            (
+                "+",
+                lambda at=params, s=statistics: s + family.completed(at, x, resp).statistics,
+            ),
         ):
             try:
                 _unharmed(method, call)
@@ -211,6 +217,7 @@ def _round_trip(value: Any) -> Any:
 def _outputs(subject: Subject, case: Case) -> dict[str, Array]:
     """All that a family computes from a case, by the method behind it."""
     labels = np.arange(30) % case.k
+    subject = Subject(subject.family, case.params)
     statistics = subject.accumulate(case.x, case.resp)
     found = {
         "log_density": subject.log_density(case.params, case.x),

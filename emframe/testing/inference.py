@@ -133,16 +133,20 @@ def recovery(subject: Subject, case: Case) -> None:
     """From a family's own draws the M-step finds parameters as likely as the true ones."""
     case = _elsewhere(subject, case)
     x = _usable(case, _drawn(subject, case, DRAWS, case.params))
-    statistics = subject.accumulate(x, np.ones((len(x), 1)))
     for previous in (None, case.others(1)[0]):
-        _recovered(subject, statistics, previous, case, len(x))
+        _recovered(subject, x, previous, case)
 
 
-def _recovered(subject: Subject, statistics: Any, previous: Any, case: Case, n: int) -> None:
+def _recovered(subject: Subject, x: Array, previous: Any, case: Case) -> None:
     """Raise unless M-steps end where `expected` is as high as at the parameters of the draws."""
-    truth = subject.expected(statistics, case.params)
-    found = subject.m_step(statistics, previous)
-    reached = subject.expected(statistics, found)
+    n, ones = len(x), np.ones((len(x), 1))
+
+    def height(params: Any) -> float:
+        return subject.reproduced(params, x, ones)
+
+    truth = height(case.params)
+    found = subject.stepped(x, ones, previous)
+    reached = height(found)
     if not np.isfinite([truth, reached]).all():
         raise Fault(
             f"a finite log-likelihood of {n} draws from the density itself",
@@ -153,12 +157,12 @@ def _recovered(subject: Subject, statistics: Any, previous: Any, case: Case, n: 
     for _ in range(CLIMBS):
         if reached >= truth or not rising:
             break
-        found = subject.m_step(statistics, found)
-        before, reached = reached, subject.expected(statistics, found)
+        found = subject.stepped(x, ones, found)
+        before, reached = reached, height(found)
         rising = reached > before
     gain, most = reached - truth, 0.5 * float(chi2.isf(CHANCE, max(n_free(case.params), 1)))
     slack = 1e-6 * (1.0 + abs(truth))
-    if gain < -slack and not rising and _rises_beside(subject, statistics, found, slack):
+    if gain < -slack and not rising and _rises_beside(height, found, slack):
         raise Fault(
             f"m_step to end at a point as likely as the parameters behind {n} draws",
             f"{-gain:.6g} nats less at {found}, which is no maximum either",
@@ -173,18 +177,18 @@ def _recovered(subject: Subject, statistics: Any, previous: Any, case: Case, n: 
         )
 
 
-def _rises_beside(subject: Subject, statistics: Any, params: Any, slack: float) -> bool:
+def _rises_beside(height: Callable[[Any], float], params: Any, slack: float) -> bool:
     """Whether one coordinate, moved a little, makes the rows likelier by more than `slack`.
 
     Where none does, the M-steps ended at a maximum, if at another than that behind the draws; a
     likelihood may have several.
     """
-    at, here = to_vector(params), subject.expected(statistics, params)
+    at, here = to_vector(params), height(params)
     for j, size in product(range(len(at)), (1e-3, -1e-3, 1e-2, -1e-2, 0.1, -0.1)):
         moved = at.copy()
         moved[j] += size * max(1.0, abs(at[j]))
         beside = from_vector(params, moved)
-        if valid(beside) and subject.expected(statistics, beside) > here + slack:
+        if valid(beside) and height(beside) > here + slack:
             return True
     return False
 

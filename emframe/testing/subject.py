@@ -24,8 +24,13 @@ from emframe.testing.outcome import Fault, Inapplicable
 class Subject:
     """Calls the five functions of a family on copies, and looks at what comes back."""
 
-    def __init__(self, family: Family) -> None:
-        self.family = family
+    def __init__(self, family: Family, at: Any = None) -> None:
+        """
+        Parameters
+        ----------
+        at : parameters at which a latent of the family's own completes rows.
+        """
+        self.family, self.at = family, at
 
     def log_density(self, params: Any, x: Array) -> Array:
         """(n, K) without NaN or +inf, or a `Fault`."""
@@ -47,7 +52,24 @@ class Subject:
         return values
 
     def accumulate(self, x: Array, resp: Array) -> Any:
+        """The sums of rows, completed where the family hides something and it is known how."""
+        if self.family.hides and self.at is not None and n_components(self.at) == resp.shape[1]:
+            return self.completed(self.at, x, resp).statistics
         return self._call("accumulate", x.copy(), resp.copy())
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Any:
+        return self._call("completed", copied(params), x.copy(), resp.copy())
+
+    def reproduced(self, params: Any, x: Array, resp: Array) -> float:
+        """Sum of resp times log density of rows, by way of their sums."""
+        if not self.family.hides:
+            return self.expected(self.accumulate(x, resp), params)
+        statistics, entropy = self.completed(params, x, resp)
+        return self.expected(statistics, params) + float(np.sum(entropy))
+
+    def stepped(self, x: Array, resp: Array, previous: Any) -> Any:
+        """Where the M-step leads from `previous`, or to from nothing."""
+        return self.m_step(Subject(self.family, previous).accumulate(x, resp), previous)
 
     def add(self, one: Any, other: Any) -> Any:
         """The sum of two statistics."""

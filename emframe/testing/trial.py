@@ -34,7 +34,7 @@ class Trial:
 
     def __init__(self, check: Check, family: Family) -> None:
         self.check = check
-        self.subject = Subject(family)
+        self.family = family
         self.tried = self.usable = self.degenerate = self.after = 0
         self.refused = "the examples drawn could not be judged"
         self.simplest: Case | None = None
@@ -47,7 +47,7 @@ class Trial:
                 raise _Enough
         self.tried += 1
         try:
-            self.check.body(self.subject, case)
+            self.check.body(Subject(self.family, case.params), case)
         except Degenerate as error:
             self.degenerate += 1
             self.refused = f"Degenerate: {error}"

@@ -69,7 +69,8 @@ def assigning(
 
     def of_block(params: Any, x: Array, weights: Array) -> MixtureExpectation:
         resp, reached, entropy = assign(model.log_joint(params, x), weights)
-        statistics = model.family.accumulate(x, resp)
+        statistics, inner = model.family.completed(params.components, x, resp)
+        entropy += float(np.sum(inner))
         return MixtureExpectation(
             model.family, params, reached, entropy, resp.sum(axis=0), statistics
         )

@@ -79,7 +79,7 @@ class Bernoulli(ExponentialFamily):
             return np.concatenate([np.log(params.probs), np.log1p(-params.probs)], axis=1)
 
     def kernels(
-        self, params: BernoulliParameters, log_weights: Array, survey: Survey
+        self, params: BernoulliParameters, constants: Array, survey: Survey
     ) -> Iterator[Kernel]:
         """With every probability inside (0, 1) and many rows, the usual form with x alone.
 
@@ -91,7 +91,7 @@ class Bernoulli(ExponentialFamily):
         probs = params.probs
         if self.missing:
             natural, levels = self.natural(params), np.full(probs.shape[1], 2)
-            yield from lookups(natural, log_weights, self.statistics, levels, True, survey)
+            yield from lookups(natural, constants, self.statistics, levels, True, survey)
         elif survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
             against = np.log1p(-probs)
 
@@ -100,10 +100,10 @@ class Bernoulli(ExponentialFamily):
                 totals = np.concatenate([ones, zeros], axis=1)
                 return Concluded(Moments(totals, counts, 0.0), counts)
 
-            constant = log_weights + against.sum(axis=1)
+            constant = constants + against.sum(axis=1)
             odds = np.log(probs) - against
             yield RowProducts(odds, constant, lambda x: x, conclude, form="log odds")
-        yield from super().kernels(params, log_weights, survey)
+        yield from super().kernels(params, constants, survey)
 
     def log_partition(self, params: BernoulliParameters) -> Array:
         return np.zeros(len(params.probs))

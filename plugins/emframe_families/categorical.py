@@ -146,12 +146,12 @@ class Categorical(ExponentialFamily):
     def log_partition(self, params: Any) -> Array:
         return np.zeros(len(params.probs))
 
-    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """With many rows by tables of joint answers; see `lookups`."""
         natural = self.natural(params)
         levels = self._inside(params.probs.shape[1]).sum(axis=1)
-        yield from lookups(natural, log_weights, self.statistics, levels, self.missing, survey)
-        yield from super().kernels(params, log_weights, survey)
+        yield from lookups(natural, constants, self.statistics, levels, self.missing, survey)
+        yield from super().kernels(params, constants, survey)
 
     def from_mean(self, mean: Array) -> Any:
         totals = self._items(mean)

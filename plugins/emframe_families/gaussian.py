@@ -132,10 +132,10 @@ class Gaussian(Family):
         )
         return Scatter(counts, means, scatter, counts)
 
-    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """The forms of `emframe_families.gaussian_kernels`, the cheapest that is exact enough."""
-        yield from gaussian_kernels.kernels(self.structure.form, params, log_weights, survey)
-        yield from super().kernels(params, log_weights, survey)
+        yield from gaussian_kernels.kernels(self.structure.form, params, constants, survey)
+        yield from super().kernels(params, constants, survey)
 
     # ---- M
 

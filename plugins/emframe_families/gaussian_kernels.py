@@ -47,14 +47,16 @@ class Form(NamedTuple):
     cost: Callable[[int, int], float]  # of K and d: nanoseconds a row, the softmax aside
 
 
-def kernels(form: str, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+def kernels(form: str, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
     """The forms that are safe at these parameters, the cheapest first.
 
     form : which of `FORMS` there are: "tied" where the covariance is shared, "diag", or "full".
     """
     k, d = params.means.shape
+    if survey.partial and form == "tied":  # its sums are those of all rows, less the others'
+        form = "full"
     whiten, log_det = params.whitening
-    constant = np.maximum(log_weights, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
+    constant = np.maximum(constants, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
     cheapest = worth_it(form, k, d, survey.n_rows, whiten.ndim == 2)
     if cheapest is not None:
         frame = Frame.of(survey.statistics)

@@ -54,11 +54,11 @@ class InGroups(Gaussian):
     def parameters(self) -> type:
         return parameters(self.structure.code, self.k)
 
-    def kernels(self, params: Any, log_weights: Array, survey: Any) -> Any:
+    def kernels(self, params: Any, constants: Array, survey: Any) -> Any:
         """The forms for covariances that differ, as those of groups do."""
         form = "diag" if self._diagonal else "full"
-        yield from kernels(form, params, log_weights, survey)
-        yield from Family.kernels(self, params, log_weights, survey)
+        yield from kernels(form, params, constants, survey)
+        yield from Family.kernels(self, params, constants, survey)
 
     def m_step(self, statistics: Scatter, previous: Any) -> Any:
         if self.structure.is_shared:

@@ -76,7 +76,7 @@ class Lookups:
 
 def lookups(
     natural: Array,
-    log_weights: Array,
+    constants: Array,
     statistics: Callable[[Array], Array],
     levels: NDArray[np.intp],
     missing: bool,
@@ -104,7 +104,7 @@ def lookups(
     each = np.concatenate(told)
     tables = each @ np.maximum(natural, LOG_ZERO).T
     gap = levels.astype(float) if missing else None
-    yield Lookups(steps, firsts, tables, each, log_weights, gap)
+    yield Lookups(steps, firsts, tables, each, constants, gap)
 
 
 def grouped(sizes: NDArray[np.intp]) -> Iterator[slice]:

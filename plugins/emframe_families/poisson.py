@@ -13,7 +13,7 @@ One known case: the rate of a single component is the sample mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,14 +59,29 @@ class Shifted:
 
 
 @dataclass(frozen=True)
+class WithReference:
+    """Shifted counts, and beside them the log density of each row under the reference."""
+
+    shifted: Shifted
+    reference: Array  # (d,)
+
+    def __call__(self, x: Array) -> Array:
+        there = peak(x).sum(axis=1) - divergence(x, self.reference).sum(axis=1)
+        return np.column_stack([self.shifted(x), there])
+
+
+@dataclass(frozen=True)
 class Conclusion:
     """What a pass found, from totals of shifted counts."""
 
     origin: Array  # (d,)
     reference: Array  # (d,)
-    base: float
+    base: float | None  # of all rows under the reference; None where it is the last of the totals
 
     def __call__(self, totals: Array, counts: Array) -> Concluded:
+        if self.base is None:
+            of_some = replace(self, base=float(totals[:, -1].sum()))
+            return of_some(totals[:, :-1], counts)._replace(row_terms=0.0)
         n = counts[:, None]
         means = self.origin + np.divide(totals, n, out=np.zeros_like(totals), where=n > 0)
         means[(means < 16 * EPS * self.origin) | (n <= 0)] = 0.0  # lost in rounding
@@ -104,7 +119,7 @@ class Poisson(Family):
         return Counted(counts, means, height)
 
     def kernels(
-        self, params: PoissonParameters, log_weights: Array, survey: Survey
+        self, params: PoissonParameters, constants: Array, survey: Survey
     ) -> Iterator[Kernel]:
         """Products of x with log rate, both told from a reference, where that loses nothing.
 
@@ -132,10 +147,15 @@ class Poisson(Family):
         if EPS * reach.max() <= LOSS:
             # D(centre, reference), which are the same save in a column of zeros.
             base = whole.peak - float(whole.counts.sum() * (reference - centre).sum())
-            constant = log_weights - falls.sum(axis=1)
+            constant = constants - falls.sum(axis=1)
             shift = Shifted(origin) if shifted else Shifted(None)
-            yield RowProducts(slopes, constant, shift, Conclusion(origin, reference, base))
-        yield from super().kernels(params, log_weights, survey)
+            if survey.partial:
+                slopes = np.column_stack([slopes, np.ones(len(slopes))])
+                beside = WithReference(shift, reference)
+                yield RowProducts(slopes, constant, beside, Conclusion(origin, reference, None))
+            else:
+                yield RowProducts(slopes, constant, shift, Conclusion(origin, reference, base))
+        yield from super().kernels(params, constants, survey)
 
     def expected(self, statistics: Counted | Moments, params: PoissonParameters) -> float:
         sums = counted(statistics)

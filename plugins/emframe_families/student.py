@@ -146,9 +146,9 @@ class StudentT(Family):
         # The caller writes the next block's responsibilities where these are.
         return Held((Block(x, np.array(resp.T, order="C")),))
 
-    def kernels(self, params: Any, log_weights: Array, survey: Survey) -> Iterator[Kernel]:
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """The one of `emframe_families.student_rows`."""
-        yield Rows(self._at(params), log_weights)
+        yield Rows(self._at(params), constants)
 
     # ---- M
 

@@ -113,17 +113,17 @@ class Rows:
     """The kernel: joint densities by the distances, which the M-step is handed as well."""
 
     components: Components
-    log_weights: Array  # (K,)
+    constants: Array  # (K,)
 
     form = "rows"
 
     def rows(self, d: int) -> int:
-        return block_rows(3 * len(self.log_weights) * (d + 3))
+        return block_rows(3 * len(self.constants) * (d + 3))
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Held]]:
         here = self.components
         distance = here.distances(x)
-        joint = here.log_density(distance) + self.log_weights[:, None]
+        joint = here.log_density(distance) + self.constants[:, None]
 
         def collect(resp: Array) -> Held:
             block = Block(x, resp.copy())  # the workspace moves on
