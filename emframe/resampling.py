@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import frequencies
+from emframe.data.runs import per_row
 from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
 from emframe.fitting.result import Fit
 from emframe.models import Model, Sequences, observed
 from emframe.models.components import groups, taken
-from emframe.models.sequences import per_row
 from emframe.spaces import Array
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from, whole
 from emframe.core import Status
+from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
 from emframe.models import Model
-from emframe.models.sequences import Sequences, answered
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
 from emframe.spaces import Array

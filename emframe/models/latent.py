@@ -98,7 +98,7 @@ class LatentExpectation:
         )
 
     def moved(self, at: Any) -> LatentExpectation:
-        """The same sums, told as a Q at other parameters; see `MixtureExpectation.moved`."""
+        """The same sums, told as a Q at other parameters; see `ModelExpectation.moved`."""
         return dataclasses.replace(self, at=at)
 
     def __add__(self, other: LatentExpectation) -> LatentExpectation:

@@ -19,8 +19,8 @@ from emframe.data import Rows, filled
 from emframe.engines import Workspace
 from emframe.families import Survey, refuse_empty
 from emframe.families.kernel import RowProducts, TiledProducts, retiled
+from emframe.latents import MixtureParameters
 from emframe.models.many_starts import many_moves, many_starts
-from emframe.models.mixture_expectation import MixtureParameters
 from emframe.models.mixture_points import MixturePoints
 from emframe.models.stack import FAILURES, Begun, Order, Points
 from emframe.parameters import leaves, rebuild

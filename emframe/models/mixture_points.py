@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from emframe.families import Family
+from emframe.latents import HeldWeights, MixtureParameters
 from emframe.models.mixture import Mixture
-from emframe.models.mixture_expectation import HeldWeights, MixtureParameters
 from emframe.models.stack import Mask, Order, Points
 from emframe.parameters import Leaf, frozen, leaves, rebuild
 from emframe.spaces import Array, Simplex

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from
 from emframe.data import frequencies
+from emframe.data.runs import per_row
 from emframe.models import Mixture, Sequences
-from emframe.models.sequences import per_row
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
