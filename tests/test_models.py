@@ -214,7 +214,7 @@ def test_parameters_from_a_mapping_are_a_start(subject):
     assert again.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-5)
     with pytest.raises((TypeError, ValueError)):
         emframe.fit(model, subject.X, start={"nothing": [1.0]})
-    with pytest.raises((TypeError, ValueError), match="takes parameters|pass labels"):
+    with pytest.raises((TypeError, ValueError), match=r"takes parameters|pass labels"):
         emframe.fit(model, subject.X, start=3)
     with pytest.raises(ValueError, match="knows: none"):
         emframe.fit(model, subject.X, prior="weak")

@@ -119,6 +119,10 @@ class Latent(ABC):
     def gradient(self, sums: Any, params: Any) -> Array:
         """Gradient of `expected` at `params`, in the coordinates of its fields, (m,)."""
 
+    @abstractmethod
+    def nothing(self) -> Any:
+        """The sums of no row."""
+
     def widened(self, sums: Any) -> Any:
         """The sums as if each choice had been made a little more: none is impossible then."""
         return sums

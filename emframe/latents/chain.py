@@ -145,6 +145,9 @@ class Chain(Latent):
         parts.append(_SIMPLEX.pullback(params.transitions, steps))
         return np.concatenate(parts)
 
+    def nothing(self) -> PathSums:
+        return PathSums(np.zeros(self.n), np.zeros((self.n, self.n)))
+
     def widened(self, sums: PathSums) -> PathSums:
         """One more run begins in each state, shared out, and one more step leads to each."""
         return PathSums(sums.begins + 1.0 / self.n, sums.steps + 1.0 / self.n)

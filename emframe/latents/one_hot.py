@@ -84,6 +84,9 @@ class OneHot(Latent):
         share = sums / w if w.all() else np.divide(sums, w, out=np.zeros(len(w)), where=w > 0)
         return _SIMPLEX.pullback(w, share)
 
+    def nothing(self) -> Array:
+        return np.zeros(self.n)
+
     # ---- starts
 
     def begun(self, rows: Any, resp: Array) -> dict[str, Array]:

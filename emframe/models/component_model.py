@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import reduce
 from operator import add
 from typing import Any, Self
@@ -21,10 +22,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.composing import fixed, tied
+from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
 from emframe.engines import Workspace, block_rows
-from emframe.families import ConjugatePrior, Densities, Pieces, Survey
+from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
 from emframe.models import starts
@@ -79,6 +80,15 @@ class ComponentModel(ComponentStarts):
     def tied(self, *names: str) -> Self:
         """The same model with parameters that all components share; see `emframe.tied`."""
         return self._with(family=tied(self.family, *names))
+
+    def as_component(self) -> Family:
+        """The family of which each component is such a model."""
+        return Copies(self)
+
+    def ingredients(self) -> dict[str, Any]:
+        """What it was made from, by keyword."""
+        own: Any = self
+        return {one.name: getattr(self, one.name) for one in fields(own) if one.compare}
 
     def given(self, x: Any, weights: Array | None = None) -> Self:
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""

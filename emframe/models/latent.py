@@ -26,10 +26,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.composing import Copies
 from emframe.core import Contract, Expectation
 from emframe.data import Rows, as_rows
 from emframe.engines import block_rows
-from emframe.families import FamilyError, Pieces
+from emframe.families import Family, FamilyError, Pieces
 from emframe.models.base import Pass, Plain
 from emframe.parameters import (
     build,
@@ -343,6 +344,14 @@ class LatentModel(ABC):
         own: Any = self
         fields = dataclasses.fields(own) if dataclasses.is_dataclass(own) else ()
         return {field.name: getattr(own, field.name) for field in fields}
+
+    def as_component(self) -> Family:
+        """The family of which each component is such a model."""
+        return Copies(self)
+
+    def ingredients(self) -> dict[str, Any]:
+        """What it was made from, by keyword."""
+        return self.options
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.name, "options": self.options}

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from emframe.composing import Nested, fixed
+from emframe.composing import Copies, Nested, fixed
 from emframe.families import Family
+from emframe.host import model as named_model
 from emframe.latents import OneHot, held_weights
 from emframe.models.base import Covered
 from emframe.models.component_model import ComponentModel
 from emframe.models.expectation import ComponentPrior
 from emframe.models.mixture_parts import composed, parts, titled
-from emframe.recipes import describe
+from emframe.recipes import MAKERS, describe
 from emframe.spaces import Array
 
 
@@ -47,6 +48,8 @@ class Mixture(ComponentModel):
     weights: tuple[float, ...] | None = None  # (K,), where they are held; see `fixed`
     pseudo: ComponentPrior | None = field(default=None, repr=False, compare=False)
     covered: Covered | None = field(default=None, repr=False, compare=False)
+
+    name = "mixture"
 
     def __init__(
         self,
@@ -77,10 +80,7 @@ class Mixture(ComponentModel):
     def as_component(self) -> Family:
         """The family of which each component is such a mixture."""
         if self.family.in_runs:
-            raise TypeError(
-                f"the rows of {self.family.name!r} are runs, and a component of runs is no mixture "
-                "of its own; pass its families to the outer mixture, one by one."
-            )
+            return super().as_component()
         nested = Nested(self.family.each(self.n_components))
         return nested if self.weights is None else fixed(nested, shares=self.weights)
 
@@ -107,3 +107,15 @@ class Mixture(ComponentModel):
         """For example ``gaussian mixture, covariance=full, K = 3``."""
         held = ", weights held" * (self.weights is not None)
         return f"{titled(self.family)}, K = {self.n_components}{held}"
+
+
+def _copies(name: str, options: dict[str, Any]) -> Family:
+    """Copies of the model of this name."""
+    if name != Mixture.name:
+        return Copies(named_model(name, **options))
+    weights = options.pop("weights", None)
+    made = Mixture(**options)
+    return Copies(made if weights is None else made.fixed(weights=weights))
+
+
+MAKERS["copies"] = _copies

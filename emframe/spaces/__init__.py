@@ -12,7 +12,7 @@ Bartlett (1947, Biometrics 3, 39).
 """
 
 from emframe.spaces.base import EPS, Array, Shape, Space, slopes
-from emframe.spaces.groups import Groups
+from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
@@ -23,6 +23,7 @@ __all__ = [
     "EPS",
     "Array",
     "Binary",
+    "Common",
     "Groups",
     "Integers",
     "Interval",
