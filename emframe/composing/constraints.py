@@ -134,6 +134,9 @@ class Constrained(Wrapped):
         found = self.family.completed(self._free(params), x, resp)
         return found._replace(statistics=Sized(found.statistics, resp.shape[1], _width(x)))
 
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        self.family.refuse(_own(whole), columns)
+
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """The family's: a constraint changes what parameters may be, and nothing at given ones."""
         tell = partial(Sized, k=len(constants), d=survey.statistics.d)

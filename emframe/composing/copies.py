@@ -22,8 +22,9 @@ import numpy as np
 
 from emframe.core import Contract, Degenerate
 from emframe.data import Rows
-from emframe.data.runs import SequenceRows, Sequences
+from emframe.data.runs import SequenceRows
 from emframe.families import Completed, ConjugatePrior, Family, Pieces, refuse_empty
+from emframe.families.at_start import AtStart
 from emframe.parameters import Declared, declarations, frozen, leaves
 from emframe.records import record
 from emframe.spaces import Array, Common, Space
@@ -56,22 +57,6 @@ class CopySums:
         if not self.terms:
             return self.each
         return tuple(q + term for q, term in zip(self.each, self.terms, strict=True))
-
-
-@dataclass(frozen=True)
-class Unstarted:
-    """Rows, or runs, with the shares that copies without parameters have; a prior's terms."""
-
-    blocks: tuple[tuple[Any, Array], ...]
-    prior: CopySums | None = None
-
-    def __add__(self, other: Any) -> Unstarted:
-        if isinstance(other, CopySums):
-            return Unstarted(self.blocks, other)
-        return Unstarted(self.blocks + other.blocks, self.prior or other.prior)
-
-    def __mul__(self, factor: float) -> Unstarted:
-        return Unstarted(tuple((x, resp * factor) for x, resp in self.blocks), self.prior)
 
 
 @dataclass(frozen=True)
@@ -157,6 +142,10 @@ class Copies(Family):
         assert self._family is not None  # what has none is settled
         return Copies(self.model._with(family=self._family.settled(whole, columns)))
 
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        if self._family is not None:
+            self._family.refuse(whole, columns)
+
     def given(self, x: Array) -> Copies:
         return Copies(self.model.given(x))
 
@@ -166,8 +155,8 @@ class Copies(Family):
         each = [self.model.posterior(one, x)[0] for one in self._apart(params)]
         return np.stack(each, axis=1)
 
-    def accumulate(self, x: Any, resp: Array) -> Unstarted:
-        return Unstarted(((x, np.array(resp)),))
+    def accumulate(self, x: Any, resp: Array) -> AtStart:
+        return AtStart.of_rows(x, resp)
 
     def completed(self, params: Any, x: Any, resp: Array) -> Completed:
         pairs = zip(self._apart(params), resp.T, strict=True)
@@ -275,8 +264,7 @@ class Copies(Family):
         if isinstance(statistics, CopySums):
             return statistics
         each = (self.completed(previous, x, resp).statistics for x, resp in statistics.blocks)
-        total = reduce(add, each)
-        return total if statistics.prior is None else total + statistics.prior
+        return statistics.with_prior(reduce(add, each))
 
     def _begun(self, statistics: Any) -> list[Any]:
         """Each copy at the best of a few starts of its own, a few EM steps on."""
@@ -284,26 +272,22 @@ class Copies(Family):
             if not statistics.each:
                 raise Degenerate("there is no row to begin with")
             return [q.maximize() for q in statistics.with_prior]
-        counts = np.sum([resp.sum(axis=0) for _, resp in statistics.blocks], axis=0)
-        refuse_empty(counts <= 0)
+        x, shares = statistics.x, statistics.resp
+        refuse_empty(shares.sum(axis=0) <= 0)
         rng = np.random.default_rng(0)  # an M-step from nothing is one thing, whoever asks
-        terms = None if statistics.prior is None else statistics.prior.terms
-        return [
-            self._best(self._rows(statistics.blocks, k), None if terms is None else terms[k], rng)
-            for k in range(len(counts))
-        ]
+        k = shares.shape[1]
+        terms = (None,) * k if statistics.prior is None else statistics.prior.terms
+        pairs = zip(shares.T, terms, strict=True)
+        return [self._best(self._rows(x, weights), term, rng) for weights, term in pairs]
 
-    def _rows(self, blocks: Any, k: int) -> Any:
-        """The rows, or runs, that copy k has a share of worth speaking of."""
-        weights = np.concatenate([resp[:, k] for _, resp in blocks])
+    def _rows(self, x: Any, weights: Array) -> Any:
+        """The rows, or runs, that a copy has a share of worth speaking of."""
         (mine,) = np.nonzero(weights > 1e-3 * weights.max())
-        x = np.concatenate([x.x if self.in_runs else x for x, _ in blocks])
-        names = tuple(f"x{j}" for j in range(x.shape[1]))
+        own = x.x if self.in_runs else x
+        names = tuple(f"x{j}" for j in range(own.shape[1]))
         if not self.in_runs:
             return Rows(x[mine], weights[mine], names)
-        lengths = np.concatenate([x.lengths for x, _ in blocks])
-        n = len(lengths)
-        every = SequenceRows(Sequences(x, lengths), weights, names, np.arange(n), n)
+        every = SequenceRows(x, weights, names, np.arange(len(x)), len(x))
         return replace(every, x=every.at(mine), weights=weights[mine])
 
     def _best(self, rows: Any, term: Any, rng: np.random.Generator) -> Any:

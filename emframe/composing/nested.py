@@ -36,8 +36,8 @@ from emframe.families import (
     matched,
     refuse_empty,
 )
+from emframe.families.at_start import AtStart
 from emframe.families.joined import Within
-from emframe.families.numeric import Kept
 from emframe.families.pieces import besides
 from emframe.families.rowwise import in_step
 from emframe.families.stack import Sums, weakest
@@ -65,27 +65,6 @@ class NestedSums:
         """The same components so many times."""
         parts = tuple(part.repeated(times) for part in self.parts)
         return NestedSums(np.tile(self.shares, (times, 1)), parts)
-
-
-@dataclass(frozen=True)
-class Unsplit:
-    """Rows of the outer components at a start, which nobody has divided yet, and a prior's sums."""
-
-    rows: Kept
-    pseudo: NestedSums | None = None
-
-    def __add__(self, other: Any) -> Unsplit:
-        if isinstance(other, NestedSums):
-            more = other if self.pseudo is None else self.pseudo + other
-            return Unsplit(self.rows, more)
-        both = [one.pseudo for one in (self, other) if one.pseudo is not None]
-        return Unsplit(self.rows + other.rows, reduce(add, both) if both else None)
-
-    def __mul__(self, factor: float) -> Unsplit:
-        return Unsplit(self.rows * factor, None if self.pseudo is None else self.pseudo * factor)
-
-    def with_prior(self, sums: NestedSums) -> NestedSums:
-        return sums if self.pseudo is None else sums + self.pseudo
 
 
 @dataclass(frozen=True)
@@ -169,8 +148,8 @@ class Nested(Family):
         with np.errstate(divide="ignore"):
             return np.asarray(logsumexp(self.joint(params, x), axis=2))
 
-    def accumulate(self, x: Array, resp: Array) -> Unsplit:
-        return Unsplit(Kept.of_rows(x, resp))
+    def accumulate(self, x: Array, resp: Array) -> AtStart:
+        return AtStart.of_rows(x, resp)
 
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         joint = self.joint(params, x)
@@ -189,6 +168,10 @@ class Nested(Family):
 
     def whole(self, x: Array, weights: Array) -> Sums:
         return Sums(tuple(family.whole(x, weights) for family in self.inner))
+
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        for family, own in zip(self.inner, whole.parts, strict=True):
+            family.refuse(own, columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Those of its inner families, each on one inner component of every outer one."""
@@ -337,15 +320,12 @@ class Nested(Family):
         if isinstance(statistics, NestedSums):
             return statistics
         if previous is None:
-            return statistics.with_prior(self._split(statistics.rows))
-        blocks = statistics.rows.blocks
-        each = (self.completed(previous, x, resp).statistics for x, resp in blocks)
+            return statistics.with_prior(self._split(statistics.x, statistics.resp))
+        each = (self.completed(previous, x, resp).statistics for x, resp in statistics.blocks)
         return statistics.with_prior(reduce(add, each))
 
-    def _split(self, statistics: Kept) -> NestedSums:
+    def _split(self, x: Array, resp: Array) -> NestedSums:
         """A start: the rows of each component cut into J along their direction of most spread."""
-        x = np.concatenate([block for block, _ in statistics.blocks])
-        resp = np.concatenate([resp for _, resp in statistics.blocks])
         j = len(self.inner)
         shares = np.zeros((*resp.shape, j))
         sd = x.std(axis=0)

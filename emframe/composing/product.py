@@ -206,6 +206,10 @@ class Product(Family):
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
 
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        for part, own in zip(self.parts, whole.parts, strict=True):
+            part.family.refuse(own, [columns[j] for j in part.places])
+
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Those of its parts, each on its own columns; the constants go with the first."""
         nothing = np.zeros_like(constants)

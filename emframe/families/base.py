@@ -183,6 +183,15 @@ class Family(ABC):
         """
         return self
 
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        """Raise ValueError where all rows together show that there is nothing to fit.
+
+        Parameters
+        ----------
+        whole : `whole` of all rows.
+        columns : their names.
+        """
+
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Ways to take the components at `params` past all rows, the fastest first.
 

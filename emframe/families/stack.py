@@ -135,6 +135,10 @@ class Stack(Family):
         entropy = [np.broadcast_to(one.entropy, size) for one, size in sizes]
         return Completed(Sums(tuple(one.statistics for one in each)), np.concatenate(entropy))
 
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        for family, own in zip(self.families, whole.parts, strict=True):
+            family.refuse(own, columns)
+
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Those of its families, on their components."""
         parts = zip(self._slices(), params, survey.statistics.parts, strict=True)

@@ -118,6 +118,9 @@ class Wrapped(Family):
     def whole(self, x: Array, weights: Array) -> Any:
         return self.family.whole(x, weights)
 
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        self.family.refuse(whole, columns)
+
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         mine = {name: getattr(type(self), name) for name in ("log_density", "accumulate")}
         if any(own is not getattr(Wrapped, name) for name, own in mine.items()):

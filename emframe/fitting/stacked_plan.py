@@ -76,7 +76,7 @@ def part_of(
     if not isinstance(stack, FlatStack):
         return None
     rows, model = stack.exact.rows, stack.exact.model
-    n, k = len(rows), model.n_components
+    n, k = len(rows), model.latent.n
     size = max(FEWEST, n // SHARE, EACH * k * (len(rows.columns) + 1))
     if n < max(MANY_ROWS, 2 * size) or k == 1:
         return None

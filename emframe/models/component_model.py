@@ -150,6 +150,7 @@ class ComponentModel(ComponentStarts):
         except Exception as error:
             error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
             raise
+        self.family.refuse(whole, rows.columns)
         return Survey(whole, n)
 
     # ---- E

@@ -72,6 +72,10 @@ class ComponentStarts(ABC):
         """Log density of each row, and the shares of components, (n, K)."""
 
     @abstractmethod
+    def expect(self, params: Any, x: Any, weights: Array) -> Any:
+        """Q(. | params) of rows."""
+
+    @abstractmethod
     def work(self, rows: Any) -> int:
         """Numbers of work space for a row."""
 
@@ -255,7 +259,12 @@ class ComponentStarts(ABC):
             yield "taken over", step
 
     def has_twins(self, params: Any, rows: Any) -> bool:
-        """Whether some components share the rows alike; looked for on a sample of many."""
+        """Whether some components share the rows alike; looked for on a sample of many.
+
+        Or whether there is one only, of a family with a latent of its own: it has saddles too.
+        """
+        if self._k == 1:
+            return self.family.hides
         if isinstance(rows, SequenceRows):
             own = self.posterior(params, rows.x)[1]
             return bool(alike(own, self.latent.each(rows.x, rows.weights)))
@@ -267,14 +276,20 @@ class ComponentStarts(ABC):
     def nudged(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
         """The M-step on shares that are disturbed, of many rows those of a sample.
 
-        See `emframe.models.parting`.
+        See `emframe.models.parting`.  Of a single component that hides something, on rows with
+        random weights.
         """
         if self._k == 1:
-            return None
+            return self._reweighted(params, rows, rng) if self.family.hides else None
         model, rows = self._sampled(rows, rng)
         own, shares = self.seen(rows), self.posterior(params, rows.x)[1]
         changed = parted(shares, own.points, own.weights, rng)
         return model.from_responsibilities(rows, changed, params)
+
+    def _reweighted(self, params: Any, rows: Any, rng: np.random.Generator) -> Any:
+        blocks = rows.blocks(block_rows(self.work(rows)))
+        each = (self.expect(params, x, w * rng.lognormal(size=len(w))) for x, w in blocks)
+        return reduce(add, each).maximize()
 
     def spared(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
         """One of two alike components where it does more; see `emframe.models.sparing`."""
@@ -320,7 +335,7 @@ class ComponentStarts(ABC):
         if self._is_real and not self.latent.can_close:
             return params
         model = self if self._is_real else self._knowing(rows)
-        q = model.expect(params, some.x, some.weights)  # type: ignore[attr-defined]
+        q = model.expect(params, some.x, some.weights)
         more = q if model.pseudo is None else q + model.pseudo
         return replace(more, sums=self.latent.widened(q.sums)).maximize()
 

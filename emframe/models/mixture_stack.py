@@ -24,8 +24,8 @@ from emframe.core import Degenerate
 from emframe.families import Kernel
 from emframe.latents import OneHot
 from emframe.latents.softmax import softmax
+from emframe.models.component_model import ComponentModel
 from emframe.models.expectation import ComponentPrior
-from emframe.models.mixture import Mixture
 from emframe.models.mixture_begins import MixtureBegins
 from emframe.models.mixture_points import free
 from emframe.models.model_pass import BlockSums
@@ -56,12 +56,12 @@ class MixtureStack(MixtureBegins):
         """
         kind = type(model)
         names = ("passes", "starts", "moves")
-        same = all(getattr(kind, name, None) is getattr(Mixture, name) for name in names)
+        same = all(getattr(kind, name, None) is getattr(ComponentModel, name) for name in names)
         if not same or type(model.latent) is not OneHot or model.family.in_runs:
             return None
         if not model.contract.ascends:
             return None
-        family = model.family.stacked(model.n_components)
+        family = model.family.stacked(model.latent.n)
         if family is None:
             return None
         if prior is not None and not _repeats(prior.components.statistics):
@@ -85,7 +85,7 @@ class MixtureStack(MixtureBegins):
                 why |= {int(alive[start]): told for start, told in guilty.items()}
                 stay = np.delete(np.arange(len(alive)), list(guilty))
                 alive, some = alive[stay], self.take(some, stay)
-                sums = None if sums is None else sums.of(stay, self.model.n_components)
+                sums = None if sums is None else sums.of(stay, self.model.latent.n)
                 continue
             sunk = np.flatnonzero(~looks.sound)
             why |= {int(alive[start]): "the M-step left its space" for start in sunk}
@@ -155,7 +155,7 @@ class MixtureStack(MixtureBegins):
     def _guilty(self, error: Exception, points: Points) -> dict[int, str]:
         """The starts that cannot go on, with the reason.  Raises where it was none by itself."""
         if isinstance(error, Degenerate) and error.component is not None:
-            return {error.component // self.model.n_components: str(error)}
+            return {error.component // self.model.latent.n: str(error)}
         found = {}
         for start in range(len(points.weights)) if len(points.weights) > 1 else ():
             try:

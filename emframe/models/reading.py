@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
 from emframe.data.blocks import real_array
 from emframe.data.frames import from_frame, is_frame
+from emframe.data.gaps import opened
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 
@@ -28,6 +29,8 @@ def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) ->
     columns : names of the columns of an earlier fit, which X is to have as well, or None.
     """
     names = family.columns
+    if all(space.missing for space in family.supports):
+        X = opened(X)
     found = as_rows(
         X if names is None else chosen(X, names),
         supports=family.supports,
