@@ -18,6 +18,7 @@ from emframe.core import (
     Expectation,
     Method,
     Midway,
+    PassFailed,
     Rule,
     Run,
     Status,
@@ -25,7 +26,7 @@ from emframe.core import (
     run,
 )
 from emframe.fitting.optima import is_same, optima
-from emframe.fitting.result import Fit, Start
+from emframe.fitting.result import POLISH, Fit, Start
 from emframe.models import Model
 
 # Moves start from so many of the best optima in turn.
@@ -60,6 +61,9 @@ class Begin(NamedTuple):
     early: Status | None = None  # why it is not run, where the clock or the keyboard came before
 
 
+Cut = BaseException | None
+"""What cut a search short: the keyboard, or what the engine or the source of the rows raised."""
+
 Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
 """``plan(attempts)`` says where to start next, and sees `attempts` grow as it does."""
 
@@ -85,11 +89,13 @@ class Search:
     method: Method
     tell: Callable[[Degenerate], str]  # what a degenerate component is said to be
     irregular: Irregular
+    alone: Callable[[Any], Expectation[Any]] | None = None  # `expect` where its engine may be lost
 
-    def __call__(self, plan: Plan) -> tuple[list[Attempt], bool]:
-        """The attempts made, and whether the keyboard cut them short.
+    def __call__(self, plan: Plan) -> tuple[list[Attempt], Cut]:
+        """The attempts made, and what cut them short.
 
-        Raises KeyboardInterrupt where it came before there was any point to keep.
+        Raises KeyboardInterrupt, or what the engine or the source of the rows raised, where that
+        came before there was any point to keep.
         """
         attempts: list[Attempt] = []
         try:
@@ -99,16 +105,22 @@ class Search:
                 attempts.append(self.attempt(index, begin))
                 status = attempts[-1].start.status
                 if status is Status.INTERRUPTED:
-                    return attempts, True
+                    return attempts, KeyboardInterrupt()
+                if status is Status.ENGINE_FAILED:
+                    return attempts, _failure(attempts)
                 if status is Status.MAX_SECONDS:
                     break
                 if sum(one.error is not None for one in attempts) >= FAILURES:
                     _raise_failed(attempts)
             _raise_failed(attempts)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             if not any(one.run for one in attempts):
                 raise
-            return attempts, True
+            return attempts, stop
+        except PassFailed as failed:
+            if not any(one.run for one in attempts):
+                raise failed.error from failed.error.__cause__
+            return attempts, failed.error
         except Exception as error:
             failed = next((one.start.index for one in attempts if one.error is error), None)
             number = len(attempts) if failed is None else failed
@@ -116,7 +128,7 @@ class Search:
             if "read-only" in str(error):
                 error.add_note("a family may not write into its arguments; copy the array first")
             raise
-        return attempts, False
+        return attempts, None
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
@@ -129,10 +141,11 @@ class Search:
         if isinstance(params, Exception):
             return _failed(start, params)
         rules: Sequence[Rule] = self.rules if early is None else [lambda _: early]
+        expect = self.alone if early is not None and self.alone is not None else self.expect
         outside = Outside()
         try:
             done = run(
-                self.expect,
+                expect,
                 params,
                 rules=[outside.noted(rule) for rule in rules],
                 method=self.method,
@@ -142,6 +155,8 @@ class Search:
             )
         except Stopped as stopped:
             return Attempt(replace(start, status=stopped.status, n_iter=1, message=str(stopped)))
+        except PassFailed as failed:
+            return self._without_engine(index, begin, failed)
         except Exception as error:
             if error is outside.raised or isinstance(error, MemoryError):
                 raise
@@ -161,6 +176,22 @@ class Search:
         )
         return Attempt(ended, done)
 
+    def _without_engine(self, index: int, begin: Begin, failed: PassFailed) -> Attempt:
+        """A start whose first pass failed.
+
+        Where it was to bring to the very end what had been found without the engine, that point is
+        kept as it is.
+        """
+        status = Status.ENGINE_FAILED
+        message = f"{failed}. {status.message}"
+        if begin.kind == POLISH and begin.early is None and failed.begun:
+            found = self.attempt(index, begin._replace(early=status))
+            if found.run is not None:
+                run = replace(found.run, message=message, error=failed.error)
+                return Attempt(replace(found.start, message=message), run)
+        start = Start(index, begin.kind, status, nan, nan, 1, message, parent=begin.parent)
+        return Attempt(replace(start, grown=begin.grown), error=failed.error)
+
 
 @dataclass
 class Outside:
@@ -179,6 +210,16 @@ class Outside:
                 raise
 
         return ask
+
+
+def _failure(attempts: Sequence[Attempt]) -> Exception:
+    """What failed in the last attempt that was not the model; raised where no point is to keep."""
+    last = attempts[-1]
+    error = last.error if last.run is None else last.run.error
+    assert error is not None
+    if not any(one.run for one in attempts):
+        raise error
+    return error
 
 
 def _failed(start: Start, error: Exception) -> Attempt:
