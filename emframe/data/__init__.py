@@ -6,6 +6,7 @@ each row counts, `demands` what every value has to be, and `gaps` which may be m
 """
 
 from emframe.data.blocks import Blocks
+from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned
 from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
@@ -29,5 +30,6 @@ __all__ = [
     "in_range",
     "measured",
     "read_parquet",
+    "refuse_elsewhere",
     "warn_of_shares",
 ]
