@@ -161,7 +161,7 @@ class Search:
             if error is outside.raised or isinstance(error, MemoryError):
                 raise
             return _failed(replace(start, n_iter=1), error)
-        verdict = self.irregular(done.step.expectation)
+        verdict = self._verdict(done)
         if done.starved is None and verdict.artefact is not None:
             done = replace(done, starved=verdict.artefact)
         ended = replace(
@@ -175,6 +175,15 @@ class Search:
             trace=done.trace,
         )
         return Attempt(ended, done)
+
+    def _verdict(self, done: Run[Any]) -> Verdict:
+        """What is odd about the end of a run; nothing where its rows can no more be read."""
+        try:
+            return self.irregular(done.step.expectation)
+        except Exception:
+            if done.error is None:
+                raise
+            return Verdict("")
 
     def _without_engine(self, index: int, begin: Begin, failed: PassFailed) -> Attempt:
         """A start whose first pass failed.
