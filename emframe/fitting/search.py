@@ -122,8 +122,8 @@ class Search:
                 raise failed.error from failed.error.__cause__
             return attempts, failed.error
         except Exception as error:
-            failed = next((one.start.index for one in attempts if one.error is error), None)
-            number = len(attempts) if failed is None else failed
+            raised = next((one.start.index for one in attempts if one.error is error), None)
+            number = len(attempts) if raised is None else raised
             error.add_note(f"while fitting a {self.model.title()}, start {number}")
             if "read-only" in str(error):
                 error.add_note("a family may not write into its arguments; copy the array first")
