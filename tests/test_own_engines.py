@@ -178,9 +178,12 @@ def shared(of_block: Any, blocks: Any) -> Any:
 
 WRONG = {
     "drops one": (lambda f, blocks: sum(map(f, list(blocks)[1:])), "its sum is of 2"),
-    "stops early": (lambda f, blocks: f(next(blocks)), "took 10048 rows .* of the 40000 rows"),
+    "stops early": (lambda f, blocks: f(next(blocks)), "has 40000 rows .* took 10048 rows"),
     "takes one twice": (lambda f, blocks: sum(f(b) for b in [*list(blocks)[:1] * 2]), "its sum"),
-    "one for another": (one_for_another, "of this pass, and its sum is of"),
+    "one for another": (
+        one_for_another,
+        "took 40000 rows of total weight 79913, and its sum is of 40000",
+    ),
     "nothing": (lambda f, blocks: None, "returned None"),
     "a list": (lambda f, blocks: list(map(f, blocks)), "returned a list"),
     "zero": (lambda f, blocks: 0, "returned an int"),
@@ -211,9 +214,7 @@ def test_rows_that_are_kept_are_right_or_told() -> None:
     engine = Keeps()
     plain = emframe.fit(MODEL, X, start=START)
     same(emframe.fit(MODEL, X, start=START, engine=engine), plain)
-    with pytest.raises(
-        EngineError, match=r"Keeps took 0 rows .* of the 40000 rows .* of this pass"
-    ):
+    with pytest.raises(EngineError, match=r"this pass has 40000 rows .* Keeps took 0 rows"):
         emframe.fit(MODEL, X, start=START, weights=WEIGHTS, engine=engine)
     with pytest.raises(EngineError, match="blocks and their weights are others in other passes"):
         plain.standard_errors(X, method="bootstrap", engine=engine, rng=0)
@@ -375,6 +376,29 @@ def test_rows_that_can_no_more_be_read_are_a_failure_too(engine: Any) -> None:
     assert len(fit.trace) > 1
     with pytest.raises(OSError, match="the disk is gone"):
         emframe.fit(MODEL, failing_source(1), **options)
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_nor_can_they_be_read_to_judge_an_end(before: int) -> None:
+    """The last readings of a fit: its last step, the verdict on its end, its saddle, its icl."""
+    reads = [0]
+
+    def blocks(last: int) -> Iterator[Any]:
+        reads[0] += 1
+        if reads[0] > last:
+            raise OSError("the disk is gone")
+        yield X
+
+    def fitted(last: int) -> Any:
+        reads[0] = 0
+        return emframe.fit(MODEL, emframe.Blocks(lambda: blocks(last), N, 2), start=LABELS)
+
+    whole = fitted(10**6)
+    fit = fitted(reads[0] - 1 - before)
+    assert fit.status is Status.ENGINE_FAILED
+    assert isinstance(fit.error, OSError)
+    assert "while the blocks of `X` were read" in fit.error.__notes__
+    assert fit.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-6)
 
 
 def test_a_checkpoint_goes_on_after_a_failure_to_the_same_bits(tmp_path: Any) -> None:

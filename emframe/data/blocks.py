@@ -21,6 +21,13 @@ from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame
 from emframe.refusals import refuse_objects, refuse_where, shown
 
+UNREAD = "while the blocks of `X` were read"
+
+
+def is_unread(error: BaseException) -> bool:
+    """Whether an exception is one of reading blocks, and so of the source and not of a model."""
+    return UNREAD in getattr(error, "__notes__", ())
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -44,6 +51,13 @@ class Blocks:
 
         Raises ValueError where they are not the rows that were announced.
         """
+        try:
+            yield from self._checked()
+        except Exception as error:
+            error.add_note(UNREAD)
+            raise
+
+    def _checked(self) -> Iterator[NDArray[Any]]:
         seen = 0
         for block in self.read():
             array = real_array(block, "a block of `X`")

@@ -110,8 +110,8 @@ class Audited:
             given[0] += tally(block)
         if not found.seen.is_of(given[0]):
             raise EngineError(
-                f"the engine {name} took {taken} of the {given[0]} of this pass, and its sum is of "
-                f"{found.seen}{_odd(found.seen, given[0])}; {EXPECTED}."
+                f"this pass has {given[0]}; the engine {name} took {taken}, and its sum is of "
+                f"{found.seen}{_odd(found.seen, given[0])}. {EXPECTED[0].upper()}{EXPECTED[1:]}."
             )
         if found.error is not None:
             raise found.error

@@ -25,6 +25,7 @@ from emframe.core import (
     Stopped,
     run,
 )
+from emframe.data import is_unread
 from emframe.fitting.optima import is_same, optima
 from emframe.fitting.result import POLISH, Fit, Start
 from emframe.models import Model
@@ -104,10 +105,8 @@ class Search:
                     _tell_saddles(attempts, begin.parent)
                 attempts.append(self.attempt(index, begin))
                 status = attempts[-1].start.status
-                if status is Status.INTERRUPTED:
-                    return attempts, KeyboardInterrupt()
-                if status is Status.ENGINE_FAILED:
-                    return attempts, _failure(attempts)
+                if status in (Status.INTERRUPTED, Status.ENGINE_FAILED):
+                    return attempts, _cut(attempts)
                 if status is Status.MAX_SECONDS:
                     break
                 if sum(one.error is not None for one in attempts) >= FAILURES:
@@ -122,6 +121,8 @@ class Search:
                 raise failed.error from failed.error.__cause__
             return attempts, failed.error
         except Exception as error:
+            if is_unread(error) and any(one.run for one in attempts):
+                return attempts, error
             raised = next((one.start.index for one in attempts if one.error is error), None)
             number = len(attempts) if raised is None else raised
             error.add_note(f"while fitting a {self.model.title()}, start {number}")
@@ -161,7 +162,7 @@ class Search:
             if error is outside.raised or isinstance(error, MemoryError):
                 raise
             return _failed(replace(start, n_iter=1), error)
-        verdict = self._verdict(done)
+        done, verdict = self._judged(done)
         if done.starved is None and verdict.artefact is not None:
             done = replace(done, starved=verdict.artefact)
         ended = replace(
@@ -176,14 +177,18 @@ class Search:
         )
         return Attempt(ended, done)
 
-    def _verdict(self, done: Run[Any]) -> Verdict:
-        """What is odd about the end of a run; nothing where its rows can no more be read."""
+    def _judged(self, done: Run[Any]) -> tuple[Run[Any], Verdict]:
+        """A run and what is odd about its end; where its rows can no more be read, that is told."""
         try:
-            return self.irregular(done.step.expectation)
-        except Exception:
-            if done.error is None:
+            return done, self.irregular(done.step.expectation)
+        except Exception as error:
+            if done.error is None and not is_unread(error):
                 raise
-            return Verdict("")
+            if done.error is None:
+                status = Status.ENGINE_FAILED
+                message = f"{PassFailed(error, begun=True)}. {status.message}"
+                done = replace(done, status=status, message=message, error=error)
+            return done, Verdict("")
 
     def _without_engine(self, index: int, begin: Begin, failed: PassFailed) -> Attempt:
         """A start whose first pass failed.
@@ -221,9 +226,11 @@ class Outside:
         return ask
 
 
-def _failure(attempts: Sequence[Attempt]) -> Exception:
-    """What failed in the last attempt that was not the model; raised where no point is to keep."""
+def _cut(attempts: Sequence[Attempt]) -> BaseException:
+    """What cut the last attempt short that was not the model; raised where no point is to keep."""
     last = attempts[-1]
+    if last.start.status is Status.INTERRUPTED:
+        return KeyboardInterrupt()
     error = last.error if last.run is None else last.run.error
     assert error is not None
     if not any(one.run for one in attempts):
