@@ -56,7 +56,7 @@ SPOILT = {
     ),
     "converged if any start was": Spoilt(
         "emframe.fitting.estimate",
-        "status=done.status,",
+        "status=status,",
         "status=max((one.start.status for one in attempts), key=lambda s: s.value == 'converged'),",
         "test_trust.py::test_the_status_is_that_of_the_start_returned",
     ),
