@@ -85,6 +85,7 @@ def replicate(
         except Degenerate:
             lost["degenerate"] += 1
             continue
+        _require_whole(again)
         if again.status.usable and not (again.spurious and not fit.spurious):
             sound.append(matched(model, fit.params, again.params, rows))
         else:
@@ -238,7 +239,14 @@ def _ratio(small: Fit, large: Fit) -> float:
     return max(0.0, 2.0 * (large.log_likelihood - small.log_likelihood))
 
 
+def _require_whole(fit: Fit) -> None:
+    """Raise what the engine raised where that cut a fit short, for it is none of the replicates."""
+    if fit.error is not None:
+        raise fit.error
+
+
 def _is_sound(fit: Fit) -> bool:
+    _require_whole(fit)
     return fit.status.usable and not fit.spurious
 
 

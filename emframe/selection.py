@@ -12,6 +12,7 @@ import numpy as np
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import Rows, counted, frequencies
+from emframe.engines import EngineError
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.fitting.result import Fit
 from emframe.growing import Candidate, chains
@@ -161,6 +162,7 @@ def select(
         checkpoint of more than one search.
     TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
+    EngineError : where an engine of one's own failed for all of them; as for `emframe.fit`.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
     """
     if criterion not in CRITERIA:
@@ -198,6 +200,9 @@ def select(
     if not fits:
         if cut:
             raise KeyboardInterrupt
+        failed = [one.error for one in done if isinstance(one.error, EngineError)]
+        if failed:
+            raise failed[-1]
         none = f"none of the {len(candidates)} models could be fitted: " * (len(candidates) > 1)
         raise Degenerate(none + failures[-1][1])
     is_free = options.get("prior") is None
@@ -234,6 +239,7 @@ class Outcome(NamedTuple):
     fit: Fit | None = None  # None where no start had an objective
     held_out: float | None = None  # for "cv"; -inf where it did not get that far
     failure: str = ""
+    error: Exception | None = None  # that it stands for
     stopped: bool = False  # by Ctrl-C: the fit is the best by then
     seconds: float = 0.0  # that the fit took
 
@@ -260,8 +266,8 @@ class Trial:
                 return Outcome(title, found, seconds=took)
             left_out = held_out(self.model, self.X, *self.dealt, self.rng, **self.options)
             return Outcome(title, found, left_out, seconds=took)
-        except Degenerate as error:
-            return Outcome(title, held_out=unknown, failure=str(error))
+        except (Degenerate, EngineError) as error:
+            return Outcome(title, held_out=unknown, failure=str(error), error=error)
         except Interrupted as stop:
             return Outcome(title, found or stop.fit, unknown, stopped=True)
         except KeyboardInterrupt:

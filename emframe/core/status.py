@@ -16,6 +16,7 @@ class Status(Enum):
     HELD_OUT = "held_out"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
+    ENGINE_FAILED = "engine_failed"
     STALLED = "stalled"
     SADDLE = "saddle"
     JOINED = "joined"
@@ -70,6 +71,10 @@ _MESSAGES = {
     ),
     Status.STOPPED: "A callback asked to stop.",
     Status.INTERRUPTED: "Interrupted from the keyboard; these are the best parameters so far.",
+    Status.ENGINE_FAILED: (
+        "These are the best parameters so far. Mend the engine, or what the rows are read from, "
+        "and go on from here with start=fit.params."
+    ),
     Status.STALLED: (
         "Rounding error hides whether the objective still rises: tol is finer than the arithmetic "
         "on this data can resolve. Rescale or recentre the columns, or raise tol."

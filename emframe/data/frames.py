@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.data.elsewhere import is_lazy, refuse_elsewhere
 from emframe.extras import extra
 from emframe.refusals import LARGEST_WHOLE, refusal, refuse_objects, shown
 
 # What data frames and series have, and arrays have not.
 _MARKS = ("__dataframe__", "__arrow_c_stream__", "__narwhals_dataframe__", "__narwhals_series__")
-_LAZY = ("collect", "collect_schema")
 
 
 def is_frame(X: Any) -> bool:
     """Whether X is a data frame or a series of some library."""
-    return _is_lazy(X) or any(hasattr(X, mark) for mark in (*_MARKS, "iloc"))
+    return is_lazy(X) or any(hasattr(X, mark) for mark in (*_MARKS, "iloc"))
 
 
 def names_of(X: Any) -> tuple[str, ...]:
@@ -44,14 +44,19 @@ def from_frame(
     Raises TypeError for a column that holds no real numbers, naming it, and for a lazy frame;
     ImportError where narwhals is missing.
     """
-    if _is_lazy(X):
-        raise TypeError(f"`{name}` is a lazy frame; pass its rows (`{name}.collect()`).")
+    refuse_elsewhere(X, name)
     nw = extra("narwhals", "dataframe", "reading data frames")
     given = names_of(X)
     twice = next((label for label in given if given.count(label) > 1), None)
     if twice is not None:
         raise ValueError(f"`{name}` has two columns called {twice!r}; rename one.")
-    frame = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    try:
+        frame = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    except TypeError as error:  # rows that are somewhere else, in a database say
+        raise TypeError(
+            f"`{name}` is a {type(X).__name__} whose rows are not in memory; pass them as a frame "
+            "of pandas, polars or pyarrow."
+        ) from error
     if frame is X:  # of a library that narwhals has not heard of, but speaks Arrow
         frame = nw.from_arrow(X, backend="pyarrow")
     columns = [frame] if isinstance(frame, nw.Series) else list(frame.iter_columns())
@@ -68,6 +73,7 @@ def without(X: Any, column: str) -> tuple[Any, NDArray[Any]]:
 
     Raises TypeError for rows without names, ValueError where none is called so.
     """
+    refuse_elsewhere(X, "X")
     frame = is_frame(X)
     names = getattr(X, "columns", None) if frame or hasattr(X, "X") else None
     if names is None:
@@ -105,10 +111,6 @@ def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     else:
         made = nw.from_numpy(values, schema=list(names), backend=backend)
     return made.to_native().set_axis(X.index, axis=0)
-
-
-def _is_lazy(X: Any) -> bool:
-    return all(hasattr(X, mark) for mark in _LAZY)
 
 
 def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:

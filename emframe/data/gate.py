@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
+from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
@@ -122,8 +123,11 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
 def frequencies(X: Any, weights: Any) -> Any:
     """The weights that were given, or else those that a `Table` brings along.
 
-    Raises ValueError for a series of another index than that of the rows, and warns of shares.
+    Raises ValueError for a series of another index than that of the rows, and TypeError for data
+    that are not in memory.
     """
+    refuse_elsewhere(X, "X")
+    refuse_elsewhere(weights, "weights")
     are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))
     if are_indexed and not X.index.equals(weights.index):
         raise ValueError(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data.blocks import real_array
+from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned, is_frame, taken, without
 from emframe.data.gate import Table
 from emframe.data.rows import Rows, drawn
@@ -43,6 +44,7 @@ class Sequences:
     source: Any = field(default=None, repr=False)  # and that itself, whose index answers carry
 
     def __post_init__(self) -> None:
+        refuse_elsewhere(self.x, "x")
         n = len(self.x.X if isinstance(self.x, Table) else self.x)
         if isinstance(self.x, Table) and self.x.weights is not None:
             raise ValueError(
@@ -71,6 +73,7 @@ class Sequences:
         A frame stays one, and may have columns that a model with names of its own never reads.
         What a fit says of the rows comes back in the order in which they were given here.
         """
+        refuse_elsewhere(X, "X")
         if isinstance(groups, str):
             X, groups = without(X, groups)
         table = isinstance(X, Table)

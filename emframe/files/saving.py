@@ -132,6 +132,7 @@ def _rebuild(
         best=best,
         starts=starts,
         form=_item({"form": "", **document}, "form", str),
+        error=None,
         **numbers,
     )
 

@@ -6,7 +6,7 @@ Criteria are -2 log-likelihood plus a penalty, so lower is better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,8 @@ class Fit:
     best: int  # index of the start that won
     starts: tuple[Start, ...]
     form: str = ""  # how the E-steps were computed, such as "quadratic" or "direct"
+    error: Exception | None = field(default=None, repr=False, compare=False)
+    """What the engine or the source of the rows raised, where that ended the fit; not saved."""
 
     @property
     def converged(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.core import Status
+from emframe.core import PassFailed, Status
 from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
 from emframe.fitting.sampled import weighing
@@ -112,6 +112,8 @@ class Stacked:
                 n_components=self.n_components,
                 thin=self.thin(),
             )
+        except PassFailed:
+            raise
         except Exception:  # a family that breaks its word, which a start of its own will tell
             yield from self.instead(attempts)
             return

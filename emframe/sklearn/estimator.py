@@ -25,7 +25,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import emframe
-from emframe.data import Table
+from emframe.data import Table, refuse_elsewhere
 from emframe.models import Mixture
 from emframe.sklearn.attributes import attributes
 from emframe.sklearn.kinds import OneKind
@@ -126,6 +126,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         degenerate; warns with ConvergenceWarning where it did not converge.
         """
         start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
+        refuse_elsewhere(X, "X")
         x = validate_data(self, X, **_TAKEN, ensure_min_samples=2)
         self._show(self._fitted(self._named(x), sample_weight, start))
         return self
@@ -264,6 +265,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
     def _rows(self, X: Any) -> Table:
         check_is_fitted(self)
+        refuse_elsewhere(X, "X")
         return self._named(np.asarray(validate_data(self, X, **_TAKEN, reset=False)))
 
     def _named(self, x: Array) -> Table:
