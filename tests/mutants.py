@@ -14,6 +14,7 @@ import numpy as np
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.poisson import Poisson, PoissonParameters
+from honest import Lifetimes
 from scipy import special
 
 import emframe
@@ -981,6 +982,36 @@ class FloorGiven(GaussianRegression):
         return np.maximum(super().log_density(params, x), -50.0)
 
 
+# ---- densities of what was seen of a value
+
+
+@dataclass(frozen=True)
+class EndsAtTheLimit(Lifetimes):
+    """A time that had not ended counts as one that did, at half weight."""
+
+    def statistics(self, x: Array) -> Array:
+        return np.stack([x[:, 0], 0.5 + 0.5 * x[:, 1]], axis=1)
+
+
+@dataclass(frozen=True)
+class DrawsBeyondTheLimit(Lifetimes):
+    """Draws of which none is beyond its limit: those are drawn again."""
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        limits = np.resize(self.limits, len(labels))
+        rate = params.rate[labels]
+        levels = rng.random(len(labels)) * -np.expm1(-rate * limits)
+        return np.stack([-np.log1p(-levels) / rate, np.ones(len(labels))], axis=1)
+
+
+@dataclass(frozen=True)
+class ForgetsAnOutcome(Lifetimes):
+    """It says that all times end."""
+
+    def outcomes(self, row: Array) -> Any:
+        return super().outcomes(row)[:1]
+
+
 # ---- the kernels
 
 
@@ -1026,6 +1057,9 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     GivenWithoutConstant: ("normalised",),
     DrawsAboutTheOrigin: ("sample",),
     FloorGiven: ("finite",),
+    EndsAtTheLimit: ("normalised",),
+    ForgetsAnOutcome: ("normalised", "sample"),
+    DrawsBeyondTheLimit: ("sample",),
     StopsCounting: ("large",),
     SinglePrecisionRows: ("precision",),
     SinglePrecisionParameters: ("declaration",),

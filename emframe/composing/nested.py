@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
-from emframe.families import Family, Pieces, matched, refuse_empty
+from emframe.families import Family, Outcome, Pieces, matched, refuse_empty
 from emframe.families.numeric import Kept
 from emframe.families.pieces import besides
 from emframe.parameters import Declared, declarations
@@ -84,6 +84,13 @@ class Nested(Family):
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.inner if one.covariates), ())
+
+    def support_given(self, row: Array) -> Space:
+        return self.inner[0].support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        found = (family.outcomes(row) for family in self.inner)
+        return next((one for one in found if one is not None), None)
 
     def given(self, x: Array) -> Nested:
         return Nested(tuple(family.given(x) for family in self.inner))

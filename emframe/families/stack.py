@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import ConjugatePrior, Family
+from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces
 from emframe.spaces import Array, Space
 
@@ -97,6 +98,13 @@ class Stack(Family):
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.families if one.covariates), ())
+
+    def support_given(self, row: Array) -> Space:
+        return self.families[0].support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        found = (family.outcomes(row) for family in self.families)
+        return next((one for one in found if one is not None), None)
 
     def given(self, x: Array) -> Stack:
         return replace(self, families=tuple(one.given(x) for one in self.families))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import ConjugatePrior, Family
+from emframe.families.outcomes import Outcome
 from emframe.spaces import Array, Space
 
 
@@ -94,6 +95,9 @@ class Wrapped(Family):
 
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        return self.family.outcomes(row)
 
     # ---- E and M
 

@@ -18,8 +18,8 @@ from emframe.parameters import declarations, frozen, leaves
 from emframe.spaces import Array, Space
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, any_params, coordinate_rows, inside, responsibilities
-from emframe.testing.outcome import Fault, Inapplicable, same
-from emframe.testing.subject import Subject, copied, told
+from emframe.testing.outcome import Fault, Inapplicable, same, told
+from emframe.testing.subject import Subject, copied
 
 
 def declared(family: Any) -> str | None:
