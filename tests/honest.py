@@ -289,7 +289,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Beta(emframe.Family):
-    """A numeric M-step that stops early and accepts only an increase."""
+    """A numeric M-step that stops early and accepts only an increase, of all components at once."""
 
     name = "beta"
     parameters = ShapeParameters
@@ -327,6 +327,9 @@ class Beta(emframe.Family):
             return start
         a, b = np.exp(np.clip(best.x, -20, 20)).reshape(2, k)
         return ShapeParameters(np.where(used, a, start.a), np.where(used, b, start.b))
+
+    def stacked(self, k: int) -> None:
+        """None: where the climb stops depends on all components."""
 
     def sample(self, params: ShapeParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.beta(params.a[labels], params.b[labels])
