@@ -44,7 +44,7 @@ _COMPARISON: dict[type[ast.cmpop], tuple[str, tuple[str, ...]]] = {
 }
 _WORDS = (ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)  # what arithmetic would refuse
 # Where a wrong number is an error of numpy's and no wrong result.
-_PLACES = ("axis", "axis1", "axis2", "ndmin", "keepdims", "stacklevel", "frozen", "repr")
+_PLACES = ("axis", "axis1", "axis2", "ndmin", "keepdims", "stacklevel", "frozen", "repr", "strict")
 
 
 @dataclass(frozen=True)
@@ -214,16 +214,16 @@ def _other(value: float) -> str:
     return repr(value * (1e4 if 0.0 < value < 1e-2 else 2.0) or 1.0)
 
 
-def sample(size: int, seed: int) -> list[Mutant]:
+def sample(size: int, seed: int, only: tuple[str, ...] = ("",)) -> list[Mutant]:
     """So many mutants, one a line at most, from every package: by the root of its lines.
 
-    The order is a mixture of the packages, so that a part of the list is a sample too.
+    The order is a mixture of the packages, so that a part of the list is a sample too.  `only` are
+    beginnings of the names of modules.
     """
     packages: dict[str, dict[tuple[str, int], list[Mutant]]] = {}
     for module, path in modules().items():
-        for one in mutants(module, path):
-            lines = packages.setdefault(one.package, {})
-            lines.setdefault((one.module, one.line), []).append(one)
+        for one in mutants(module, path) if module.startswith(only) else ():
+            packages.setdefault(one.package, {}).setdefault((one.module, one.line), []).append(one)
     total = sum(sqrt(len(lines)) for lines in packages.values())
     chosen = []
     for package, lines in sorted(packages.items()):

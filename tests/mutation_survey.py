@@ -168,11 +168,11 @@ def judged(one: Mutant, tests: list[Test], log: Path) -> str:
     return TIMED_OUT
 
 
-def survey(folder: Path, size: int, seed: int, minutes: float, seconds: float, at: float) -> None:
-    """Judge the mutants of the sample that have no verdict yet, and print the shares."""
+def survey(
+    folder: Path, mutants: list[Mutant], tests: list[Test], minutes: float, seconds: float
+) -> None:
+    """Judge the mutants that have no verdict yet, and print the shares."""
     end = time.monotonic() + 60.0 * minutes
-    tests = touched(folder, at)
-    mutants = sample(size, seed)
     verdicts = folder / "verdicts.jsonl"
     known = {}
     if verdicts.exists():
@@ -239,12 +239,15 @@ def main() -> None:
     ask.add_argument("folder", type=Path, help="what is kept between calls")
     ask.add_argument("--size", type=int, default=150, help="mutants in the sample")
     ask.add_argument("--seed", type=int, default=0, help="another seed takes another sample")
+    ask.add_argument("--only", nargs="+", default=[""], help="modules whose names begin so")
     ask.add_argument("--minutes", type=float, default=60.0, help="after which no mutant begins")
     ask.add_argument("--seconds", type=float, default=20.0, help="of tests for each mutant")
     ask.add_argument("--map", type=float, default=120.0, help="seconds for each file of tests")
     asked = ask.parse_args()
     os.environ |= _environment()
-    survey(asked.folder, asked.size, asked.seed, asked.minutes, asked.seconds, asked.map)
+    tests = touched(asked.folder, asked.map)
+    mutants = sample(asked.size, asked.seed, tuple(asked.only))
+    survey(asked.folder, mutants, tests, asked.minutes, asked.seconds)
 
 
 if __name__ == "__main__":

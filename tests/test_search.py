@@ -234,6 +234,8 @@ def test_a_selection_takes_no_artefact_while_there_is_another() -> None:
     assert higher.bic < plain.bic
     assert emframe.Selection((higher, plain), "bic").best is plain
     assert emframe.Selection((higher,), "bic").best is higher
+    one = replace(wide, starts=(*ends[:1], *(replace(s, spurious="") for s in wide.starts[1:])))
+    assert "Set aside: 1 spurious" in str(one)
 
 
 def test_a_degenerate_end_is_below_every_sound_one():
