@@ -94,9 +94,9 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def mutants(module: str, path: Path) -> Iterator[Mutant]:
-    """Every change that is known here, in the order of the source."""
-    source = path.read_text(encoding="utf-8")
+def mutants(module: str, path: Path, source: str | None = None) -> Iterator[Mutant]:
+    """Every change that is known here, in the order of the source: of the file, if left out."""
+    source = path.read_text(encoding="utf-8") if source is None else source
     yield from _Walk(module, path, source).inside(ast.parse(source), "")
 
 
