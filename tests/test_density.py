@@ -609,3 +609,15 @@ def test_a_sampler_of_ones_own_may_draw_values_or_rows(columns: int) -> None:
     drawn = family.sample(params, np.array([1, 0, 1]), np.random.default_rng(0))
     wanted = np.array([[5.0, -5.0], [3.0, -3.0], [5.0, -5.0]])[:, :columns]
     assert np.array_equal(drawn, wanted)
+
+
+def test_no_climb_begins_where_a_row_is_impossible() -> None:
+    """Of the values that the rows suggest for an end, none beyond a row is in question."""
+
+    def density(x: Array, end: Array, rate: Array) -> Array:
+        return np.where(x >= end, np.log(rate) - rate * (x - end), -np.inf)
+
+    family = emframe.from_logpdf(density, {"end": Real(), "rate": Positive()})
+    x = np.random.default_rng(0).exponential(size=(60, 1)) + 2.0
+    statistics = family.accumulate(x, np.ones((60, 1)))
+    assert np.isfinite(family.log_density(family.guess(statistics), x)).all()
