@@ -305,6 +305,26 @@ def test_a_mixture_of_mixtures_is_the_mixture_of_all(tmp_path: Path) -> None:
     kept(fit, FAITHFUL, tmp_path)
 
 
+def test_an_outer_component_without_rows_keeps_what_it_has() -> None:
+    family = Nested((emframe.family("poisson"), emframe.family("poisson")))
+    before = family.build(
+        {
+            "shares": [[0.3, 0.7], [0.6, 0.4]],
+            "inner0": {"rates": [[1.0], [2.0]]},
+            "inner1": {"rates": [[5.0], [7.0]]},
+        }
+    )
+    rows, resp = np.arange(6.0)[:, None], np.tile([1.0, 0.0], (6, 1))
+    found = family.m_step(family.accumulate(rows, resp), before)
+    assert found.shares[1] == pytest.approx([0.6, 0.4])
+    assert [found.inner0.rates[1, 0], found.inner1.rates[1, 0]] == pytest.approx([2.0, 7.0])
+    # The other one by Bayes' rule, written out.
+    joint = np.array([0.3, 0.7]) * stats.poisson.pmf(rows, [1.0, 5.0])
+    share = joint / joint.sum(axis=1, keepdims=True)
+    assert found.shares[0] == pytest.approx(share.mean(axis=0))
+    assert found.inner0.rates[0, 0] == pytest.approx(share[:, 0] @ rows[:, 0] / share[:, 0].sum())
+
+
 def test_nested_mixtures_take_any_lane() -> None:
     def density(x: Array, rate: Array) -> Array:
         return np.asarray(np.log(rate) - rate * x)

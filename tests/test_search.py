@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import nan
 
@@ -220,6 +220,22 @@ def test_select_does_not_recommend_what_the_data_cannot_determine() -> None:
     assert emframe.select([emframe.Mixture("bernoulli", 2)], three, rng=0).undetermined == ("",)
     real = np.random.default_rng(0).normal(size=9)
     assert emframe.select(("gaussian", [1]), real, rng=0).undetermined == ("",)
+
+
+def test_a_selection_takes_no_artefact_while_there_is_another() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 1))
+    plain, wide = emframe.select(("gaussian", [1, 2]), X, rng=0, n_starts=2).fits
+    low = min(start.log_likelihood for start in wide.starts)
+    ends = tuple(
+        replace(start, log_likelihood=low + 1e3, spurious="on a point") for start in wide.starts
+    )
+    higher = replace(wide, starts=ends, log_likelihood=low + 1e3)
+    assert higher.spurious
+    assert higher.bic < plain.bic
+    assert emframe.Selection((higher, plain), "bic").best is plain
+    assert emframe.Selection((higher,), "bic").best is higher
+    one = replace(wide, starts=(*ends[:1], *(replace(s, spurious="") for s in wide.starts[1:])))
+    assert "Set aside: 1 spurious" in str(one)
 
 
 def test_a_degenerate_end_is_below_every_sound_one():

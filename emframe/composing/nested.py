@@ -31,6 +31,7 @@ from emframe.families import (
     ConjugatePrior,
     Family,
     Kernel,
+    Outcome,
     Pieces,
     Survey,
     matched,
@@ -125,6 +126,13 @@ class Nested(Family):
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.inner if one.covariates), ())
+
+    def support_given(self, row: Array) -> Space:
+        return self.inner[0].support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        found = (family.outcomes(row) for family in self.inner)
+        return next((one for one in found if one is not None), None)
 
     def given(self, x: Array) -> Nested:
         return Nested(tuple(family.given(x) for family in self.inner))

@@ -35,6 +35,7 @@ from emframe.core import Contract, Degenerate
 from emframe.families.axes import Axes
 from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
+from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
     build,
@@ -216,6 +217,14 @@ class Family(ABC):
     def support_given(self, row: Array) -> Space:
         """Where the columns that are modelled live, given the covariates of a row (d,)."""
         return self.support
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        """All that could have been seen in the place of a row (d,), given what of it is given.
+
+        A density over them sums and integrates to 1.  None where each column that is modelled is
+        seen as one value, wherever that lives.
+        """
+        return None
 
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.

@@ -19,6 +19,7 @@ from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family
 from emframe.families.joined import SideBySide
 from emframe.families.kernel import Kernel, Survey
+from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import in_step
 from emframe.spaces import Array, Space
@@ -100,6 +101,13 @@ class Stack(Family):
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.families if one.covariates), ())
+
+    def support_given(self, row: Array) -> Space:
+        return self.families[0].support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        found = (family.outcomes(row) for family in self.families)
+        return next((one for one in found if one is not None), None)
 
     def given(self, x: Array) -> Stack:
         return replace(self, families=tuple(one.given(x) for one in self.families))

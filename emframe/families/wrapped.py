@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family
 from emframe.families.kernel import Kernel, Survey
+from emframe.families.outcomes import Outcome
 from emframe.spaces import Array, Space
 
 
@@ -99,6 +100,9 @@ class Wrapped(Family):
 
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        return self.family.outcomes(row)
 
     # ---- E and M
 

@@ -12,6 +12,7 @@ Bartlett (1947, Biometrics 3, 39).
 """
 
 from emframe.spaces.base import EPS, Array, Shape, Space, slopes
+from emframe.spaces.columns import ColumnsIn
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
@@ -23,6 +24,7 @@ __all__ = [
     "EPS",
     "Array",
     "Binary",
+    "ColumnsIn",
     "Common",
     "Groups",
     "Integers",

@@ -83,6 +83,10 @@ class Space:
         """Which of d columns of data are discrete, (d,)."""
         return np.full(d, self.discrete)
 
+    def column(self, j: int) -> Space:
+        """Where column j of data lives."""
+        return self
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""
         raise NotImplementedError
