@@ -417,8 +417,10 @@ def test_data_frames_keep_their_names_and_are_checked_by_them():
     assert fit.columns == ("height", "width")
     assert "height" in str(fit)
     assert fit.predict(frame).shape == (120,)
-    with pytest.raises(ValueError, match="columns width, height; the model was fitted to height"):
-        fit.predict(frame[["width", "height"]])
+    wider = frame.assign(who="a word")[["who", "width", "height"]]
+    assert np.array_equal(fit.predict(wider), fit.predict(frame))
+    with pytest.raises(ValueError, match="columns width; the model takes height, width, and 'hei"):
+        fit.predict(frame[["width"]])
 
 
 # ---- a family of the user's own: never trusted

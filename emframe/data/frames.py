@@ -29,7 +29,9 @@ def is_frame(X: Any) -> bool:
 
 
 def names_of(X: Any) -> tuple[str, ...]:
-    """The names of the columns of a data frame; none of a series."""
+    """The names of the columns of a data frame; none of a series, or of a frame not yet made."""
+    if _is_lazy(X):
+        return ()
     return tuple(map(str, getattr(X, "column_names", getattr(X, "columns", ()))))
 
 

@@ -59,7 +59,8 @@ def as_rows(
     weights : (n,) frequencies; rows of weight 0 are removed.
     takes_columns : whether more than one column is possible.
     n_columns : the number expected, where it is known.
-    columns : names expected, where they are known; checked where X has names.
+    columns : names expected, where they are known; found by name where X has names, whatever
+        other columns there are.
     width : the number of columns that the family takes, where that is settled.
     gaps : what can be done about missing values but to do without their rows, for messages.
 
@@ -68,7 +69,7 @@ def as_rows(
     TypeError, ValueError : naming the argument, the first offending row and column, and the
         remedy.
     """
-    source, names = _given(X)
+    source, names = _given(X if columns is None else chosen(X, tuple(columns)))
     n, d = (source.n_rows, source.n_columns) if isinstance(source, Blocks) else source.shape
     row_weights = as_weights(weights, n)
     if n == 0:
@@ -81,13 +82,6 @@ def as_rows(
         )
     if width is not None and d != width:
         raise ValueError(f"`X` has {several(d, 'column')}; {owner} takes {width}.")
-    if columns is not None and names is not None and tuple(columns) != names:
-        absent = [name for name in columns if name not in names]
-        remedy = f"{absent[0]!r} is not there" if absent else "pass those, in that order"
-        raise ValueError(
-            f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}; "
-            f"{remedy}."
-        )
     if n_columns is not None and d != n_columns:
         raise ValueError(f"`X` has {several(d, 'column')}; the model was fitted to {n_columns}.")
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
@@ -107,11 +101,13 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
     if not have or have == names:
         return X
     missing = [name for name in names if name not in have]
-    if missing or isinstance(X, Blocks):
+    if missing:
         raise ValueError(
-            f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}"
-            + (f", and {missing[0]!r} is not there." if missing else ", in this order.")
+            f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}, and "
+            f"{missing[0]!r} is not there."
         )
+    if isinstance(X, Blocks):
+        return X.of([have.index(name) for name in names])
     if is_frame(X):
         values, found = from_frame(X, "X", names)
         have = found or ()

@@ -232,7 +232,7 @@ def as_sequences(
 
     What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
-    given = X if isinstance(X, Sequences) else _runs(X, family)
+    given = X if isinstance(X, Sequences) else _runs(X, family.columns or columns)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
             f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
@@ -247,9 +247,11 @@ def as_sequences(
     return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
 
 
-def _runs(X: Any, family: Family) -> Sequences:
-    """One run, or those of a list of arrays or data frames, which may have other columns too."""
-    names = family.columns
+def _runs(X: Any, names: Sequence[str] | None) -> Sequences:
+    """One run, or those of a list of arrays or data frames, which may have other columns too.
+
+    `names` are those of the columns that are read, where they are known.
+    """
     if isinstance(X, np.ndarray) and X.ndim == 3:
         raise ValueError(
             f"`X` has shape {X.shape}. Where its {X.shape[0]} parts are runs of {X.shape[1]} rows, "
@@ -259,7 +261,7 @@ def _runs(X: Any, family: Family) -> Sequences:
         if isinstance(X, Table):  # its weights, which are of rows, are the caller's to refuse
             return Sequences(replace(X, weights=None))
         return Sequences(X if hasattr(X, "__len__") else np.asarray(X))
-    pairs = [_named(run if names is None else chosen(run, names)) for run in X]
+    pairs = [_named(run if names is None else chosen(run, tuple(names))) for run in X]
     runs = [run for run, _ in pairs]
     widths = {run.shape[1:] for run in runs}
     if len(widths) > 1:

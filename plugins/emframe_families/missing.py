@@ -26,7 +26,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import entr, logsumexp, xlogy
 
 from emframe import Array, Degenerate, LatentModel, Simplex
-from emframe.data import Table, as_rows, as_weights, filled, in_range
+from emframe.data import Table, as_rows, as_weights, chosen, filled, in_range
 from emframe.families import Pieces
 from emframe.models import MixtureParameters, Posterior, starts
 from emframe.models.parting import alike, parted
@@ -127,7 +127,7 @@ class IncompleteGaussian(LatentModel):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data; nan, None, masked entries and a data frame's missing ones are gaps."""
-        x, names = _with_gaps(X)
+        x, names = _with_gaps(X if columns is None else chosen(X, tuple(columns)))
         gaps = np.isnan(x)
         frequency = as_weights(weights, len(x))
         rows = as_rows(
