@@ -11,7 +11,7 @@ One known case: ``UnitInterval().point(angle)`` is ``sin(angle) ** 2``, the arcs
 Bartlett (1947, Biometrics 3, 39).
 """
 
-from emframe.spaces.base import EPS, Array, Shape, Space, slopes
+from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.groups import Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
@@ -21,6 +21,7 @@ from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
 
 __all__ = [
     "EPS",
+    "ROUNDED",
     "Array",
     "Binary",
     "Groups",

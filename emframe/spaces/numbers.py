@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.spaces.base import Array, Elementwise, largest
+from emframe.spaces.base import ROUNDED, Array, Elementwise, largest
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,6 +124,10 @@ class UnitInterval(Elementwise):
 
     def holds(self, values: Array) -> bool:
         return bool(values.min(initial=0.0) >= 0.0 and values.max(initial=1.0) <= 1.0)
+
+    def near(self, values: Array) -> Array:
+        inside = np.clip(values, 0.0, 1.0)
+        return np.where(np.abs(values - inside) <= ROUNDED, inside, values)
 
     def forward(self, values: Array) -> Array:
         return np.arcsin(np.sqrt(values))
