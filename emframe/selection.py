@@ -13,7 +13,7 @@ from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import Rows, counted, frequencies
 from emframe.fitting import Interrupted, fit, model_for
-from emframe.fitting.result import Fit
+from emframe.fitting.result import Fit, checked_count
 from emframe.growing import Candidate, chains
 from emframe.models import Mixture, Model
 from emframe.validation import dealt, held_out
@@ -124,6 +124,7 @@ def select(
     *,
     criterion: str = "bic",
     folds: int = 5,
+    count: str | float | None = None,
     rng: Rng = None,
     workers: int = 1,
     **options: Any,
@@ -144,6 +145,9 @@ def select(
         ``("gaussian", range(1, 10))``.
     X : the data, as for `emframe.fit`.
     criterion : "bic", "aic", "icl", or "cv" for -2 times the cross-validated log-likelihood.
+    count : the n of BIC and ICL: "rows", "runs", or a number; see `emframe.Fit.counting`. By
+        default what each model counts, and rows where some of the models count these and others
+        runs, so that all are charged alike.
     folds : parts that the rows are dealt out to for "cv", each left out once.
     rng : as for `emframe.fit`; each model gets a stream of its own.
     workers : processes that share the models out among them, this one included. More than one
@@ -157,7 +161,7 @@ def select(
 
     Raises
     ------
-    ValueError : for an unknown criterion, a wrong number of folds or workers, no models, or a
+    ValueError : for an unknown criterion or count, a wrong number of folds or workers, no models, or a
         checkpoint of more than one search.
     TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
@@ -167,6 +171,8 @@ def select(
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
     whole("workers", workers, least=1)
     candidates = _candidates(models)
+    if count is None and len({model.unit for model in candidates}) > 1:
+        count = "rows"
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
     if options.get("checkpoint") is not None and (len(candidates) > 1 or criterion == "cv"):
@@ -178,9 +184,10 @@ def select(
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
+    rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
+    count = checked_count(count, hasattr(rows, "n_runs"))
     generator = generator_from(rng)
     streams = generator.spawn(len(candidates))
-    rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
     # The same parts for all, so that models are compared on them.
     parts = dealt(counted(rows).weights, folds, generator) if criterion == "cv" else None
     trials = [
@@ -193,7 +200,7 @@ def select(
         outcomes, cut = _grown(candidates, outcomes, again, X, options, workers)
     done = [one for one in outcomes if one is not None]
     failures = tuple((one.title, one.failure) for one in done if one.failure)
-    fits = tuple(one.fit for one in done if one.fit is not None)
+    fits = tuple(one.fit.counting(count) for one in done if one.fit is not None)
     left_out = tuple(one.held_out for one in done if one.fit is not None and parts is not None)
     if not fits:
         if cut:

@@ -128,7 +128,8 @@ def choose(
         with sheet.telling_lines():
             chosen = emframe.select(models, data, **run)
     except emframe.Interrupted as stop:
-        chosen, interrupted = emframe.Selection((stop.fit,), run["criterion"]), True
+        best = stop.fit.counting(run["count"])
+        chosen, interrupted = emframe.Selection((best,), run["criterion"]), True
     if several_kinds:
         chosen = ranked(chosen)
     errors = None
@@ -185,6 +186,8 @@ def document(
                 "title": best.model.title(),
                 "columns": best.columns,
                 "n_rows": best.n_rows,
+                "n_runs": best.n_runs,
+                "n_units": best.n_units,
                 "prior": best.prior,
                 "n_parameters": best.n_parameters,
                 "log_likelihood": best.log_likelihood,

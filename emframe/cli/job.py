@@ -44,6 +44,11 @@ _OPTIONS = together(
         show_default=True,
         help="What to choose by; the lowest wins. cv is cross-validated log-likelihood, times -2.",
     ),
+    click.option(
+        "--count",
+        type=click.Choice(("rows", "runs")),
+        help="The n of BIC and ICL.  [default: runs where the rows of one share a component]",
+    ),
     click.option("--prior", metavar="NAME", help="'weak' for the family's weak prior."),
     click.option(
         "--starts",

@@ -150,6 +150,10 @@ class Mixture:
         return self.family.effort
 
     @property
+    def unit(self) -> str:
+        return "runs" if self.family.in_runs else "rows"
+
+    @property
     def sole_start(self) -> str:
         return "with one component all starts are the same" if self.n_components == 1 else ""
 
