@@ -92,7 +92,7 @@ def fit(
         given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
-        rows: Any = job.table(sheet, leave_out=runs)
+        rows: Any = job.table(sheet, made, leave_out=runs)
         if runs is not None:
             rows, weights = in_runs(sheet, rows, runs)
             job = replace(job, run={**job.run, "weights": weights})
@@ -103,7 +103,7 @@ def fit(
     (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
     parts = family_of(name, pairs)
     mixtures = [emframe.Mixture(parts, n_components=k) for k in components]
-    choose(ctx, mixtures, sheet, job.table(sheet), job)
+    choose(ctx, mixtures, sheet, job.table(sheet, mixtures), job)
 
 
 def choose(
