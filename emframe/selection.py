@@ -161,8 +161,8 @@ def select(
 
     Raises
     ------
-    ValueError : for an unknown criterion or count, a wrong number of folds or workers, no models, or a
-        checkpoint of more than one search.
+    ValueError : for an unknown criterion or count, a wrong number of folds or workers, no models,
+        or a checkpoint of more than one search.
     TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.

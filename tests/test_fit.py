@@ -664,8 +664,8 @@ def test_covariances_held_to_rounding_are_taken_in_every_structure(code: str) ->
         again = emframe.fit(held, X, rng=0, n_starts=2)
         assert again.log_likelihood == pytest.approx(fit.log_likelihood, rel=1e-8)
         assert again.params.components.covariances == pytest.approx(found, rel=1e-6, abs=1e-6)
+    tilted = found * (1.0 + 0.01 * np.tri(3, k=-1)) + 0.01 * np.tri(3, k=-1)
     with pytest.raises(ValueError, match=r"`covariances`"):
-        tilted = found * (1.0 + 0.01 * np.tri(3, k=-1)) + 0.01 * np.tri(3, k=-1)
         emframe.fixed(family, covariances=tilted)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from emframe import Array, ConjugatePrior, ExponentialFamily
-from emframe.composing.product import AtColumns, Home, RowsOf
+from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.families import Kernel, Moments, Survey
 from emframe.parameters import Declared, pullback
 from emframe.records import record
