@@ -41,9 +41,9 @@ class AtColumns(Space):
         least[list(self.places)] = self.space.least_ranges(len(self.places))
         return least
 
-    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
+    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
         which = np.zeros(d, dtype=bool)
-        which[list(self.places)] = self.space.discrete_columns(len(self.places))
+        which[list(self.places)] = self.space.columns_that_are(trait, len(self.places))
         return which
 
     def contains(self, values: Array) -> NDArray[np.bool_]:

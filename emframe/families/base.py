@@ -215,7 +215,7 @@ class Family(ABC):
         covariates; (d,) each."""
         discrete, modelled = np.zeros(d, dtype=bool), np.ones(d, dtype=bool)
         for space in self.supports:
-            discrete |= space.discrete_columns(d)
+            discrete |= space.columns_that_are("discrete", d)
         modelled[list(self.covariates)] = False
         return discrete, modelled
 

@@ -17,13 +17,14 @@ from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
 from emframe.spaces.simplex import Simplex, Simplexes
-from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
+from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 
 __all__ = [
     "EPS",
     "ROUNDED",
     "Array",
     "Binary",
+    "Codes",
     "Groups",
     "Integers",
     "Interval",
