@@ -163,7 +163,7 @@ class Job:
                 if j not in aside and (named is None or name in named)
             ]
         return Table(
-            sheet.numbers(taken),
+            sheet.numbers(taken, covariates_of(models)),
             tuple(sheet.names[j] for j in taken),
             sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
         )
@@ -178,6 +178,17 @@ def named_columns(models: Sequence[Model]) -> set[str] | None:
             return None
         found.update(names)
     return found
+
+
+def covariates_of(models: Sequence[Model]) -> set[str]:
+    """The columns that some of the models are given, where these have names."""
+    families = [getattr(model, "family", None) for model in models]
+    return {
+        one.columns[j]
+        for one in families
+        if one is not None and one.columns
+        for j in one.covariates
+    }
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:

@@ -46,6 +46,11 @@ class AtColumns(Space):
         which[list(self.places)] = self.space.columns_that_are(trait, len(self.places))
         return which
 
+    def covers(self, d: int) -> NDArray[np.bool_]:
+        which = np.zeros(d, dtype=bool)
+        which[list(self.places)] = True
+        return which
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         held = np.ones(values.shape, dtype=bool)
         own = np.asarray(self.space.contains(values[:, self.places]))

@@ -15,7 +15,7 @@ One known case: with one inner component it is the inner family.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -25,6 +25,7 @@ from scipy.special import logsumexp
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
+from emframe.data.demands import Claim
 from emframe.families import Family, Pieces, matched, refuse_empty
 from emframe.families.numeric import Kept
 from emframe.families.pieces import besides
@@ -58,6 +59,13 @@ class Nested(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return tuple(space for family in self.inner for space in family.supports)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(
+            replace(one, owner=f"inner component {j}, {one.owner}")
+            for j, family in enumerate(self.inner)
+            for one in family.claims()
+        )
 
     @property
     def takes_columns(self) -> bool:

@@ -23,9 +23,10 @@ from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import m_step_within
 from emframe.composing.parts import Part, labelled, ordered, resolved
 from emframe.core import Contract
+from emframe.data.demands import Claim
 from emframe.families import Axes, ConjugatePrior, Curve, Family, Pieces, refuse_kept
 from emframe.families.pieces import refined
-from emframe.families.stack import Sums, weakest
+from emframe.families.stack import Sums, common_priors, weakest
 from emframe.recipes import MAKERS
 from emframe.records import record
 from emframe.spaces import Array, Space
@@ -155,6 +156,22 @@ class Product(Family):
         return tuple(
             AtColumns(space, part.places) for part in self.parts for space in part.family.supports
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Those of each part, by its name."""
+        return tuple(
+            replace(
+                one,
+                space=AtColumns(one.space, part.places),
+                owner=f"the part {part.label!r}, {one.owner}",
+            )
+            for part in self.parts
+            for one in part.family.claims()
+        )
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return common_priors(part.family for part in self.parts)
 
     @property
     def takes_columns(self) -> bool:

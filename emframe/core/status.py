@@ -86,9 +86,8 @@ _MESSAGES = {
         "to its end with n_starts as a number."
     ),
     Status.DEGENERATE: (
-        "A component degenerated, where the likelihood has no finite maximum. Use fewer "
-        "components, a more restricted structure, or a prior; leave out columns that are constant "
-        "or follow from others."
+        "A component degenerated, where the likelihood has no finite maximum. Leave out columns "
+        "that are constant or follow from others, or make the model smaller."
     ),
     Status.FAILED: (
         "The model raised an exception. Where that is no accident of a single start, run the "

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
+from emframe.data.demands import Claim
 from emframe.families.base import ConjugatePrior, Family
 from emframe.spaces import Array, Space
 
@@ -54,6 +55,9 @@ class Wrapped(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return self.family.supports
+
+    def claims(self) -> tuple[Claim, ...]:
+        return self.family.claims()
 
     @property
     def takes_columns(self) -> bool:

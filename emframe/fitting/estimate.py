@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from emframe.arguments import Rng, callables, file, real
-from emframe.core import Callback, Coordinates, Degenerate, MaxSeconds, Method, Rule, Step
+from emframe.core import Callback, Coordinates, Degenerate, MaxSeconds, Method, Rule, Status, Step
 from emframe.engines import one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
@@ -29,6 +29,7 @@ from emframe.fitting.task import Task
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
+from emframe.models.remedies import remedies
 from emframe.showing.progress import watching
 
 
@@ -179,7 +180,9 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
         last = failed[-1] if failed else attempts[-1].start
         n = len(attempts)
         none = "the start cannot" if n == 1 else f"none of {n} starts can"
-        raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
+        told = f"{none} be used: {last.message}. {last.status.message}"
+        more = remedies(task.model, prior) if last.status is Status.DEGENERATE else ""
+        raise Degenerate(f"{told} {more}".rstrip())
 
     best = highest(with_point)
     done = best.run
@@ -189,11 +192,12 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
     rows = task.rows
     e_step = next(task.model.passes(params, task.survey))
     untold = task.model.undetermined(done.step.expectation)
+    more = remedies(task.model, prior) if done.status is Status.DEGENERATE else ""
     return Fit(
         model=task.model,
         params=params,
         status=done.status,
-        message=" ".join(filter(None, [done.message, untold])),
+        message=" ".join(filter(None, [done.message, more, untold])),
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,

@@ -72,6 +72,11 @@ class Model(Protocol):
         """What an EM iteration costs, in passes of a cheap density over the rows."""
 
     @property
+    def priors(self) -> tuple[str, ...]:
+        """The names that `prior` takes."""
+        return ()
+
+    @property
     def unit(self) -> str:
         """What has a z of its own: "rows", or "runs" where the rows of a run share one."""
         return "rows"

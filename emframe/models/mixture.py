@@ -150,6 +150,10 @@ class Mixture:
         return self.family.effort
 
     @property
+    def priors(self) -> tuple[str, ...]:
+        return self.family.priors
+
+    @property
     def unit(self) -> str:
         return "runs" if self.family.in_runs else "rows"
 
@@ -172,8 +176,10 @@ class Mixture:
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
-        given = as_sequences if self.family.in_runs else read
-        return given(X, self.family, weights, columns)
+        if self.family.in_runs:
+            return as_sequences(X, self.family, weights, columns)
+        gaps = self.family.for_gaps(self.n_components)
+        return read(X, self.family, weights, columns, gaps)
 
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""

@@ -237,7 +237,9 @@ def as_sequences(
 
     What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
-    given = X if isinstance(X, Sequences) else _runs(X, family.columns or columns)
+    given = (
+        X if isinstance(X, Sequences) else _runs(X, family.columns or columns, family.covariates)
+    )
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
             f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
@@ -252,7 +254,7 @@ def as_sequences(
     return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
 
 
-def _runs(X: Any, names: Sequence[str] | None) -> Sequences:
+def _runs(X: Any, names: Sequence[str] | None, covariates: Sequence[int]) -> Sequences:
     """One run, or those of a list of arrays or data frames, which may have other columns too.
 
     `names` are those of the columns that are read, where they are known.
@@ -266,7 +268,10 @@ def _runs(X: Any, names: Sequence[str] | None) -> Sequences:
         if isinstance(X, Table):  # its weights, which are of rows, are the caller's to refuse
             return Sequences(replace(X, weights=None))
         return Sequences(X if hasattr(X, "__len__") else np.asarray(X))
-    pairs = [_named(run if names is None else chosen(run, tuple(names))) for run in X]
+    pairs = [
+        _named(run if names is None else chosen(run, tuple(names), covariates), covariates)
+        for run in X
+    ]
     runs = [run for run, _ in pairs]
     widths = {run.shape[1:] for run in runs}
     if len(widths) > 1:
@@ -285,10 +290,10 @@ def _runs(X: Any, names: Sequence[str] | None) -> Sequences:
     return Sequences(rows if columns is None else Table(rows, columns, None), lengths)
 
 
-def _named(run: Any) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+def _named(run: Any, covariates: Sequence[int]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Its numbers (m, d), and the names of its columns where it has any."""
     if is_frame(run):
-        return from_frame(run, "X")
+        return from_frame(run, "X", (), covariates)
     return (run.X, run.columns) if isinstance(run, Table) else (real_array(run, "X"), None)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from emframe.core import EDGE, Status
 from emframe.fitting.optima import Optimum, is_higher, is_same, optima
+from emframe.models.remedies import remedies
 from emframe.parameters import leaves
 from emframe.refusals import several
 from emframe.showing.tidy import items
@@ -81,10 +82,8 @@ def verdict(fit: Fit) -> str:
         first = next(s for s in fit.starts if s.status is Status.FAILED)
         parts.append(f"Start {first.index} failed by {first.message}")
     if fit.spurious:
-        parts.append(
-            f"This optimum looks spurious ({fit.spurious}). Use fewer components, a more "
-            "restricted structure, or prior='weak'."
-        )
+        more = remedies(fit.model, fit.prior)
+        parts.append(f"This optimum looks spurious ({fit.spurious}). {more}".rstrip())
     return " ".join(parts)
 
 
@@ -98,11 +97,11 @@ def on_edges(fit: Fit) -> list[str]:
     higher = [value for value in rising if is_higher(value, fit.objective)]
     if not higher or not fit.status.usable:
         return []
+    more = remedies(fit.model, fit.prior)
     return [
         f"{several(len(higher), 'start')} of {len(fit.starts)} rose above this optimum, to "
         f"{max(higher):.6g} at least, towards an edge where a coefficient {EDGE}: the objective "
-        "has no maximum there, and this is the highest that was found inside. Use fewer "
-        "components or fewer predictors."
+        f"has no maximum there, and this is the highest that was found inside. {more}".rstrip()
     ]
 
 

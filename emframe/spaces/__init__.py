@@ -15,7 +15,7 @@ from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.groups import Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
-from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
+from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 
@@ -38,6 +38,7 @@ __all__ = [
     "Simplex",
     "Simplexes",
     "Space",
+    "Turn",
     "UnitInterval",
     "cholesky",
     "slopes",

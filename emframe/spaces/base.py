@@ -84,6 +84,10 @@ class Space:
         """Which of d columns of data are "discrete", or "nominal", (d,)."""
         return np.full(d, bool(getattr(self, trait)))
 
+    def covers(self, d: int) -> NDArray[np.bool_]:
+        """Which of d columns of data it says anything of, (d,)."""
+        return np.ones(d, dtype=bool)
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""
         raise NotImplementedError

@@ -198,3 +198,31 @@ class Interval(Elementwise):
 
     def units(self, values: Array) -> Array:
         return np.ones(np.size(values))
+
+
+class Turn(Interval):
+    """One turn of a circle about 0, both ends of it the same place; a space of data.
+
+    Parameters
+    ----------
+    low, high : minus and plus half a turn, pi where angles are in radians.
+    """
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        scale = self.high / np.pi
+        way = "numpy.angle(numpy.exp(1j * x))"
+        if scale != 1.0:
+            way = f"{scale:.6g} * numpy.angle(numpy.exp(1j * x / {scale:.6g}))"
+        return (
+            f"angles from {self.low:.6g} to {self.high:.6g}, a turn about 0 ({way} brings any x "
+            "there)"
+        )
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.abs(values) <= self.high
+
+    def wrapped(self, values: Array) -> Array:
+        """Where any values are on the circle."""
+        turn = self.high - self.low
+        return np.asarray(np.clip(values - turn * np.rint(values / turn), self.low, self.high))
