@@ -11,9 +11,10 @@ import numpy as np
 
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
-from emframe.data import Rows, counted, frequencies
+from emframe.data import counted, frequencies
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.fitting.result import Fit, checked_count
+from emframe.freedom import freedom_of
 from emframe.growing import Candidate, chains
 from emframe.models import Mixture, Model
 from emframe.validation import dealt, held_out
@@ -215,23 +216,6 @@ def select(
     if cut:
         raise Interrupted(selection.best)
     return selection
-
-
-def freedom_of(model: Model, X: Any, weights: Any = None) -> float:
-    """How many numbers the data can determine of a model of discrete rows; inf for others.
-
-    A likelihood sees the probabilities of the distinct rows and nothing else.  Where there are all
-    that there can be, these sum to 1 besides (Goodman 1974, Biometrika 61, 215).
-    """
-    rows = model.rows(X, frequencies(X, weights))
-    discrete, modelled = model.columns_modelled(len(rows.columns))
-    if not isinstance(rows, Rows) or not rows.in_memory or not (discrete & modelled).all():
-        return np.inf
-    x = np.unique(rows.x, axis=0)
-    levels = [len(np.unique(column)) for column in x.T]
-    family = getattr(model, "family", None)
-    is_bounded = family is not None and all(space.bounded for space in family.supports)
-    return len(x) - float(is_bounded and len(x) == np.prod(levels, dtype=float))
 
 
 class Outcome(NamedTuple):

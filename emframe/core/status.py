@@ -76,7 +76,7 @@ _MESSAGES = {
     ),
     Status.SADDLE: (
         "EM stands still here, but it is no maximum: a nudge led higher. Go on from there with "
-        "more n_starts, or use fewer components."
+        "more n_starts, or make the model smaller."
     ),
     Status.JOINED: (
         "It came so near an optimum that another start had reached that it was taken to end there."

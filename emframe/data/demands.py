@@ -96,7 +96,7 @@ def require(rows: Rows, claims: Sequence[Claim], owner: str) -> None:
 
 
 def _remedy(space: Space) -> str:
-    limited = bool(space.largest < np.finfo(float).max)
+    limited = bool(space.largest < np.finfo(float).max) and not space.discrete
     return f"check the data{', rescale the column' * limited} or choose another family"
 
 

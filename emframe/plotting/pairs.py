@@ -110,8 +110,8 @@ def _margin(
 
 def _pair(scene: Scene, panel: Axes, across: int, up: int, colours: list[str]) -> None:
     if scene.points is not None:
-        shown = (spread(scene, j, scene.points[:, j]) for j in (across, up))
-        scatter(panel, *shown, scene, colours, s=6.0)
+        x, y = (spread(scene, j, scene.points[:, j]) for j in (across, up))
+        scatter(panel, x, y, scene, colours, s=6.0)
     for k, colour in enumerate(colours):
         for line in outlines(scene, k, across, up):
             panel.plot(*line.T, color=colour, ls=dash(k), lw=1.3)

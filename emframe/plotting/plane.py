@@ -34,8 +34,8 @@ def plane(scene: Scene, ax: Axes) -> None:
     colours = hues(ax, scene.k)
     places = sorted((0, 1), key=lambda j: j not in scene.covariates)
     if scene.points is not None:
-        shown = (spread(scene, j, scene.points[:, j]) for j in places)
-        scatter(ax, *shown, scene, colours)
+        x, y = (spread(scene, j, scene.points[:, j]) for j in places)
+        scatter(ax, x, y, scene, colours)
     if "codes" in scene.kinds:
         told = _lines(scene, ax, places, colours)
     else:
