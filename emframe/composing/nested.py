@@ -25,14 +25,13 @@ from scipy.special import logsumexp
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
-from emframe.data.demands import Claim
 from emframe.families import Family, Pieces, matched, refuse_empty
 from emframe.families.numeric import Kept
 from emframe.families.pieces import besides
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
 from emframe.records import record
-from emframe.spaces import Array, Simplex, Space
+from emframe.spaces import Array, Claim, Simplex, Space
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,12 @@ from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import m_step_within
 from emframe.composing.parts import Part, labelled, ordered, resolved
 from emframe.core import Contract
-from emframe.data.demands import Claim
 from emframe.families import Axes, ConjugatePrior, Curve, Family, Pieces, refuse_kept
 from emframe.families.pieces import refined
 from emframe.families.stack import Sums, common_priors, weakest
 from emframe.recipes import MAKERS
 from emframe.records import record
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 Key = str | int | tuple[Any, ...]
 

@@ -16,16 +16,7 @@ from emframe.data.arrays import as_floats
 from emframe.data.gaps import per_value, there
 from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
-from emframe.spaces import Array, Space
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A space that rows have to lie in, and whose claim that is."""
-
-    space: Space
-    owner: str  # "the family 'poisson'"
-    gaps: str = ""  # what can be done about missing values but to do without their rows
+from emframe.spaces import Array, Claim, Space
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
-from emframe.data.demands import Claim, require
+from emframe.data.demands import require
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
 from emframe.refusals import several
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 _SMALL = 1 << 20  # numbers of which a copy is no burden
 

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
-from emframe.data.demands import Claim
 from emframe.families.axes import Axes
 from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
@@ -38,7 +37,7 @@ from emframe.parameters import (
     template,
     to_vector,
 )
-from emframe.spaces import Array, Real, Space, slopes
+from emframe.spaces import Array, Claim, Real, Space, slopes
 
 S = TypeVar("S")
 

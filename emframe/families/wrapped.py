@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.data.demands import Claim
 from emframe.families.base import ConjugatePrior, Family
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ Bartlett (1947, Biometrics 3, 39).
 """
 
 from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
+from emframe.spaces.claims import Claim
 from emframe.spaces.groups import Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
@@ -24,6 +25,7 @@ __all__ = [
     "ROUNDED",
     "Array",
     "Binary",
+    "Claim",
     "Codes",
     "Groups",
     "Integers",
