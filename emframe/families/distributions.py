@@ -101,9 +101,13 @@ class FromScipy(NumericFamily):
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         own = {name: getattr(params, name)[labels] for name, _ in self.fields}
         everything = {**dict(self.held), **own}
+        turn = self.support if isinstance(self.support, Turn) else None
+        scale = 1.0 if turn is None else everything["scale"]
+        if turn is not None:  # scipy brings draws to a turn of 2 pi, whatever the scale
+            everything |= {"loc": everything["loc"] / scale, "scale": 1.0}
         drawn = self.dist.rvs(**everything, size=len(labels), random_state=rng)
-        rows = np.asarray(drawn, dtype=float).reshape(len(labels), 1)
-        return self.support.wrapped(rows) if isinstance(self.support, Turn) else rows
+        rows = scale * np.asarray(drawn, dtype=float).reshape(len(labels), 1)
+        return rows if turn is None else turn.wrapped(rows)
 
     def _arguments(self, params: Any) -> dict[str, Any]:
         return {**dict(self.held), **{name: getattr(params, name) for name, _ in self.fields}}
