@@ -11,10 +11,11 @@ import numpy as np
 
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
-from emframe.data import Rows, counted, frequencies
+from emframe.data import counted, frequencies
 from emframe.engines import EngineError
 from emframe.fitting import Interrupted, fit, model_for
-from emframe.fitting.result import Fit
+from emframe.fitting.result import Fit, checked_count
+from emframe.freedom import freedom_of
 from emframe.growing import Candidate, chains
 from emframe.models import Mixture, Model
 from emframe.validation import dealt, held_out
@@ -125,6 +126,7 @@ def select(
     *,
     criterion: str = "bic",
     folds: int = 5,
+    count: str | float | None = None,
     rng: Rng = None,
     workers: int = 1,
     **options: Any,
@@ -145,6 +147,9 @@ def select(
         ``("gaussian", range(1, 10))``.
     X : the data, as for `emframe.fit`.
     criterion : "bic", "aic", "icl", or "cv" for -2 times the cross-validated log-likelihood.
+    count : the n of BIC and ICL: "rows", "runs", or a number; see `emframe.Fit.counting`. By
+        default what each model counts, and rows where some of the models count these and others
+        runs, so that all are charged alike.
     folds : parts that the rows are dealt out to for "cv", each left out once.
     rng : as for `emframe.fit`; each model gets a stream of its own.
     workers : processes that share the models out among them, this one included. More than one
@@ -158,8 +163,8 @@ def select(
 
     Raises
     ------
-    ValueError : for an unknown criterion, a wrong number of folds or workers, no models, or a
-        checkpoint of more than one search.
+    ValueError : for an unknown criterion or count, a wrong number of folds or workers, no models,
+        or a checkpoint of more than one search.
     TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
     EngineError : where an engine of one's own failed for all of them; as for `emframe.fit`.
@@ -169,6 +174,8 @@ def select(
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
     whole("workers", workers, least=1)
     candidates = _candidates(models)
+    if count is None and len({model.unit for model in candidates}) > 1:
+        count = "rows"
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
     if options.get("checkpoint") is not None and (len(candidates) > 1 or criterion == "cv"):
@@ -180,9 +187,10 @@ def select(
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
+    rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
+    count = checked_count(count, hasattr(rows, "n_runs"))
     generator = generator_from(rng)
     streams = generator.spawn(len(candidates))
-    rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
     # The same parts for all, so that models are compared on them.
     parts = dealt(counted(rows).weights, folds, generator) if criterion == "cv" else None
     trials = [
@@ -195,7 +203,7 @@ def select(
         outcomes, cut = _grown(candidates, outcomes, again, X, options, workers)
     done = [one for one in outcomes if one is not None]
     failures = tuple((one.title, one.failure) for one in done if one.failure)
-    fits = tuple(one.fit for one in done if one.fit is not None)
+    fits = tuple(one.fit.counting(count) for one in done if one.fit is not None)
     left_out = tuple(one.held_out for one in done if one.fit is not None and parts is not None)
     if not fits:
         if cut:
@@ -213,23 +221,6 @@ def select(
     if cut:
         raise Interrupted(selection.best)
     return selection
-
-
-def freedom_of(model: Model, X: Any, weights: Any = None) -> float:
-    """How many numbers the data can determine of a model of discrete rows; inf for others.
-
-    A likelihood sees the probabilities of the distinct rows and nothing else.  Where there are all
-    that there can be, these sum to 1 besides (Goodman 1974, Biometrika 61, 215).
-    """
-    rows = model.rows(X, frequencies(X, weights))
-    discrete, modelled = model.columns_modelled(len(rows.columns))
-    if not isinstance(rows, Rows) or not rows.in_memory or not (discrete & modelled).all():
-        return np.inf
-    x = np.unique(rows.x, axis=0)
-    levels = [len(np.unique(column)) for column in x.T]
-    family = getattr(model, "family", None)
-    is_bounded = family is not None and all(space.bounded for space in family.supports)
-    return len(x) - float(is_bounded and len(x) == np.prod(levels, dtype=float))
 
 
 class Outcome(NamedTuple):

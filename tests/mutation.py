@@ -191,7 +191,7 @@ SPOILT = {
     ),
     "BIC by the number of parameters": Spoilt(
         "emframe.fitting.result",
-        "self.n_parameters * log(self.n_rows)",
+        "self.n_parameters * log(self.n_units)",
         "self.n_parameters * log(self.n_parameters)",
         "test_fit.py::test_every_fit_answers[poisson]",
     ),

@@ -423,8 +423,8 @@ def test_rows_without_an_index_give_arrays() -> None:
 
 
 def test_other_columns_are_refused_by_predict_too() -> None:
-    with pytest.raises(ValueError, match="columns waiting, eruptions; the model was fitted to eru"):
-        FIT.predict(pl.DataFrame({"waiting": [1.0], "eruptions": [2.0]}))
+    with pytest.raises(ValueError, match="columns waiting, minutes; the model takes eruptions"):
+        FIT.predict(pl.DataFrame({"waiting": [1.0], "minutes": [2.0]}))
 
 
 def test_without_narwhals_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

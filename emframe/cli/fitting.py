@@ -92,7 +92,7 @@ def fit(
         given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
-        rows: Any = job.table(sheet, leave_out=runs)
+        rows: Any = job.table(sheet, made, leave_out=runs)
         if runs is not None:
             rows, weights = in_runs(sheet, rows, runs)
             job = replace(job, run={**job.run, "weights": weights})
@@ -103,7 +103,7 @@ def fit(
     (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
     parts = family_of(name, pairs)
     mixtures = [emframe.Mixture(parts, n_components=k) for k in components]
-    choose(ctx, mixtures, sheet, job.table(sheet), job)
+    choose(ctx, mixtures, sheet, job.table(sheet, mixtures), job)
 
 
 def choose(
@@ -128,7 +128,8 @@ def choose(
         with sheet.telling_lines():
             chosen = emframe.select(models, data, **run)
     except emframe.Interrupted as stop:
-        chosen, interrupted = emframe.Selection((stop.fit,), run["criterion"]), True
+        best = stop.fit.counting(run["count"])
+        chosen, interrupted = emframe.Selection((best,), run["criterion"]), True
     if several_kinds:
         chosen = ranked(chosen)
     errors = None
@@ -185,6 +186,8 @@ def document(
                 "title": best.model.title(),
                 "columns": best.columns,
                 "n_rows": best.n_rows,
+                "n_runs": best.n_runs,
+                "n_units": best.n_units,
                 "prior": best.prior,
                 "n_parameters": best.n_parameters,
                 "log_likelihood": best.log_likelihood,

@@ -16,7 +16,7 @@ One known case: with one inner component it is the inner family.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -41,11 +41,11 @@ from emframe.families.at_start import AtStart
 from emframe.families.joined import Within
 from emframe.families.pieces import besides
 from emframe.families.rowwise import in_step
-from emframe.families.stack import Sums, weakest
+from emframe.families.stack import Sums, common_priors, weakest
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
 from emframe.records import record
-from emframe.spaces import Array, Simplex, Space
+from emframe.spaces import Array, Claim, Simplex, Space
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ class Nested(Family):
 
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(
-            name for name in self.inner[0].priors if all(name in f.priors for f in self.inner)
-        )
+        return common_priors(self.inner)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -102,6 +100,13 @@ class Nested(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return tuple(space for family in self.inner for space in family.supports)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(
+            replace(one, owner=f"inner component {j}, {one.owner}")
+            for j, family in enumerate(self.inner)
+            for one in family.claims()
+        )
 
     @property
     def takes_columns(self) -> bool:

@@ -81,7 +81,7 @@ _MESSAGES = {
     ),
     Status.SADDLE: (
         "EM stands still here, but it is no maximum: a nudge led higher. Go on from there with "
-        "more n_starts, or use fewer components."
+        "more n_starts, or make the model smaller."
     ),
     Status.JOINED: (
         "It came so near an optimum that another start had reached that it was taken to end there."
@@ -91,9 +91,8 @@ _MESSAGES = {
         "to its end with n_starts as a number."
     ),
     Status.DEGENERATE: (
-        "A component degenerated, where the likelihood has no finite maximum. Use fewer "
-        "components, a more restricted structure, or a prior; leave out columns that are constant "
-        "or follow from others."
+        "A component degenerated, where the likelihood has no finite maximum. Leave out columns "
+        "that are constant or follow from others, or make the model smaller."
     ),
     Status.FAILED: (
         "The model raised an exception. Where that is no accident of a single start, run the "

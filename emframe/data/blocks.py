@@ -10,7 +10,7 @@ One known case: a single block that holds all rows is the array itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,16 @@ class Blocks:
                 f"`X` gave {more}{min(seen, self.n_rows)} rows; `Blocks` announced {self.n_rows}. "
                 "Its callable has to start over each time it is called."
             )
+
+    def of(self, places: Sequence[int]) -> Blocks:
+        """The same rows, of the columns at these places, in this order."""
+        names = None if self.columns is None else tuple(self.columns[j] for j in places)
+
+        def read() -> Iterator[NDArray[Any]]:
+            for block in self:
+                yield block[:, places]
+
+        return Blocks(read, self.n_rows, len(places), names)
 
 
 def real_array(values: Any, name: str) -> NDArray[Any]:

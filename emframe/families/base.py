@@ -46,7 +46,7 @@ from emframe.parameters import (
     template,
     to_vector,
 )
-from emframe.spaces import Array, Real, Space, slopes
+from emframe.spaces import Array, Claim, Real, Space, slopes
 
 S = TypeVar("S")
 
@@ -83,7 +83,7 @@ class Family(ABC):
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
-    gaps: ClassVar[str] = "choose a model that takes missing values"  # advice on those of a row
+    gaps: ClassVar[str] = ""  # what there is for missing values: a setting of the family
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
     in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
@@ -160,6 +160,13 @@ class Family(ABC):
             lambda vector: self.expected(statistics, from_vector(params, vector)),
             to_vector(params),
         )
+
+    def for_gaps(self, k: int) -> str:
+        """What to do in the place of a mixture of k components where rows have missing values.
+
+        Empty where there is nothing, or where `gaps` names a setting for it.
+        """
+        return ""
 
     def each(self, k: int) -> tuple[Family, ...]:
         """The family of each of k components by itself, of which there may be any number, (K,).
@@ -262,7 +269,7 @@ class Family(ABC):
         covariates; (d,) each."""
         discrete, modelled = np.zeros(d, dtype=bool), np.ones(d, dtype=bool)
         for space in self.supports:
-            discrete |= space.discrete_columns(d)
+            discrete |= space.columns_that_are("discrete", d)
         modelled[list(self.covariates)] = False
         return discrete, modelled
 
@@ -324,6 +331,11 @@ class Family(ABC):
     def supports(self) -> tuple[Space, ...]:
         """The spaces that every row has to lie in."""
         return (self.support,)
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The supports, and for messages whose they are."""
+        owner = f"the family {self.name!r}"
+        return tuple(Claim(space, owner, self.gaps) for space in self.supports)
 
     @property
     def takes_columns(self) -> bool:

@@ -16,7 +16,7 @@ from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family
 from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,9 @@ class Wrapped(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return self.family.supports
+
+    def claims(self) -> tuple[Claim, ...]:
+        return self.family.claims()
 
     @property
     def takes_columns(self) -> bool:

@@ -60,6 +60,8 @@ def save(fit: Fit, path: str | Path) -> None:
         "prior": fit.prior,
         "best": fit.best,
         "form": fit.form,
+        "n_runs": number_out(fit.n_runs),
+        "count": fit.count,
         "starts": [start_told(start) for start in fit.starts],
     }
     arrays = {f"params/{name}": array for name, array in to_mapping(fit.params).items()}
@@ -116,10 +118,13 @@ def _rebuild(
     if unknown or numbers["n_rows"] <= 0:
         name = (*unknown, "n_rows")[0]
         raise ValueError(f"`{name}` is {numbers[name]}, which no fit has")
+    runs = {"n_runs": _number({"n_runs": "nan", **document}, "n_runs")}
+    if model.unit == "runs" and not 0.0 < runs["n_runs"] < math.inf:
+        raise ValueError(f"`n_runs` is {runs['n_runs']}, which no fit of runs has")
     prior = document["prior"]
     if not (prior is None or isinstance(prior, str)):
         raise TypeError(f"`prior` is {prior!r}; expected a name or null")
-    return Fit(
+    found = Fit(
         model=model,
         params=_parameters(model, arrays, len(columns)),
         status=_status(document),
@@ -134,7 +139,9 @@ def _rebuild(
         form=_item({"form": "", **document}, "form", str),
         error=None,
         **numbers,
+        **runs,
     )
+    return found.counting(document.get("count"))
 
 
 def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:

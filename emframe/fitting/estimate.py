@@ -40,6 +40,7 @@ from emframe.fitting.task import Task
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
+from emframe.models.remedies import remedies
 from emframe.showing.progress import watching
 
 
@@ -200,7 +201,9 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt], cut: Cut) -> 
         last = failed[-1] if failed else attempts[-1].start
         n = len(attempts)
         none = "the start cannot" if n == 1 else f"none of {n} starts can"
-        raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
+        told = f"{none} be used: {last.message}. {last.status.message}"
+        more = remedies(task.model, prior) if last.status is Status.DEGENERATE else ""
+        raise Degenerate(f"{told} {more}".rstrip())
 
     best = highest(with_point)
     done = best.run
@@ -215,11 +218,12 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt], cut: Cut) -> 
         status = Status.ENGINE_FAILED
         message = f"{PassFailed(error, begun=True)}. {status.message}"
     untold = task.model.undetermined(done.step.expectation)
+    more = remedies(task.model, prior) if status is Status.DEGENERATE else ""
     found = Fit(
         model=task.model,
         params=params,
         status=status,
-        message=" ".join(filter(None, [message, untold])),
+        message=" ".join(filter(None, [message, more, untold])),
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,
@@ -230,6 +234,7 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt], cut: Cut) -> 
         remaining=done.step.remaining,
         n_iter=spent(attempts),
         n_rows=rows.total,
+        n_runs=getattr(rows, "n_runs", np.nan),
         columns=rows.columns,
         prior=prior,
         best=best.start.index,

@@ -71,6 +71,16 @@ class Model(Protocol):
     def effort(self) -> float:
         """What an EM iteration costs, in passes of a cheap density over the rows."""
 
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """The names that `prior` takes."""
+        return ()
+
+    @property
+    def unit(self) -> str:
+        """What has a z of its own: "rows", or "runs" where the rows of a run share one."""
+        return "rows"
+
     def settled(self, X: Any, weights: Any = None) -> Model:
         """The same model with what its settings leave to the data read off them."""
         return self

@@ -70,6 +70,16 @@ class ComponentModel(ComponentStarts):
     def effort(self) -> float:
         return self.family.effort
 
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """The names that `prior` takes."""
+        return self.family.priors
+
+    @property
+    def unit(self) -> str:
+        """What has a z of its own: rows, or runs where the rows of a run share one."""
+        return "runs" if self.family.in_runs else "rows"
+
     def choices(self) -> int:
         return self._k
 
@@ -114,7 +124,9 @@ class ComponentModel(ComponentStarts):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
-        return (as_sequences if self.in_runs else read)(X, self.family, weights, columns)
+        if self.in_runs:
+            return as_sequences(X, self.family, weights, columns)
+        return read(X, self.family, weights, columns, self.family.for_gaps(self._k))
 
     def require(self, rows: Any) -> None:
         """Refuse fewer distinct rows than the components need."""

@@ -119,6 +119,8 @@ class LatentModel(ABC):
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
     sole_start: ClassVar[str] = ""  # why one start is as good as many, if it ends well
+    priors: ClassVar[tuple[str, ...]] = ()  # the names that `prior` takes
+    unit: ClassVar[str] = "rows"  # what has a z of its own; "runs" where a run's rows share one
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -18,29 +18,33 @@ from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
+from emframe.families.stack import Stack
 
 
-def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) -> Rows:
+def read(
+    X: Any, family: Family, weights: Any, columns: Sequence[str] | None, gaps: str = ""
+) -> Rows:
     """The rows of X for a family; what is raised is that of `emframe.data.as_rows`.
 
     Parameters
     ----------
     weights : (n,) frequencies, or None.
     columns : names of the columns of an earlier fit, which X is to have as well, or None.
+    gaps : what there is for missing values where the family has no setting for it.
     """
     names = family.columns
     if all(space.missing for space in family.supports):
         X = opened(X)
     found = as_rows(
-        X if names is None else chosen(X, names),
-        supports=family.supports,
-        owner=f"the family {family.name!r}",
+        X if names is None else chosen(X, names, family.covariates),
+        covariates=family.covariates,
+        claims=[replace(one, gaps=one.gaps or gaps) for one in family.claims()],
+        owner=owner_of_columns(family),
         weights=weights,
         takes_columns=family.takes_columns,
         n_columns=None if columns is None else len(columns),
         columns=columns,
         width=family.width,
-        gaps=family.gaps,
     )
     return found if names is None else replace(found, columns=names)
 
@@ -59,7 +63,8 @@ def as_sequences(
 
     What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
-    given = X if isinstance(X, Sequences) else _runs(X, family)
+    named = family.columns or columns
+    given = X if isinstance(X, Sequences) else _runs(X, named, family.covariates)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
             f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
@@ -84,9 +89,11 @@ def as_sequences(
     return in_range(found)
 
 
-def _runs(X: Any, family: Family) -> Sequences:
-    """One run, or those of a list of arrays or data frames, which may have other columns too."""
-    names = family.columns
+def _runs(X: Any, names: Sequence[str] | None, covariates: Sequence[int]) -> Sequences:
+    """One run, or those of a list of arrays or data frames, which may have other columns too.
+
+    `names` are those of the columns that are read, where they are known.
+    """
     if isinstance(X, np.ndarray) and X.ndim == 3:
         raise ValueError(
             f"`X` has shape {X.shape}. Where its {X.shape[0]} parts are runs of {X.shape[1]} rows, "
@@ -96,7 +103,10 @@ def _runs(X: Any, family: Family) -> Sequences:
         if isinstance(X, Table):  # its weights, which are of rows, are the caller's to refuse
             return Sequences(replace(X, weights=None))
         return Sequences(X if hasattr(X, "__len__") else np.asarray(X))
-    pairs = [_named(run if names is None else chosen(run, names)) for run in X]
+    pairs = [
+        _named(run if names is None else chosen(run, tuple(names), covariates), covariates)
+        for run in X
+    ]
     runs = [run for run, _ in pairs]
     widths = {run.shape[1:] for run in runs}
     if len(widths) > 1:
@@ -115,12 +125,21 @@ def _runs(X: Any, family: Family) -> Sequences:
     return Sequences(rows if columns is None else Table(rows, columns, None), lengths)
 
 
-def _named(run: Any) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+def _named(run: Any, covariates: Sequence[int]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Its numbers (m, d), and the names of its columns where it has any."""
     if is_frame(run):
-        return from_frame(run, "X")
+        return from_frame(run, "X", (), covariates)
     return (run.X, run.columns) if isinstance(run, Table) else (real_array(run, "X"), None)
 
 
 def _told(columns: Sequence[str] | None) -> str:
     return "without names" if columns is None else ", ".join(columns)
+
+
+def owner_of_columns(family: Family) -> str:
+    """Who limits the number of columns, in words: a family, or the component that has it."""
+    if isinstance(family, Stack):
+        for k, one in enumerate(family.each(sum(family.sizes))):
+            if not one.takes_columns or one.width is not None:
+                return f"component {k}, the family {one.name!r},"
+    return f"the family {family.name!r}"

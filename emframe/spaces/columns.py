@@ -34,8 +34,8 @@ class ColumnsIn(Space):
     def least_ranges(self, d: int) -> Array:
         return np.array([space.least_range for space in self.spaces])
 
-    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
-        return np.array([space.discrete for space in self.spaces])
+    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
+        return np.array([bool(getattr(space, trait)) for space in self.spaces])
 
     def column(self, j: int) -> Space:
         return self.spaces[j]

@@ -38,7 +38,12 @@ from emframe_families.gaussian_scatter import (
     smallest_correlations,
     transposed,
 )
-from emframe_families.gaussian_structures import NAMES_FOR_ONE_COLUMN, Structure, structure
+from emframe_families.gaussian_structures import (
+    NAMES_FOR_ONE_COLUMN,
+    NAMES_OF_SCIKIT_LEARN,
+    Structure,
+    structure,
+)
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 # A standard deviation below this share of the mean is the rounding of the rows and their sum.
@@ -97,6 +102,12 @@ class Gaussian(Family):
         """Common axes are a local maximum of Q; all else is the highest."""
         is_local = self.structure.has_axes and self.structure.orientation == "E"
         return Contract.GENERALISED if is_local else Contract.EXACT
+
+    def for_gaps(self, k: int) -> str:
+        if self.covariance not in NAMES_OF_SCIKIT_LEARN:
+            return ""
+        kind = f', covariance="{self.covariance}"' * (self.covariance != "full")
+        return f'fit emframe.model("incomplete-gaussian", n_components={k}{kind})'
 
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
