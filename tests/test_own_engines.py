@@ -224,7 +224,9 @@ def test_rows_that_are_kept_are_right_or_told() -> None:
     same(emframe.fit(MODEL, X, start=START, weights=WEIGHTS, engine=Keeps()), weighted)
 
 
-@pytest.mark.parametrize("wrong", [sum, Keeps, type("Sums", (), {"sum": 3})()], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [sum, Keeps, type("Sums", (), {"sum": 3})()], ids=["function", "class", "number"]
+)
 def test_what_has_no_method_to_sum_by_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="a method `sum"):
         engine_for(wrong, 1)
@@ -364,7 +366,9 @@ def failing_source(n: int) -> emframe.Blocks:
     return emframe.Blocks(blocks, N, 2)
 
 
-@pytest.mark.parametrize("engine", ["serial", 2, Habit(HONEST["a pool"])], ids=str)
+@pytest.mark.parametrize(
+    "engine", ["serial", 2, Habit(HONEST["a pool"])], ids=["serial", "2", "own"]
+)
 def test_rows_that_can_no_more_be_read_are_a_failure_too(engine: Any) -> None:
     options: dict[str, Any] = {"start": START, "accelerate": False, "engine": engine}
     fit = emframe.fit(MODEL, failing_source(9), **options)

@@ -161,13 +161,6 @@ class Family(ABC):
             to_vector(params),
         )
 
-    def for_gaps(self, k: int) -> str:
-        """What to do in the place of a mixture of k components where rows have missing values.
-
-        Empty where there is nothing, or where `gaps` names a setting for it.
-        """
-        return ""
-
     def each(self, k: int) -> tuple[Family, ...]:
         """The family of each of k components by itself, of which there may be any number, (K,).
 

@@ -126,7 +126,7 @@ class ComponentModel(ComponentStarts):
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
         if self.in_runs:
             return as_sequences(X, self.family, weights, columns)
-        return read(X, self.family, weights, columns, self.family.for_gaps(self._k))
+        return read(X, self.family, weights, columns)
 
     def require(self, rows: Any) -> None:
         """Refuse fewer distinct rows than the components need."""

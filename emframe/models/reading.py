@@ -21,16 +21,13 @@ from emframe.families import Family
 from emframe.families.stack import Stack
 
 
-def read(
-    X: Any, family: Family, weights: Any, columns: Sequence[str] | None, gaps: str = ""
-) -> Rows:
+def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) -> Rows:
     """The rows of X for a family; what is raised is that of `emframe.data.as_rows`.
 
     Parameters
     ----------
     weights : (n,) frequencies, or None.
     columns : names of the columns of an earlier fit, which X is to have as well, or None.
-    gaps : what there is for missing values where the family has no setting for it.
     """
     names = family.columns
     if all(space.missing for space in family.supports):
@@ -38,7 +35,7 @@ def read(
     found = as_rows(
         X if names is None else chosen(X, names, family.covariates),
         covariates=family.covariates,
-        claims=[replace(one, gaps=one.gaps or gaps) for one in family.claims()],
+        claims=family.claims(),
         owner=owner_of_columns(family),
         weights=weights,
         takes_columns=family.takes_columns,

@@ -40,7 +40,6 @@ from emframe_families.gaussian_scatter import (
 )
 from emframe_families.gaussian_structures import (
     NAMES_FOR_ONE_COLUMN,
-    NAMES_OF_SCIKIT_LEARN,
     Structure,
     structure,
 )
@@ -84,6 +83,7 @@ class Gaussian(Family):
     name = "gaussian"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     equivariant = ("scale", "shift")
+    gaps = "expect missing values: missing=True"
 
     def __post_init__(self) -> None:
         structure(self.covariance)
@@ -102,12 +102,6 @@ class Gaussian(Family):
         """Common axes are a local maximum of Q; all else is the highest."""
         is_local = self.structure.has_axes and self.structure.orientation == "E"
         return Contract.GENERALISED if is_local else Contract.EXACT
-
-    def for_gaps(self, k: int) -> str:
-        if self.covariance not in NAMES_OF_SCIKIT_LEARN:
-            return ""
-        kind = f', covariance="{self.covariance}"' * (self.covariance != "full")
-        return f'fit emframe.model("incomplete-gaussian", n_components={k}{kind})'
 
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
