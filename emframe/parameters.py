@@ -416,7 +416,7 @@ def real_values(name: str, values: Any) -> Array:
     return np.array(found, dtype=float)
 
 
-def template(kind: type, dims: Mapping[str, int]) -> Any:
+def template(kind: Any, dims: Mapping[str, int]) -> Any:
     """Parameters of the right shapes, all at the origin of the coordinates."""
     values = {}
     for name, declared in declarations(kind).items():
@@ -424,6 +424,9 @@ def template(kind: type, dims: Mapping[str, int]) -> Any:
         leaf = Leaf(name, declared, np.broadcast_to(0.0, shape))
         origin = np.zeros(declared.space.n_coordinates(leaf.free_shape))
         values[name] = np.broadcast_to(declared.space.point(origin, leaf.free_shape), shape)
+    for one in dataclasses.fields(kind):
+        if one.name not in values and dataclasses.is_dataclass(one.type):
+            values[one.name] = template(one.type, dims)
     return kind(**values)
 
 

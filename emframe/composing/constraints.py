@@ -18,7 +18,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from emframe.families import (
     Survey,
     Wrapped,
 )
+from emframe.families.at_start import AtStart
 from emframe.families.joined import Retold
 from emframe.families.pieces import besides
 from emframe.host import family as named_family
@@ -176,6 +178,11 @@ class Constrained(Wrapped):
         if self._holds_all:
             return like
         before = None if previous is None else self._free(previous)
+        if isinstance(statistics, AtStart):  # rows that nothing has completed yet
+            at = self.family.m_step(statistics, None) if before is None else before
+            like = self.constrain(at)
+            each = (self.family.completed(at, x, r).statistics for x, r in statistics.blocks)
+            statistics = statistics.with_prior(reduce(add, each))
         held = tuple(dict(self.held))
         found = self.family.m_step_given(statistics, before, self._free(like), held, self.shared)
         if found is not None:
