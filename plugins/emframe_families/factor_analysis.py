@@ -18,7 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import log, pi, prod
+from functools import reduce
+from math import log, nan, pi, prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from emframe import Array, Degenerate, Expectation, LatentModel, Positive, Real, parameter
-from emframe.models import Posterior
+from emframe.engines import Workspace, block_rows
+from emframe.models import LatentExpectation, Posterior
 from emframe.parameters import frozen, pullback
 from emframe.spaces import Shape
 from emframe_families.gaussian_scatter import Scatter
@@ -115,23 +118,34 @@ class FactorAnalysis(LatentModel):
 
     # ---- E
 
+    def survey(self, rows: Any) -> Scatter:
+        """Count, mean and scatter of all rows, which are all that the likelihood depends on."""
+        blocks = rows.blocks(block_rows(self.work(rows)))
+        return reduce(add, (_scatter(x, weights) for x, weights in blocks))
+
+    def passes(self, params: Any, survey: Scatter) -> Iterator[OfMoments]:
+        """From the survey alone: no row is looked at twice."""
+        yield OfMoments(self, params, survey)
+
     def e_step(self, params: Any, x: Array, weights: Array) -> Posterior:
-        d, q, count = x.shape[1], self.n_factors, float(weights.sum())
+        return self.completed(params, _scatter(x, weights))
+
+    def completed(self, params: Any, rows: Scatter) -> Posterior:
+        """The E-step from the count, mean and scatter of rows."""
+        (d, q), count = params.loadings.shape, float(rows.counts[0])
         factor, slope, left = self._regression(params)
-        off = x - params.means
-        white = solve_triangular(factor, off.T, lower=True)  # (d, n)
+        off = rows.means[0] - params.means
+        about = rows.scatter[0] + count * np.outer(off, off)
+        white = solve_triangular(factor, solve_triangular(factor, about, lower=True).T, lower=True)
         log_det = 2.0 * np.log(np.diagonal(factor)).sum()
-        distance = float((white**2).sum(axis=0) @ weights)
-        loglik = -0.5 * (count * (d * log(2 * pi) + log_det) + distance)
+        loglik = -0.5 * (count * (d * log(2 * pi) + log_det) + np.trace(white))
         entropy = 0.5 * count * (q * (1.0 + log(2 * pi)) + np.linalg.slogdet(left)[1])
-        completed = np.concatenate([off, off @ slope.T], axis=1)
-        mean = weights @ completed / count
-        completed -= mean
-        scatter = (completed * weights[:, None]).T @ completed
+        turn = np.vstack([np.eye(d), slope])  # a row, and the means of its factors
+        mean, scatter = turn @ off, turn @ rows.scatter[0] @ turn.T
         scatter[d:, d:] += count * left
         mean[:d] += params.means
-        counts = np.array([count])
-        return Posterior(loglik, float(entropy), Scatter(counts, mean[None], scatter[None], counts))
+        sums = Scatter(rows.counts, mean[None], scatter[None], rows.counts)
+        return Posterior(float(loglik), float(entropy), sums)
 
     def _regression(self, params: Any) -> tuple[Array, Array, Array]:
         """Cholesky factor of L L' + Psi (d, d), slope b (q, d) and V (q, q) of z given x."""
@@ -296,3 +310,36 @@ class FactorAnalysis(LatentModel):
         turned = params.loadings @ turn
         turned = turned * np.where(turned.sum(axis=0) < 0, -1.0, 1.0)
         return frozen(self.parameters(params.means, turned, params.noise))
+
+
+def _scatter(x: Array, weights: Array) -> Scatter:
+    """Count, mean and scatter of rows (n, d) with frequency weights (n,)."""
+    counts = np.array([weights.sum()])
+    centre = x[0]  # keeps the digits of means far from the origin
+    mean = centre + weights @ (x - centre) / counts[0]
+    off = x - mean
+    return Scatter(counts, mean[None], ((off * weights[:, None]).T @ off)[None], counts)
+
+
+@dataclass(frozen=True)
+class OfMoments:
+    """The E-step at `params`, from what was known of all rows beforehand."""
+
+    model: FactorAnalysis
+    params: Any
+    whole: Scatter
+
+    def rows(self, d: int) -> int:
+        return block_rows(d)
+
+    def block(self, rows: Any, work: Workspace) -> float:
+        """Nothing: a block has nothing to say that is not known."""
+        return 0.0
+
+    def finish(self, total: float) -> Expectation[Any]:
+        found = self.model.completed(self.params, self.whole)
+        return LatentExpectation(self.model, self.params, *found)
+
+    def uncertainty(self, rows: Any, work: Workspace) -> float:
+        """nan: factors are continuous."""
+        return nan
