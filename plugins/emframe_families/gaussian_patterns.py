@@ -34,7 +34,7 @@ from emframe_families.gaussian_scatter import Scatter, transposed
 
 # What rounding leaves of a column's variance that follows from the columns before it.
 NOTHING = 16 * EPS
-ROWS = 1 << 14  # of a block, so that rows of a pattern come together
+ROWS = 1 << 17  # of a block, so that rows of a pattern come together
 MOST_BITS = 52  # columns whose gaps are told by one number
 
 Mask = NDArray[np.bool_]
@@ -206,22 +206,29 @@ class ByPattern:
         return ROWS
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], PatternSums]]:
-        joint = work("patterns", len(self.constants), len(x))
-        each: list[tuple[Group, Callable[[Array], Any]]] = []
-        for room, group in enumerate(groups(x)):
+        found = list(groups(x))
+        order = np.concatenate([group.rows for group in found])  # those of a pattern together
+        ends = np.cumsum([len(group.rows) for group in found])
+        own = [slice(end - len(group.rows), end) for group, end in zip(found, ends, strict=True)]
+        together, apart = x[order], work("apart", len(self.constants), len(x))
+        each: list[Callable[[Array], Any]] = []
+        for room, (group, part) in enumerate(zip(found, own, strict=True)):
             kernel = self.kernels[group.key]
             if kernel is None:
-                joint[:, group.rows] = self.constants[:, None]
-                each.append((group, _counts))
+                apart[:, part] = self.constants[:, None]
+                each.append(_counts)
                 continue
-            met = rowwise(kernel, x[np.ix_(group.rows, ~group.gaps)], work.room(room))
-            joint[:, group.rows] = met.joint
-            each.append((group, met.collect))
+            shown = together[part] if not group.gaps.any() else together[part][:, ~group.gaps]
+            met = rowwise(kernel, shown, work.room(room))
+            apart[:, part] = met.joint
+            each.append(met.collect)
+        joint = work("patterns", *apart.shape)
+        joint[:, order] = apart
 
         def collect(resp: Array) -> PatternSums:
-            return PatternSums(
-                {group.key: own(np.ascontiguousarray(resp[:, group.rows])) for group, own in each}
-            )
+            shares = np.take(resp, order, axis=1)
+            every = zip(found, own, each, strict=True)
+            return PatternSums({group.key: sums(shares[:, part]) for group, part, sums in every})
 
         return joint, collect
 
