@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from emframe.engines import Workspace
 from emframe.families import Family, Kernel, rowwise
 from emframe.latents import Latent
@@ -65,12 +63,13 @@ class ModelPass:
         found = self.kernel.finish(total.sums)
         if found is None:
             return None
+        hides_nothing = isinstance(found.entropy, float)
         return ModelExpectation(
             self.latent,
             self.family,
             self.params,
             total.loglik + found.row_terms,
-            total.entropy + float(np.sum(found.entropy)),
+            total.entropy + (found.entropy if hides_nothing else float(found.entropy.sum())),
             found.counts if total.choices is None else total.choices,
             found.statistics,
             form=self.kernel.form,
