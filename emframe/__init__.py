@@ -41,6 +41,7 @@ from emframe.host import (
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
 from emframe.information import Information
+from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
@@ -79,6 +80,7 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Gap",
+    "Gate",
     "Grouped",
     "Information",
     "Integers",

@@ -180,6 +180,12 @@ class Fit:
         return chance_missed(one for one in self.starts if one.sample == first)
 
     @property
+    def component_columns(self) -> tuple[str, ...]:
+        """The names of the columns that components see: all but those that a gate reads."""
+        width = getattr(getattr(self.model, "latent", None), "width", 0)
+        return self.columns[: len(self.columns) - width]
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters."""
         return n_free(self.params)
@@ -257,6 +263,24 @@ class Fit:
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
         return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
+
+    def prior_proba(self, X: Any) -> Any:
+        """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
+
+        Aligned like `predict_proba`.  Where the rows of a run share one z, a row for each run.
+
+        Raises TypeError for a model whose z has none: a continuous one, or a path.
+        """
+        prior = getattr(self.model, "prior_proba", None)
+        if prior is None or getattr(getattr(self.model, "latent", None), "in_runs", False):
+            raise TypeError(
+                f"a {self.model.title()} model has no prior probabilities of single rows; see "
+                "predict_proba(X)."
+            )
+        rows = self.model.rows(X, columns=self.columns)
+        blocks = rows.blocks(block_rows(self.model.work(rows)))
+        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
+        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
 
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...

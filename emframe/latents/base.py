@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
+from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.spaces import Array
 
@@ -38,6 +39,15 @@ class Posterior(NamedTuple):
     loglik: Any  # nats; a number, or one for each of several starts
     entropy: Any  # of z given x, nats
     sums: Any = None  # S, where it is more than the sums of `resp` over rows
+
+
+def apart(x: Any, width: int) -> tuple[Any, Array]:
+    """Rows, or runs, without their last columns, and these, (n, width); views."""
+    if not width:
+        return x, np.zeros((len(x), 0))
+    if isinstance(x, Sequences):
+        return Sequences(x.x[:, :-width], x.lengths), x.x[:, -width:]
+    return x[:, :-width], x[:, -width:]
 
 
 @dataclass(frozen=True)
@@ -71,9 +81,17 @@ class Latent(ABC):
 
     # ---- rows
 
+    @property
+    def width(self) -> int:
+        """How many columns it reads: the last of each row, which a family does not see."""
+        return 0
+
     def seen(self, x: Any) -> Any:
         """What a family sees of rows."""
-        return x
+        return apart(x, self.width)[0]
+
+    def refuse(self, rows: Any) -> None:
+        """Raise ValueError where all rows together show that its columns cannot be used."""
 
     def each(self, x: Any, weights: Array) -> Array:
         """The weight of each row that a family sees."""
@@ -161,9 +179,16 @@ class Latent(ABC):
     def log_prob(self, params: Any, x: Any, hot: Array) -> float:
         """log p(z | params) summed over rows, for one-hot z (n, K)."""
 
+    def log_prior(self, params: Any, x: Any) -> Array:
+        """log p(z) of each row, or run, that has a z of its own, (n, K)."""
+        return np.broadcast_to(self.constants(params), (len(x), self.n))
+
     @abstractmethod
-    def sample(self, params: Any, n: int, rng: np.random.Generator) -> Order:
-        """z of n rows, (n,); where rows come in runs, of one run."""
+    def sample(self, params: Any, n: int, rng: np.random.Generator, x: Any = None) -> Order:
+        """z of n rows, (n,); where rows come in runs, of one run.
+
+        x : (n, d) rows whose covariates they are drawn at, where it reads any.
+        """
 
     def undetermined(self, sums: Any) -> str:
         """What the data say nothing of, in a sentence; empty for nothing."""

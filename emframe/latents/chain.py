@@ -212,7 +212,7 @@ class Chain(Latent):
             terms[x.firsts] = np.log(params.initial)[z[x.firsts]]
         return np.asarray(terms)
 
-    def sample(self, params: Any, n: int, rng: np.random.Generator) -> Order:
+    def sample(self, params: Any, n: int, rng: np.random.Generator, x: Any = None) -> Order:
         ladder = np.cumsum(np.vstack([params.initial, params.transitions]), axis=1).tolist()
         draws, path, state = rng.random(n).tolist(), [], -1
         for draw in draws:

@@ -28,6 +28,7 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
+from emframe.latents import Gate
 from emframe.models import starts
 from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
@@ -102,7 +103,7 @@ class ComponentModel(ComponentStarts):
 
     def given(self, x: Any, weights: Array | None = None) -> Self:
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
-        return self._with(covered=covered(self.family, x, weights))
+        return self._with(covered=covered(self.family, x, weights, self.latent.width))
 
     # ---- data
 
@@ -111,11 +112,24 @@ class ComponentModel(ComponentStarts):
 
         `emframe.fit` does that by itself; see ``fit.model``.
         """
-        if self.family.is_settled:
-            return self
-        rows = self.rows(X, weights)
-        whole = self.survey(rows).statistics
-        return self._with(family=self.family.settled(whole, rows.columns))
+        gates = {name: gate.settled(X) for name, gate in self._gates.items()}
+        model = self._with(**gates) if gates != self._gates else self
+        if model.family.is_settled:
+            return model
+        rows = model.rows(X, weights)
+        whole = model.survey(rows).statistics
+        return model._with(family=model.family.settled(whole, model._columns(rows)))
+
+    @property
+    def _gates(self) -> dict[str, Gate]:
+        """Its settings that are gates, in the order in which their columns follow in a row."""
+        values = {name: value for name, value in self.ingredients().items()}
+        return {name: value for name, value in values.items() if isinstance(value, Gate)}
+
+    def _columns(self, rows: Any) -> tuple[str, ...]:
+        """The names of the columns that the family sees."""
+        found: tuple[str, ...] = rows.columns[: self._width(rows)]
+        return found
 
     @property
     def in_runs(self) -> bool:
@@ -124,9 +138,10 @@ class ComponentModel(ComponentStarts):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
+        gates = tuple(self._gates.values())
         if self.in_runs:
-            return as_sequences(X, self.family, weights, columns)
-        return read(X, self.family, weights, columns)
+            return as_sequences(X, self.family, weights, columns, gates)
+        return read(X, self.family, weights, columns, gates)
 
     def require(self, rows: Any) -> None:
         """Refuse fewer distinct rows than the components need."""
@@ -162,7 +177,8 @@ class ComponentModel(ComponentStarts):
         except Exception as error:
             error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
             raise
-        self.family.refuse(whole, rows.columns)
+        self.family.refuse(whole, self._columns(rows))
+        latent.refuse(rows)
         return Survey(whole, n)
 
     # ---- E
@@ -238,7 +254,8 @@ class ComponentModel(ComponentStarts):
         kind, wanted = type(params), self.parameters
         if kind is not wanted and not issubclass(wanted, kind):
             return f"these are {kind.__name__}; expected {wanted.__name__}"
-        found = composed_problem(self.family, params, {"K": self._k, "d": d})
+        dims = {"K": self._k, "d": d - self.latent.width}
+        found = composed_problem(self.family, params, dims)
         return found or self.latent.problem(params)
 
     def build(self, values: Mapping[str, Any]) -> Any:
@@ -267,7 +284,9 @@ class ComponentModel(ComponentStarts):
         return self.family.pieces(params.components, self.latent.seen(x), shares)
 
     def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        return self.family.columns_modelled(d)
+        q = self.latent.width
+        discrete, modelled = self.family.columns_modelled(d - q)
+        return np.append(discrete, np.zeros(q, bool)), np.append(modelled, np.zeros(q, bool))
 
     def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
         """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
@@ -280,9 +299,31 @@ class ComponentModel(ComponentStarts):
 
         Of a chain, or of a `Grouped` family, they are one run.
         """
+        if self.latent.width:
+            return self._sample_at_covariates(params, n, rng)
         labels = self.latent.sample(params, n, rng)
         if self.family.in_runs:
             labels[:] = labels[:1]
         family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
         rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), labels
+
+    def _sample_at_covariates(
+        self, params: Any, n: int, rng: np.random.Generator
+    ) -> tuple[Array, NDArray[Any]]:
+        """The same at rows of `covered`, whose covariates come with what is drawn."""
+        x = None if self.covered is None else self.covered.drawn(n, rng)
+        if x is not None and self.family.in_runs:
+            x[:] = x[:1]
+        labels = self.latent.sample(params, n, rng, x)
+        assert x is not None  # the latent has none to draw at otherwise
+        if self.family.in_runs:
+            labels[:] = labels[:1]
+        seen, given = x[:, : -self.latent.width], x[:, -self.latent.width :]
+        family = self.family.given(seen) if self.family.covariates else self.family
+        rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
+        return np.column_stack([rows, given]), labels
+
+    def prior_proba(self, params: Any, x: Any) -> Array:
+        """p(z) of each row, or run, that has a z of its own, before its values are seen, (n, K)."""
+        return np.exp(self.latent.log_prior(params, x))

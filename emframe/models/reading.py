@@ -12,23 +12,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.composing.columns import AtColumns
 from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
-from emframe.data.blocks import real_array
+from emframe.data.blocks import Blocks, real_array
+from emframe.data.covariates import Covariates, beside
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
+from emframe.refusals import several
+from emframe.spaces import Claim, Real
 
 
-def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) -> Rows:
+def read(
+    X: Any,
+    family: Family,
+    weights: Any,
+    columns: Sequence[str] | None,
+    gates: Sequence[Covariates] = (),
+) -> Rows:
     """The rows of X for a family; what is raised is that of `emframe.data.as_rows`.
 
     Parameters
     ----------
     weights : (n,) frequencies, or None.
     columns : names of the columns of an earlier fit, which X is to have as well, or None.
+    gates : what else is read: its columns are the last of the rows.
     """
+    if gates:
+        return _read_beside(X, family, weights, columns, gates)
     names = family.columns
     if all(space.missing for space in family.supports):
         X = opened(X)
@@ -46,8 +59,49 @@ def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) ->
     return found if names is None else replace(found, columns=names)
 
 
+def _read_beside(
+    X: Any,
+    family: Family,
+    weights: Any,
+    columns: Sequence[str] | None,
+    gates: Sequence[Covariates],
+) -> Rows:
+    """The rows of a family, and behind its columns those of gates."""
+    q = sum(gate.width for gate in gates)
+    known = None if columns is None else tuple(columns[: len(columns) - q])
+    if all(space.missing for space in family.supports):
+        X = opened(X)
+    table = beside(X, gates, family.columns or known, family.width)
+    d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - q
+    own = tuple(range(d))
+    claims = [replace(one, space=AtColumns(one.space, own)) for one in family.claims()]
+    if q:
+        claims.append(Claim(AtColumns(Real(), tuple(range(d, d + q))), "the gate"))
+    width = family.width if family.takes_columns else 1
+    if d < 1 or (width is not None and d != width):
+        raise ValueError(
+            f"`X` leaves {several(max(d, 0), 'column')} for {owner_of_columns(family)} beside the "
+            f"{q} of the gate; it takes {'1 or more' if width is None else width}."
+        )
+    found = as_rows(
+        table,
+        covariates=[*family.covariates, *range(d, d + q)],
+        claims=claims,
+        owner=owner_of_columns(family),
+        weights=weights,
+    )
+    if known is not None and d != len(known):
+        raise ValueError(f"`X` leaves {several(d, 'column')}; the model was fitted to {len(known)}.")
+    labels = tuple(label for gate in gates for label in gate.labels)
+    return replace(found, columns=((family.columns or known or found.columns[:d]) + labels))
+
+
 def as_sequences(
-    X: Any, family: Family, weights: Any, columns: Sequence[str] | None
+    X: Any,
+    family: Family,
+    weights: Any,
+    columns: Sequence[str] | None,
+    gates: Sequence[Covariates] = (),
 ) -> SequenceRows:
     """Validate runs of rows for a model over a family.
 
@@ -61,6 +115,11 @@ def as_sequences(
     What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
     named = family.columns or columns
+    if gates and isinstance(X, (list, tuple)) and any(hasattr(run, "shape") for run in X):
+        q = sum(gate.width for gate in gates)
+        own = family.columns or (None if columns is None else tuple(columns[:-q] if q else columns))
+        X, named = [beside(run, gates, own, family.width) for run in X], None
+        gates = [_behind(gates)]
     given = X if isinstance(X, Sequences) else _runs(X, named, family.covariates)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
@@ -69,7 +128,7 @@ def as_sequences(
         )
     frequency = as_weights(weights, len(given))
     each = None if weights is None else np.repeat(frequency, given.lengths)
-    rows = read(given.x, family, each, columns)
+    rows = read(given.x, family, each, columns, gates)
     kept = frequency > 0
     keys = None if given.keys is None else given.keys[kept]
     runs, numbers = Sequences(rows.x, given.lengths[kept], keys), np.flatnonzero(kept)
@@ -83,7 +142,29 @@ def as_sequences(
         rows=places[np.repeat(kept, given.lengths)],
         n_rows_given=len(places),
     )
+    if family.in_runs and gates:
+        _refuse_unlike_within(found, sum(gate.width for gate in gates))
     return in_range(found)
+
+
+def _behind(gates: Sequence[Covariates]) -> Covariates:
+    """The columns of gates as those of one, which are numbers by now."""
+    return Covariates(tuple(label for gate in gates for label in gate.labels))
+
+
+def _refuse_unlike_within(rows: SequenceRows, q: int) -> None:
+    """Raise ValueError where a run that has one z has several values of a covariate."""
+    runs = rows.x
+    u = runs.x[:, runs.x.shape[1] - q :]
+    unlike = u != np.repeat(u[runs.firsts], runs.lengths, axis=0)
+    if unlike.any():
+        row, column = np.argwhere(unlike)[0]
+        run = int(rows.numbers[np.searchsorted(runs.lasts, row)])
+        raise ValueError(
+            f"`X` column {rows.columns[len(rows.columns) - q + column]!r} differs between the rows "
+            f"of run {run}, which share one component; a gate reads columns that are the same "
+            "within a run."
+        )
 
 
 def _runs(X: Any, names: Sequence[str] | None, covariates: Sequence[int]) -> Sequences:

@@ -14,6 +14,7 @@ Bartlett (1947, Biometrics 3, 39).
 from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.claims import Claim
 from emframe.spaces.columns import ColumnsIn
+from emframe.spaces.contrasts import AgainstFirst
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
@@ -24,6 +25,7 @@ from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 __all__ = [
     "EPS",
     "ROUNDED",
+    "AgainstFirst",
     "Array",
     "Binary",
     "Claim",
