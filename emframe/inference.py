@@ -356,7 +356,9 @@ def _from_replicates(fit: Fit, method: str, drawn: Replicates) -> StandardErrors
     with np.errstate(invalid="ignore"):
         factor = (values - values.mean(axis=0)).T / np.sqrt(len(values) - 1)
     errors = lengths(factor)
-    loose = [one for one in entries(fit.params, fit.component_columns) if np.isnan(errors[one.position])]
+    loose = [
+        one for one in entries(fit.params, fit.component_columns) if np.isnan(errors[one.position])
+    ]
     told = [drawn.message] if drawn.message else []
     if loose:
         told.append(

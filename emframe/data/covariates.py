@@ -40,9 +40,7 @@ class Covariates:
         for column in self.columns:
             is_index = isinstance(column, (int, np.integer)) and not isinstance(column, bool)
             if not isinstance(column, str) and not (is_index and column >= 0):
-                raise TypeError(
-                    f"columns are told by name, or by index from 0; got {column!r}."
-                )
+                raise TypeError(f"columns are told by name, or by index from 0; got {column!r}.")
         own = tuple(str(c) if isinstance(c, str) else int(c) for c in self.columns)
         if len(set(own)) < len(own):
             raise ValueError(f"a column is named once; got {list(own)}.")
@@ -157,14 +155,10 @@ def beside(
     table = X if isinstance(X, (Blocks, Table)) else real_array(X, "X")
     have = getattr(table, "columns", None)
     d = table.n_columns if isinstance(table, Blocks) else np.shape(getattr(table, "X", table))[1]
-    place = [_place(column, have, d, labels) for one in covariates for column in one.columns]
+    columns: Sequence[Column] = [column for one in covariates for column in one.columns]
     if any(one.levels and any(one.levels) for one in covariates):
-        place = list(range(d - len(labels), d))  # already numbers
-        if have is not None and tuple(have[-len(labels) :]) != labels:
-            raise ValueError(
-                f"`X` has the columns {', '.join(have)}; behind those of the family are expected "
-                f"{', '.join(labels)}. Pass a data frame with the words."
-            )
+        columns = labels  # words, which in numbers can only be the indicators made of them
+    place = [_place(column, have, d, labels) for column in columns]
     if family is not None and have is not None:
         own_places = [_place(name, have, d, ()) for name in family]
     else:
@@ -228,9 +222,11 @@ def _levels(frame: Any, name: str) -> Levels:
     if column.dtype == nw.Object and all(_is_number(word) for word in column.to_list()):
         return ()
     seen = set(words)
-    if column.dtype in (nw.Categorical, nw.Enum):
-        return tuple(str(one) for one in column.cat.get_categories().to_list() if str(one) in seen)
-    return tuple(sorted(seen))
+    native = column.to_native()
+    order = getattr(column.dtype, "categories", None)  # of an enumeration
+    if order is None and hasattr(native, "cat"):
+        order = getattr(native.cat, "categories", None)  # of pandas
+    return tuple(sorted(seen) if order is None else (str(one) for one in order if str(one) in seen))
 
 
 def _is_number(value: Any) -> bool:

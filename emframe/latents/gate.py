@@ -84,6 +84,4 @@ class Gate(Covariates):
 def described(told: Mapping[str, Any]) -> Gate:
     """The gate of what `Gate.describe` gave."""
     levels = told["levels"]
-    return Gate(
-        *told["columns"], levels=None if levels is None else tuple(map(tuple, levels))
-    )
+    return Gate(*told["columns"], levels=None if levels is None else tuple(map(tuple, levels)))

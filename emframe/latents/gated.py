@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from emframe.core import Contract
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.families.kernel import NoSampler, retiled, untiled
 from emframe.latents import logit
 from emframe.latents.base import Latent, Order, Posterior, apart
 from emframe.latents.gate import Gate
-from emframe.latents.logit import LogitSums
+from emframe.latents.logit import LogitSums, Prior
 from emframe.latents.softmax import bayes, drawn, softmax, tempered
 from emframe.records import record
 from emframe.spaces import Array
@@ -40,6 +41,7 @@ class Gated(Latent):
     gate: Gate
 
     name = "gate"
+    contract = Contract.GENERALISED
     in_tiles = True
 
     @cached_property
@@ -68,22 +70,21 @@ class Gated(Latent):
         return self.gate.coefficients(params.gate)
 
     def log_prior(self, params: Any, x: Any) -> Array:
-        return self._log_prior(params, x).T
+        return self._prior(params, x).log.T
 
-    def _log_prior(self, params: Any, x: Any) -> Array:
-        return logit.log_probabilities(self._coefficients(params), self._covariates(x))
+    def _prior(self, params: Any, x: Any) -> Prior:
+        return logit.probabilities(self._coefficients(params), self._covariates(x))
 
     # ---- E and M
 
     def posterior(
         self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
     ) -> Posterior:
-        joint += retiled(self._log_prior(params, x), joint.shape)
+        prior, u = self._prior(params, x), self._covariates(x)
+        joint += retiled(prior.log, joint.shape)
         found = softmax(joint, x, weights, work)
-        return self._with_sums(found, untiled(found.resp, len(x)), x)
-
-    def _with_sums(self, found: Posterior, resp: Array, x: Any) -> Posterior:
-        return found._replace(sums=logit.summed(self._covariates(x), resp))
+        about = logit.expansion(self._coefficients(params), u, weights, prior)
+        return found._replace(sums=logit.summed(u, untiled(found.resp, len(x)), about))
 
     def given(self, params: Any, log_b: Array, x: Any) -> tuple[Array, Array]:
         return bayes(log_b + self.log_prior(params, x))
@@ -94,7 +95,7 @@ class Gated(Latent):
     def m_step(self, sums: LogitSums, previous: Any) -> dict[str, Any]:
         found = logit.climbed(sums, self._coefficients(previous))
         logit.refuse_separated(sums, found, self.gate.names)
-        return {"gate": self.gate.made(found)}
+        return {"gate": self.gate.made(found.coefficients)}
 
     def gradient(self, sums: LogitSums, params: Any) -> Array:
         return logit.slope(sums, self._coefficients(params))[1:].T.ravel()
@@ -112,11 +113,10 @@ class Gated(Latent):
             sums.append(logit.summed(self._covariates(x), (resp[part] * weights[:, None]).T))
             first = part.stop
         flat = self._flat(rows.weights @ resp)
-        return {"gate": self.gate.made(logit.climbed(reduce(add, sums), flat, FEW_STEPS))}
+        found = logit.climbed(reduce(add, sums), flat, FEW_STEPS)
+        return {"gate": self.gate.made(found.coefficients)}
 
-    def begins(
-        self, rows: Any, resp: Array, turn: int, rng: np.random.Generator
-    ) -> dict[str, Any]:
+    def begins(self, rows: Any, resp: Array, turn: int, rng: np.random.Generator) -> dict[str, Any]:
         """In two moods: the same for every row, until the first M-step; and as `begun`."""
         if turn % 2:
             return self.begun(rows, resp)
@@ -145,7 +145,7 @@ class Gated(Latent):
     # ---- after a fit
 
     def surprise(self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace) -> float:
-        joint += retiled(self._log_prior(params, x), joint.shape)
+        joint += retiled(self._prior(params, x).log, joint.shape)
         # Not of weighted rows, for beside a weight of 1e300 one of 1e-300 is 0.
         highest = softmax(joint, x, np.ones(len(x)), work).resp.max(axis=-2).ravel()[: len(x)]
         return -float(np.log(highest) @ weights)
@@ -164,13 +164,13 @@ class Gated(Latent):
 
     def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:
         found = tempered(log_b + self.log_prior(params, x), weights, beta)
-        return self._with_sums(found, found.resp, x)
+        return found._replace(sums=logit.summed(self._covariates(x), found.resp))
 
     def drawn(
         self, params: Any, log_b: Array, x: Any, weights: Array, rng: np.random.Generator
     ) -> Posterior:
         found = drawn(log_b + self.log_prior(params, x), weights, rng)
-        return self._with_sums(found, found.resp, x)
+        return found._replace(sums=logit.summed(self._covariates(x), found.resp))
 
     # ---- parameters
 

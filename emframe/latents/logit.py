@@ -15,9 +15,10 @@ One known case: with the intercept alone the probabilities are shares of c, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from operator import add
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from emframe.core import Degenerate
 from emframe.spaces import EPS, Array
 
 MOST_STEPS, MOST_HALVINGS = 25, 40
+# A gain is what was promised where it is to this share.
+PARABOLIC = 0.1
 # Log odds that reach less far leave some doubt about every row.
 FAR = 12.0
 # So small a share of the information that equal odds for all rows would leave is none.
@@ -33,28 +36,63 @@ SEPARATED = 1e-7
 COLLINEAR = 1e-9
 
 
+class Expansion(NamedTuple):
+    """The part that is of the rows alone at some coefficients, and its first two derivatives."""
+
+    at: Array  # (K, p)
+    away: float  # sum_i t_i log sum_k exp(b_k'u_i)
+    mean: Array  # (K, p)  sum_i t_i w_ik u_i
+    curvature: Array  # (m, m), m = (K - 1) p
+
+    def __add__(self, other: Expansion) -> Expansion:  # type: ignore[override]
+        each = zip(self[1:], other[1:], strict=True)
+        return Expansion(self.at, *(one + two for one, two in each))
+
+    def scaled(self, factor: float) -> Expansion:
+        """The same of rows of so many times their weights."""
+        return Expansion(self.at, *(one * factor for one in self[1:]))
+
+
 @dataclass(frozen=True)
 class LogitSums:
     """Sums of the posterior times covariates, and the rows that they are of; they add."""
 
     cross: Array  # (K, p)
     rows: tuple[tuple[Array, Array], ...] = ()  # covariates u (b, q), no intercept; weights (b,)
+    local: Expansion | None = None  # where the posterior was taken
 
     def __add__(self, other: LogitSums) -> LogitSums:
-        return LogitSums(self.cross + other.cross, self.rows + other.rows)
+        local, own = None, (self.local, other.local)
+        if own[0] is None or own[1] is None:
+            local = None if self.rows and other.rows else own[0] or own[1]
+        elif np.array_equal(own[0].at, own[1].at):
+            local = own[0] + own[1]
+        return LogitSums(self.cross + other.cross, self.rows + other.rows, local)
 
     def __mul__(self, factor: float) -> LogitSums:
-        return LogitSums(self.cross * factor, tuple((u, t * factor) for u, t in self.rows))
+        local = None if self.local is None else self.local.scaled(factor)
+        rows = tuple((u, t * factor) for u, t in self.rows)
+        return LogitSums(self.cross * factor, rows, local)
 
     @property
     def total(self) -> float:
         """The weight of all rows."""
         return float(sum(t.sum() for _, t in self.rows))
 
-    def blocks(self) -> Iterator[tuple[Array, Array]]:
-        """Designs (p, b) and weights (b,)."""
-        for u, t in self.rows:
-            yield design(u), t
+    def expanded(self, coefficients: Array) -> Expansion:
+        """At these coefficients: as the posterior left it, or by a pass over the rows."""
+        if self.local is not None and np.array_equal(self.local.at, coefficients):
+            return self.local
+        each = (expansion(coefficients, u, t, probabilities(coefficients, u)) for u, t in self.rows)
+        return reduce(add, each)
+
+
+class Prior(NamedTuple):
+    """p(z | u) of some rows."""
+
+    log: Array  # (K, b)
+    proba: Array  # (K, b)
+    away: Array  # (b,)  log sum_k exp(b_k'u)
 
 
 def design(u: Array) -> Array:
@@ -72,60 +110,68 @@ def log_odds(coefficients: Array, u: Array) -> Array:
     return np.asarray(found)
 
 
-def log_probabilities(coefficients: Array, u: Array) -> Array:
-    """log p(z = k | u) of rows u (b, q), (K, b)."""
-    found = log_odds(coefficients, u)
-    found -= _log_total(found)
-    return found
+def probabilities(coefficients: Array, u: Array) -> Prior:
+    """p(z = k | u) of rows u (b, q)."""
+    log = log_odds(coefficients, u)
+    highest = reduce(np.maximum, log)
+    log -= highest
+    proba = np.exp(log)
+    total = proba.sum(axis=0)
+    proba /= total
+    np.log(total, out=total)
+    log -= total
+    return Prior(log, proba, highest + total)
 
 
-def _log_total(odds: Array) -> Array:
-    """log sum_k exp of log odds (K, b), (b,)."""
-    highest = reduce(np.maximum, odds)
-    return np.asarray(highest + np.log(np.exp(odds - highest).sum(axis=0)))
-
-
-def summed(u: Array, shares: Array) -> LogitSums:
+def summed(u: Array, shares: Array, local: Expansion | None = None) -> LogitSums:
     """The sums of rows u (b, q) by their shares (K, b), row weights included."""
     cross = np.concatenate([shares.sum(axis=1, keepdims=True), shares @ u], axis=1)
-    return LogitSums(cross, ((u, shares.sum(axis=0)),))
+    return LogitSums(cross, ((u, shares.sum(axis=0)),), local)
+
+
+def expansion(coefficients: Array, u: Array, t: Array, prior: Prior) -> Expansion:
+    """Of rows u (b, q) of weights t (b,)."""
+    (k, p), x = coefficients.shape, design(u)
+    weighted = prior.proba * t
+    pairs = [(j, l) for j in range(k - 1) for l in range(j + 1)]
+    each = np.empty((len(pairs), p, len(u)))
+    for place, (j, l) in enumerate(pairs):
+        here = weighted[j + 1] * (float(j == l) - prior.proba[l + 1])
+        np.multiply(x, here, out=each[place])
+    blocks = (each.reshape(-1, len(u)) @ x.T).reshape(len(pairs), p, p)
+    curvature = np.zeros((k - 1, p, k - 1, p))
+    for (j, l), block in zip(pairs, blocks, strict=True):
+        curvature[j, :, l] = curvature[l, :, j] = block
+    m = (k - 1) * p
+    away = float(prior.away @ t)
+    return Expansion(coefficients, away, weighted @ x.T, curvature.reshape(m, m))
 
 
 def value(sums: LogitSums, coefficients: Array) -> float:
     """E log p(z | coefficients), nats."""
-    away = sum(float(_log_total(coefficients @ x) @ t) for x, t in sums.blocks())
-    return float((sums.cross * coefficients).sum()) - away
+    linear = float((sums.cross * coefficients).sum())
+    if sums.local is not None and np.array_equal(sums.local.at, coefficients):
+        return linear - sums.local.away
+    return linear - _look(sums, coefficients)[0]
+
+
+def _look(sums: LogitSums, coefficients: Array) -> tuple[float, float]:
+    """``away`` at these coefficients, and how far the log odds of a component range."""
+    away, low, high = 0.0, np.zeros(len(coefficients)), np.zeros(len(coefficients))
+    for u, t in sums.rows:
+        odds = log_odds(coefficients, u)
+        low, high = np.minimum(low, odds.min(axis=1)), np.maximum(high, odds.max(axis=1))
+        highest = reduce(np.maximum, odds)
+        odds -= highest
+        away += float((highest + np.log(np.exp(odds, out=odds).sum(axis=0))) @ t)
+    return away, float((high - low).max())
 
 
 def slope(sums: LogitSums, coefficients: Array) -> Array:
     """Gradient of `value`, (K, p)."""
-    found = np.array(sums.cross)
-    for x, t in sums.blocks():
-        found -= (_probabilities(coefficients, x) * t) @ x.T
-    return found
-
-
-def _probabilities(coefficients: Array, x: Array) -> Array:
-    odds = coefficients @ x
-    return np.asarray(np.exp(odds - _log_total(odds)))
-
-
-def _slope_and_curvature(sums: LogitSums, coefficients: Array) -> tuple[Array, Array]:
-    """Gradient (m,) and minus the Hessian (m, m), m = (K - 1) p, of all but the first's."""
-    k, p = coefficients.shape
-    cross, curvature = np.array(sums.cross), np.zeros((k - 1, p, k - 1, p))
-    for x, t in sums.blocks():
-        w = _probabilities(coefficients, x)
-        weighted = w * t
-        cross -= weighted @ x.T
-        for j in range(1, k):
-            for l in range(1, j + 1):
-                each = weighted[j] * ((j == l) - w[l])
-                block = (x * each) @ x.T
-                curvature[j - 1, :, l - 1] = block
-                curvature[l - 1, :, j - 1] = block
-    m = (k - 1) * p
-    return cross[1:].reshape(m), curvature.reshape(m, m)
+    if not sums.rows:
+        return sums.cross
+    return np.asarray(sums.cross - sums.expanded(coefficients).mean)
 
 
 def _step(gradient: Array, curvature: Array) -> Array:
@@ -138,34 +184,49 @@ def _step(gradient: Array, curvature: Array) -> Array:
     return np.asarray((axes[:, kept] @ (along / roots[kept])) * inverse)
 
 
-def climbed(sums: LogitSums, start: Array, most: int = MOST_STEPS) -> Array:
-    """Coefficients (K, p) from `start` to the maximum of `value`, or `most` steps towards it.
+class Climbed(NamedTuple):
+    """Where Newton's steps led."""
 
-    The value never falls.  Where there is no finite maximum, as where a covariate tells two
-    components apart without error, the steps go on at about 1 in log odds each.
+    coefficients: Array  # (K, p)
+    reach: float  # how far the log odds of a component range over the rows
+
+
+def climbed(sums: LogitSums, start: Array, most: int = MOST_STEPS) -> Climbed:
+    """Coefficients from `start` towards the maximum of `value`, to where it is a parabola.
+
+    The value never falls.  Where a step gains what the expansion about its beginning promised, the
+    next would gain next to nothing beside it, and is left to the next M-step.  Where there is no
+    finite maximum, as where a covariate tells two components apart without error, the steps go on
+    at about 1 in log odds each, `most` of them.
     """
-    here, reached, noise = start, value(sums, start), EPS * sums.total
-    for _ in range(most if len(start) > 1 else 0):
-        gradient, curvature = _slope_and_curvature(sums, here)
-        step = _step(gradient, curvature)
-        promised = float(gradient @ step)  # twice the gain, were the value quadratic
+    here, reach, noise = start, 0.0, EPS * sums.total
+    reached: float | None = None
+    for _ in range(most if len(start) > 1 and sums.rows else 0):
+        about = sums.expanded(here)
+        gradient = (sums.cross - about.mean)[1:].ravel()
+        step = _step(gradient, about.curvature)
+        promised = 0.5 * float(gradient @ step)
         if not promised > noise:
             break
+        reached = float((sums.cross * here).sum()) - about.away
         whole = np.concatenate([np.zeros((1, start.shape[1])), step.reshape(-1, start.shape[1])])
         length = 1.0
         for _ in range(MOST_HALVINGS):
             there = here + length * whole
-            found = value(sums, there)
-            if found > reached:
+            away, far = _look(sums, there)
+            gain = float((sums.cross * there).sum()) - away - reached
+            if gain > 0.0:
                 break
             length /= 2.0
         else:
             break
-        here, reached = there, found
-    return here
+        here, reach = there, far
+        if abs(gain - promised) <= PARABOLIC * promised:
+            break
+    return Climbed(here, reach)
 
 
-def refuse_separated(sums: LogitSums, coefficients: Array, names: tuple[str, ...]) -> None:
+def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) -> None:
     """Raise `Degenerate` where a component is told from the others by covariates without error.
 
     Then the odds have no finite maximum.  It shows by what the rows say of the coefficients of
@@ -174,13 +235,14 @@ def refuse_separated(sums: LogitSums, coefficients: Array, names: tuple[str, ...
 
     names : of the coefficients, the intercept first, (p,).
     """
+    coefficients = found.coefficients
     k, p = coefficients.shape
-    if k == 1 or p == 1 or not _reach_far(sums, coefficients):
+    if p == 1 or found.reach < FAR:
         return
     left, shares = np.zeros((k, p, p)), np.zeros(k)
     moments, total = np.zeros((p, p)), sums.total
-    for x, t in sums.blocks():
-        w = _probabilities(coefficients, x)
+    for u, t in sums.rows:
+        x, w = design(u), probabilities(coefficients, u).proba
         shares += w @ t
         moments += (x * t) @ x.T
         for j in range(k):
@@ -203,15 +265,6 @@ def refuse_separated(sums: LogitSums, coefficients: Array, names: tuple[str, ...
                 "categories together, or take fewer components",
                 j,
             )
-
-
-def _reach_far(sums: LogitSums, coefficients: Array) -> bool:
-    """Whether the log odds of some component range widely over the rows."""
-    low, high = np.full(len(coefficients), np.inf), np.full(len(coefficients), -np.inf)
-    for x, _ in sums.blocks():
-        odds = coefficients @ x
-        low, high = np.minimum(low, odds.min(axis=1)), np.maximum(high, odds.max(axis=1))
-    return bool((high - low).max() > FAR)
 
 
 def refuse_collinear(root: Array, names: tuple[str, ...]) -> None:

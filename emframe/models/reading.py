@@ -91,7 +91,9 @@ def _read_beside(
         weights=weights,
     )
     if known is not None and d != len(known):
-        raise ValueError(f"`X` leaves {several(d, 'column')}; the model was fitted to {len(known)}.")
+        raise ValueError(
+            f"`X` leaves {several(d, 'column')}; the model was fitted to {len(known)}."
+        )
     labels = tuple(label for gate in gates for label in gate.labels)
     return replace(found, columns=((family.columns or known or found.columns[:d]) + labels))
 

@@ -37,7 +37,9 @@ def html(fit: Fit) -> str:
         name = escape(leaf.path.removeprefix("components."))
         name += " (shared by all components)" if leaf.declared.shared else ""
         parts.append(f"<p>{name}</p>")
-        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (len(fit.component_columns),)
+        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (
+            len(fit.component_columns),
+        )
         heads = (
             list(fit.component_columns)
             if named
