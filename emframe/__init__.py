@@ -13,7 +13,7 @@ from typing import Any
 from emframe import stopping, variants
 from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
-from emframe.data import Blocks, read_parquet
+from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
 from emframe.families import (
     ConjugatePrior,
@@ -87,6 +87,7 @@ __all__ = [
     "Interrupted",
     "Interval",
     "Intervals",
+    "Labelled",
     "LatentModel",
     "LikelihoodRatioTest",
     "Mixture",

@@ -182,8 +182,8 @@ class Fit:
     @property
     def component_columns(self) -> tuple[str, ...]:
         """The names of the columns that components see: all but those that a gate reads."""
-        width = getattr(getattr(self.model, "latent", None), "width", 0)
-        return self.columns[: len(self.columns) - width]
+        beside = getattr(getattr(self.model, "latent", None), "beside", 0)
+        return self.columns[: len(self.columns) - beside]
 
     @property
     def n_parameters(self) -> int:

@@ -23,7 +23,7 @@ from emframe.core import Contract, Degenerate
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.latents import stationary
-from emframe.latents.base import Latent, Order, Posterior
+from emframe.latents.base import Latent, Order, Posterior, apart
 from emframe.latents.paths import best_paths, drawn_paths, path_posterior, tempered_paths
 from emframe.latents.stationary import ratio
 from emframe.parameters import parameter
@@ -93,7 +93,7 @@ class Chain(Latent):
         return Contract.EXACT if self.initial == "free" else Contract.GENERALISED
 
     def seen(self, x: Sequences) -> Array:
-        return np.asarray(x.x)
+        return np.asarray(apart(x, self.beside)[0].x)
 
     def each(self, x: Sequences, weights: Array) -> Array:
         return np.repeat(weights, x.lengths)

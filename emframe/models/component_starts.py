@@ -142,7 +142,7 @@ class ComponentStarts(ABC):
 
     def _width(self, rows: Any) -> int:
         """How many columns the family sees."""
-        return len(rows.columns) - self.latent.width
+        return len(rows.columns) - self.latent.beside
 
     def _tried(self, step: Callable[[], Any]) -> Any:
         """An M-step, or what it raised: a start that has none need not end the search."""
@@ -162,7 +162,8 @@ class ComponentStarts(ABC):
     def _matched(self, rows: Any, resp: Array, places: NDArray[np.intp] | None = None) -> Array:
         """Clusters in the order of the components that fit them best."""
         own, families = self.seen(rows), self.family.each(self._k)
-        return matched(families, own.x, resp, own.weights, self.latent.held, places)
+        found = matched(families, own.x, resp, own.weights, self.latent.held, places)
+        return self.latent.ordered(rows, found, len(set(families)) == 1)
 
     # ---- starts
 

@@ -50,6 +50,7 @@ class Mixture(ComponentModel):
     weights: tuple[float, ...] | Gate | None = None  # (K,), where they are held; see `fixed`
     pseudo: ComponentPrior | None = field(default=None, repr=False, compare=False)
     covered: Covered | None = field(default=None, repr=False, compare=False)
+    labelled: bool = field(default=False, repr=False, compare=False)
 
     name = "mixture"
 
@@ -70,8 +71,8 @@ class Mixture(ComponentModel):
     @property
     def latent(self) -> OneHot | Gated:
         if isinstance(self.weights, Gate):
-            return Gated(self.n_components, self.weights)
-        return OneHot(self.n_components, self.weights)
+            return Gated(self.n_components, self.weights, labelled=self.labelled)
+        return OneHot(self.n_components, self.weights, labelled=self.labelled)
 
     def fixed(self, **values: Any) -> Mixture:
         """The same mixture with parameters held; see `emframe.fixed`.

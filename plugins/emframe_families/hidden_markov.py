@@ -47,6 +47,7 @@ class HiddenMarkov(ComponentModel):
     initial: str
     pseudo: ComponentPrior | None = field(default=None, repr=False, compare=False)
     covered: Covered | None = field(default=None, repr=False, compare=False)
+    labelled: bool = field(default=False, repr=False, compare=False)
 
     name = "hidden-markov"
 
@@ -74,7 +75,7 @@ class HiddenMarkov(ComponentModel):
 
     @property
     def latent(self) -> Chain:
-        return Chain(self.n_states, self.initial)
+        return Chain(self.n_states, self.initial, labelled=self.labelled)
 
     def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
         """The likeliest path of each run, end to end, (n,); in the order that `Sequences.by` had.
