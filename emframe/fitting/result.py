@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from, whole
 from emframe.core import Status
+from emframe.data import Labelled
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
@@ -80,6 +81,7 @@ class Start:
 
 def _as_given(X: Any, values: Array) -> Array:
     """Values of rows in the order in which the user gave them."""
+    X = X.X if isinstance(X, Labelled) else X
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
@@ -305,8 +307,7 @@ class Fit:
             raise TypeError(
                 f"the z of a {self.model.title()} model is no path through states; see predict(X)."
             )
-        rows = self.model.rows(X, columns=self.columns)
-        return answered(X, _as_given(X, path(self.params, rows.x)), ("state",))
+        return answered(X, path(self.params, X, self.columns), ("state",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
         """Sum over rows of log p(x, z | params), nats, for known z.
@@ -317,7 +318,8 @@ class Fit:
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
-        z = X.regrouped(z) if isinstance(X, Sequences) else z
+        plain = X.X if isinstance(X, Labelled) else X
+        z = plain.regrouped(z) if isinstance(plain, Sequences) else z
         return self.model.complete_log_likelihood(self.params, rows.x, z)
 
     def sample(

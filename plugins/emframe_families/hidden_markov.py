@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe import Family, Mixture
+from emframe import Family, Labelled, Mixture
 from emframe.data.runs import Sequences
 from emframe.families import Stack
 from emframe.host import name_of
@@ -77,12 +77,16 @@ class HiddenMarkov(ComponentModel):
     def latent(self) -> Chain:
         return Chain(self.n_states, self.initial, labelled=self.labelled)
 
-    def viterbi(self, params: Any, X: Any) -> NDArray[np.intp]:
+    def viterbi(
+        self, params: Any, X: Any, columns: Sequence[str] | None = None
+    ) -> NDArray[np.intp]:
         """The likeliest path of each run, end to end, (n,); in the order that `Sequences.by` had.
+
+        columns : names of the columns of an earlier fit, which X is to have as well, or None.
 
         Raises ValueError for a run that is impossible.
         """
-        x = self.rows(X).x
+        x = self.rows(X, columns=columns).x
         log_b = self.log_density(params, x)
         path = self.latent.viterbi(params, log_b, x)
         impossible = np.isneginf(self.latent.log_joint(params, log_b, x, path))
@@ -91,7 +95,8 @@ class HiddenMarkov(ComponentModel):
                 f"`X` run {int(impossible.argmax())} ({int(impossible.sum())} such) is impossible "
                 "along every path; see score_samples(X)."
             )
-        return X.as_given(path) if isinstance(X, Sequences) else path
+        given = X.X if isinstance(X, Labelled) else X
+        return given.as_given(path) if isinstance(given, Sequences) else path
 
     @property
     def options(self) -> dict[str, Any]:
