@@ -63,14 +63,36 @@ class Gate(Covariates):
         odds = Declared(AgainstFirst(), ("K",), per_component=False)
         return record("GateParameters", dict.fromkeys(self.names, odds))
 
+    @cached_property
+    def of_steps(self) -> type:
+        """The same with a logit for each state that is left: fields (K, K), the first column 0."""
+        odds = Declared(AgainstFirst(), ("K", "K"), per_component=False)
+        return record("GateOfSteps", dict.fromkeys(self.names, odds))
+
     def coefficients(self, params: Any) -> Array:
-        """Those of `parameters` as a matrix, (K, p)."""
-        return np.stack([getattr(params, name) for name in self.names], axis=1)
+        """Those of `parameters` as a matrix, (K, p), or of `of_steps` as K of them, (K, K, p)."""
+        return np.stack([getattr(params, name) for name in self.names], axis=-1)
 
     def made(self, coefficients: Array) -> Any:
-        """`parameters` from a matrix (K, p); made relative to the first component."""
-        odds = coefficients - coefficients[:1]
-        return self.parameters(**dict(zip(self.names, np.ascontiguousarray(odds.T), strict=True)))
+        """`parameters` from (K, p), or `of_steps` from (K, K, p); relative to the first."""
+        odds = np.moveaxis(coefficients - coefficients[..., :1, :], -1, 0)
+        kind = self.parameters if coefficients.ndim == 2 else self.of_steps
+        return kind(**dict(zip(self.names, np.ascontiguousarray(odds), strict=True)))
+
+    def build(self, name: str, told: Any, *, steps: bool = False) -> Any:
+        """`parameters`, or `of_steps`, from a mapping of arrays by name.
+
+        Raises ValueError for anything else.
+        """
+        kind = self.of_steps if steps else self.parameters
+        if isinstance(told, kind):
+            return told
+        if not isinstance(told, Mapping) or set(told) != set(self.names):
+            raise ValueError(
+                f"`{name}` is {told!r}; expected a mapping of {', '.join(self.names)}: log odds "
+                "of each component against the first, whose own are 0."
+            )
+        return kind(**{one: np.array(told[one], dtype=float) for one in self.names})
 
     def describe(self) -> dict[str, Any]:
         """The gate as JSON; `described` makes it again."""

@@ -54,12 +54,8 @@ class Gated(Latent):
         return self.gate.width
 
     def refuse(self, rows: Any) -> None:
-        triangle = np.zeros((0, self.width + 1))
-        for x, _ in rows.blocks(1 << 16):
-            both = np.concatenate([triangle, logit.design(self._covariates(x)).T])
-            triangle = np.linalg.qr(both, mode="r")
-        missing = max(0, triangle.shape[1] - len(triangle))
-        logit.refuse_collinear(np.pad(triangle, ((0, missing), (0, 0))), self.gate.names)
+        each = (self._covariates(x) for x, _ in rows.blocks(1 << 16))
+        logit.refuse_collinear(logit.triangle(each, self.width), self.gate.names)
 
     def _covariates(self, x: Any) -> Array:
         """Of each row, or of the first of each run, (n, q); a view where it can be."""
@@ -176,15 +172,4 @@ class Gated(Latent):
 
     def build(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """From ``gate``: a mapping of the coefficients by name, (K,) each, the first 0."""
-        told = values.get("gate")
-        names = self.gate.names
-        if isinstance(told, self.gate.parameters):
-            return {"gate": told}
-        if not isinstance(told, Mapping) or set(told) != set(names):
-            raise ValueError(
-                f"`gate` is {told!r}; expected a mapping of {', '.join(names)}: log odds of each "
-                "component against the first, whose own are 0."
-            )
-        return {
-            "gate": self.gate.parameters(**{name: np.array(told[name], float) for name in names})
-        }
+        return {"gate": self.gate.build("gate", values.get("gate"))}

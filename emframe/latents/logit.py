@@ -15,6 +15,7 @@ One known case: with the intercept alone the probabilities are shares of c, the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -265,6 +266,14 @@ def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) ->
                 "categories together, or take fewer components",
                 j,
             )
+
+
+def triangle(blocks: Iterable[Array], q: int) -> Array:
+    """R (p, p) with R'R the moments of the design of covariates, block by block (b, q)."""
+    found = np.zeros((0, q + 1))
+    for u in blocks:
+        found = np.linalg.qr(np.concatenate([found, design(u).T]), mode="r")
+    return np.pad(found, ((0, max(0, q + 1 - len(found))), (0, 0)))
 
 
 def refuse_collinear(root: Array, names: tuple[str, ...]) -> None:

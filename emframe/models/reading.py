@@ -166,7 +166,9 @@ def as_sequences(
     if beside.gates and isinstance(X, (list, tuple)) and any(hasattr(run, "shape") for run in X):
         told = None if columns is None else tuple(columns[: len(columns) - beside.n_columns])
         own = family.columns or told
-        X, named = [joined(run, beside.gates, own, family.width) for run in X], None
+        tables = [joined(run, beside.gates, own, family.width) for run in X]
+        whole = Table(np.concatenate([one.X for one in tables]), tables[0].columns, None)
+        X = Sequences(whole, np.array([len(one.X) for one in tables]))
         beside = replace(beside, gates=(_behind(beside.gates),))
     given = X if isinstance(X, Sequences) else _runs(X, named, family.covariates)
     if weights is not None and np.shape(weights) != (len(given),):

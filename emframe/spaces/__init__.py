@@ -16,6 +16,7 @@ from emframe.spaces.claims import Claim
 from emframe.spaces.columns import ColumnsIn
 from emframe.spaces.contrasts import AgainstFirst
 from emframe.spaces.groups import Common, Groups
+from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
@@ -33,6 +34,7 @@ __all__ = [
     "ColumnsIn",
     "Common",
     "Groups",
+    "HeldSimplex",
     "Integers",
     "Interval",
     "NonNegative",
@@ -48,5 +50,6 @@ __all__ = [
     "Turn",
     "UnitInterval",
     "cholesky",
+    "held_probabilities",
     "slopes",
 ]
