@@ -45,6 +45,7 @@ from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.relating import Relation, outcomes, predictors
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.selection import Selection, select
 from emframe.spaces import (
@@ -102,6 +103,7 @@ __all__ = [
     "Product",
     "Real",
     "Regularity",
+    "Relation",
     "Selection",
     "Sequences",
     "Simplex",
@@ -127,8 +129,10 @@ __all__ = [
     "iterate",
     "load",
     "model",
+    "outcomes",
     "parameter",
     "plugins",
+    "predictors",
     "read_parquet",
     "select",
     "stopping",
