@@ -87,7 +87,7 @@ def test_where_all_steps_are_alike_it_is_the_chain(spread):
     found = varying_posterior(laws, log_b, runs, weights)
     expected = path_posterior(initial, matrix, log_b, runs, weights)
     assert found.loglik == pytest.approx(expected.loglik, rel=1e-12)
-    assert found.states.T == pytest.approx(expected.states, abs=1e-10)
+    assert pytest.approx(expected.states, abs=1e-10) == found.states.T
     each = np.repeat(weights, lengths)
     assert (found.steps * each).sum(axis=2) == pytest.approx(expected.steps, abs=1e-8)
     assert found.entropy == pytest.approx(expected.entropy, abs=1e-7)
@@ -99,7 +99,9 @@ def test_drawn_paths_come_as_often_as_they_are_likely():
     paths, joint = every_path(laws, log_b, runs, 0)
     rng = np.random.default_rng(0)
     drawn = [tuple(varying_drawn(laws, log_b, runs, rng).tolist()) for _ in range(3000)]
-    for path, share in zip(map(tuple, paths.tolist()), np.exp(joint - logsumexp(joint)), strict=True):
+    for path, share in zip(
+        map(tuple, paths.tolist()), np.exp(joint - logsumexp(joint)), strict=True
+    ):
         error = np.sqrt(share * (1 - share) / 3000)
         assert abs(drawn.count(path) / 3000 - share) < 4 * error + 1e-9
 
@@ -141,11 +143,8 @@ def loglik(params, runs, begin=(), step=()):
     with np.errstate(divide="ignore"):
         for first, length in zip(runs.firsts, runs.lengths, strict=True):
             part = slice(first, first + length)
-            if begin:
-                a = law(params.initial, x[part][:1, begin])[0]
-            else:
-                a = np.log(params.initial)
-            a = a + b[first]
+            own = law(params.initial, x[part][:1, begin])[0] if begin else np.log(params.initial)
+            a = own + b[first]
             for row in range(first + 1, first + length):
                 if step:
                     odds = np.stack(list(vars(params.transitions).values()), axis=-1)

@@ -113,7 +113,7 @@ FAMILIES = {
 
 
 def prior(params, u):
-    b = np.stack([value for value in vars(params.gate).values()], axis=1)  # (K, p)
+    b = np.stack(list(vars(params.gate).values()), axis=1)  # (K, p)
     return log_softmax(np.column_stack([np.ones(len(u)), u]) @ b.T, axis=1)
 
 
@@ -534,7 +534,7 @@ def test_steps_rise_to_the_maximum_and_blocks_add(seed, n, k, q):
 
 
 def test_with_the_intercept_alone_probabilities_are_shares():
-    _, shares, sums, b = sums_of(3, 50, 3, 0)
+    _, shares, sums, _ = sums_of(3, 50, 3, 0)
     here = np.zeros((3, 1))
     for _ in range(10):
         here = logit.climbed(sums, here).coefficients

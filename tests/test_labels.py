@@ -78,7 +78,7 @@ def test_the_maximum_is_that_of_the_likelihood(name):
 def test_where_all_is_known_each_component_is_that_of_its_rows():
     fit = emframe.fit(emframe.Mixture("poisson", 2), X[:, :1], labels=Z, rng=0)
     assert fit.params.weights == pytest.approx([1 - Z.mean(), Z.mean()])
-    assert fit.params.components.rates[:, 0] == pytest.approx([X[Z == k, 0].mean() for k in (0, 1)])
+    assert fit.params.components.rates[:, 0] == pytest.approx([X[k == Z, 0].mean() for k in (0, 1)])
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -110,7 +110,9 @@ def test_a_column_may_hold_them_and_weights_are_frequencies():
     frame = pd.DataFrame({"y": X[:, 0], "class": KNOWN})
     model = emframe.Mixture("poisson", 2)
     expected = emframe.fit(model, frame[["y"]], labels=KNOWN, rng=0)
-    assert emframe.fit(model, frame, labels="class", rng=0).log_likelihood == expected.log_likelihood
+    assert (
+        emframe.fit(model, frame, labels="class", rng=0).log_likelihood == expected.log_likelihood
+    )
     times = np.random.default_rng(2).integers(0, 3, size=len(KNOWN))
     start = expected.params
     weighted = emframe.fit(model, X[:, :1], labels=KNOWN, weights=times, start=start)
@@ -184,7 +186,9 @@ def test_what_is_no_label_is_refused(name):
 
 def test_labels_go_with_components_and_rows_in_memory():
     with pytest.raises(TypeError, match="go with a model of components"):
-        emframe.fit("factor-analysis", np.random.default_rng(0).normal(size=(30, 4)), labels=[0] * 30)
+        emframe.fit(
+            "factor-analysis", np.random.default_rng(0).normal(size=(30, 4)), labels=[0] * 30
+        )
     blocks = emframe.Blocks(lambda: [X[:, :1]], len(X), 1)
     with pytest.raises(TypeError, match="rows in memory"):
         emframe.fit(emframe.Mixture("poisson", 2), blocks, labels=KNOWN)

@@ -1,4 +1,4 @@
-"""Classes related to other columns: against closed forms, scipy, and rows drawn from a known law."""
+"""Classes related to other columns: against closed forms, scipy, and rows of a known law."""
 
 import numpy as np
 import pandas as pd
@@ -160,7 +160,11 @@ REFUSED = {
     "a method": (lambda: emframe.outcomes(FIT, X, Y, method="mlx"), ValueError, "expected 'ml'"),
     "a kind": (lambda: emframe.outcomes(FIT, X, Y, kind="gamma"), ValueError, "expected 'normal'"),
     "rows": (lambda: emframe.outcomes(FIT, X, Y[1:]), ValueError, "has 599 rows"),
-    "a gap": (lambda: emframe.predictors(FIT, X, np.where(U > 2, np.nan, U)), ValueError, "missing"),
+    "a gap": (
+        lambda: emframe.predictors(FIT, X, np.where(U > 2, np.nan, U)),
+        ValueError,
+        "missing",
+    ),
     "no binary": (lambda: emframe.outcomes(FIT, X, Y, kind="binary"), ValueError, "0 and 1 alone"),
     "no count": (lambda: emframe.outcomes(FIT, X, Y, kind="count"), ValueError, "whole numbers"),
     "one word": (lambda: emframe.outcomes(FIT, X, ["a"] * 600), ValueError, "in every row"),

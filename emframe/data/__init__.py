@@ -17,8 +17,8 @@ from emframe.data.weights import as_weights, counted, in_range, measured, warn_o
 
 __all__ = [
     "MOST_AT_ONCE",
-    "Labelled",
     "Blocks",
+    "Labelled",
     "Rows",
     "Table",
     "aligned",

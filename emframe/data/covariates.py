@@ -152,7 +152,7 @@ def beside(
         places = [(found or ()).index(name) for name in own]
         whole = np.column_stack([values[:, places], *[one.of(X) for one in covariates]])
         return Table(whole, (*own, *labels), None)
-    table = X if isinstance(X, (Blocks, Table)) else real_array(X, "X")
+    table: Any = X if isinstance(X, (Blocks, Table)) else real_array(X, "X")
     have = getattr(table, "columns", None)
     d = table.n_columns if isinstance(table, Blocks) else np.shape(getattr(table, "X", table))[1]
     columns: Sequence[Column] = [column for one in covariates for column in one.columns]

@@ -184,8 +184,9 @@ def _model(description: dict[str, Any], family: Family | None, allow: Sequence[A
     weights = description.get("weights")
     if isinstance(weights, dict):
         weights = described(weights)
-    family, k = (parts[0], sizes[0]) if len(parts) == 1 else (parts, sizes)
-    return Mixture(family, k, weights=weights)
+    if len(parts) == 1:
+        return Mixture(parts[0], sizes[0], weights=weights)
+    return Mixture(parts, sizes, weights=weights)
 
 
 def _names(one: type, kind: str) -> bool:

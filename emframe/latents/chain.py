@@ -221,8 +221,9 @@ class Chain(Latent):
 
     def alike(self, other: Latent) -> bool:
         """Not where steps of either are held."""
-        same = type(self) is type(other) is Chain and self.initial == other.initial
-        return same and isinstance(self.initial, str) and (self.steps, other.steps) == (None, None)
+        if type(other) is not Chain or self.initial != other.initial:
+            return False
+        return isinstance(self.initial, str) and (self.steps, other.steps) == (None, None)
 
     # ---- after a fit
 

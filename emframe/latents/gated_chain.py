@@ -34,6 +34,7 @@ from emframe.parameters import Declared
 from emframe.records import record
 from emframe.spaces import Array
 
+
 @dataclass(frozen=True)
 class GatedSums(PathSums):
     """What is expected of the paths, and where a law is a logit the sums of that; they add."""
@@ -69,7 +70,7 @@ class GatedChain(Chain):
     can_close = False
 
     @cached_property
-    def parameters(self) -> type:  # type: ignore[override]
+    def parameters(self) -> type:
         """``initial`` and ``transitions``, each by coefficients or as probabilities."""
         begin: Any = Declared(self._space_of_initial, ("K",), per_component=False)
         step: Any = Declared(self._space_of_steps, ("K", "K"), per_component=False)

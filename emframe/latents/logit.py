@@ -18,8 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from operator import add
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,13 +44,14 @@ class Expansion(NamedTuple):
     mean: Array  # (K, p)  sum_i t_i w_ik u_i
     curvature: Array  # (m, m), m = (K - 1) p
 
-    def __add__(self, other: Expansion) -> Expansion:  # type: ignore[override]
-        each = zip(self[1:], other[1:], strict=True)
-        return Expansion(self.at, *(one + two for one, two in each))
+    def plus(self, other: Expansion) -> Expansion:
+        """The same of the rows of both."""
+        away, mean = self.away + other.away, self.mean + other.mean
+        return Expansion(self.at, away, mean, self.curvature + other.curvature)
 
     def scaled(self, factor: float) -> Expansion:
         """The same of rows of so many times their weights."""
-        return Expansion(self.at, *(one * factor for one in self[1:]))
+        return Expansion(self.at, self.away * factor, self.mean * factor, self.curvature * factor)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class LogitSums:
         if own[0] is None or own[1] is None:
             local = None if self.rows and other.rows else own[0] or own[1]
         elif np.array_equal(own[0].at, own[1].at):
-            local = own[0] + own[1]
+            local = own[0].plus(own[1])
         return LogitSums(self.cross + other.cross, self.rows + other.rows, local)
 
     def __mul__(self, factor: float) -> LogitSums:
@@ -85,7 +85,7 @@ class LogitSums:
         if self.local is not None and np.array_equal(self.local.at, coefficients):
             return self.local
         each = (expansion(coefficients, u, t, probabilities(coefficients, u)) for u, t in self.rows)
-        return reduce(add, each)
+        return reduce(Expansion.plus, each)
 
 
 class Prior(NamedTuple):
@@ -270,7 +270,7 @@ def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) ->
 
 def triangle(blocks: Iterable[Array], q: int) -> Array:
     """R (p, p) with R'R the moments of the design of covariates, block by block (b, q)."""
-    found = np.zeros((0, q + 1))
+    found: Any = np.zeros((0, q + 1))
     for u in blocks:
         found = np.linalg.qr(np.concatenate([found, design(u).T]), mode="r")
     return np.pad(found, ((0, max(0, q + 1 - len(found))), (0, 0)))

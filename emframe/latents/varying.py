@@ -148,7 +148,7 @@ def varying_drawn(
         ahead: Any = 0.0
         for row in range(last, first - 1, -1):
             odds = a[:, row] + ahead
-            below = np.cumsum(np.exp(odds - logsumexp(odds)))
+            below: Array = np.cumsum(np.exp(odds - logsumexp(odds)))
             path[row] = state = int((draws[row] * below[-1] >= below[:-1]).sum())
             ahead = laws.steps[:, state, row]
     return path

@@ -126,8 +126,7 @@ class ComponentModel(ComponentStarts):
     @property
     def _gates(self) -> dict[str, Gate]:
         """Its settings that are gates, in the order in which their columns follow in a row."""
-        values = {name: value for name, value in self.ingredients().items()}
-        return {name: value for name, value in values.items() if isinstance(value, Gate)}
+        return {k: one for k, one in self.ingredients().items() if isinstance(one, Gate)}
 
     def _columns(self, rows: Any) -> tuple[str, ...]:
         """The names of the columns that the family sees."""

@@ -120,8 +120,9 @@ class Mixture(ComponentModel):
     def _weights_told(self) -> dict[str, Any]:
         if self.weights is None:
             return {}
-        gated = isinstance(self.weights, Gate)
-        return {"weights": self.weights.describe() if gated else list(self.weights)}
+        if isinstance(self.weights, Gate):
+            return {"weights": self.weights.describe()}
+        return {"weights": list(self.weights)}
 
     def title(self) -> str:
         """For example ``gaussian mixture, covariance=full, K = 3``."""

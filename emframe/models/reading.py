@@ -26,7 +26,6 @@ from emframe.families.stack import Stack
 from emframe.refusals import several
 from emframe.spaces import Array, Claim, Real
 
-
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
 

@@ -3,7 +3,7 @@
     r_ik = p(z_i = k | x_i),     s_ik: the class that a row is assigned to, one-hot or its shares r
     D_ts = p(assigned to s | class t) = sum_i r_it s_is / sum_i r_it
 
-(Bolck, Croon and Hagenaars 2004, Political Analysis 12, 3; Vermunt 2010, Political Analysis 18, 450.)
+(Bolck, Croon and Hagenaars 2004, Political Analysis 12, 3; Vermunt 2010, ibid. 18, 450.)
 
 One known case: classes that are told apart without error have D = 1.
 """

@@ -6,8 +6,9 @@ it.  So each row moves the coefficients b directly, and through the first step's
     phi_i = A^-1 [ psi_i + B J^-1 g_i ],        A = -d psi / d b,   B = d psi / d a
 
 with g the rows' scores of the first step and J its information; and the covariance of b is
-sum_i w_i phi_i phi_i' (Newey and McFadden 1994, section 6; Bakk, Oberski and Vermunt 2014, Political
-Analysis 22, 520).  It holds too where the likelihood of the second step is none, as under bch.
+sum_i w_i phi_i phi_i' (Newey and McFadden 1994, section 6; Bakk, Oberski and Vermunt 2014,
+Political Analysis 22, 520).  It holds too where the likelihood of the second step is none, as
+under bch.
 
 One known case: where classes are told apart without error B is 0.
 """
@@ -73,9 +74,9 @@ def solved(method: str, first: FirstStep, relation: Outcome | Membership) -> Sol
     roots = np.linalg.eigvalsh(curvature)
     if not roots[0] > SINGULAR * roots[-1]:
         raise Degenerate(
-            f"the relation by method={method!r} has no finite maximum: a class has the same outcome "
-            "in all of its rows, or covariates tell classes apart without error; take fewer classes "
-            "or covariates"
+            f"the relation by method={method!r} has no finite maximum: a class has the same "
+            "outcome in all of its rows, or covariates tell classes apart without error; take "
+            "fewer classes or covariates"
         )
     psi = slopes(here, b)
     psi = psi + _carried(first, classes, rows, b)

@@ -179,9 +179,7 @@ def predictors(
     return Relation(method, labels, classes, done.told, done.covariance, tests)
 
 
-def _first(
-    fit: Fit, X: Any, weights: Any, method: str, modal: bool
-) -> tuple[FirstStep, Any]:
+def _first(fit: Fit, X: Any, weights: Any, method: str, modal: bool) -> tuple[FirstStep, Any]:
     """The first step and its rows; refuses models whose rows have no class of their own."""
     if method not in METHODS:
         raise ValueError(f"`method` is {method!r}; expected {', '.join(map(repr, METHODS))}.")
@@ -209,7 +207,9 @@ def _outcome(y: Any, kind: str | None) -> tuple[Array, tuple[str, ...], str]:
     """The outcome as numbers, its levels where it has any, and its kind."""
     values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
     if kind is None:
-        kind = {"b": "binary", "U": "categorical", "O": "categorical"}.get(values.dtype.kind, "normal")
+        kind = {"b": "binary", "U": "categorical", "O": "categorical"}.get(
+            values.dtype.kind, "normal"
+        )
     if kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; expected {', '.join(map(repr, KINDS))}.")
     if values.ndim != 1:

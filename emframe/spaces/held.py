@@ -66,7 +66,7 @@ class HeldSimplex(Simplex):
         return values if values.shape != self.free.shape else self.shared(values)
 
     def shared(self, amounts: Array) -> Array:
-        """The array whose free entries are in proportion to these amounts; equal where all are 0."""
+        """The array whose free entries are in proportion to amounts; equal where all are 0."""
         own = np.where(self.free, amounts, 0.0)
         total = own.sum(axis=-1, keepdims=True)
         own = np.where(total > 0.0, own, self.free.astype(float))
@@ -118,7 +118,9 @@ def held_probabilities(name: str, value: Any, shape: Shape) -> Any:
     given = array[~np.isnan(array)]
     total, free = np.nansum(array, axis=-1), np.isnan(array).any(axis=-1)
     if not ((given >= 0.0) & (given <= 1.0)).all():
-        raise ValueError(f"`{name}` holds {given[(given < 0) | (given > 1)][0]:g}; expected 0 to 1.")
+        raise ValueError(
+            f"`{name}` holds {given[(given < 0) | (given > 1)][0]:g}; expected 0 to 1."
+        )
     rounding = 1e-12 * shape[-1]  # of numbers written down, such as thirds
     off = np.where(free, total >= 1.0, np.abs(total - 1.0) > rounding)
     if off.any():
