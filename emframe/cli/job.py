@@ -132,9 +132,7 @@ class Job:
             pictures.require(self.plot)
         return sheets.read(data, self.has_header)
 
-    def table(
-        self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
-    ) -> Table:
+    def table(self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None) -> Table:
         """The columns of a sheet that the models read, with those that are weights as weights.
 
         Unless --columns says which, those that the models name, or all where one names none.
@@ -156,8 +154,8 @@ class Job:
                     )
                 if sheet.names.index(name) in aside:
                     raise ValueError(
-                        f"the column {name!r} is one of the model's; --weights, --runs and --labels take "
-                        "columns that it does not read."
+                        f"the column {name!r} is one of the model's; --weights, --runs and "
+                        "--labels take columns that it does not read."
                     )
             taken = [
                 j
