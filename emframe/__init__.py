@@ -13,7 +13,7 @@ from typing import Any
 from emframe import stopping, variants
 from emframe.composing import Product, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
-from emframe.data import Blocks, read_parquet
+from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
 from emframe.families import (
     ConjugatePrior,
@@ -41,9 +41,11 @@ from emframe.host import (
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
 from emframe.information import Information
+from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.relating import Relation, outcomes, predictors
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.selection import Selection, select
 from emframe.spaces import (
@@ -79,12 +81,14 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Gap",
+    "Gate",
     "Grouped",
     "Information",
     "Integers",
     "Interrupted",
     "Interval",
     "Intervals",
+    "Labelled",
     "LatentModel",
     "LikelihoodRatioTest",
     "Mixture",
@@ -99,6 +103,7 @@ __all__ = [
     "Product",
     "Real",
     "Regularity",
+    "Relation",
     "Selection",
     "Sequences",
     "Simplex",
@@ -124,8 +129,10 @@ __all__ = [
     "iterate",
     "load",
     "model",
+    "outcomes",
     "parameter",
     "plugins",
+    "predictors",
     "read_parquet",
     "select",
     "stopping",

@@ -309,7 +309,7 @@ def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErr
     on_limit = (distance <= AT_LIMIT * errors) | (errors == 0.0)
     between = np.isfinite(lower) & np.isfinite(upper)
     on_limit |= between & (distance <= NOUGHT)
-    shown = [one for one in entries(fit.params, fit.columns) if not one.fixed]
+    shown = [one for one in entries(fit.params, fit.component_columns) if not one.fixed]
     fixed = [one for one in shown if on_limit[one.position]]
     loose = [one for one in shown if np.isnan(errors[one.position])]
     at = [one.position for one in fixed]
@@ -331,7 +331,7 @@ def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErr
         method=method,
         regularity=regularity,
         message=" ".join(filter(None, [regularity.message.format(what=what), more])),
-        columns=fit.columns,
+        columns=fit.component_columns,
     )
 
 
@@ -356,7 +356,9 @@ def _from_replicates(fit: Fit, method: str, drawn: Replicates) -> StandardErrors
     with np.errstate(invalid="ignore"):
         factor = (values - values.mean(axis=0)).T / np.sqrt(len(values) - 1)
     errors = lengths(factor)
-    loose = [one for one in entries(fit.params, fit.columns) if np.isnan(errors[one.position])]
+    loose = [
+        one for one in entries(fit.params, fit.component_columns) if np.isnan(errors[one.position])
+    ]
     told = [drawn.message] if drawn.message else []
     if loose:
         told.append(
@@ -370,6 +372,6 @@ def _from_replicates(fit: Fit, method: str, drawn: Replicates) -> StandardErrors
         method=method,
         regularity=Regularity.REGULAR,
         message=" ".join(told),
-        columns=fit.columns,
+        columns=fit.component_columns,
         replicates=values,
     )

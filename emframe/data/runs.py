@@ -20,6 +20,7 @@ from emframe.data.blocks import real_array
 from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned, is_frame, taken, without
 from emframe.data.gate import Table
+from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows, drawn
 from emframe.spaces import Array
 
@@ -145,6 +146,7 @@ class Sequences:
 
 def answered(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     """What is said of rows as they were given, with their index, or of runs with their keys."""
+    X = X.X if isinstance(X, Labelled) else X
     if not isinstance(X, Sequences):
         return aligned(X, values, names)
     source = X.source

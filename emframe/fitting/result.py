@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from, whole
 from emframe.core import Status
+from emframe.data import Labelled
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
@@ -80,6 +81,7 @@ class Start:
 
 def _as_given(X: Any, values: Array) -> Array:
     """Values of rows in the order in which the user gave them."""
+    X = X.X if isinstance(X, Labelled) else X
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
@@ -180,6 +182,12 @@ class Fit:
         return chance_missed(one for one in self.starts if one.sample == first)
 
     @property
+    def component_columns(self) -> tuple[str, ...]:
+        """The names of the columns that components see: all but those that a gate reads."""
+        beside = getattr(getattr(self.model, "latent", None), "beside", 0)
+        return self.columns[: len(self.columns) - beside]
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters."""
         return n_free(self.params)
@@ -258,6 +266,24 @@ class Fit:
             )
         return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
 
+    def prior_proba(self, X: Any) -> Any:
+        """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
+
+        Aligned like `predict_proba`.  Where the rows of a run share one z, a row for each run.
+
+        Raises TypeError for a model whose z has none: a continuous one, or a path.
+        """
+        prior = getattr(self.model, "prior_proba", None)
+        if prior is None or getattr(getattr(self.model, "latent", None), "in_runs", False):
+            raise TypeError(
+                f"a {self.model.title()} model has no prior probabilities of single rows; see "
+                "predict_proba(X)."
+            )
+        rows = self.model.rows(X, columns=self.columns)
+        blocks = rows.blocks(block_rows(self.model.work(rows)))
+        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
+        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
+
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
 
@@ -281,8 +307,7 @@ class Fit:
             raise TypeError(
                 f"the z of a {self.model.title()} model is no path through states; see predict(X)."
             )
-        rows = self.model.rows(X, columns=self.columns)
-        return answered(X, _as_given(X, path(self.params, rows.x)), ("state",))
+        return answered(X, path(self.params, X, self.columns), ("state",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
         """Sum over rows of log p(x, z | params), nats, for known z.
@@ -293,7 +318,8 @@ class Fit:
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
-        z = X.regrouped(z) if isinstance(X, Sequences) else z
+        plain = X.X if isinstance(X, Labelled) else X
+        z = plain.regrouped(z) if isinstance(plain, Sequences) else z
         return self.model.complete_log_likelihood(self.params, rows.x, z)
 
     def sample(

@@ -115,7 +115,7 @@ class OneHot(Latent):
     def log_prob(self, params: Any, x: Any, hot: Array) -> float:
         return float(xlogy(hot.sum(axis=0), params.weights).sum())
 
-    def sample(self, params: Any, n: int, rng: np.random.Generator) -> Order:
+    def sample(self, params: Any, n: int, rng: np.random.Generator, x: Any = None) -> Order:
         return np.asarray(rng.choice(self.n, size=n, p=params.weights))
 
     def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:

@@ -210,7 +210,7 @@ def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Arra
         done = product[:, :, space.is_last]
         sums = algebra.across(np.swapaxes(done, 0, 1), np.full(done.shape[1:], algebra.unit))
         product[:, :, space.is_last] = algebra.times(sums[:, None, :], initial[None, :, None])
-        entering, begun = _scan(algebra, product, entry[:, :1], follows[:, :1])
+        entering, begun = scan(algebra, product, entry[:, :1], follows[:, :1])
         entry[:, space.turn] = entering
         ongoing = ~space.is_last[:-1]
         follows[:, space.turn[:-1][ongoing]] = begun[:, 1:][:, ongoing]
@@ -232,7 +232,7 @@ def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array
     return product
 
 
-def _scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, Array]:
+def scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, Array]:
     """``begin m_0 ... m_{c-1}`` and ``m_c ... m_{C-1} end`` for each c, (K, C), up to factors.
 
     By halving: the products of neighbours are a chain half as long, whose answers are every other
@@ -245,7 +245,7 @@ def _scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, 
     pairs = algebra.joined(m[:, :, :-1:2], m[:, :, 1::2])
     algebra.rescale(pairs)
     odd = pairs.shape[2]
-    before[:, ::2], after[:, ::2] = _scan(
+    before[:, ::2], after[:, ::2] = scan(
         algebra, np.concatenate([pairs, m[:, :, 2 * odd :]], axis=2), begin, end
     )
     before[:, 1::2] = algebra.across(m[:, :, :-1:2], before[:, :-1:2])

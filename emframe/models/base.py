@@ -32,12 +32,19 @@ class Covered:
 
     def lend(self, family: Family, n: int, rng: np.random.Generator) -> Family:
         """The family with covariates for n rows to draw, each taken at random."""
-        return family.given(self.x[rng.choice(len(self.x), size=n, p=self.shares)])
+        return family.given(self.drawn(n, rng))
+
+    def drawn(self, n: int, rng: np.random.Generator) -> Array:
+        """n of the rows, each taken at random, (n, d)."""
+        return self.x[rng.choice(len(self.x), size=n, p=self.shares)]
 
 
-def covered(family: Family, x: Any, weights: Array | None) -> Covered | None:
-    """What `Model.given` keeps of rows and their weights; None for a family without covariates."""
-    if not family.covariates:
+def covered(family: Family, x: Any, weights: Array | None, width: int = 0) -> Covered | None:
+    """What `Model.given` keeps of rows and their weights; None where there are no covariates.
+
+    width : how many columns a latent reads.
+    """
+    if not family.covariates and not width:
         return None
     each = np.ones(len(x)) if weights is None else weights
     shares = np.repeat(each, x.lengths) if hasattr(x, "lengths") else each

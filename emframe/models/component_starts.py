@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 
 from emframe.core import Degenerate
 from emframe.data import Rows, filled
-from emframe.data.runs import SequenceRows
+from emframe.data.runs import SequenceRows, Sequences
 from emframe.engines import block_rows
 from emframe.families import ConjugatePrior, Family, exchanged, likely, matched, refuse_empty
 from emframe.families.kernel import checked_density
@@ -109,7 +109,9 @@ class ComponentStarts(ABC):
         x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
         if x is rows.x:
             return Seen(x, weights, rows.means() if isinstance(rows, SequenceRows) else rows)
-        columns = rows.columns[: x.shape[1]]
+        columns = rows.columns[: self._width(rows)]
+        if isinstance(x, Sequences):
+            return Seen(x, weights, replace(rows, x=x, columns=columns).means())
         return Seen(x, weights, Rows(x, weights, columns))
 
     # ---- the M-step from shares
@@ -140,7 +142,7 @@ class ComponentStarts(ABC):
 
     def _width(self, rows: Any) -> int:
         """How many columns the family sees."""
-        return len(rows.columns)
+        return len(rows.columns) - self.latent.beside
 
     def _tried(self, step: Callable[[], Any]) -> Any:
         """An M-step, or what it raised: a start that has none need not end the search."""
@@ -160,7 +162,8 @@ class ComponentStarts(ABC):
     def _matched(self, rows: Any, resp: Array, places: NDArray[np.intp] | None = None) -> Array:
         """Clusters in the order of the components that fit them best."""
         own, families = self.seen(rows), self.family.each(self._k)
-        return matched(families, own.x, resp, own.weights, self.latent.held, places)
+        found = matched(families, own.x, resp, own.weights, self.latent.held, places)
+        return self.latent.ordered(rows, found, len(set(families)) == 1)
 
     # ---- starts
 

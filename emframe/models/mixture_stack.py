@@ -59,6 +59,8 @@ class MixtureStack(MixtureBegins):
         same = all(getattr(kind, name, None) is getattr(ComponentModel, name) for name in names)
         if not same or type(model.latent) is not OneHot or model.family.in_runs:
             return None
+        if model.latent.labelled:
+            return None
         if not model.contract.ascends:
             return None
         family = model.family.stacked(model.latent.n)

@@ -22,7 +22,7 @@ def parameter_frame(
 ) -> DataFrame:
     """A tidy frame of a fit's parameters; see `Fit.to_frame`."""
     pandas = extra("pandas", "dataframe", "making data frames")
-    shown = entries(fit.params, fit.columns)
+    shown = entries(fit.params, fit.component_columns)
     places = max((len(entry.place) for entry in shown), default=0)
     numbers: dict[str, Any] = {"estimate": flat(fit.params)}
     if errors is not None:

@@ -29,7 +29,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     """
     lines = [
         fit.model.title(),
-        f"{told_rows(fit)}, columns {', '.join(fit.columns)}",
+        f"{told_rows(fit)}, columns {', '.join(dict.fromkeys(fit.columns))}",
         "",
         f"log-likelihood {fit.log_likelihood:.6f}   parameters {fit.n_parameters}",
         f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}{told_n(fit)}",
@@ -37,7 +37,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     if fit.prior is not None:
         lines.append(f"prior {fit.prior}: log prior {fit.log_prior:.6f}")
     below = None if errors is None else errors.params
-    lines += ["", *parameter_lines(fit.params, fit.columns, below), ""]
+    lines += ["", *parameter_lines(fit.params, fit.component_columns, below), ""]
     if errors is not None:
         lines += [f"In brackets: standard errors ({errors.method}). {errors.message}".rstrip(), ""]
     lines.append(verdict(fit))

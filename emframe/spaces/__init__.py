@@ -14,7 +14,9 @@ Bartlett (1947, Biometrics 3, 39).
 from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.claims import Claim
 from emframe.spaces.columns import ColumnsIn
+from emframe.spaces.contrasts import AgainstFirst
 from emframe.spaces.groups import Common, Groups
+from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
@@ -24,6 +26,7 @@ from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 __all__ = [
     "EPS",
     "ROUNDED",
+    "AgainstFirst",
     "Array",
     "Binary",
     "Claim",
@@ -31,6 +34,7 @@ __all__ = [
     "ColumnsIn",
     "Common",
     "Groups",
+    "HeldSimplex",
     "Integers",
     "Interval",
     "NonNegative",
@@ -46,5 +50,6 @@ __all__ = [
     "Turn",
     "UnitInterval",
     "cholesky",
+    "held_probabilities",
     "slopes",
 ]
