@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 
-from emframe import ConjugatePrior, Family, NonNegative, NonNegativeInteger, parameter
+from emframe import ConjugatePrior, NonNegative, NonNegativeInteger, parameter
 from emframe.families import (
     Axes,
     Concluded,
@@ -31,6 +32,7 @@ from emframe.families import (
 )
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array
+from emframe_families.columns import Columns
 from emframe_families.counts import Counted, counted, divergence, peak
 
 LARGEST = 2.0**53  # beyond it float64 skips whole numbers
@@ -91,7 +93,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True)
-class Poisson(Family):
+class Poisson(Columns):
     """Any number of independent Poisson columns.
 
     A rate is 0 where a component holds only zeros in a column; a positive count is then
@@ -192,6 +194,9 @@ class Poisson(Family):
 
         curve = Curve(x, natural, np.minimum)
         return Axes(x.min(axis=0), x.max(axis=0), PoissonParameters, slack, curve=curve)
+
+    def law(self, params: PoissonParameters) -> Any:
+        return scipy.stats.poisson(params.rates)
 
     def sample(self, params: PoissonParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.poisson(params.rates[labels]).astype(float)
