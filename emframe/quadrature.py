@@ -175,7 +175,8 @@ def plane(space: Space, log_density: Density, size: int = 400) -> Array | None:
     rim = sum(edge.sum(axis=0) for edge in (square[0], square[-1], square[:, 0], square[:, -1]))
     fine = square.sum(axis=(0, 1))
     if space.discrete:
-        resolved = space.bounded or bool((square[m // 2 :].sum(axis=(0, 1)) < 1e-6).all())
+        far = square[m // 2 :].sum(axis=(0, 1)) + square[:, m // 2 :].sum(axis=(0, 1))
+        resolved = space.bounded or bool((far < 1e-6).all())
     else:
         coarse = 4.0 * square[::2, ::2].sum(axis=(0, 1))
         resolved = bool((rim < 1e-6).all() and (np.abs(fine - coarse) < 1e-5 * (1 + fine)).all())

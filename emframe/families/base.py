@@ -177,7 +177,10 @@ class Family(ABC):
         raise self._without("variance")
 
     def quantile(self, params: Any, p: Array) -> Array:
-        """The least value that a column exceeds with probability 1 - p at most; (m,) -> (m, K, d)."""
+        """The least value that each column exceeds with probability 1 - p at most.
+
+        From p (m,) to (m, K, d).
+        """
         raise self._without("quantiles")
 
     def _without(self, what: str) -> TypeError:

@@ -9,6 +9,10 @@ from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.binomial_regression import BinomialRegression
 from emframe_families.categorical import Categorical
+from emframe_families.counting.binomial import Binomial
+from emframe_families.counting.geometric import Geometric
+from emframe_families.counting.multinomial import Multinomial
+from emframe_families.counting.negative_binomial import NegativeBinomial
 from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
 from emframe_families.gaussian_regression import GaussianRegression
@@ -17,7 +21,16 @@ from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
 from emframe_families.poisson_regression import PoissonRegression
+from emframe_families.positive.exponential import Exponential
+from emframe_families.positive.gamma import Gamma
+from emframe_families.positive.inverse_gaussian import InverseGaussian
+from emframe_families.positive.lognormal import Lognormal
+from emframe_families.positive.weibull import Weibull
+from emframe_families.real.laplace import Laplace
+from emframe_families.real.normal import Normal
 from emframe_families.student import StudentT
+from emframe_families.unit.beta import Beta
+from emframe_families.unit.dirichlet import Dirichlet
 
 
 @hookimpl
@@ -53,6 +66,84 @@ def emframe_families() -> list[FamilyEntry]:
             StudentT,
             "Rows with heavy tails; as gaussian, with degrees of freedom",
             "Peel and McLachlan (2000), Statistics and Computing 10, 339",
+        ),
+        FamilyEntry(
+            "normal",
+            Normal,
+            "One normal column: the gaussian family by another name",
+            "McLachlan and Peel (2000), Finite Mixture Models, chapter 3",
+        ),
+        FamilyEntry(
+            "laplace",
+            Laplace,
+            "Independent columns with a peak and heavy tails",
+            "Franczak, Browne and McNicholas (2014), IEEE TPAMI 36, 1149",
+        ),
+        FamilyEntry(
+            "exponential",
+            Exponential,
+            "Independent columns of waiting times without memory",
+            "Everitt and Hand (1981), Finite Mixture Distributions, section 3.1",
+        ),
+        FamilyEntry(
+            "gamma",
+            Gamma,
+            "Independent columns above 0, by shape and rate",
+            "Minka (2002), Estimating a gamma distribution",
+        ),
+        FamilyEntry(
+            "weibull",
+            Weibull,
+            "Independent columns of times to failure, by shape and scale",
+            "Cohen (1965), Technometrics 7, 579",
+        ),
+        FamilyEntry(
+            "lognormal",
+            Lognormal,
+            "Columns above 0 whose logarithms are jointly normal",
+            "Aitchison and Brown (1957), The Lognormal Distribution",
+        ),
+        FamilyEntry(
+            "inverse-gaussian",
+            InverseGaussian,
+            "Independent columns of first passage times, by mean and shape",
+            "Tweedie (1957), Ann. Math. Stat. 28, 362",
+        ),
+        FamilyEntry(
+            "beta",
+            Beta,
+            "Independent columns of shares between 0 and 1",
+            "Ji, Wu, Liu, Wang and Coombes (2005), Bioinformatics 21, 2118",
+        ),
+        FamilyEntry(
+            "dirichlet",
+            Dirichlet,
+            "Compositions: shares that sum to 1",
+            "Minka (2000), Estimating a Dirichlet distribution",
+        ),
+        FamilyEntry(
+            "negative-binomial",
+            NegativeBinomial,
+            "Independent columns of counts more spread than Poisson's",
+            "Anscombe (1950), Biometrika 37, 358",
+        ),
+        FamilyEntry(
+            "geometric",
+            Geometric,
+            "Independent columns of failures before the first success",
+            "Johnson, Kemp and Kotz (2005), Univariate Discrete Distributions, chapter 5",
+        ),
+        FamilyEntry(
+            "binomial",
+            Binomial,
+            "Independent columns of successes among known trials",
+            "Blischke (1964), JASA 59, 510",
+        ),
+        FamilyEntry(
+            "multinomial",
+            Multinomial,
+            "How often each category came up, given the total",
+            "Nigam, McCallum, Thrun and Mitchell (2000), Machine Learning 39, 103",
         ),
         FamilyEntry(
             "gaussian-regression",
