@@ -2,6 +2,8 @@
 
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.nested import Nested
+from emframe.composing.point import Point
 from emframe.composing.product import Product
+from emframe.composing.zeros import Hurdle, ZeroInflated
 
-__all__ = ["Constrained", "Nested", "Product", "fixed", "tied"]
+__all__ = ["Constrained", "Hurdle", "Nested", "Point", "Product", "ZeroInflated", "fixed", "tied"]

@@ -53,7 +53,9 @@ class Stack(Family):
     families: tuple[Family, ...]
     sizes: tuple[int, ...]
 
-    name = "stack"
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "+".join(family.name for family in self.families)
 
     @property
     def parameters(self) -> type:

@@ -17,10 +17,12 @@ from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
 from emframe.spaces.simplex import Simplex, Simplexes
+from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
 
 __all__ = [
     "EPS",
+    "AnyOf",
     "Array",
     "Binary",
     "Groups",
@@ -28,6 +30,7 @@ __all__ = [
     "Interval",
     "NonNegative",
     "NonNegativeInteger",
+    "Only",
     "OrMissing",
     "Positive",
     "PositiveDefinite",

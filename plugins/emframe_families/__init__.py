@@ -19,6 +19,7 @@ from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.gene_counting import GeneCounting
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.missing import IncompleteGaussian
+from emframe_families.noise.uniform import Uniform
 from emframe_families.poisson import Poisson
 from emframe_families.poisson_regression import PoissonRegression
 from emframe_families.positive.exponential import Exponential
@@ -144,6 +145,12 @@ def emframe_families() -> list[FamilyEntry]:
             Multinomial,
             "How often each category came up, given the total",
             "Nigam, McCallum, Thrun and Mitchell (2000), Machine Learning 39, 103",
+        ),
+        FamilyEntry(
+            "uniform",
+            Uniform,
+            "Noise: one density for all rows, over the volume of the data or as it is given",
+            "Banfield and Raftery (1993), Biometrics 49, 803",
         ),
         FamilyEntry(
             "gaussian-regression",

@@ -28,6 +28,7 @@ from emframe.families import (
     Moments,
     RowProducts,
     Survey,
+    refuse_empty,
     refuse_kept,
 )
 from emframe.parameters import keep, pullback
@@ -171,6 +172,10 @@ class Poisson(Columns):
         empty = sums.counts <= 0
         if not empty.any():
             return PoissonParameters(sums.means)
+        if empty.all():  # nothing to pool either
+            if previous is None:
+                refuse_empty(empty)
+            return previous
         pooled = sums.counts @ sums.means / sums.counts.sum()
         params = PoissonParameters(np.where(empty[:, None], pooled, sums.means))
         return params if previous is None else keep(empty, previous, params)
