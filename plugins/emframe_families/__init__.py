@@ -29,6 +29,12 @@ from emframe_families.positive.lognormal import Lognormal
 from emframe_families.positive.weibull import Weibull
 from emframe_families.real.laplace import Laplace
 from emframe_families.real.normal import Normal
+from emframe_families.regressions.beta import BetaRegression
+from emframe_families.regressions.gamma import ExponentialRegression, GammaRegression
+from emframe_families.regressions.lognormal import LognormalRegression
+from emframe_families.regressions.negative_binomial import NegativeBinomialRegression
+from emframe_families.regressions.student import StudentRegression
+from emframe_families.regressions.weibull import WeibullRegression
 from emframe_families.student import StudentT
 from emframe_families.unit.beta import Beta
 from emframe_families.unit.dirichlet import Dirichlet
@@ -169,6 +175,48 @@ def emframe_families() -> list[FamilyEntry]:
             BinomialRegression,
             "Successes among trials, their log odds linear in other columns",
             "Follmann and Lambert (1989), JASA 84, 295",
+        ),
+        FamilyEntry(
+            "negative-binomial-regression",
+            NegativeBinomialRegression,
+            "A count more spread than Poisson's, whose log mean is linear in other columns",
+            "Lawless (1987), Canadian J. Statistics 15, 209",
+        ),
+        FamilyEntry(
+            "gamma-regression",
+            GammaRegression,
+            "A gamma response whose log mean is linear in other columns",
+            "McCullagh and Nelder (1989), Generalized Linear Models, chapter 8",
+        ),
+        FamilyEntry(
+            "exponential-regression",
+            ExponentialRegression,
+            "An exponential response whose log mean is linear in other columns",
+            "Feigl and Zelen (1965), Biometrics 21, 826",
+        ),
+        FamilyEntry(
+            "weibull-regression",
+            WeibullRegression,
+            "A time to failure whose log scale is linear in other columns",
+            "Kalbfleisch and Prentice (2002), Statistical Analysis of Failure Time Data, 2.3",
+        ),
+        FamilyEntry(
+            "lognormal-regression",
+            LognormalRegression,
+            "A response whose logarithm is normal on a line in other columns",
+            "Lawless (2003), Statistical Models and Methods for Lifetime Data, chapter 6",
+        ),
+        FamilyEntry(
+            "beta-regression",
+            BetaRegression,
+            "A share whose mean has log odds linear in other columns",
+            "Ferrari and Cribari-Neto (2004), J. Applied Statistics 31, 799",
+        ),
+        FamilyEntry(
+            "student-t-regression",
+            StudentRegression,
+            "A response with heavy tails on a line in other columns",
+            "Lange, Little and Taylor (1989), JASA 84, 881",
         ),
     ]
 
