@@ -16,6 +16,7 @@ from emframe.spaces.groups import Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
+from emframe.spaces.ordered import Increasing
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
@@ -26,6 +27,7 @@ __all__ = [
     "Array",
     "Binary",
     "Groups",
+    "Increasing",
     "Integers",
     "Interval",
     "NonNegative",

@@ -32,7 +32,9 @@ from emframe_families.real.normal import Normal
 from emframe_families.regressions.beta import BetaRegression
 from emframe_families.regressions.gamma import ExponentialRegression, GammaRegression
 from emframe_families.regressions.lognormal import LognormalRegression
+from emframe_families.regressions.multinomial import MultinomialRegression
 from emframe_families.regressions.negative_binomial import NegativeBinomialRegression
+from emframe_families.regressions.ordinal import OrdinalRegression
 from emframe_families.regressions.student import StudentRegression
 from emframe_families.regressions.weibull import WeibullRegression
 from emframe_families.student import StudentT
@@ -211,6 +213,18 @@ def emframe_families() -> list[FamilyEntry]:
             BetaRegression,
             "A share whose mean has log odds linear in other columns",
             "Ferrari and Cribari-Neto (2004), J. Applied Statistics 31, 799",
+        ),
+        FamilyEntry(
+            "multinomial-regression",
+            MultinomialRegression,
+            "One of several answers, its log odds against the first linear in other columns",
+            "McFadden (1974), in Zarembka, Frontiers in Econometrics, 105",
+        ),
+        FamilyEntry(
+            "ordinal-regression",
+            OrdinalRegression,
+            "Grades in order, their cumulative log odds linear in other columns",
+            "McCullagh (1980), JRSS B 42, 109",
         ),
         FamilyEntry(
             "student-t-regression",
