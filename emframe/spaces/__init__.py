@@ -17,6 +17,7 @@ from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
 from emframe.spaces.ordered import Increasing
+from emframe.spaces.partly import PartlyHeld
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
@@ -34,6 +35,7 @@ __all__ = [
     "NonNegativeInteger",
     "Only",
     "OrMissing",
+    "PartlyHeld",
     "Positive",
     "PositiveDefinite",
     "Real",

@@ -53,8 +53,6 @@ def climb(look: Callable[[Array], Look], start: Array, reach: Array) -> tuple[Ar
         else:
             break
         at, here = at + 0.5**halved * step, there
-        if slack and promised < SETTLED / CLOSE:
-            break
     return at, here
 
 

@@ -166,9 +166,9 @@ class GradeRegression(Regression):
             raise self._separated(k)
         # In these directions what the rows say spreads alike: sum share V'V = 1.
         whole = self.loading(design)
-        flat = whole.reshape(-1, whole.shape[-1])
-        turn = triangles((np.sqrt(np.repeat(share, whole.shape[1]))[:, None] * flat)[None])[0]
-        along = np.linalg.solve(turn.T, flat.T).T.reshape(whole.shape)
+        each = whole.reshape(-1, whole.shape[-1])
+        turn = triangles((np.sqrt(np.repeat(share, whole.shape[1]))[:, None] * each)[None])[0]
+        along = np.linalg.solve(turn.T, each.T).T.reshape(whole.shape)
 
         def look(point: Array) -> Look:
             e = along @ point
@@ -186,9 +186,13 @@ class GradeRegression(Regression):
             starts.append(turn @ start)
         best = max(starts, key=lambda one: look(one).value)
         top, here = climb(look, best, np.full(len(best), REACH))
-        if float(np.linalg.eigvalsh(-here.bend)[0]) < SEPARATED * float(shares.min()):
+        found = np.asarray(np.linalg.solve(turn, top))
+        with np.errstate(all="ignore"):
+            sound = np.isfinite(self.log_probs(whole @ found, y)).all()
+        flat = float(np.linalg.eigvalsh(-here.bend)[0]) < SEPARATED * float(shares.min())
+        if flat or not sound:
             raise self._separated(k)
-        return np.asarray(np.linalg.solve(turn, top))
+        return found
 
     def _separated(self, k: int) -> Degenerate:
         return Degenerate(
