@@ -44,6 +44,7 @@ from emframe.information import Information
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.relabelling import relabelled
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.selection import Selection, select
 from emframe.spaces import (
@@ -130,6 +131,7 @@ __all__ = [
     "parameter",
     "plugins",
     "read_parquet",
+    "relabelled",
     "select",
     "stopping",
     "tied",

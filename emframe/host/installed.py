@@ -18,6 +18,7 @@ from emframe.core import Coordinates, Method
 from emframe.families.base import Family
 from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
+from emframe.host.ways import ways
 
 
 class _Installed:
@@ -156,7 +157,9 @@ def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name.lower(), known, n=2)
     if near:
         text += f" Did you mean {' or '.join(map(repr, near))}?"
-    broken = [f"{report}: {report.error}" for report in registry().plugins if report.error]
+    found = registry()
+    text += "".join(f" {way}" for way in ways(kind, name, found.families, found.models))
+    broken = [f"{report}: {report.error}" for report in found.plugins if report.error]
     if broken:
         text += f" Some plugins could not be used: {'; '.join(broken)}."
     return text
