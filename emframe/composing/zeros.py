@@ -306,7 +306,7 @@ class ZeroInflated(Family):
 
     def log_cdf(self, params: Any, x: Array) -> Array:
         """Of columns that are never below 0 together with the point."""
-        above = (x >= 0.0).all(axis=1)[:, None]
+        above = np.asarray((x >= 0.0).all(axis=1))[:, None]
         with np.errstate(divide="ignore"):
             rest = np.log1p(-params.zeros) + self.inner.log_cdf(params.rest, x)
             return np.logaddexp(rest, np.where(above, np.log(params.zeros), -np.inf))

@@ -49,9 +49,13 @@ def ways(
     if plain in SHORT:
         yield f"It is {SHORT[plain]}."
     for word, wrapper in WRAPPERS.items():
-        inner = _named(plain.removeprefix(word), families) if plain.startswith(word) else None
-        if inner is not None:
-            yield f"It is emframe.{wrapper}({inner!r})."
+        if plain.startswith(word):
+            inner = plain.removeprefix(word)
+            named, law = _named(inner, families), _of_scipy(inner)
+            if named is not None:
+                yield f'It is emframe.{wrapper}("{named}").'
+            elif law is not None:
+                yield f'It is emframe.{wrapper}(emframe.from_scipy("{law}")).'
     found = _named(plain, families)
     if found is not None:
         yield f"Here it is the family {found!r}."

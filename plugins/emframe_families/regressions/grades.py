@@ -161,7 +161,7 @@ class GradeRegression(Regression):
         share, y, design = resp / resp.sum(), self.answers(x), self.design(x)
         root = triangles((np.sqrt(share)[:, None] * design)[None])[0]
         self.refuse_collinear(root, k)
-        shares = np.bincount(y, share, self.m)
+        shares: Array = np.bincount(y, share, self.m).astype(float)
         if not (shares > 0.0).all():
             raise self._separated(k)
         # In these directions what the rows say spreads alike: sum share V'V = 1.
