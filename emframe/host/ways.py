@@ -24,6 +24,7 @@ SHORT = {
     "zinb": 'emframe.ZeroInflated("negative-binomial")',
     "point": "emframe.Point(value)",
     "point-mass": "emframe.Point(value)",
+    "pointmass": "emframe.Point(value)",
     "degenerate": "emframe.Point(value)",
     "product": 'emframe.Product({"column": "family", ...})',
     "mixed": 'emframe.Product({"column": "family", ...})',

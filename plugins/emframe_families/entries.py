@@ -42,7 +42,7 @@ FAMILIES = [
         "Normal rows; covariance full, diag, spherical, tied, or any of mclust's fourteen",
         "McLachlan and Peel (2000), Finite Mixture Models, chapter 3",
         synonyms=(
-            ("mclust", "VVV and thirteen more"),
+            ("mclust", "VVV"),
             ("mixtools", "mvnormalmixEM"),
             ("flexmix", "FLXMCmvnorm"),
             ("scipy", "multivariate_normal"),
@@ -81,7 +81,6 @@ FAMILIES = [
         "Independent columns of counts",
         "McLachlan and Peel (2000), Finite Mixture Models, section 5.3",
         synonyms=(
-            ("mixtools", "poisregmixEM"),
             ("flexmix", "FLXMCmvpois"),
             ("scipy", "poisson"),
             ("Stata", "fmm: poisson"),
@@ -105,9 +104,9 @@ FAMILIES = [
         "One normal column: the gaussian family by another name",
         "McLachlan and Peel (2000), Finite Mixture Models, chapter 3",
         synonyms=(
-            ("mclust", "E and V"),
+            ("mclust", "V"),
             ("mixtools", "normalmixEM"),
-            ("flexmix", "FLXMRglm"),
+            ("flexmix", "FLXMCnorm1"),
             ("scipy", "norm"),
             ("Stata", "fmm: regress"),
         ),
@@ -184,7 +183,6 @@ FAMILIES = [
         "Independent columns of shares between 0 and 1",
         "Ji, Wu, Liu, Wang and Coombes (2005), Bioinformatics 21, 2118",
         synonyms=(
-            ("flexmix", "FLXMRbeta"),
             ("scipy", "beta"),
             ("Stata", "fmm: betareg"),
         ),
@@ -205,7 +203,7 @@ FAMILIES = [
         "Independent columns of counts more spread than Poisson's",
         "Anscombe (1950), Biometrika 37, 358",
         synonyms=(
-            ("flexmix", "FLXMRnegbin"),
+            ("flexmix", "countreg::FLXMRnegbin"),
             ("scipy", "nbinom"),
             ("Stata", "fmm: nbreg"),
             ("also", "negbin"),
@@ -227,7 +225,7 @@ FAMILIES = [
         synonyms=(
             ("flexmix", 'FLXMRglm(family = "binomial")'),
             ("scipy", "binom"),
-            ("Stata", "fmm: binreg"),
+            ("Stata", "fmm: glm, family(binomial)"),
         ),
     ),
     FamilyEntry(
@@ -237,7 +235,6 @@ FAMILIES = [
         "Nigam, McCallum, Thrun and Mitchell (2000), Machine Learning 39, 103",
         synonyms=(
             ("mixtools", "multmixEM"),
-            ("flexmix", "FLXMCmvcombi"),
             ("scipy", "multinomial"),
         ),
     ),
@@ -247,7 +244,7 @@ FAMILIES = [
         "Noise: one density for all rows, over the volume of the data or as it is given",
         "Banfield and Raftery (1993), Biometrics 49, 803",
         synonyms=(
-            ("mclust", "initialization = list(noise = )"),
+            ("mclust", "noise"),
             ("scipy", "uniform"),
             ("also", "noise"),
         ),
@@ -295,7 +292,7 @@ FAMILIES = [
         "A count more spread than Poisson's, whose log mean is linear in other columns",
         "Lawless (1987), Canadian J. Statistics 15, 209",
         synonyms=(
-            ("flexmix", "FLXMRnegbin"),
+            ("flexmix", "countreg::FLXMRnegbin"),
             ("Stata", "fmm: nbreg"),
             ("also", "negbin-regression"),
             ("also", "nbreg"),
@@ -342,7 +339,7 @@ FAMILIES = [
         "A share whose mean has log odds linear in other columns",
         "Ferrari and Cribari-Neto (2004), J. Applied Statistics 31, 799",
         synonyms=(
-            ("flexmix", "betamix"),
+            ("flexmix", "betareg::betamix"),
             ("Stata", "fmm: betareg"),
             ("also", "betareg"),
         ),
