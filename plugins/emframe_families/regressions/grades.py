@@ -32,7 +32,6 @@ from emframe_families.regression import Regression, triangles
 from emframe_families.regressions.climb import Look, climb
 
 TINY = float(np.finfo(float).tiny)
-REACH = 5.0  # of one step, in units of the predictors' spread
 # A direction is flat with less information than this per row of the rarest answer.
 SEPARATED = 1e-11
 
@@ -185,7 +184,7 @@ class GradeRegression(Regression):
         if start is not None:
             starts.append(turn @ start)
         best = max(starts, key=lambda one: look(one).value)
-        top, here = climb(look, best, np.full(len(best), REACH))
+        top, here = climb(look, best, np.full(len(best), np.inf))
         found = np.asarray(np.linalg.solve(turn, top))
         with np.errstate(all="ignore"):
             sound = np.isfinite(self.log_probs(whole @ found, y)).all()
