@@ -46,7 +46,7 @@ def ways(
         return
     plain = _plain(name)
     if name in models:
-        yield f"{name!r} is a model: emframe.model({name!r})."
+        yield f"It is a model: emframe.model({name!r})."
     if plain in SHORT:
         yield f"It is {SHORT[plain]}."
     for word, wrapper in WRAPPERS.items():
