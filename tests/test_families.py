@@ -298,7 +298,10 @@ def highest(case: Case, fit: emframe.Fit, x: Array) -> float:
     at = to_vector(fit.params)
     best = at + 1e-3 * rng.standard_normal(len(at)) * np.maximum(np.abs(at), 0.1)
     closely = {"xatol": 1e-9, "fatol": 1e-11, "adaptive": True, "maxfev": 1500}
-    for method, options in (("BFGS", {}), ("Nelder-Mead", closely), ("BFGS", {})):
+    searches: list[tuple[str, dict[str, Any]]] = [("BFGS", {}), ("BFGS", {})]
+    if case.family.name == "laplace":  # whose likelihood has a kink at each row
+        searches.append(("Nelder-Mead", closely))
+    for method, options in searches:
         found = optimize.minimize(fall, best, method=method, options=options)
         best = found.x if found.fun <= fall(best) else best
     return -fall(best)
@@ -310,7 +313,7 @@ def test_no_direct_search_finds_more(name: str, k: int) -> None:
     case = CASES[name]
     if k == 2 and name in {"bernoulli", "hurdle-negative-binomial"}:
         pytest.skip("two such components of one column are not identified, or all but")
-    x = case.draws(300)
+    x = case.draws(200)
     fit = emframe.fit(emframe.Mixture(case.family, k), x, rng=0, tol=1e-10)
     assert fit.converged
     density = [case.logpdf(fit.params.components, x, j) for j in range(k)]
@@ -368,8 +371,8 @@ def test_regressions_have_scipys_density_and_maximum(name: str, k: int) -> None:
     lines = {"intercept": [0.5, 2.0], "x1": [1.0, -1.0]}
     params = family.build({**lines, **SHAPES.get(name, {})})
     rng = np.random.default_rng(2)
-    given = np.stack([np.zeros(400), rng.uniform(-1, 2, 400)], axis=1)
-    x = family.given(given).sample(params, np.arange(400) % k, rng)
+    given = np.stack([np.zeros(200), rng.uniform(-1, 2, 200)], axis=1)
+    x = family.given(given).sample(params, np.arange(200) % k, rng)
     case = Case(family, {}, REGRESSIONS[name])
     for j in range(2):
         assert family.log_density(params, x)[:, j] == pytest.approx(
@@ -599,3 +602,12 @@ def test_a_weak_prior_integrates_to_one(name: str, field: str, space: float) -> 
         return float(np.exp(family.expected(prior.statistics, params) + prior.log_constant))
 
     assert integrate.quad(density, 0.0, space)[0] == pytest.approx(1.0, abs=1e-8)
+
+
+def test_no_mixture_of_exponentials_is_the_best_where_a_row_is_0() -> None:
+    x = np.random.default_rng(0).exponential(np.repeat([1.0, 9.0], 60))
+    fit = emframe.fit(emframe.Mixture("exponential", 2), x, rng=0)
+    found = fit.gap(x)
+    assert found.upper >= fit.log_likelihood
+    with pytest.raises(ValueError, match=r"a row is 0.*emframe.Point\(0.0\)"):
+        emframe.fit(fit.model, np.append(x, 0.0), rng=0).gap(np.append(x, 0.0))
