@@ -57,6 +57,8 @@ def ways(
                 yield f'It is emframe.{wrapper}("{named}").'
             elif law is not None:
                 yield f'It is emframe.{wrapper}(emframe.from_scipy("{law}")).'
+    if plain in families:  # in other letters, which is near enough to be guessed
+        return
     found = _named(plain, families)
     if found is not None:
         yield f"Here it is the family {found!r}."
