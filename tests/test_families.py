@@ -98,6 +98,11 @@ CASES = {
         one(lambda c, s: stats.weibull_min(c, scale=s), "shapes", "scales"),
         (0.0, np.inf),
     ),
+    "scipy's logistic": Case(
+        emframe.from_scipy("logistic"),
+        {"loc": [0.0, 9.0], "scale": [1.0, 0.5]},
+        one(stats.logistic, "loc", "scale"),
+    ),
     "lognormal": Case(
         emframe.family("lognormal"),
         {"means": [[0.0], [2.0]], "covariances": [[[0.2]], [[0.1]]]},
