@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.composing import Product, fixed, tied
+from emframe.composing import Hurdle, Point, Product, ZeroInflated, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
@@ -45,6 +45,7 @@ from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
 from emframe.online import Stepwise, Stream
 from emframe.parameters import parameter
+from emframe.relabelling import relabelled
 from emframe.relating import Relation, outcomes, predictors
 from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.selection import Selection, select
@@ -83,6 +84,7 @@ __all__ = [
     "Gap",
     "Gate",
     "Grouped",
+    "Hurdle",
     "Information",
     "Integers",
     "Interrupted",
@@ -98,6 +100,7 @@ __all__ = [
     "Optimum",
     "OrMissing",
     "PluginWarning",
+    "Point",
     "Positive",
     "PositiveDefinite",
     "Product",
@@ -115,6 +118,7 @@ __all__ = [
     "Stepwise",
     "Stream",
     "UnitInterval",
+    "ZeroInflated",
     "__version__",
     "bootstrap_lrt",
     "dataset",
@@ -134,6 +138,7 @@ __all__ = [
     "plugins",
     "predictors",
     "read_parquet",
+    "relabelled",
     "select",
     "stopping",
     "tied",

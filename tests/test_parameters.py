@@ -41,7 +41,15 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.spaces import Binary, NonNegativeInteger, Space, cholesky, slopes
+from emframe.spaces import (
+    Binary,
+    Increasing,
+    NonNegativeInteger,
+    PartlyHeld,
+    Space,
+    cholesky,
+    slopes,
+)
 
 SPACES = {  # space: (shape, dimension, a value outside)
     "real": (Real(), (3, 2), 6, np.inf),
@@ -52,6 +60,8 @@ SPACES = {  # space: (shape, dimension, a value outside)
     "full": (PositiveDefinite(), (2, 3, 3), 12, 0.0),
     "diagonal": (PositiveDefinite("diagonal"), (2, 3, 3), 6, 0.5),
     "spherical": (PositiveDefinite("spherical"), (2, 3, 3), 2, 0.5),
+    "increasing": (Increasing(), (2, 4), 8, 9.0),
+    "partly held": (PartlyHeld(Real(), ((0.0, None), (None, 2.0))), (2, 2), 2, 5.0),
     "VEI": (Stack("diagonal", "VEI"), (2, 3, 3), 2 + 2, 0.5),
     "EVI": (Stack("diagonal", "EVI"), (2, 3, 3), 1 + 4, 0.5),
     "VEE": (Stack("full", "VEE"), (2, 3, 3), 2 + 2 + 3, 0.0),

@@ -44,6 +44,7 @@ def rows_of(case: dict) -> np.ndarray | emframe.Sequences:
 
 def fit(case: dict, rng: int = 0, **options) -> emframe.Fit:
     family = emframe.family(case["family"], **case["options"])
+    family = getattr(emframe, case["wrapper"])(family) if "wrapper" in case else family
     family = emframe.Grouped(family) if "groups" in case else family
     model = emframe.Mixture(family, n_components=case["n_components"])
     model = model.tied(*case["tied"]) if "tied" in case else model

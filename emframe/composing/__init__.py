@@ -3,6 +3,18 @@
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
+from emframe.composing.point import Point
 from emframe.composing.product import Product
+from emframe.composing.zeros import Hurdle, ZeroInflated
 
-__all__ = ["Constrained", "Copies", "Nested", "Product", "fixed", "tied"]
+__all__ = [
+    "Constrained",
+    "Copies",
+    "Hurdle",
+    "Nested",
+    "Point",
+    "Product",
+    "ZeroInflated",
+    "fixed",
+    "tied",
+]

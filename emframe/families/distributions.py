@@ -109,6 +109,31 @@ class FromScipy(NumericFamily):
         rows = scale * np.asarray(drawn, dtype=float).reshape(len(labels), 1)
         return rows if turn is None else turn.wrapped(rows)
 
+    # ---- the distribution of a row, as scipy has it
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(self.dist.logcdf(x, **self._arguments(params)), dtype=float)
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(self.dist.logsf(x, **self._arguments(params)), dtype=float)
+
+    def mean(self, params: Any) -> Array:
+        return self._columns(self.dist.mean(**self._arguments(params)), params)
+
+    def variance(self, params: Any) -> Array:
+        return self._columns(self.dist.var(**self._arguments(params)), params)
+
+    def quantile(self, params: Any, p: Array) -> Array:
+        found = self.dist.ppf(np.asarray(p, dtype=float)[:, None], **self._arguments(params))
+        return np.asarray(found, dtype=float)[:, :, None]
+
+    def _columns(self, values: Any, params: Any) -> Array:
+        """One column of values (K,), or of one that all components have."""
+        k = len(getattr(params, self.fields[0][0]))
+        return np.broadcast_to(np.asarray(values, dtype=float), (k,))[:, None]
+
     def _arguments(self, params: Any) -> dict[str, Any]:
         return {**dict(self.held), **{name: getattr(params, name) for name, _ in self.fields}}
 

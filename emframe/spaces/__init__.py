@@ -20,13 +20,17 @@ from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
+from emframe.spaces.ordered import Increasing
+from emframe.spaces.partly import PartlyHeld
 from emframe.spaces.simplex import Simplex, Simplexes
+from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 
 __all__ = [
     "EPS",
     "ROUNDED",
     "AgainstFirst",
+    "AnyOf",
     "Array",
     "Binary",
     "Claim",
@@ -35,11 +39,14 @@ __all__ = [
     "Common",
     "Groups",
     "HeldSimplex",
+    "Increasing",
     "Integers",
     "Interval",
     "NonNegative",
     "NonNegativeInteger",
+    "Only",
     "OrMissing",
+    "PartlyHeld",
     "Positive",
     "PositiveDefinite",
     "Real",

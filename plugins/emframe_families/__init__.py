@@ -6,73 +6,17 @@ group ``emframe`` and hands over its entries through the hooks.  emframe itself 
 
 from emframe.core import QuasiNewton, Squarem
 from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
-from emframe_families.bernoulli import Bernoulli
-from emframe_families.binomial_regression import BinomialRegression
-from emframe_families.categorical import Categorical
+from emframe_families.entries import FAMILIES
 from emframe_families.factor_analysis import FactorAnalysis
-from emframe_families.gaussian_gaps import gaussian
-from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.gene_counting import GeneCounting
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.incomplete_gaussian import IncompleteGaussian
-from emframe_families.poisson import Poisson
-from emframe_families.poisson_regression import PoissonRegression
-from emframe_families.student import StudentT
 
 
 @hookimpl
 def emframe_families() -> list[FamilyEntry]:
     """The built-in families."""
-    return [
-        FamilyEntry(
-            "gaussian",
-            gaussian,
-            "Normal rows; covariance full, diag, spherical, tied, or any of mclust's fourteen",
-            "McLachlan and Peel (2000), Finite Mixture Models, chapter 3",
-        ),
-        FamilyEntry(
-            "bernoulli",
-            Bernoulli,
-            "Independent binary columns (latent class analysis)",
-            "Bishop (2006), Pattern Recognition and Machine Learning, section 9.3.3",
-        ),
-        FamilyEntry(
-            "categorical",
-            Categorical,
-            "Independent columns of codes without an order (latent class analysis)",
-            "Goodman (1974), Biometrika 61, 215",
-        ),
-        FamilyEntry(
-            "poisson",
-            Poisson,
-            "Independent columns of counts",
-            "McLachlan and Peel (2000), Finite Mixture Models, section 5.3",
-        ),
-        FamilyEntry(
-            "student-t",
-            StudentT,
-            "Rows with heavy tails; as gaussian, with degrees of freedom",
-            "Peel and McLachlan (2000), Statistics and Computing 10, 339",
-        ),
-        FamilyEntry(
-            "gaussian-regression",
-            GaussianRegression,
-            "A normal response on a line in other columns",
-            "DeSarbo and Cron (1988), J. Classification 5, 249",
-        ),
-        FamilyEntry(
-            "poisson-regression",
-            PoissonRegression,
-            "A count whose log rate is linear in other columns",
-            "Wang, Puterman, Cockburn and Le (1996), Biometrics 52, 381",
-        ),
-        FamilyEntry(
-            "binomial-regression",
-            BinomialRegression,
-            "Successes among trials, their log odds linear in other columns",
-            "Follmann and Lambert (1989), JASA 84, 295",
-        ),
-    ]
+    return FAMILIES
 
 
 @hookimpl

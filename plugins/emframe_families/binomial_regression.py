@@ -82,11 +82,11 @@ class BinomialRegression(CountRegression):
         growth = np.where(short, growth, log_expit(-eta) - log_expit(-eta - move))
         return y * move - m * growth
 
-    def mean(self, x: Array, eta: Array) -> Array:
+    def mean_at(self, x: Array, eta: Array) -> Array:
         return np.asarray(self.among(x)[:, None] * expit(eta))
 
-    def variance(self, x: Array, eta: Array) -> Array:
-        return self.mean(x, eta) * expit(-eta)
+    def variance_at(self, x: Array, eta: Array) -> Array:
+        return self.mean_at(x, eta) * expit(-eta)
 
     def rough(self, x: Array) -> Array:
         y, m = self.y(x), self.among(x)

@@ -68,11 +68,11 @@ class CountRegression(Regression):
         """What the log density gains as eta moves, (n, K), to all digits of a small gain too."""
 
     @abstractmethod
-    def mean(self, x: Array, eta: Array) -> Array:
+    def mean_at(self, x: Array, eta: Array) -> Array:
         """Means at linear predictors eta (n, K)."""
 
     @abstractmethod
-    def variance(self, x: Array, eta: Array) -> Array:
+    def variance_at(self, x: Array, eta: Array) -> Array:
         """Variances there, which are the slopes of the means."""
 
     def events(self, x: Array) -> Array:
@@ -166,12 +166,12 @@ class CountRegression(Regression):
             return (u @ point + offsets)[:, None]
 
         at = u.T @ (share * (self.rough(x) - offsets))
-        if start is not None and np.isfinite(self.mean(x, eta_at(root @ start))).all():
+        if start is not None and np.isfinite(self.mean_at(x, eta_at(root @ start))).all():
             at = root @ start
         settled, on_edge = SETTLED * rate, False
         for tries in range(STEPS):
             eta = eta_at(at)
-            mean, spread = self.mean(x, eta)[:, 0], self.variance(x, eta)[:, 0]
+            mean, spread = self.mean_at(x, eta)[:, 0], self.variance_at(x, eta)[:, 0]
             if not np.isfinite(mean).all():
                 raise Degenerate(f"the offsets or predictors of component {k} lie too far apart", k)
             slope, bend = u.T @ (share * (y - mean)), (u * (share * spread)[:, None]).T @ u
@@ -199,7 +199,7 @@ class CountRegression(Regression):
     def gradient(self, statistics: Kept, params: Any) -> Array:
         along: Any = 0.0
         for x, resp in statistics.blocks:
-            excess = self.y(x)[:, None] - self.mean(x, self.eta(params, x))
+            excess = self.y(x)[:, None] - self.mean_at(x, self.eta(params, x))
             along = along + (resp * excess).T @ self.design(x)
         return pullback(params, self.made(along))
 

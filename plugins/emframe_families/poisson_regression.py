@@ -51,14 +51,14 @@ class PoissonRegression(CountRegression):
 
     def rise(self, x: Array, eta: Array, move: Array) -> Array:
         with np.errstate(over="ignore"):
-            return self.y(x)[:, None] * move - self.mean(x, eta) * np.expm1(move)
+            return self.y(x)[:, None] * move - self.mean_at(x, eta) * np.expm1(move)
 
-    def mean(self, x: Array, eta: Array) -> Array:
+    def mean_at(self, x: Array, eta: Array) -> Array:
         with np.errstate(over="ignore"):
             return np.exp(eta)
 
-    def variance(self, x: Array, eta: Array) -> Array:
-        return self.mean(x, eta)
+    def variance_at(self, x: Array, eta: Array) -> Array:
+        return self.mean_at(x, eta)
 
     def rough(self, x: Array) -> Array:
         return np.log(self.y(x) + 0.5)
