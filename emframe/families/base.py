@@ -208,6 +208,13 @@ class Family(ABC):
         """Where the columns that are modelled live, given the covariates of a row (d,)."""
         return self.support
 
+    def points(self, x: Any) -> Array | None:
+        """Where each of the rows stands, (n, m), for starts that measure distances between them.
+
+        None where they stand where they are, and a run at the mean of its rows.
+        """
+        return None
+
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.
 

@@ -94,6 +94,9 @@ class Wrapped(Family):
     def given(self, x: Array) -> Wrapped:
         return replace(self, family=self.family.given(x))
 
+    def points(self, x: Any) -> Array | None:
+        return self.family.points(x)
+
     def each(self, k: int) -> tuple[Family, ...]:
         return tuple(replace(self, family=one) for one in self.family.each(k))
 

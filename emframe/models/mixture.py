@@ -301,8 +301,16 @@ class Mixture:
             yield kind, found
 
     def _portfolio(self, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
-        is_given = bool(self.family.covariates)
-        return starts.portfolio(_points(rows), self.n_components, rng, self._is_real, is_given)
+        points = self._points(rows)
+        is_given = bool(self.family.covariates) and points.columns == rows.columns
+        return starts.portfolio(points, self.n_components, rng, self._is_real, is_given)
+
+    def _points(self, rows: Any) -> Rows:
+        """Where starts measure distances: by the family, or the rows, or the middle of each run."""
+        places = self.family.points(rows.x)
+        if places is not None:
+            return Rows(places, rows.weights, tuple(map(str, range(places.shape[1]))))
+        return rows.means() if isinstance(rows, SequenceRows) else rows
 
     def moves(
         self, params: MixtureParameters, rows: Rows, rng: np.random.Generator
@@ -311,7 +319,7 @@ class Mixture:
         model, rows = self._sampled(rows, rng)
         resp = self.posterior(params, rows.x)[1]
         density = checked_density(self.family, params.components, rows.x, self.n_components)
-        x = filled(_points(rows).x, rows.weights)
+        x = filled(self._points(rows).x, rows.weights)
         families = self.family.each(self.n_components)
         for changed in exchanged(families, rows.x, resp, rows.weights, self.weights):
             yield "exchange", model._from_responsibilities(rows, changed)
@@ -366,7 +374,7 @@ class Mixture:
             return None
         model, rows = self._sampled(rows, rng)
         shares = self.posterior(params, rows.x)[1]
-        x = filled(_points(rows).x, rows.weights)
+        x = filled(self._points(rows).x, rows.weights)
         changed = parted(shares, x, rows.weights, rng)
         return model.from_responsibilities(rows, changed, params)
 
@@ -380,7 +388,7 @@ class Mixture:
         row_loglik, shares = self.posterior(params, rows.x)
         families = self.family.each(self.n_components)
         for j, k, *_ in alike(shares, rows.weights):
-            points = filled(_points(rows).x, rows.weights)
+            points = filled(self._points(rows).x, rows.weights)
             some = rows.x, points, rows.weights
             twins = int(j), int(k)
             changed = spared(families[k], shares, twins, row_loglik, *some, rng, of_all)
@@ -407,7 +415,7 @@ class Mixture:
         model, rows = self._sampled(rows, rng)
         resp = smaller.posterior(params, rows.x)[1]
         density = checked_density(smaller.family, params.components, rows.x, smaller.n_components)
-        x = filled(_points(rows).x, rows.weights)
+        x = filled(self._points(rows).x, rows.weights)
         for changed in splits(resp, density, x, rows.weights, *found, rng):
             started = model._from_responsibilities(rows, changed)
             yield f"split of K = {smaller.n_components}", started
@@ -447,7 +455,7 @@ class Mixture:
             log_b = np.nan_to_num(self.family.log_density(params.components, rows.x), nan=-np.inf)
             joint = likely(log_b) + _log(params.weights)
             resp = np.exp(joint - logsumexp(np.delete(joint, k, axis=1), axis=1, keepdims=True))
-        points = filled(_points(rows).x, rows.weights)
+        points = filled(self._points(rows).x, rows.weights)
         family = self.family.each(self.n_components)[k]
 
         def step() -> MixtureParameters:
@@ -583,11 +591,6 @@ def _tried(step: Callable[[], MixtureParameters]) -> MixtureParameters | Excepti
         return step()
     except Exception as error:
         return error
-
-
-def _points(rows: Any) -> Rows:
-    """Where starts measure distances: the rows, or the middle of each run."""
-    return rows.means() if isinstance(rows, SequenceRows) else rows
 
 
 def _log(weights: Array) -> Array:

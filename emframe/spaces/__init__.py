@@ -16,6 +16,7 @@ from emframe.spaces.groups import Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
+from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
 
@@ -31,6 +32,7 @@ __all__ = [
     "OrMissing",
     "Positive",
     "PositiveDefinite",
+    "PositiveSemidefinite",
     "Real",
     "Shape",
     "Simplex",
@@ -39,4 +41,5 @@ __all__ = [
     "UnitInterval",
     "cholesky",
     "slopes",
+    "triangular_root",
 ]

@@ -13,6 +13,7 @@ from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
 from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.gene_counting import GeneCounting
+from emframe_families.growth import LinearMixed
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
@@ -71,6 +72,12 @@ def emframe_families() -> list[FamilyEntry]:
             BinomialRegression,
             "Successes among trials, their log odds linear in other columns",
             "Follmann and Lambert (1989), JASA 84, 295",
+        ),
+        FamilyEntry(
+            "linear-mixed",
+            LinearMixed,
+            "Trajectories of people with random effects (growth mixtures); rows in runs",
+            "Verbeke and Lesaffre (1996), JASA 91, 217; Laird and Ware (1982), Biometrics 38, 963",
         ),
     ]
 

@@ -1,0 +1,5 @@
+"""Growth mixture models: trajectories of people, as linear mixed models and mixtures of them."""
+
+from emframe_families.growth.linear_mixed import LinearMixed
+
+__all__ = ["LinearMixed"]

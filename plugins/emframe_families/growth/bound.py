@@ -1,0 +1,125 @@
+"""Q of a linear mixed model, with u free to be told in other units: the bound behind PX-EM.
+
+The u of a person has no unit: b = L u is the same for u' = B u and L' = L B^-1.  A posterior of u
+that was found at one L is therefore taken to another by the B that suits it best, and Q is
+
+    Q(beta, L, sigma) = max over B of
+        sum r [ E log N(y; X beta + Z L B u, sigma^2) + E log N(B u; 0, I) + log|B| ]
+
+the expectations over the u(beta) of the E-step (see ``sums``).  Each choice of B, and of how u moves
+with beta, is one of a distribution of u, so this is below the log-likelihood, which it meets where
+the E-step was made (Jensen; Neal and Hinton 1998).  Textbook EM holds u where it is, and is slow for
+it; a B that is free is the parameter expansion of Liu, Rubin and Wu (1998, Biometrika 85, 755), and
+a u that moves with beta the ECME of Liu and Rubin (1994, Biometrika 81, 633).
+
+A lower triangle is all that B need be, and with it the maximum is one of a concave function.
+
+One known case: where the E-step was made B is the identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emframe import Array
+from emframe_families.growth.effects import LOG_TWO_PI
+from emframe_families.growth.sums import GrowthSums, Moments
+
+STEPS, HALVINGS = 60, 30
+# Newton's decrement, per person, from which on its steps are rounding.
+SETTLED = 1e-18
+
+
+@dataclass(frozen=True)
+class Point:
+    """Parameters of K components as arrays."""
+
+    coefficients: Array  # (K, p)
+    roots: Array  # (K, q, q)  L
+    sigma: Array  # (K,)
+
+
+def value(sums: GrowthSums, point: Point, shared: bool) -> float:
+    """Q there, nats; `shared` says whether all components have one L, and so one B."""
+    moments = sums.at(point.coefficients)
+    turn = best_turn(moments, point, shared)
+    left = moments.left(point.roots @ turn) / point.sigma**2
+    size = (turn @ moments.own * turn).sum(axis=(1, 2))  # E|B u|^2
+    stretch = np.log(np.diagonal(turn, axis1=1, axis2=2)).sum(axis=1)
+    q = turn.shape[1]
+    rows = moments.visits * (LOG_TWO_PI + 2.0 * np.log(point.sigma)) + left
+    people = moments.counts * (q * LOG_TWO_PI - 2.0 * stretch) + size
+    return -0.5 * float((rows + people).sum())
+
+
+def slope(sums: GrowthSums, point: Point, shared: bool) -> Point:
+    """Its derivatives by beta, L and sigma; at the best B they need no derivative of that."""
+    moments = sums.at(point.coefficients)
+    turn = best_turn(moments, point, shared)
+    loading = point.roots @ turn
+    d = np.concatenate([np.ones((len(turn), 1)), sums.centre - point.coefficients], axis=1)
+    bend = sums.quadratic(loading, turn, point.sigma)
+    along = moments.turned(loading)[0] / (point.sigma**2)[:, None, None]
+    return Point(
+        np.einsum("kij,kj->ki", bend, d)[:, 1:],
+        along @ turn.swapaxes(1, 2),
+        moments.left(loading) / point.sigma**3 - moments.visits / point.sigma,
+    )
+
+
+def best_turn(moments: Moments, point: Point, shared: bool) -> Array:
+    """B (K, q, q), lower triangular, of each component, or of all together."""
+    k, q, _ = point.roots.shape
+    found = np.repeat(np.eye(q)[None], k, axis=0)
+    if q == 0:
+        return found
+    turned = point.roots.swapaxes(1, 2) / (point.sigma**2)[:, None, None]
+    pull = turned @ moments.cross
+    bend = np.einsum("kax,kxybd,kyc->kabcd", turned, moments.outer, point.roots, optimize=True)
+    bend += np.eye(q)[None, :, None, :, None] * moments.own[:, None, :, None, :]
+    counts = moments.counts
+    if shared:
+        pull, bend, counts = (one.sum(axis=0, keepdims=True) for one in (pull, bend, counts))
+    for one in np.flatnonzero(counts > 0):
+        found[slice(None) if shared else one] = _highest(
+            pull[one] / counts[one], bend[one] / counts[one]
+        )
+    return found
+
+
+def _highest(pull: Array, bend: Array) -> Array:
+    """Where B . pull - 1/2 B . bend . B + log|B| is highest, by Newton's method from B = I."""
+    q = len(pull)
+    rows, columns = np.tril_indices(q)
+    diagonal = np.flatnonzero(rows == columns)
+    b = pull[rows, columns]
+    h = bend[rows[:, None], columns[:, None], rows, columns]
+    x = (rows == columns).astype(float)
+
+    def height(at: Array) -> float:
+        return float(b @ at - 0.5 * at @ h @ at + np.log(at[diagonal]).sum())
+
+    here = height(x)
+    for _ in range(STEPS):
+        gradient = b - h @ x
+        gradient[diagonal] += 1.0 / x[diagonal]
+        curve = h.copy()
+        curve[diagonal, diagonal] += 1.0 / x[diagonal] ** 2
+        step = np.linalg.solve(curve, gradient)
+        promised = float(gradient @ step)
+        if not promised > SETTLED:
+            break
+        length = 1.0 / (1.0 + np.sqrt(promised)) if promised > 0.1 else 1.0  # self-concordance
+        for _ in range(HALVINGS):
+            there = x + length * step
+            if there[diagonal].min() > 0.0 and height(there) >= here:
+                break
+            length *= 0.5
+        else:
+            break
+        x, here = there, height(there)
+    turn = np.zeros((q, q))
+    turn[rows, columns] = x
+    return turn

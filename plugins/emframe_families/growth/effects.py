@@ -1,0 +1,90 @@
+"""The E-step of random effects: a person's density with b integrated out, and b given their rows.
+
+    y = X beta_k + Z b + e,      b = L u,  u ~ N(0, I),      e ~ N(0, sigma^2 I)
+
+With W = Z L / sigma, M = I + W'W and r = (y - X beta_k) / sigma,
+
+    u | y ~ N( M^-1 W'r, M^-1 ),      -2 log f(y) = n log(2 pi sigma^2) + log|M| + r'r - (W'r)'M^-1 W'r
+
+(Laird and Ware 1982, Biometrics 38, 963).  The variance D = L L' enters by its root L alone, and
+no eigenvalue of M is below 1: a variance of 0 is a case like others.
+
+One known case: with L = 0 the rows are independent, and u is what it was before they were seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emframe import Array
+from emframe_families.growth.people import People
+
+LOG_TWO_PI = float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What is known of the u of N people under K components.
+
+    What no mean and no response enters has the axis G: K, or 1 where all components have the same
+    D and sigma.
+    """
+
+    people: People
+    residuals: Array  # (K, N, t)  y - X beta_k
+    mean: Array  # (K, N, q)  E[u | y]
+    lean: Array  # (G, N, q, p)  by how much it falls when beta rises: M^-1 W'X / sigma
+    variance: Array  # (G, N, q, q)  M^-1
+    log_det: Array  # (G, N)  of M
+    log_density: Array  # (K, N)  nats
+
+    def of(self, k: int) -> int:
+        """Where component k has its part of the axis G."""
+        return k if len(self.variance) > 1 else 0
+
+
+def effects(people: People, coefficients: Array, roots: Array, sigma: Array) -> Effects:
+    """The E-step.
+
+    Parameters
+    ----------
+    coefficients : (K, p) of the fixed terms.
+    roots : (G, q, q) L of each component, or one for all.
+    sigma : (G,) likewise.
+    """
+    w = (people.z @ roots[:, None]) / sigma[:, None, None, None]  # (G, N, t, q)
+    turned = w.swapaxes(2, 3)
+    inverse, log_det = inverse_of(np.eye(roots.shape[-1]) + turned @ w)
+    residuals = people.residuals(coefficients)
+    r = residuals / sigma[:, None, None]
+    along = (turned @ r[..., None])[..., 0]  # (K, N, q)
+    mean = (inverse @ along[..., None])[..., 0]
+    lean = inverse @ (turned @ people.x) / sigma[:, None, None, None]
+    quadratic = (r**2).sum(axis=2) - (mean * along).sum(axis=2)
+    level = people.visits * (LOG_TWO_PI + 2.0 * np.log(sigma)[:, None]) + log_det
+    return Effects(people, residuals, mean, lean, inverse, log_det, -0.5 * (level + quadratic))
+
+
+def inverse_of(matrices: Array) -> tuple[Array, Array]:
+    """Inverses (..., q, q) and log determinants of matrices I + W'W of few rows.
+
+    By the Cholesky factor, an entry of all matrices at a time: many small ones are no work for
+    LAPACK, which is called for each.  No pivot is below 1, whatever rounding makes of it.
+    """
+    q = matrices.shape[-1]
+    root, back = np.zeros(matrices.shape), np.zeros(matrices.shape)  # C, and its inverse
+    log_det = np.zeros(matrices.shape[:-2])
+    for i in range(q):
+        for j in range(i):
+            rest = matrices[..., i, j] - (root[..., i, :j] * root[..., j, :j]).sum(axis=-1)
+            root[..., i, j] = rest / root[..., j, j]
+        pivot = np.maximum(matrices[..., i, i] - (root[..., i, :i] ** 2).sum(axis=-1), 1.0)
+        log_det += np.log(pivot)
+        root[..., i, i] = np.sqrt(pivot)
+        back[..., i, i] = 1.0 / root[..., i, i]
+        for j in range(i):
+            known = (root[..., i, j:i] * back[..., j:i, j]).sum(axis=-1)
+            back[..., i, j] = -known * back[..., i, i]
+    return back.swapaxes(-1, -2) @ back, log_det

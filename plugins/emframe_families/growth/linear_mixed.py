@@ -1,0 +1,313 @@
+"""Trajectories: each component is a linear mixed model of a person's repeated measurements.
+
+    z_i ~ w,      y_i | z_ik = 1, b_i  ~  N( X_i beta_k + Z_i b_i, sigma_k^2 I ),      b_i ~ N(0, D_k)
+
+A row of the mixture is a person: a run of rows, as many and at such times as they were seen.  With
+random effects this is the growth mixture model (Muthen and Shedden 1999, Biometrics 55, 463;
+Verbeke and Lesaffre 1996, JASA 91, 217), without any latent class growth analysis (Nagin 1999,
+Psychological Methods 4, 139).
+
+Known cases: with one component it is the linear mixed model of Laird and Ware (1982), by maximum
+likelihood; without random effects, least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from emframe import Array, Contract, Degenerate, Family, PositiveSemidefinite, Positive, Real
+from emframe.engines import Workspace, block_rows
+from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
+from emframe.families.kernel import Gathered, NoSampler
+from emframe.families.numeric import Kept
+from emframe.parameters import Declared
+from emframe.records import record
+from emframe.spaces import Space, triangular_root
+from emframe_families.growth import bound, maximise
+from emframe_families.growth.beginning import begun, standpoints
+from emframe_families.growth.bound import Point
+from emframe_families.growth.effects import Effects, effects
+from emframe_families.growth.people import People
+from emframe_families.growth.sums import GrowthSums, gathered
+from emframe_families.growth.terms import CONSTANT, Terms, listed
+from emframe_families.regression import LARGEST, LEAST_RANGE
+
+SETTINGS = {
+    "covariance": ("full", "diag"),
+    "between": ("shared", "each"),
+    "sigma": ("shared", "each"),
+}
+# Everybody lies on their own line where no more than this share of the responses' size is left, or
+# the people of a component where it is so much less than that of others.
+ON_THE_LINE, BESIDE_OTHERS = 1e-12, 1e-9
+
+
+@dataclass(frozen=True)
+class LinearMixed(Family):
+    """A response whose course over time varies from person to person.
+
+    Parameters
+    ----------
+    response : the column that is modelled.
+    fixed : terms whose coefficients each component has for itself.
+    intercept : whether each component has an intercept of its own beside them.
+    common : terms whose coefficients all components share.
+    random : terms whose coefficients vary from person to person, ``"intercept"`` among them or not.
+    covariance : of the random effects, ``"full"`` or ``"diag"``.
+    between : whether components have one such covariance, ``"shared"``, or ``"each"`` its own.
+    sigma : whether they have one residual standard deviation, ``"shared"``, or ``"each"`` its own.
+
+    A term is the name of a column, or a product of columns such as ``"time:time"``.  Rows without
+    names have their columns in the order of `columns`.
+
+    Raises TypeError, ValueError for settings that are none.
+    """
+
+    response: str = "y"
+    fixed: tuple[str, ...] = ("time",)
+    random: tuple[str, ...] = (CONSTANT,)
+    common: tuple[str, ...] = ()
+    intercept: bool = True
+    covariance: str = "full"
+    between: str = "shared"
+    sigma: str = "shared"
+    covered: Array | None = field(default=None, repr=False, compare=False, kw_only=True)
+
+    name = "linear-mixed"
+    contract = Contract.GENERALISED
+    in_runs = True
+    hides = True
+    effort = 3.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.response, str):
+            raise TypeError(f"`response` is {self.response!r}; pass the name of a column.")
+        if not isinstance(self.intercept, bool):
+            raise TypeError(f"`intercept` is {self.intercept!r}; pass True or False.")
+        for name, known in SETTINGS.items():
+            if getattr(self, name) not in known:
+                choices = " or ".join(map(repr, known))
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}; expected {choices}.")
+        for name in ("fixed", "common", "random"):
+            object.__setattr__(self, name, listed(name, getattr(self, name)))
+        object.__setattr__(self, "response", str(self.response))
+        assert self.terms  # which refuses what does not go together
+
+    # ---- columns
+
+    @cached_property
+    def terms(self) -> Terms:
+        own = ((CONSTANT,) if self.intercept else ()) + self.fixed
+        return Terms(self.response, own, self.common, self.random)
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.terms.columns
+
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        return len(self.terms.columns)
+
+    @property
+    def takes_columns(self) -> bool:
+        return True
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(range(1, self.width))
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return Real(LARGEST, LEAST_RANGE)
+
+    # ---- parameters
+
+    @cached_property
+    def parameters(self) -> type:
+        """A field for each coefficient; ``random_covariance`` (K, q, q), if any; ``sigma`` (K,)."""
+        terms, q = self.terms, len(self.random)
+        found = {
+            name: Declared(Real(), shared=j >= len(terms.own))
+            for j, name in enumerate(terms.coefficients)
+        }
+        if q:
+            found["random_covariance"] = Declared(
+                self._covariances, (q, q), shared=self.between == "shared"
+            )
+        found["sigma"] = Declared(Positive(), shared=self.sigma == "shared")
+        return record("LinearMixedParameters", found)
+
+    @property
+    def _covariances(self) -> PositiveSemidefinite:
+        return PositiveSemidefinite("diagonal" if self.covariance == "diag" else "full")
+
+    def coefficients(self, params: Any) -> Array:
+        """Those of all components, (K, p), in the order of ``terms.fixed``."""
+        return np.stack([getattr(params, name) for name in self.terms.coefficients], axis=1)
+
+    def point(self, params: Any) -> Point:
+        """Parameters as arrays."""
+        k, q = len(params.sigma), len(self.random)
+        roots = triangular_root(params.random_covariance) if q else np.zeros((k, 0, 0))
+        return Point(self.coefficients(params), roots, params.sigma)
+
+    def made(self, coefficients: Array, covariance: Array, sigma: Array) -> Any:
+        """Parameters from coefficients (K, p), covariances (K, q, q) and deviations (K,)."""
+        names = self.terms.coefficients
+        found = dict(zip(names, np.ascontiguousarray(coefficients.T), strict=True))
+        if self.random:
+            found["random_covariance"] = covariance
+        return self.parameters(**found, sigma=sigma)
+
+    # ---- E
+
+    def effects(self, params: Any, runs: Any) -> Effects:
+        """The random effects of the people of `emframe.Sequences` given their rows."""
+        point = self.point(params)
+        alike = self.between == "shared" or not self.random
+        some = slice(1 if alike and self.sigma == "shared" else None)
+        people = People.of(self.terms, runs)
+        return effects(people, point.coefficients, point.roots[some], point.sigma[some])
+
+    def log_density(self, params: Any, x: Any) -> Array:
+        """Of each person, (N, K), their random effects integrated out."""
+        return self.effects(params, x).log_density.T
+
+    def completed(self, params: Any, x: Any, resp: Array) -> Completed:
+        found = self.effects(params, x)
+        return Completed(*gathered(found, self.coefficients(params), resp.T))
+
+    def accumulate(self, x: Any, resp: Array) -> Kept:
+        """People and responsibilities as they are: a start has no random effects to sum over."""
+        return Kept.of_rows(x, resp)
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        yield PerPerson(self, params, constants)
+
+    # ---- M
+
+    def expected(self, statistics: GrowthSums, params: Any) -> float:
+        return bound.value(statistics, self.point(params), self.between == "shared")
+
+    def gradient(self, statistics: GrowthSums, params: Any) -> Array:
+        point = self.point(params)
+        found = bound.slope(statistics, point, self.between == "shared")
+        parts = []
+        for j, name in enumerate(self.terms.coefficients):
+            along = found.coefficients[:, j]
+            parts.append(along.sum(keepdims=True) if name in self._common else along)
+        if self.random:
+            roots = found.roots
+            roots = roots.sum(axis=0, keepdims=True) if self.between == "shared" else roots
+            parts.append(self._covariances.from_root(roots))
+        along = found.sigma * point.sigma
+        parts.append(along.sum(keepdims=True) if self.sigma == "shared" else along)
+        return np.concatenate(parts)
+
+    @property
+    def _common(self) -> tuple[str, ...]:
+        return self.terms.coefficients[len(self.terms.own) :]
+
+    def m_step(self, statistics: Any, previous: Any) -> Any:
+        if not isinstance(statistics, Kept):
+            return self._stepped(statistics, previous)
+        if previous is not None:
+            each = (self.completed(previous, *block).statistics for block in statistics.blocks)
+            sums = next(each)
+            for more in each:
+                sums = sums + more
+            return self._stepped(sums, previous)
+        refuse_empty(statistics.counts <= 0)
+        point = begun(self.terms, statistics.blocks)
+        if not point.sigma.min() > 0.0:
+            raise Degenerate("the rows lie on the lines of their components")
+        return self.made(point.coefficients, point.roots @ point.roots.swapaxes(1, 2), point.sigma)
+
+    def _stepped(self, sums: GrowthSums, previous: Any) -> Any:
+        """The M-step from the sums of an E-step."""
+        point = self.point(previous)
+        shared, diagonal = self.between == "shared", self.covariance == "diag"
+        beta = maximise.best_coefficients(sums, point, len(self.terms.own))
+        moments = sums.at(beta)
+        loading = maximise.best_loadings(moments, point, shared, diagonal)
+        before = point.roots @ point.roots.swapaxes(1, 2)
+        covariance = maximise.spread_of(moments, loading, before, shared, diagonal)
+        sigma = maximise.best_sigma(moments, loading, point.sigma, self.sigma == "shared")
+        self._refuse_lines(sums, beta, sigma)
+        return self.made(beta, covariance, sigma)
+
+    def _refuse_lines(self, sums: GrowthSums, beta: Array, sigma: Array) -> None:
+        """Raise where people lie on their own lines, as far as rounding can tell."""
+        visits = np.where(sums.visits > 0.0, sums.visits, 1.0)
+        rms = np.sqrt(np.diagonal(sums.square, axis1=1, axis2=2) / visits[:, None])
+        size = rms[:, 0] + (rms[:, 1:] * np.abs(beta)).sum(axis=1)
+        used = sums.visits > 0.0
+        usual = np.sqrt((sums.visits * sigma**2).sum() / max(sums.visits.sum(), 1.0))
+        flat = used & ~(sigma > np.maximum(ON_THE_LINE * size, BESIDE_OTHERS * usual))
+        if flat.any():
+            k = int(flat.argmax())
+            which = None if self.sigma == "shared" else k
+            raise Degenerate(f"the rows of component {k} lie on each person's own line", which)
+
+    # ---- the rest
+
+    def points(self, x: Any) -> Array | None:
+        return standpoints(self.terms, x) if self.terms.own else None
+
+    def given(self, x: Array) -> LinearMixed:
+        return replace(self, covered=np.array(x, dtype=float))
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        """The visits of one person, who is of the component that the labels name, (n, d)."""
+        if self.covered is None:
+            raise NoSampler(
+                "linear-mixed is a density given covariates, and has none to draw at; pass rows "
+                "that have them: fit.sample(n, given=X)."
+            )
+        rows, labels = self.covered[np.arange(len(labels)) % len(self.covered)], np.asarray(labels)
+        if not len(rows):
+            return rows
+        values, point, k = self.terms.values(rows), self.point(params), int(labels[0])
+        u = rng.standard_normal(len(self.random))
+        errors = point.sigma[k] * rng.standard_normal(len(rows))
+        line = values[:, self.terms.x_places] @ point.coefficients[k]
+        own = values[:, self.terms.z_places] @ (point.roots[k] @ u)
+        rows[:, 0] = line + own + errors
+        return rows
+
+    def ingredients(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "covered"}
+
+
+@dataclass(frozen=True)
+class PerPerson:
+    """The kernel: people's densities, and what their random effects were found to be with them."""
+
+    family: LinearMixed
+    params: Any
+    constants: Array  # (K,)
+
+    form = "triangles"
+
+    def rows(self, d: int) -> int:
+        return block_rows(len(self.constants) * (d + 1) ** 2)
+
+    def meet(self, x: Any, work: Workspace) -> tuple[Array, Callable[[Array], Gathered]]:
+        found = self.family.effects(self.params, x)
+        joint = np.add(
+            found.log_density, self.constants[:, None], out=work("joint", *found.log_density.shape)
+        )
+
+        def collect(resp: Array) -> Gathered:
+            sums = gathered(found, self.family.coefficients(self.params), resp)
+            return Gathered(*sums, resp.sum(axis=1))
+
+        return joint, collect
+
+    def finish(self, sums: Gathered) -> Concluded:
+        return Concluded(sums.statistics, sums.counts, entropy=sums.entropy)

@@ -1,0 +1,113 @@
+"""The M-step of a linear mixed model: three steps, each to the top of Q in its own direction.
+
+    beta    least squares with b integrated out: u moves with beta, which makes it generalised
+            least squares under the variances that the E-step had (Liu and Rubin 1994)
+    D       A, the regression of the residuals on Z u, lower triangular as L is;  S, the mean of
+            u u';  D = A S A' (parameter expansion; Liu, Rubin and Wu 1998)
+    sigma   the mean square of what A leaves
+
+None lowers Q, and all come from the sums alone.  Directions of which the sums say nothing, as of a
+slope where everybody was seen once, stay where they were.
+
+One known case: without random effects beta is that of weighted least squares.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emframe import Array
+from emframe.spaces import EPS
+from emframe_families.growth.bound import Point
+from emframe_families.growth.sums import GrowthSums, Moments
+
+# Directions in which a scaled system bends by less than this share of the most are flat.
+FLAT = 1e3 * EPS
+LEAST = 0.1  # that a step leaves of a root's diagonal
+
+
+def solved(matrix: Array, right: Array) -> Array:
+    """The least solution of a positive semidefinite system, in units in which its diagonal is 1.
+
+    Flat directions get 0.
+    """
+    diagonal = np.diagonal(matrix)
+    unit = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    bends, directions = np.linalg.eigh(matrix / unit / unit[:, None])
+    used = bends > FLAT * len(bends) * max(float(bends[-1]), 0.0)
+    along = directions[:, used]
+    return np.asarray(along @ ((along.T @ (right / unit)) / bends[used])) / unit
+
+
+def best_coefficients(sums: GrowthSums, point: Point, n_own: int) -> Array:
+    """beta (K, p): terms of components first, `n_own` of them, then those in common."""
+    k, p = sums.centre.shape
+    q = point.roots.shape[1]
+    turn = np.repeat(np.eye(q)[None], k, axis=0)
+    d = np.concatenate([np.ones((k, 1)), sums.centre - point.coefficients], axis=1)
+    bend = sums.quadratic(point.roots, turn, point.sigma)
+    right = np.einsum("kij,kj->ki", bend, d)[:, 1:]
+    bend = bend[:, 1:, 1:]
+    common, n_common = k * n_own, p - n_own
+    whole = np.zeros((common + n_common, common + n_common))
+    pull = np.zeros(len(whole))
+    for one in range(k):
+        at = np.r_[one * n_own : (one + 1) * n_own, common : common + n_common]
+        whole[np.ix_(at, at)] += bend[one]
+        pull[at] += right[one]
+    step = solved(whole, pull)
+    own = step[:common].reshape(k, n_own)
+    shared = np.broadcast_to(step[common:], (k, n_common))
+    return point.coefficients + np.concatenate([own, shared], axis=1)
+
+
+def best_loadings(moments: Moments, point: Point, shared: bool, diagonal: bool) -> Array:
+    """A (K, q, q), lower triangular: one for all components, or each its own.
+
+    It is a root of D as L is, so no entry of its diagonal changes sign.
+    """
+    found = point.roots.copy()
+    k, q, _ = found.shape
+    if q == 0:
+        return found
+    rows, columns = (np.arange(q),) * 2 if diagonal else np.tril_indices(q)
+    right = moments.turned(found)[0][:, rows, columns]
+    bend = moments.outer[:, rows[:, None], rows, columns[:, None], columns]
+    right, bend = right / (point.sigma**2)[:, None], bend / (point.sigma**2)[:, None, None]
+    if shared:
+        right, bend = right.sum(axis=0, keepdims=True), bend.sum(axis=0, keepdims=True)
+    step = np.zeros((len(right), q, q))
+    for one in range(len(right)):
+        step[one][rows, columns] = solved(bend[one], right[one])
+        there = np.diagonal(found[one] + step[one])
+        here = np.diagonal(found[one])
+        over = there < LEAST * here
+        if over.any():
+            step[one] *= ((1.0 - LEAST) * here[over] / (here - there)[over]).min()
+    return found + step
+
+
+def spread_of(
+    moments: Moments, loading: Array, before: Array, shared: bool, diagonal: bool
+) -> Array:
+    """D (K, q, q) = A S A'; `before` for a component without people."""
+    own, counts = moments.own, moments.counts
+    if diagonal:  # A and B are then diagonal too
+        own = own * np.eye(own.shape[1])
+    if shared:
+        own, counts = (np.broadcast_to(one.sum(axis=0), one.shape) for one in (own, counts))
+    some = counts > 0
+    mean = own / np.where(some, counts, 1.0)[:, None, None]
+    spread = loading @ mean @ loading.swapaxes(1, 2)
+    spread = 0.5 * (spread + spread.swapaxes(1, 2))
+    return np.where(some[:, None, None], spread, before)
+
+
+def best_sigma(moments: Moments, loading: Array, before: Array, shared: bool) -> Array:
+    """sigma (K,); `before` for a component without visits."""
+    left, visits = moments.left(loading), moments.visits
+    if shared:
+        left, visits = (np.full(len(one), one.sum()) for one in (left, visits))
+    some = visits > 0
+    mean = np.maximum(left, 0.0) / np.where(some, visits, 1.0)
+    return np.where(some, np.sqrt(mean), before)

@@ -1,0 +1,187 @@
+"""What the E-step leaves behind: sums over people from which Q is known at every parameter.
+
+The posterior of u is kept as a function of beta.  A person's u is normal about
+
+    u(beta) = g - H (beta - c),      H = M^-1 W'X / sigma,      with variance M^-1
+
+where c is the beta of the E-step and g its mean there.  With d = (1, c - beta) everything is linear
+in d: residuals are [e, X] d and u is [g, H] d, so Q has sums of products of these, and no person.
+
+    square   sum r [e, X]'[e, X]              (1 + p)^2
+    cross    sum r Z'[e, X]  (x)  [g, H]      (q (1 + p))^2
+    outer    sum r Z'Z  (x)  [g, H][g, H]'    q^2 (q (1 + p))^2
+    own      sum r [g, H][g, H]'              (q (1 + p))^2
+    and of M^-1 the same two
+
+One known case: at d = (1, 0, ..., 0) these are the sums of textbook EM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from emframe import Array
+from emframe_families.growth.effects import Effects
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums at one beta, of the residuals r = y - X beta and of u."""
+
+    counts: Array  # (K,)  people
+    visits: Array  # (K,)
+    square: Array  # (K,)  r'r
+    cross: Array  # (K, q, q)  (Z'r) u'
+    outer: Array  # (K, q, q, q, q)  [a, c, b, d]: (Z'Z)_ac E[u_b u_d]
+    own: Array  # (K, q, q)  E[u u']
+
+    def turned(self, loading: Array) -> tuple[Array, Array]:
+        """The sums of r - Z A u for loadings A (K, q, q): its slope and bend in A.
+
+        (Z'r)u' - Z'Z A E[uu'], whose square is what is left; and Z'Z A E[uu'] alone, (K, q, q).
+        """
+        bent = np.einsum("kacbd,kcd->kab", self.outer, loading)
+        return self.cross - bent, bent
+
+    def left(self, loading: Array) -> Array:
+        """Sum of E|r - Z A u|^2, (K,)."""
+        bent = np.einsum("kacbd,kcd->kab", self.outer, loading)
+        return self.square + ((bent - 2.0 * self.cross) * loading).sum(axis=(1, 2))
+
+
+@dataclass(frozen=True)
+class GrowthSums:
+    """Sums of K components about their centres; they add, and scale by a factor."""
+
+    centre: Array  # (K, p)
+    counts: Array  # (K,)
+    visits: Array  # (K,)
+    square: Array  # (K, 1 + p, 1 + p)
+    cross: Array  # (K, q, 1 + p, q, 1 + p)
+    outer: Array  # (K, q, q, q, 1 + p, q, 1 + p)  [a, c, b, i, d, j]
+    own: Array  # (K, q, 1 + p, q, 1 + p)
+    outer_variance: Array  # (K, q, q, q, q)
+    own_variance: Array  # (K, q, q)
+
+    def __add__(self, other: GrowthSums) -> GrowthSums:
+        other = other.about(self.centre)
+        return replace(
+            self,
+            **{name: getattr(self, name) + getattr(other, name) for name in _ADDED},
+        )
+
+    def __mul__(self, factor: float) -> GrowthSums:
+        return replace(self, **{name: getattr(self, name) * factor for name in _ADDED})
+
+    def about(self, centre: Array) -> GrowthSums:
+        """The same sums with d measured from another centre (K, p)."""
+        if np.array_equal(centre, self.centre):
+            return self
+        k, p = centre.shape
+        moved = np.repeat(np.eye(1 + p)[None], k, axis=0)  # [e, X] about the other centre
+        moved[:, 1:, 0] = self.centre - centre
+        return replace(
+            self,
+            centre=centre,
+            square=np.einsum("kij,kir,kjs->krs", self.square, moved, moved, optimize=True),
+            cross=np.einsum("kaibj,kir,kjs->karbs", self.cross, moved, moved, optimize=True),
+            outer=np.einsum("kacbidj,kir,kjs->kacbrds", self.outer, moved, moved, optimize=True),
+            own=np.einsum("kbidj,kir,kjs->kbrds", self.own, moved, moved, optimize=True),
+        )
+
+    def at(self, coefficients: Array) -> Moments:
+        """The sums at beta (K, p)."""
+        d = np.concatenate([np.ones((len(self.centre), 1)), self.centre - coefficients], axis=1)
+        dd = d[:, :, None] * d[:, None, :]
+        return Moments(
+            self.counts,
+            self.visits,
+            np.einsum("kij,kij->k", self.square, dd),
+            np.einsum("kaibj,kij->kab", self.cross, dd),
+            np.einsum("kacbidj,kij->kacbd", self.outer, dd) + self.outer_variance,
+            np.einsum("kbidj,kij->kbd", self.own, dd) + self.own_variance,
+        )
+
+    def quadratic(self, loading: Array, turn: Array, sigma: Array) -> Array:
+        """K (K, 1 + p, 1 + p), with -1/2 d'K d all of Q that depends on beta.
+
+        Parameters
+        ----------
+        loading : (K, q, q) A, with b = A u in the mean.
+        turn : (K, q, q) B, with B u in the prior.
+        sigma : (K,)
+        """
+        cross = np.einsum("kab,kaibj->kij", loading, self.cross)
+        both = loading[:, :, None, :, None] * loading[:, None, :, None, :]  # (K, a, c, b, d)
+        outer = np.einsum("kacbd,kacbidj->kij", both, self.outer)
+        plain = self.square - cross - cross.swapaxes(1, 2) + outer
+        prior = np.einsum("kbd,kbidj->kij", turn.swapaxes(1, 2) @ turn, self.own)
+        return np.asarray(plain / (sigma**2)[:, None, None] + prior)
+
+
+_ADDED = ("counts", "visits", "square", "cross", "outer", "own", "outer_variance", "own_variance")
+
+
+def gathered(found: Effects, coefficients: Array, resp: Array) -> tuple[GrowthSums, Array]:
+    """The sums of people completed by their u, and the entropy of u, (K,), nats.
+
+    Parameters
+    ----------
+    found : the E-step at `coefficients` (K, p).
+    resp : (K, N) responsibilities, weights of people included.
+    """
+    people = found.people
+    n, t, p = people.x.shape
+    q, k = people.z.shape[2], len(resp)
+    lower = np.tril_indices(q)
+    pairs = people.zz[:, lower[0], lower[1]]
+    left = np.concatenate([pairs, np.ones((n, 1))], axis=1)  # Z'Z, and 1
+    m = q * (1 + p)
+    rows, columns = np.tril_indices(m)
+    square = np.empty((k, 1 + p, 1 + p))
+    cross = np.empty((k, q, 1 + p, q, 1 + p))
+    outer = np.empty((k, left.shape[1], m, m))
+    spread = np.empty((k, left.shape[1], q, q))
+    line = np.empty((n, t, 1 + p))  # [e, X]
+    line[:, :, 1:] = people.x
+    swing = np.empty((n, q, 1 + p))  # [g, H]
+    fall = np.empty((n, q, 1 + p))  # Z'[e, X]
+    fall[:, :, 1:] = people.zx
+    for one in range(k):
+        shared, share = found.of(one), resp[one]
+        line[:, :, 0] = found.residuals[one]
+        weighed = (line * share[:, None, None]).reshape(n * t, 1 + p)
+        square[one] = weighed.T @ line.reshape(n * t, 1 + p)
+        swing[:, :, 0], swing[:, :, 1:] = found.mean[one], found.lean[shared]
+        fall[:, :, 0] = (people.z.swapaxes(1, 2) @ found.residuals[one][:, :, None])[:, :, 0]
+        flat = swing.reshape(n, m)
+        weighed = share[:, None] * fall.reshape(n, m)
+        cross[one] = (weighed.T @ flat).reshape(q, 1 + p, q, 1 + p)
+        weighed = share[:, None] * left
+        products = weighed.T @ (flat[:, rows] * flat[:, columns])
+        outer[one][:, rows, columns] = outer[one][:, columns, rows] = products
+        spread[one] = (weighed.T @ found.variance[shared].reshape(n, q * q)).reshape(-1, q, q)
+    outer = outer.reshape(k, -1, q, 1 + p, q, 1 + p)
+    sums = GrowthSums(
+        coefficients,
+        resp.sum(axis=1),
+        resp @ people.visits,
+        square,
+        cross,
+        _square(outer[:, :-1], q),
+        outer[:, -1],
+        _square(spread[:, :-1], q),
+        spread[:, -1],
+    )
+    each = 0.5 * (q * (1.0 + np.log(2.0 * np.pi)) - found.log_det)  # of u: |M^-1| is its variance
+    return sums, np.asarray((resp * each).sum(axis=1))
+
+
+def _square(pairs: Array, q: int) -> Array:
+    """Entries of the lower triangle (K, q (q + 1) / 2, ...) as a square one (K, q, q, ...)."""
+    rows, columns = np.tril_indices(q)
+    found = np.empty((len(pairs), q, q, *pairs.shape[2:]))
+    found[:, rows, columns] = found[:, columns, rows] = pairs
+    return found
