@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array, Degenerate
-from emframe_families.growth.bound import Point
-from emframe_families.growth.effects import effects
+from emframe_families.growth.effects import Point, effects
 from emframe_families.growth.maximise import best_coefficients
 from emframe_families.growth.people import People
 from emframe_families.growth.sums import gathered
@@ -60,17 +59,15 @@ def begun(terms: Terms, blocks: Sequence[tuple[Any, Array]]) -> Point:
     k, q = blocks[0][1].shape[1], len(terms.random)
     line, variance = line_of_all(terms, people)
     deviation = np.sqrt(variance) or 1.0
-    point = Point(np.repeat(line[None], k, axis=0), np.zeros((1, q, q)), np.full(1, deviation))
+    point = Point(np.repeat(line[None], k, axis=0), np.zeros((k, q, q)), np.full(k, deviation))
     sums, mean_zz = None, np.zeros(q)
     for one, (_, resp) in zip(people, blocks, strict=True):
-        found = effects(one, point.coefficients, point.roots, point.sigma)
-        alike = np.full(resp.T.shape, 1.0 / sum(map(len, people)))  # all, as one person more
-        more = gathered(found, point.coefficients, resp.T + alike)[0]
+        found = effects(one, point, alike=True)
+        more = gathered(found, resp.T + 1.0 / sum(map(len, people)))[0]
         sums = more if sums is None else sums + more
         mean_zz += np.einsum("naa->a", one.zz)
     assert sums is not None  # there is a block
-    many = Point(point.coefficients, np.zeros((k, q, q)), np.full(k, deviation))
-    coefficients = best_coefficients(sums, many, len(terms.own))
+    coefficients = best_coefficients(sums, point, len(terms.own))
     left = float(sums.at(coefficients).square.sum() / sums.visits.sum())
     mean_zz /= float(sum(one.visits.sum() for one in people))
     each = np.sqrt(EFFECTS * left / max(q, 1) / np.where(mean_zz > 0.0, mean_zz, 1.0))

@@ -19,32 +19,21 @@ One known case: where the E-step was made B is the identity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from emframe import Array
-from emframe_families.growth.effects import LOG_TWO_PI
-from emframe_families.growth.sums import GrowthSums, Moments
+from emframe_families.growth.effects import LOG_TWO_PI, Point
+from emframe_families.growth.sums import GrowthSums, Moments, lower_triangle
 
 STEPS, HALVINGS = 60, 30
 # Newton's decrement, per person, from which on its steps are rounding.
 SETTLED = 1e-18
 
 
-@dataclass(frozen=True)
-class Point:
-    """Parameters of K components as arrays."""
-
-    coefficients: Array  # (K, p)
-    roots: Array  # (K, q, q)  L
-    sigma: Array  # (K,)
-
-
 def value(sums: GrowthSums, point: Point, shared: bool) -> float:
     """Q there, nats; `shared` says whether all components have one L, and so one B."""
     moments = sums.at(point.coefficients)
-    turn = best_turn(moments, point, shared)
+    turn = best_turn(sums, moments, point, shared)
     left = moments.left(point.roots @ turn) / point.sigma**2
     size = (turn @ moments.own * turn).sum(axis=(1, 2))  # E|B u|^2
     stretch = np.log(np.diagonal(turn, axis1=1, axis2=2)).sum(axis=1)
@@ -57,7 +46,7 @@ def value(sums: GrowthSums, point: Point, shared: bool) -> float:
 def slope(sums: GrowthSums, point: Point, shared: bool) -> Point:
     """Its derivatives by beta, L and sigma; at the best B they need no derivative of that."""
     moments = sums.at(point.coefficients)
-    turn = best_turn(moments, point, shared)
+    turn = best_turn(sums, moments, point, shared)
     loading = point.roots @ turn
     d = np.concatenate([np.ones((len(turn), 1)), sums.centre - point.coefficients], axis=1)
     bend = sums.quadratic(loading, turn, point.sigma)
@@ -69,15 +58,16 @@ def slope(sums: GrowthSums, point: Point, shared: bool) -> Point:
     )
 
 
-def best_turn(moments: Moments, point: Point, shared: bool) -> Array:
+def best_turn(sums: GrowthSums, moments: Moments, point: Point, shared: bool) -> Array:
     """B (K, q, q), lower triangular, of each component, or of all together."""
     k, q, _ = point.roots.shape
     found = np.repeat(np.eye(q)[None], k, axis=0)
-    if q == 0:
+    if q == 0 or (sums.made_at is not None and sums.made_at.is_at(point)):
         return found
     turned = point.roots.swapaxes(1, 2) / (point.sigma**2)[:, None, None]
     pull = turned @ moments.cross
-    bend = np.einsum("kax,kxybd,kyc->kabcd", turned, moments.outer, point.roots, optimize=True)
+    inner = np.einsum("kxybd,kyc->kxbcd", moments.outer, point.roots)
+    bend = np.einsum("kax,kxbcd->kabcd", turned, inner)
     bend += np.eye(q)[None, :, None, :, None] * moments.own[:, None, :, None, :]
     counts = moments.counts
     if shared:
@@ -92,7 +82,7 @@ def best_turn(moments: Moments, point: Point, shared: bool) -> Array:
 def _highest(pull: Array, bend: Array) -> Array:
     """Where B . pull - 1/2 B . bend . B + log|B| is highest, by Newton's method from B = I."""
     q = len(pull)
-    rows, columns = np.tril_indices(q)
+    rows, columns = lower_triangle(q)
     diagonal = np.flatnonzero(rows == columns)
     b = pull[rows, columns]
     h = bend[rows[:, None], columns[:, None], rows, columns]

@@ -25,6 +25,22 @@ LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
 @dataclass(frozen=True)
+class Point:
+    """Parameters of K components as arrays."""
+
+    coefficients: Array  # (K, p)
+    roots: Array  # (K, q, q)  L
+    sigma: Array  # (K,)
+
+    def is_at(self, other: Point) -> bool:
+        """Whether both hold the same numbers."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("coefficients", "roots", "sigma")
+        )
+
+
+@dataclass(frozen=True)
 class Effects:
     """What is known of the u of N people under K components.
 
@@ -33,6 +49,7 @@ class Effects:
     """
 
     people: People
+    at: Point
     residuals: Array  # (K, N, t)  y - X beta_k
     mean: Array  # (K, N, q)  E[u | y]
     lean: Array  # (G, N, q, p)  by how much it falls when beta rises: M^-1 W'X / sigma
@@ -45,26 +62,21 @@ class Effects:
         return k if len(self.variance) > 1 else 0
 
 
-def effects(people: People, coefficients: Array, roots: Array, sigma: Array) -> Effects:
-    """The E-step.
-
-    Parameters
-    ----------
-    coefficients : (K, p) of the fixed terms.
-    roots : (G, q, q) L of each component, or one for all.
-    sigma : (G,) likewise.
-    """
+def effects(people: People, at: Point, alike: bool) -> Effects:
+    """The E-step at a point; `alike` says whether D and sigma are those of all components."""
+    roots, sigma = (at.roots[:1], at.sigma[:1]) if alike else (at.roots, at.sigma)
     w = (people.z @ roots[:, None]) / sigma[:, None, None, None]  # (G, N, t, q)
     turned = w.swapaxes(2, 3)
     inverse, log_det = inverse_of(np.eye(roots.shape[-1]) + turned @ w)
-    residuals = people.residuals(coefficients)
+    residuals = people.residuals(at.coefficients)
     r = residuals / sigma[:, None, None]
     along = (turned @ r[..., None])[..., 0]  # (K, N, q)
     mean = (inverse @ along[..., None])[..., 0]
     lean = inverse @ (turned @ people.x) / sigma[:, None, None, None]
     quadratic = (r**2).sum(axis=2) - (mean * along).sum(axis=2)
     level = people.visits * (LOG_TWO_PI + 2.0 * np.log(sigma)[:, None]) + log_det
-    return Effects(people, residuals, mean, lean, inverse, log_det, -0.5 * (level + quadratic))
+    density = -0.5 * (level + quadratic)
+    return Effects(people, at, residuals, mean, lean, inverse, log_det, density)
 
 
 def inverse_of(matrices: Array) -> tuple[Array, Array]:

@@ -30,8 +30,7 @@ from emframe.records import record
 from emframe.spaces import Space, triangular_root
 from emframe_families.growth import bound, maximise
 from emframe_families.growth.beginning import begun, standpoints
-from emframe_families.growth.bound import Point
-from emframe_families.growth.effects import Effects, effects
+from emframe_families.growth.effects import Effects, Point, effects
 from emframe_families.growth.people import People
 from emframe_families.growth.sums import GrowthSums, gathered
 from emframe_families.growth.terms import CONSTANT, Terms, listed
@@ -168,19 +167,15 @@ class LinearMixed(Family):
 
     def effects(self, params: Any, runs: Any) -> Effects:
         """The random effects of the people of `emframe.Sequences` given their rows."""
-        point = self.point(params)
-        alike = self.between == "shared" or not self.random
-        some = slice(1 if alike and self.sigma == "shared" else None)
-        people = People.of(self.terms, runs)
-        return effects(people, point.coefficients, point.roots[some], point.sigma[some])
+        alike = self.sigma == "shared" and (self.between == "shared" or not self.random)
+        return effects(People.of(self.terms, runs), self.point(params), alike)
 
     def log_density(self, params: Any, x: Any) -> Array:
         """Of each person, (N, K), their random effects integrated out."""
         return self.effects(params, x).log_density.T
 
     def completed(self, params: Any, x: Any, resp: Array) -> Completed:
-        found = self.effects(params, x)
-        return Completed(*gathered(found, self.coefficients(params), resp.T))
+        return Completed(*gathered(self.effects(params, x), resp.T))
 
     def accumulate(self, x: Any, resp: Array) -> Kept:
         """People and responsibilities as they are: a start has no random effects to sum over."""
@@ -304,8 +299,7 @@ class PerPerson:
         )
 
         def collect(resp: Array) -> Gathered:
-            sums = gathered(found, self.family.coefficients(self.params), resp)
-            return Gathered(*sums, resp.sum(axis=1))
+            return Gathered(*gathered(found, resp), resp.sum(axis=1))
 
         return joint, collect
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from emframe import Array
 from emframe.spaces import EPS
-from emframe_families.growth.bound import Point
-from emframe_families.growth.sums import GrowthSums, Moments
+from emframe_families.growth.effects import Point
+from emframe_families.growth.sums import GrowthSums, Moments, lower_triangle
 
 # Directions in which a scaled system bends by less than this share of the most are flat.
 FLAT = 1e3 * EPS
@@ -70,7 +70,7 @@ def best_loadings(moments: Moments, point: Point, shared: bool, diagonal: bool) 
     k, q, _ = found.shape
     if q == 0:
         return found
-    rows, columns = (np.arange(q),) * 2 if diagonal else np.tril_indices(q)
+    rows, columns = (np.arange(q),) * 2 if diagonal else lower_triangle(q)
     right = moments.turned(found)[0][:, rows, columns]
     bend = moments.outer[:, rows[:, None], rows, columns[:, None], columns]
     right, bend = right / (point.sigma**2)[:, None], bend / (point.sigma**2)[:, None, None]

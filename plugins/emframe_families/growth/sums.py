@@ -19,11 +19,13 @@ One known case: at d = (1, 0, ..., 0) these are the sums of textbook EM.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe import Array
-from emframe_families.growth.effects import Effects
+from emframe_families.growth.effects import Effects, Point
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,15 @@ class GrowthSums:
     own: Array  # (K, q, 1 + p, q, 1 + p)
     outer_variance: Array  # (K, q, q, q, q)
     own_variance: Array  # (K, q, q)
+    made_at: Point | None  # where the E-step was made; None of several E-steps
 
     def __add__(self, other: GrowthSums) -> GrowthSums:
         other = other.about(self.centre)
+        one, two = self.made_at, other.made_at
+        same = one is two or (one is not None and two is not None and one.is_at(two))
         return replace(
             self,
+            made_at=one if same else None,
             **{name: getattr(self, name) + getattr(other, name) for name in _ADDED},
         )
 
@@ -124,22 +130,21 @@ class GrowthSums:
 _ADDED = ("counts", "visits", "square", "cross", "outer", "own", "outer_variance", "own_variance")
 
 
-def gathered(found: Effects, coefficients: Array, resp: Array) -> tuple[GrowthSums, Array]:
+def gathered(found: Effects, resp: Array) -> tuple[GrowthSums, Array]:
     """The sums of people completed by their u, and the entropy of u, (K,), nats.
 
     Parameters
     ----------
-    found : the E-step at `coefficients` (K, p).
+    found : the E-step.
     resp : (K, N) responsibilities, weights of people included.
     """
     people = found.people
     n, t, p = people.x.shape
     q, k = people.z.shape[2], len(resp)
-    lower = np.tril_indices(q)
-    pairs = people.zz[:, lower[0], lower[1]]
+    pairs = people.zz[:, *lower_triangle(q)]
     left = np.concatenate([pairs, np.ones((n, 1))], axis=1)  # Z'Z, and 1
     m = q * (1 + p)
-    rows, columns = np.tril_indices(m)
+    rows, columns = lower_triangle(m)
     square = np.empty((k, 1 + p, 1 + p))
     cross = np.empty((k, q, 1 + p, q, 1 + p))
     outer = np.empty((k, left.shape[1], m, m))
@@ -162,10 +167,10 @@ def gathered(found: Effects, coefficients: Array, resp: Array) -> tuple[GrowthSu
         weighed = share[:, None] * left
         products = weighed.T @ (flat[:, rows] * flat[:, columns])
         outer[one][:, rows, columns] = outer[one][:, columns, rows] = products
-        spread[one] = (weighed.T @ found.variance[shared].reshape(n, q * q)).reshape(-1, q, q)
-    outer = outer.reshape(k, -1, q, 1 + p, q, 1 + p)
+        spread[one] = (weighed.T @ found.variance[shared].reshape(n, q * q)).reshape(left.shape[1], q, q)
+    outer = outer.reshape(k, left.shape[1], q, 1 + p, q, 1 + p)
     sums = GrowthSums(
-        coefficients,
+        found.at.coefficients,
         resp.sum(axis=1),
         resp @ people.visits,
         square,
@@ -174,14 +179,21 @@ def gathered(found: Effects, coefficients: Array, resp: Array) -> tuple[GrowthSu
         outer[:, -1],
         _square(spread[:, :-1], q),
         spread[:, -1],
+        found.at,
     )
     each = 0.5 * (q * (1.0 + np.log(2.0 * np.pi)) - found.log_det)  # of u: |M^-1| is its variance
     return sums, np.asarray((resp * each).sum(axis=1))
 
 
+@cache
+def lower_triangle(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the lower triangle of a square matrix."""
+    return np.tril_indices(size)
+
+
 def _square(pairs: Array, q: int) -> Array:
     """Entries of the lower triangle (K, q (q + 1) / 2, ...) as a square one (K, q, q, ...)."""
-    rows, columns = np.tril_indices(q)
+    rows, columns = lower_triangle(q)
     found = np.empty((len(pairs), q, q, *pairs.shape[2:]))
     found[:, rows, columns] = found[:, columns, rows] = pairs
     return found

@@ -72,12 +72,12 @@ class Terms:
         if clash is not None:
             raise ValueError(f"a coefficient cannot be called {clash!r}; rename that column.")
 
-    @property
+    @cached_property
     def fixed(self) -> tuple[str, ...]:
         """All terms of x, those of components first."""
         return self.own + self.common
 
-    @property
+    @cached_property
     def coefficients(self) -> tuple[str, ...]:
         """The name of the coefficient of each term of x."""
         return tuple(identifier(term) for term in self.fixed)
