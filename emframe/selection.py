@@ -22,9 +22,10 @@ from emframe.workers import share
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CRITERIA = ("bic", "aic", "icl", "cv")
+CRITERIA = ("bic", "aic", "icl", "cv", "bic_rows")
 _LABELS = {
     "bic": "BIC",
+    "bic_rows": "BIC by rows",
     "aic": "AIC",
     "icl": "ICL",
     "cv": "-2 log-likelihood of the rows left out",
@@ -89,7 +90,7 @@ class Selection:
                 "aic": one.aic,
                 "bic": one.bic,
                 "icl": one.icl,
-                **({"cv": value} if self.criterion == "cv" else {}),
+                **({self.criterion: value} if self.criterion in ("cv", "bic_rows") else {}),
                 "status": one.status.value,
                 "spurious": one.spurious,
                 "undetermined": loose,
@@ -144,6 +145,7 @@ def select(
         ``("gaussian", range(1, 10))``.
     X : the data, as for `emframe.fit`.
     criterion : "bic", "aic", "icl", or "cv" for -2 times the cross-validated log-likelihood.
+        BIC counts rows, or runs where a run has one z; "bic_rows" counts rows there too.
     folds : parts that the rows are dealt out to for "cv", each left out once.
     rng : as for `emframe.fit`; each model gets a stream of its own.
     workers : processes that share the models out among them, this one included. More than one

@@ -33,8 +33,9 @@ _NUMBERS = (
     "classification_uncertainty",
     "remaining",
     "n_rows",
+    "n_independent",
 )
-_FINITE = ("log_likelihood", "objective", "entropy", "n_rows")
+_FINITE = ("log_likelihood", "objective", "entropy", "n_rows", "n_independent")
 _KINDS = {
     dict: "an object",
     list: "a list",
@@ -111,10 +112,13 @@ def _rebuild(
     best = _count(document, "best")
     if best >= len(starts):
         raise IndexError(f"`best` is {best}, but there are {len(starts)} starts")
-    numbers = {name: _number(_item(document, "numbers", dict), name) for name in _NUMBERS}
+    told = _item(document, "numbers", dict)
+    told = {"n_independent": told["n_rows"], **told}  # earlier versions counted rows
+    numbers = {name: _number(told, name) for name in _NUMBERS}
     unknown = [name for name in _FINITE if not math.isfinite(numbers[name])]
-    if unknown or numbers["n_rows"] <= 0:
-        name = (*unknown, "n_rows")[0]
+    unknown += [name for name in ("n_rows", "n_independent") if numbers[name] <= 0]
+    if unknown:
+        name = unknown[0]
         raise ValueError(f"`{name}` is {numbers[name]}, which no fit has")
     prior = document["prior"]
     if not (prior is None or isinstance(prior, str)):

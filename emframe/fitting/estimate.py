@@ -206,6 +206,7 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
         remaining=done.step.remaining,
         n_iter=spent(attempts),
         n_rows=rows.total,
+        n_independent=task.model.independent(rows),
         columns=rows.columns,
         prior=prior,
         best=best.start.index,

@@ -100,6 +100,7 @@ class Fit:
     remaining: float  # estimated gain still ahead at the end, nats
     n_iter: int  # E-steps over the whole data, all starts on them included
     n_rows: float  # total weight
+    n_independent: float  # of what is independent: rows, or runs where the rows of one share z
     columns: tuple[str, ...]
     prior: Any
     best: int  # index of the start that won
@@ -175,7 +176,15 @@ class Fit:
 
     @property
     def bic(self) -> float:
-        """-2 log-likelihood + parameters x log rows (Schwarz 1978)."""
+        """-2 log-likelihood + parameters x log of how many observations there are (Schwarz 1978).
+
+        These are rows; or runs, as people with several rows each, where a run has one z.
+        """
+        return -2.0 * self.log_likelihood + self.n_parameters * log(self.n_independent)
+
+    @property
+    def bic_rows(self) -> float:
+        """The same, counting rows whatever belongs together."""
         return -2.0 * self.log_likelihood + self.n_parameters * log(self.n_rows)
 
     @property

@@ -81,6 +81,10 @@ class Model(Protocol):
     def require(self, rows: Rows) -> None:
         """Refuse data that are too few to fit the model to."""
 
+    def independent(self, rows: Any) -> float:
+        """How many independent observations the rows are, by their weights: what BIC counts."""
+        return float(rows.total)
+
     def condense(self, rows: Rows) -> Rows:
         """The same data in fewer rows of more weight, where the model can."""
 

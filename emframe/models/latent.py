@@ -214,6 +214,10 @@ class LatentModel(ABC):
             columns=columns,
         )
 
+    def independent(self, rows: Any) -> float:
+        """How many observations BIC counts: rows, unless a model says otherwise."""
+        return float(rows.total)
+
     def require(self, rows: Any) -> None:
         """Refuse data that are too few to fit the model to: none are, unless a model says so."""
 

@@ -171,6 +171,10 @@ class Mixture:
         given = as_sequences if self.family.in_runs else read
         return given(X, self.family, weights, columns)
 
+    def independent(self, rows: Any) -> float:
+        """Rows, or runs where the rows of a run share one z: a person counts once in BIC."""
+        return float(rows.n_runs if isinstance(rows, SequenceRows) else rows.total)
+
     def require(self, rows: Rows) -> None:
         """Refuse fewer distinct rows than the components need."""
         k = self.n_components

@@ -193,6 +193,11 @@ class SequenceRows:
         """Number of rows that the weights stand for."""
         return self.unit * float(self.weights @ self.x.lengths)
 
+    @property
+    def n_runs(self) -> float:
+        """Number of runs that the weights stand for."""
+        return self.unit * float(self.weights.sum())
+
     def sample(self, most: int, rng: np.random.Generator) -> SequenceRows:
         """These runs where they have no more than `most` rows; else some, drawn by their weights.
 

@@ -28,7 +28,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     """
     lines = [
         fit.model.title(),
-        f"{several(fit.n_rows, 'row')}, columns {', '.join(fit.columns)}",
+        f"{counted(fit)}, columns {', '.join(fit.columns)}",
         "",
         f"log-likelihood {fit.log_likelihood:.6f}   parameters {fit.n_parameters}",
         f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}",
@@ -41,6 +41,14 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
         lines += [f"In brackets: standard errors ({errors.method}). {errors.message}".rstrip(), ""]
     lines.append(verdict(fit))
     return "\n".join(lines)
+
+
+def counted(fit: Fit) -> str:
+    """How many rows, and runs where those are what is independent: what BIC counts."""
+    rows = several(fit.n_rows, "row")
+    if fit.n_independent == fit.n_rows:
+        return rows
+    return f"{rows} in {several(fit.n_independent, 'run')}, which BIC counts"
 
 
 def verdict(fit: Fit) -> str:
@@ -221,11 +229,11 @@ def selection_table(selection: Selection) -> str:
 
 def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The table of a selection as text: the header, and a row for each model."""
-    validated = selection.criterion == "cv"
+    more = {"cv": "CV", "bic_rows": "BIC by rows"}.get(selection.criterion)
     header: tuple[str, ...]
     header = ("  model", "parameters", "log-likelihood", "AIC", "BIC", "ICL", "status")
-    if validated:
-        header = (*header[:-1], "CV", header[-1])
+    if more is not None:
+        header = (*header[:-1], more, header[-1])
     body: list[tuple[str, ...]] = [
         (
             ("* " if row["best"] else "  ") + row["model"],
@@ -234,7 +242,7 @@ def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[s
             f"{row['aic']:.3f}",
             f"{row['bic']:.3f}",
             f"{row['icl']:.3f}",
-            *([f"{row['cv']:.3f}"] if validated else []),
+            *([f"{row[selection.criterion]:.3f}"] if more is not None else []),
             row["status"]
             + (", spurious" if row["spurious"] else "")
             + (f", not determined: {row['undetermined']}" if row["undetermined"] else ""),
