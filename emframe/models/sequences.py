@@ -163,7 +163,7 @@ def answered(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     if not isinstance(X, Sequences):
         return aligned(X, values, names)
     source = X.source
-    if len(values) == len(X.x) or not hasattr(source, "iloc"):
+    if len(values) == X.lengths.sum() or not hasattr(source, "iloc"):
         return aligned(source, values, names)
     firsts = X.order[X.firsts]
     return aligned(taken(source, firsts), values, names).set_axis(X.keys, axis=0)

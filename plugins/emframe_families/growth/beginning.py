@@ -67,7 +67,7 @@ def begun(terms: Terms, blocks: Sequence[tuple[Any, Array]]) -> Point:
         sums = more if sums is None else sums + more
         mean_zz += np.einsum("naa->a", one.zz)
     assert sums is not None  # there is a block
-    coefficients = best_coefficients(sums, point, len(terms.own))
+    coefficients = best_coefficients(sums, point, terms.slots(k))
     left = float(sums.at(coefficients).square.sum() / sums.visits.sum())
     mean_zz /= float(sum(one.visits.sum() for one in people))
     each = np.sqrt(EFFECTS * left / max(q, 1) / np.where(mean_zz > 0.0, mean_zz, 1.0))

@@ -50,7 +50,7 @@ def slope(sums: GrowthSums, point: Point, shared: bool) -> Point:
     loading = point.roots @ turn
     d = np.concatenate([np.ones((len(turn), 1)), sums.centre - point.coefficients], axis=1)
     bend = sums.quadratic(loading, turn, point.sigma)
-    along = moments.turned(loading)[0] / (point.sigma**2)[:, None, None]
+    along = moments.turned(loading) / (point.sigma**2)[:, None, None]
     return Point(
         np.einsum("kij,kj->ki", bend, d)[:, 1:],
         along @ turn.swapaxes(1, 2),
@@ -65,8 +65,10 @@ def best_turn(sums: GrowthSums, moments: Moments, point: Point, shared: bool) ->
     if q == 0 or (sums.made_at is not None and sums.made_at.is_at(point)):
         return found
     turned = point.roots.swapaxes(1, 2) / (point.sigma**2)[:, None, None]
-    pull = turned @ moments.cross
-    inner = np.einsum("kxybd,kyc->kxbcd", moments.outer, point.roots)
+    away = np.einsum("kacbd,kcd->kab", moments.outer, moments.base)
+    pull = turned @ (moments.cross + away)
+    whole = moments.outer + moments.outer_variance
+    inner = np.einsum("kxybd,kyc->kxbcd", whole, point.roots)
     bend = np.einsum("kax,kxbcd->kabcd", turned, inner)
     bend += np.eye(q)[None, :, None, :, None] * moments.own[:, None, :, None, :]
     counts = moments.counts

@@ -4,9 +4,9 @@
 
 With W = Z L / sigma, M = I + W'W and r = (y - X beta_k) / sigma,
 
-    u | y ~ N( M^-1 W'r, M^-1 ),      -2 log f(y) = n log(2 pi sigma^2) + log|M| + r'r - (W'r)'M^-1 W'r
+    u | y ~ N(m, M^-1),    m = M^-1 W'r,    -2 log f(y) = n log(2 pi sigma^2) + log|M| + |r - W m|^2 + |m|^2
 
-(Laird and Ware 1982, Biometrics 38, 963).  The variance D = L L' enters by its root L alone, and
+(Laird and Ware 1982, Biometrics 38, 963), squares of differences and no difference of squares.  The variance D = L L' enters by its root L alone, and
 no eigenvalue of M is below 1: a variance of 0 is a case like others.
 
 One known case: with L = 0 the rows are independent, and u is what it was before they were seen.
@@ -50,7 +50,7 @@ class Effects:
 
     people: People
     at: Point
-    residuals: Array  # (K, N, t)  y - X beta_k
+    left: Array  # (K, N, t)  y - X beta_k - Z L E[u | y]
     mean: Array  # (K, N, q)  E[u | y]
     lean: Array  # (G, N, q, p)  by how much it falls when beta rises: M^-1 W'X / sigma
     variance: Array  # (G, N, q, q)  M^-1
@@ -67,23 +67,24 @@ def effects(people: People, at: Point, alike: bool) -> Effects:
     roots, sigma = (at.roots[:1], at.sigma[:1]) if alike else (at.roots, at.sigma)
     w = (people.z @ roots[:, None]) / sigma[:, None, None, None]  # (G, N, t, q)
     turned = w.swapaxes(2, 3)
-    inverse, log_det = inverse_of(np.eye(roots.shape[-1]) + turned @ w)
-    residuals = people.residuals(at.coefficients)
-    r = residuals / sigma[:, None, None]
-    along = (turned @ r[..., None])[..., 0]  # (K, N, q)
-    mean = (inverse @ along[..., None])[..., 0]
-    lean = inverse @ (turned @ people.x) / sigma[:, None, None, None]
-    quadratic = (r**2).sum(axis=2) - (mean * along).sum(axis=2)
+    half, log_det = half_inverse(np.eye(roots.shape[-1]) + turned @ w)
+    back = half.swapaxes(2, 3)
+    r = people.residuals(at.coefficients) / sigma[:, None, None]
+    mean = (back @ (half @ (turned @ r[..., None])))[..., 0]  # (K, N, q)
+    lean = back @ (half @ (turned @ people.x)) / sigma[:, None, None, None]
+    left = r - (w @ mean[..., None])[..., 0]
+    quadratic = (left**2).sum(axis=2) + (mean**2).sum(axis=2)
     level = people.visits * (LOG_TWO_PI + 2.0 * np.log(sigma)[:, None]) + log_det
     density = -0.5 * (level + quadratic)
-    return Effects(people, at, residuals, mean, lean, inverse, log_det, density)
+    left *= sigma[:, None, None]
+    return Effects(people, at, left, mean, lean, back @ half, log_det, density)
 
 
-def inverse_of(matrices: Array) -> tuple[Array, Array]:
-    """Inverses (..., q, q) and log determinants of matrices I + W'W of few rows.
+def half_inverse(matrices: Array) -> tuple[Array, Array]:
+    """C^-1 (..., q, q), with C C' = M, and log determinants of matrices M = I + W'W of few rows.
 
-    By the Cholesky factor, an entry of all matrices at a time: many small ones are no work for
-    LAPACK, which is called for each.  No pivot is below 1, whatever rounding makes of it.
+    Entry by entry of all matrices at a time: many small ones are no work for LAPACK, which is
+    called for each.  No pivot is below 1, whatever rounding makes of it.
     """
     q = matrices.shape[-1]
     root, back = np.zeros(matrices.shape), np.zeros(matrices.shape)  # C, and its inverse
@@ -99,4 +100,4 @@ def inverse_of(matrices: Array) -> tuple[Array, Array]:
         for j in range(i):
             known = (root[..., i, j:i] * back[..., j:i, j]).sum(axis=-1)
             back[..., i, j] = -known * back[..., i, i]
-    return back.swapaxes(-1, -2) @ back, log_det
+    return back, log_det

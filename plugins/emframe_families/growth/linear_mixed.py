@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from emframe_families.growth import bound, maximise
 from emframe_families.growth.beginning import begun, standpoints
 from emframe_families.growth.effects import Effects, Point, effects
 from emframe_families.growth.people import People
-from emframe_families.growth.sums import GrowthSums, gathered
+from emframe_families.growth.sums import GrowthSums, Moments, gathered
 from emframe_families.growth.terms import CONSTANT, Terms, listed
 from emframe_families.regression import LARGEST, LEAST_RANGE
 
@@ -41,9 +42,10 @@ SETTINGS = {
     "between": ("shared", "each"),
     "sigma": ("shared", "each"),
 }
-# Everybody lies on their own line where no more than this share of the responses' size is left, or
-# the people of a component where it is so much less than that of others.
-ON_THE_LINE, BESIDE_OTHERS = 1e-12, 1e-9
+# People lie on lines of their own where no more is left than this share of what random effects make
+# up, for densities lose their digits beyond; or so much less than with other components.
+ON_THE_LINE, BESIDE_OTHERS = 1e-6, 1e-9
+TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -209,45 +211,74 @@ class LinearMixed(Family):
         return self.terms.coefficients[len(self.terms.own) :]
 
     def m_step(self, statistics: Any, previous: Any) -> Any:
-        if not isinstance(statistics, Kept):
-            return self._stepped(statistics, previous)
-        if previous is not None:
-            each = (self.completed(previous, *block).statistics for block in statistics.blocks)
-            sums = next(each)
-            for more in each:
-                sums = sums + more
-            return self._stepped(sums, previous)
-        refuse_empty(statistics.counts <= 0)
-        point = begun(self.terms, statistics.blocks)
-        if not point.sigma.min() > 0.0:
-            raise Degenerate("the rows lie on the lines of their components")
-        return self.made(point.coefficients, point.roots @ point.roots.swapaxes(1, 2), point.sigma)
+        return self.m_step_given(statistics, previous, previous, (), ())
 
-    def _stepped(self, sums: GrowthSums, previous: Any) -> Any:
+    def m_step_given(
+        self,
+        statistics: Any,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any:
+        """The same three steps, each of what is left to estimate."""
+        if not isinstance(statistics, Kept):
+            return self._stepped(statistics, previous, like, held, shared)
+        if previous is None:
+            refuse_empty(statistics.counts <= 0)
+            point = begun(self.terms, statistics.blocks)
+            if not point.sigma.min() > 0.0:
+                raise Degenerate("the rows lie on the lines of their components")
+            covariance = point.roots @ point.roots.swapaxes(1, 2)
+            previous = self.made(point.coefficients, covariance, point.sigma)
+            if not held and not shared:
+                return previous
+            previous = replace(previous, **{name: getattr(like, name) for name in held})
+        each = (self.completed(previous, *block).statistics for block in statistics.blocks)
+        return self._stepped(reduce(add, each), previous, like, held, shared)
+
+    def _stepped(
+        self,
+        sums: GrowthSums,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any:
         """The M-step from the sums of an E-step."""
-        point = self.point(previous)
-        shared, diagonal = self.between == "shared", self.covariance == "diag"
-        beta = maximise.best_coefficients(sums, point, len(self.terms.own))
+        point, diagonal = self.point(previous), self.covariance == "diag"
+        alike = self.between == "shared" or "random_covariance" in shared
+        slots = self.terms.slots(len(point.sigma), held, shared)
+        beta = maximise.best_coefficients(sums, point, slots)
         moments = sums.at(beta)
-        loading = maximise.best_loadings(moments, point, shared, diagonal)
-        before = point.roots @ point.roots.swapaxes(1, 2)
-        covariance = maximise.spread_of(moments, loading, before, shared, diagonal)
-        sigma = maximise.best_sigma(moments, loading, point.sigma, self.sigma == "shared")
-        self._refuse_lines(sums, beta, sigma)
+        if "random_covariance" in held:
+            loading, covariance = point.roots, like.random_covariance
+        else:
+            loading = maximise.best_loadings(moments, point, alike, diagonal)
+            before = point.roots @ point.roots.swapaxes(1, 2)
+            covariance = maximise.spread_of(moments, loading, before, alike, diagonal)
+        if "sigma" in held:
+            sigma = like.sigma
+        else:
+            common = self.sigma == "shared" or "sigma" in shared
+            sigma = maximise.best_sigma(moments, loading, point.sigma, common)
+            self._refuse_lines(moments, sums, loading, sigma)
         return self.made(beta, covariance, sigma)
 
-    def _refuse_lines(self, sums: GrowthSums, beta: Array, sigma: Array) -> None:
+    def _refuse_lines(
+        self, moments: Moments, sums: GrowthSums, loading: Array, sigma: Array
+    ) -> None:
         """Raise where people lie on their own lines, as far as rounding can tell."""
         visits = np.where(sums.visits > 0.0, sums.visits, 1.0)
-        rms = np.sqrt(np.diagonal(sums.square, axis1=1, axis2=2) / visits[:, None])
-        size = rms[:, 0] + (rms[:, 1:] * np.abs(beta)).sum(axis=1)
+        effects = (moments.bent(loading) * loading).sum(axis=(1, 2))
+        size = np.sqrt((effects + moments.square) / visits)
         used = sums.visits > 0.0
-        usual = np.sqrt((sums.visits * sigma**2).sum() / max(sums.visits.sum(), 1.0))
+        usual = np.sqrt((sums.visits * sigma**2).sum() / max(sums.visits.sum(), TINY))
         flat = used & ~(sigma > np.maximum(ON_THE_LINE * size, BESIDE_OTHERS * usual))
         if flat.any():
             k = int(flat.argmax())
             which = None if self.sigma == "shared" else k
-            raise Degenerate(f"the rows of component {k} lie on each person's own line", which)
+            raise Degenerate("people lie on lines of their own, and sigma goes to 0", which)
 
     # ---- the rest
 

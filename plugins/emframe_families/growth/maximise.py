@@ -15,6 +15,7 @@ One known case: without random effects beta is that of weighted least squares.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe import Array
 from emframe.spaces import EPS
@@ -33,32 +34,36 @@ def solved(matrix: Array, right: Array) -> Array:
     """
     diagonal = np.diagonal(matrix)
     unit = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    if not len(diagonal):
+        return np.zeros(0)
     bends, directions = np.linalg.eigh(matrix / unit / unit[:, None])
     used = bends > FLAT * len(bends) * max(float(bends[-1]), 0.0)
     along = directions[:, used]
     return np.asarray(along @ ((along.T @ (right / unit)) / bends[used])) / unit
 
 
-def best_coefficients(sums: GrowthSums, point: Point, n_own: int) -> Array:
-    """beta (K, p): terms of components first, `n_own` of them, then those in common."""
-    k, p = sums.centre.shape
-    q = point.roots.shape[1]
+def best_coefficients(sums: GrowthSums, point: Point, slots: NDArray[np.intp]) -> Array:
+    """beta (K, p).
+
+    Parameters
+    ----------
+    slots : (K, p) which unknown each is: the same number where components share it, -1 where it
+        is known and stays as it is.
+    """
+    k, q, _ = point.roots.shape
     turn = np.repeat(np.eye(q)[None], k, axis=0)
     d = np.concatenate([np.ones((k, 1)), sums.centre - point.coefficients], axis=1)
     bend = sums.quadratic(point.roots, turn, point.sigma)
     right = np.einsum("kij,kj->ki", bend, d)[:, 1:]
-    bend = bend[:, 1:, 1:]
-    common, n_common = k * n_own, p - n_own
-    whole = np.zeros((common + n_common, common + n_common))
-    pull = np.zeros(len(whole))
+    size = int(slots.max(initial=-1)) + 1
+    whole, pull = np.zeros((size, size)), np.zeros(size)
     for one in range(k):
-        at = np.r_[one * n_own : (one + 1) * n_own, common : common + n_common]
-        whole[np.ix_(at, at)] += bend[one]
-        pull[at] += right[one]
-    step = solved(whole, pull)
-    own = step[:common].reshape(k, n_own)
-    shared = np.broadcast_to(step[common:], (k, n_common))
-    return point.coefficients + np.concatenate([own, shared], axis=1)
+        free = np.flatnonzero(slots[one] >= 0)
+        at = slots[one, free]
+        whole[np.ix_(at, at)] += bend[one, 1:, 1:][np.ix_(free, free)]
+        pull[at] += right[one, free]
+    step = np.append(solved(whole, pull), 0.0)  # slot -1 is the last, and has none
+    return point.coefficients + step[slots]
 
 
 def best_loadings(moments: Moments, point: Point, shared: bool, diagonal: bool) -> Array:
@@ -71,8 +76,8 @@ def best_loadings(moments: Moments, point: Point, shared: bool, diagonal: bool) 
     if q == 0:
         return found
     rows, columns = (np.arange(q),) * 2 if diagonal else lower_triangle(q)
-    right = moments.turned(found)[0][:, rows, columns]
-    bend = moments.outer[:, rows[:, None], rows, columns[:, None], columns]
+    right = moments.turned(found)[:, rows, columns]
+    bend = (moments.outer + moments.outer_variance)[:, rows[:, None], rows, columns[:, None], columns]
     right, bend = right / (point.sigma**2)[:, None], bend / (point.sigma**2)[:, None, None]
     if shared:
         right, bend = right.sum(axis=0, keepdims=True), bend.sum(axis=0, keepdims=True)

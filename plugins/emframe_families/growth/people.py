@@ -59,11 +59,6 @@ class People:
         """Z'Z of each, (N, q, q)."""
         return self.z.swapaxes(1, 2) @ self.z
 
-    @cached_property
-    def zx(self) -> Array:
-        """Z'X of each, (N, q, p)."""
-        return self.z.swapaxes(1, 2) @ self.x
-
     def residuals(self, coefficients: Array) -> Array:
         """y - X beta_k, (K, N, t), for coefficients (K, p)."""
         return self.y - np.moveaxis(self.x @ coefficients.T, 2, 0)

@@ -11,7 +11,7 @@ One known case: with the intercept alone in z each person has a level of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -107,6 +107,22 @@ class Terms:
     def z_places(self) -> list[int]:
         """Where the terms of z stand in `distinct`."""
         return [self.distinct.index(term) for term in self.random]
+
+    def slots(self, k: int, held: Sequence[str] = (), shared: Sequence[str] = ()) -> Any:
+        """Which unknown the coefficient of each of K components is, (K, p): see ``maximise``.
+
+        Parameters
+        ----------
+        held, shared : coefficients that are known, and own ones that components share all the same.
+        """
+        found, used = np.full((k, len(self.fixed)), -1), 0
+        for j, name in enumerate(self.coefficients):
+            if name in held:
+                continue
+            size = 1 if j >= len(self.own) or name in shared else k
+            found[:, j] = used + np.arange(size)
+            used += size
+        return found
 
     def values(self, rows: Array) -> Array:
         """The distinct terms of rows (n, d), and their responses as the last column, (n, c)."""
