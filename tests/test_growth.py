@@ -417,3 +417,94 @@ def test_coefficients_may_be_held_or_tied() -> None:
     )
     assert tied.n_parameters == same.n_parameters
     assert tied.log_likelihood == pytest.approx(same.log_likelihood, abs=1e-5)
+
+
+# ---- what is said of people, and of components over time
+
+
+@every
+def test_random_effects_are_their_posterior_means(setting: str) -> None:
+    """D Z' V^-1 (y - X beta), and its variance, by matrices over all visits."""
+    model = mixture(setting)
+    params = some_params(model)
+    fit = emframe.fit(model, sample(), start=params, max_iter=1)
+    family, one, runs = fit.model.family, fit.params.components, sample()
+    frame = runs.x.assign(intercept=1.0)
+    found = fit.random_effects(runs)
+    assert found.names == family.random
+    beta = family.coefficients(one)
+    for i in (0, 5, 11):
+        part = frame.iloc[runs.firsts[i] : runs.firsts[i] + runs.lengths[i]]
+        z = np.column_stack([part[name] for name in family.random] or [np.zeros((len(part), 0))])
+        x = family.terms.values(part[list(family.columns)].to_numpy())[:, family.terms.x_places]
+        for k in range(2):
+            d = one.random_covariance[k] if family.random else np.zeros((0, 0))
+            v = z @ d @ z.T + one.sigma[k] ** 2 * np.eye(len(part))
+            left = part.y.to_numpy() - x @ beta[k]
+            gain = d @ z.T @ np.linalg.inv(v)
+            assert found.by_component[i, k] == pytest.approx(gain @ left, rel=1e-8, abs=1e-9)
+            deviations = np.sqrt(np.diag(d - gain @ z @ d))
+            assert found.deviations[i, k] == pytest.approx(deviations, rel=1e-7, abs=1e-8)
+    shares = fit.predict_proba(runs).to_numpy()
+    averaged = (shares[:, :, None] * found.by_component).sum(axis=1)
+    assert np.asarray(found.means) == pytest.approx(averaged)
+    assert list(found.means.index) == list(runs.keys)
+
+
+def test_trajectories_have_their_intervals() -> None:
+    """Of the mean x'b by x' Cov(b) x; of responses by z'Dz + sigma^2."""
+    fit, errors = fitted("paquid", 0), fitted("paquid", 0).standard_errors(data("paquid_bvrt"))
+    times = np.array([0.0, 0.5, 2.0])
+    found = fit.trajectories(times, given={"CEP": 1.0}, errors=errors, interval=0.9)
+    one = fit.params.components
+    x = np.column_stack([np.ones(3), times, np.ones(3)])
+    mean = x @ [one.intercept[0], one.age65[0], one.CEP[0]]
+    assert found.means[0] == pytest.approx(mean)
+    covariance = errors.covariance[1:4, 1:4]  # after the weight
+    reach = stats.norm.ppf(0.95) * np.sqrt(np.einsum("ij,jk,ik->i", x, covariance, x))
+    assert found.upper[0] - mean == pytest.approx(reach, rel=1e-5)
+    assert mean - found.lower[0] == pytest.approx(reach, rel=1e-5)
+    z = x[:, :2]
+    spread = np.einsum("ij,jk,ik->i", z, one.random_covariance[0], z) + one.sigma[0] ** 2
+    assert found.high[0] - mean == pytest.approx(stats.norm.ppf(0.95) * np.sqrt(spread))
+    assert list(found.to_frame().columns) == [
+        "component", "age65", "mean", "lower", "upper", "low", "high",
+    ]  # fmt: skip
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no value": ({}, "'CEP' has no value"),
+    "the column itself": ({"given": {"CEP": 1.0, "age65": 1.0}}, "'age65' is not one of them"),
+    "no such column": ({"column": "age"}, "expected one of age65, CEP"),
+    "no level": ({"given": {"CEP": 1.0}, "interval": 95}, "between 0 and 1"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_trajectories_say_what_they_need(case: str) -> None:
+    options, said = WRONG[case]
+    with pytest.raises(ValueError, match=said):
+        fitted("paquid", 0).trajectories([0.0], **options)
+
+
+def test_other_models_have_no_such_thing() -> None:
+    fit = emframe.fit(emframe.Mixture("poisson", 1), [[1.0], [2.0]])
+    with pytest.raises(TypeError, match="no random effects"):
+        fit.random_effects([[1.0]])
+    with pytest.raises(TypeError, match="given no column"):
+        fit.trajectories([0.0])
+
+
+def test_the_picture_has_people_and_curves() -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    fit, runs = fitted("two with levels", 0), data("orthodont")
+    ax = fit.plot(runs)
+    lines = ax.get_lines()
+    assert len(lines) == len(runs) + 2
+    curve = fit.trajectories(lines[-1].get_xdata()).means[1]
+    assert lines[-1].get_ydata() == pytest.approx(curve)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("age", "distance")
+    with pytest.raises(TypeError, match=r"fit.plot\(X\)"):
+        fit.plot(kind="trajectories")
+    matplotlib.pyplot.close("all")

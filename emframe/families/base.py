@@ -215,6 +215,20 @@ class Family(ABC):
         """
         return None
 
+    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of a response at the covariates of rows x (n, d), (n, K).
+
+        Raises TypeError for a family that has no response.
+        """
+        raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
+
+    def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
+        """Names of the q random effects, and their posterior means and deviations, (n, K, q).
+
+        Raises TypeError for a family without any.
+        """
+        raise TypeError(f"the family {self.name!r} has no random effects.")
+
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.
 

@@ -19,6 +19,7 @@ from emframe.plotting.profiles import profile, profiled
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
 from emframe.plotting.traces import trace
+from emframe.plotting.trajectories import suits, trajectories
 from emframe.plotting.uncertainty import uncertainty
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "plane": plane,
     "pairs": pairs,
     "profile": profile,
+    "trajectories": trajectories,
     "trace": trace,
     "uncertainty": uncertainty,
 }
@@ -60,6 +62,8 @@ def plot(
 def suited(shown: Scene) -> str:
     """The kind of picture for a number of columns and the space they live in."""
     d = len(shown.fit.columns)
+    if suits(shown):
+        return "trajectories"
     if d == 1:
         return "density"
     if (shown.discrete or d > MOST_COLUMNS) and profiled(shown) is not None:

@@ -42,6 +42,8 @@ class Scene:
     errors: StandardErrors | None
     drawn: Array  # (DRAWN, d)  from the fit
     labels: NDArray[Any]  # (DRAWN,)
+    runs: Sequences | None = None  # all rows, where they come in runs
+    run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
 
     @property
     def k(self) -> int:
@@ -116,7 +118,10 @@ def scene(
         sizes = np.ones(MOST_POINTS)
     # What is known of a row in a run depends on the others.
     whole = isinstance(given, Sequences)
+    by_run = None
     resp = model.posterior(fit.params, given if whole else x[some])[1]
     if whole:
+        by_run = resp if len(resp) == len(given) else None
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
-    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels)
+    runs = given if whole else None
+    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run)

@@ -285,6 +285,21 @@ class LinearMixed(Family):
     def points(self, x: Any) -> Array | None:
         return standpoints(self.terms, x) if self.terms.own else None
 
+    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+        """The components' curves, and how far responses of their people are spread about them."""
+        values, point = self.terms.values(x), self.point(params)
+        means = values[:, self.terms.x_places] @ point.coefficients.T
+        swings = values[:, self.terms.z_places] @ point.roots  # (K, n, q)
+        return means, np.sqrt((swings**2).sum(axis=2) + point.sigma[:, None] ** 2).T
+
+    def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
+        found = self.effects(params, x)
+        roots = found.at.roots
+        means = (roots[:, None] @ found.mean[..., None])[..., 0]  # (K, N, q)
+        spread = roots[:, None] @ found.variance @ roots[:, None].swapaxes(2, 3)
+        deviations = np.sqrt(np.diagonal(spread, axis1=2, axis2=3))
+        return self.random, means.swapaxes(0, 1), deviations.swapaxes(0, 1)
+
     def given(self, x: Array) -> LinearMixed:
         return replace(self, covered=np.array(x, dtype=float))
 
@@ -293,7 +308,7 @@ class LinearMixed(Family):
         if self.covered is None:
             raise NoSampler(
                 "linear-mixed is a density given covariates, and has none to draw at; pass rows "
-                "that have them: fit.sample(n, given=X)."
+                "that have them: fit.sample(n, given=X), fit.plot(X)."
             )
         rows, labels = self.covered[np.arange(len(labels)) % len(self.covered)], np.asarray(labels)
         if not len(rows):
