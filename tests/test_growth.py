@@ -120,6 +120,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "slope": {"random": ("intercept", "time")},
     "apart": {"random": ("intercept", "time"), "covariance": "diag"},
     "each": {"random": ("intercept", "time"), "between": "each", "sigma": "each"},
+    "proportional": {"random": ("intercept", "time"), "between": "proportional"},
     "sigma each": {"common": ("sex",), "sigma": "each"},
     "none": {"random": (), "common": ("sex",), "fixed": ("time", "time:time")},
     "slope alone": {"random": ("time",), "intercept": False, "common": ("intercept",)},

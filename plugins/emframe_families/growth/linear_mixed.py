@@ -33,13 +33,14 @@ from emframe_families.growth import bound, maximise
 from emframe_families.growth.beginning import begun, standpoints
 from emframe_families.growth.effects import Effects, Point, effects
 from emframe_families.growth.people import People
+from emframe_families.growth.proportional import Proportional, rescaled
 from emframe_families.growth.sums import GrowthSums, Moments, gathered
 from emframe_families.growth.terms import CONSTANT, Terms, listed
 from emframe_families.regression import LARGEST, LEAST_RANGE
 
 SETTINGS = {
     "covariance": ("full", "diag"),
-    "between": ("shared", "each"),
+    "between": ("shared", "proportional", "each"),
     "sigma": ("shared", "each"),
 }
 # People lie on lines of their own where no more is left than this share of what random effects make
@@ -60,7 +61,8 @@ class LinearMixed(Family):
     common : terms whose coefficients all components share.
     random : terms whose coefficients vary from person to person, ``"intercept"`` among them or not.
     covariance : of the random effects, ``"full"`` or ``"diag"``.
-    between : whether components have one such covariance, ``"shared"``, or ``"each"`` its own.
+    between : whether components have one such covariance, ``"shared"``, multiples of one,
+        ``"proportional"``, or ``"each"`` its own.
     sigma : whether they have one residual standard deviation, ``"shared"``, or ``"each"`` its own.
 
     A term is the name of a column, or a product of columns such as ``"time:time"``.  Rows without
@@ -145,7 +147,8 @@ class LinearMixed(Family):
 
     @property
     def _covariances(self) -> PositiveSemidefinite:
-        return PositiveSemidefinite("diagonal" if self.covariance == "diag" else "full")
+        kind = Proportional if self.between == "proportional" else PositiveSemidefinite
+        return kind("diagonal" if self.covariance == "diag" else "full")
 
     def coefficients(self, params: Any) -> Array:
         """Those of all components, (K, p), in the order of ``terms.fixed``."""
@@ -189,19 +192,22 @@ class LinearMixed(Family):
     # ---- M
 
     def expected(self, statistics: GrowthSums, params: Any) -> float:
-        return bound.value(statistics, self.point(params), self.between == "shared")
+        return bound.value(statistics, self.point(params), self.between != "each")
 
     def gradient(self, statistics: GrowthSums, params: Any) -> Array:
         point = self.point(params)
-        found = bound.slope(statistics, point, self.between == "shared")
+        found = bound.slope(statistics, point, self.between != "each")
         parts = []
         for j, name in enumerate(self.terms.coefficients):
             along = found.coefficients[:, j]
             parts.append(along.sum(keepdims=True) if name in self._common else along)
         if self.random:
-            roots = found.roots
-            roots = roots.sum(axis=0, keepdims=True) if self.between == "shared" else roots
-            parts.append(self._covariances.from_root(roots))
+            space, roots = self._covariances, found.roots
+            if isinstance(space, Proportional):
+                parts.append(space.from_roots(params.random_covariance, roots))
+            else:
+                shared = self.between == "shared"
+                parts.append(space.from_root(roots.sum(axis=0)[None] if shared else roots))
         along = found.sigma * point.sigma
         parts.append(along.sum(keepdims=True) if self.sigma == "shared" else along)
         return np.concatenate(parts)
@@ -247,16 +253,22 @@ class LinearMixed(Family):
     ) -> Any:
         """The M-step from the sums of an E-step."""
         point, diagonal = self.point(previous), self.covariance == "diag"
-        alike = self.between == "shared" or "random_covariance" in shared
+        together = self.between != "each" or "random_covariance" in shared
+        proportional = self.between == "proportional" and "random_covariance" not in shared
         slots = self.terms.slots(len(point.sigma), held, shared)
         beta = maximise.best_coefficients(sums, point, slots)
         moments = sums.at(beta)
         if "random_covariance" in held:
             loading, covariance = point.roots, like.random_covariance
         else:
-            loading = maximise.best_loadings(moments, point, alike, diagonal)
+            scales = self._scales(point) if proportional else np.ones(len(point.sigma))
+            loading = maximise.best_loadings(
+                moments, point, scales if together else None, diagonal
+            )
+            if proportional:
+                loading = rescaled(moments, loading, maximise.LEAST)
             before = point.roots @ point.roots.swapaxes(1, 2)
-            covariance = maximise.spread_of(moments, loading, before, alike, diagonal)
+            covariance = maximise.spread_of(moments, loading, before, together, diagonal)
         if "sigma" in held:
             sigma = like.sigma
         else:
@@ -264,6 +276,12 @@ class LinearMixed(Family):
             sigma = maximise.best_sigma(moments, loading, point.sigma, common)
             self._refuse_lines(moments, sums, loading, sigma)
         return self.made(beta, covariance, sigma)
+
+    def _scales(self, point: Point) -> Array:
+        """By how much each component's root is that of the mean, (K,)."""
+        space, values = self._covariances, point.roots @ point.roots.swapaxes(1, 2)
+        assert isinstance(space, Proportional)
+        return np.asarray(np.sqrt(len(values) * space.parts(values)[1]))
 
     def _refuse_lines(
         self, moments: Moments, sums: GrowthSums, loading: Array, sigma: Array

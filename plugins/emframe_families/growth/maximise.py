@@ -66,21 +66,29 @@ def best_coefficients(sums: GrowthSums, point: Point, slots: NDArray[np.intp]) -
     return point.coefficients + step[slots]
 
 
-def best_loadings(moments: Moments, point: Point, shared: bool, diagonal: bool) -> Array:
-    """A (K, q, q), lower triangular: one for all components, or each its own.
+def best_loadings(
+    moments: Moments, point: Point, scales: Array | None, diagonal: bool
+) -> Array:
+    """A (K, q, q), lower triangular: multiples of one, or each its own.
 
     It is a root of D as L is, so no entry of its diagonal changes sign.
+
+    Parameters
+    ----------
+    scales : (K,) of each component's A, and L, in units of one for all; None where there is none.
     """
     found = point.roots.copy()
-    k, q, _ = found.shape
+    q = found.shape[1]
     if q == 0:
         return found
     rows, columns = (np.arange(q),) * 2 if diagonal else lower_triangle(q)
     right = moments.turned(found)[:, rows, columns]
     bend = (moments.outer + moments.outer_variance)[:, rows[:, None], rows, columns[:, None], columns]
     right, bend = right / (point.sigma**2)[:, None], bend / (point.sigma**2)[:, None, None]
-    if shared:
-        right, bend = right.sum(axis=0, keepdims=True), bend.sum(axis=0, keepdims=True)
+    if scales is not None:
+        right = np.einsum("k,ka->a", scales, right)[None]
+        bend = np.einsum("k,kab->ab", scales**2, bend)[None]
+        found = point.roots[[int(scales.argmax())]] / scales.max()
     step = np.zeros((len(right), q, q))
     for one in range(len(right)):
         step[one][rows, columns] = solved(bend[one], right[one])
@@ -89,7 +97,8 @@ def best_loadings(moments: Moments, point: Point, shared: bool, diagonal: bool) 
         over = there < LEAST * here
         if over.any():
             step[one] *= ((1.0 - LEAST) * here[over] / (here - there)[over]).min()
-    return found + step
+    found = found + step
+    return found if scales is None else scales[:, None, None] * found
 
 
 def spread_of(
