@@ -78,7 +78,7 @@ _ENTRIES = {
         ("child", "age", "distance", "male"),
         None,
         "linear-mixed",
-        "27 children at ages 8, 10, 12 and 14: from the pituitary to the pterygomaxillary fissure, mm",
+        "27 children at ages 8, 10, 12, 14: from pituitary to pterygomaxillary fissure, mm",
         "Potthoff and Roy (1964), Biometrika 51, 313",
     ),
 }

@@ -1,4 +1,4 @@
-"""Curves of components over the courses of people, who are thin lines in their component's colour."""
+"""Curves of components over the courses of people, thin lines in their component's colour."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def trajectories(scene: Scene, ax: Axes) -> None:
     Raises ValueError without people, TypeError for a family without a response.
     """
     if scene.runs is None or scene.run_resp is None or scene.x is None:
-        raise ValueError("trajectories are those of people; pass them: fit.plot(X, 'trajectories').")
+        raise ValueError("trajectories are of people; pass them: fit.plot(X, 'trajectories').")
     fit, columns = scene.fit, scene.fit.columns
     place, *others = scene.covariates or (None,)
     if place is None:

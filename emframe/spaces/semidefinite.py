@@ -56,12 +56,12 @@ class PositiveSemidefinite(Space):
         return f"{kind} positive semidefinite matrices"
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        finite = np.isfinite(values).all(axis=(-2, -1))
+        finite = np.asarray(np.isfinite(values).all(axis=(-2, -1)))
         known = np.where(finite[..., None, None], values, 0.0)
         variances = np.diagonal(known, axis1=-2, axis2=-1)
         scale = np.sqrt(np.where(variances > 0.0, variances, 1.0))
         correlation = known / scale[..., :, None] / scale[..., None, :]
-        inside = finite & (variances >= 0.0).all(axis=-1)
+        inside = np.asarray(finite & (variances >= 0.0).all(axis=-1))
         if self.structure == "diagonal":
             plain = known == variances[..., None] * np.eye(known.shape[-1])
             return np.asarray(inside & plain.all(axis=(-2, -1)))

@@ -39,7 +39,7 @@ def line_of_all(terms: Terms, people: Sequence[People]) -> tuple[Array, float]:
     """
     names = [*terms.x_places, -1]
     rows = np.concatenate([one.roots[:, :, names].reshape(-1, len(names)) for one in people])
-    root = np.linalg.qr(rows, mode="r")
+    root: Any = np.linalg.qr(rows, mode="r")
     p = len(names) - 1
     size = np.sqrt((root**2).sum(axis=0))[:p]
     short = len(root) < p

@@ -6,11 +6,11 @@ that was found at one L is therefore taken to another by the B that suits it bes
     Q(beta, L, sigma) = max over B of
         sum r [ E log N(y; X beta + Z L B u, sigma^2) + E log N(B u; 0, I) + log|B| ]
 
-the expectations over the u(beta) of the E-step (see ``sums``).  Each choice of B, and of how u moves
-with beta, is one of a distribution of u, so this is below the log-likelihood, which it meets where
-the E-step was made (Jensen; Neal and Hinton 1998).  Textbook EM holds u where it is, and is slow for
-it; a B that is free is the parameter expansion of Liu, Rubin and Wu (1998, Biometrika 85, 755), and
-a u that moves with beta the ECME of Liu and Rubin (1994, Biometrika 81, 633).
+the expectations over the u(beta) of the E-step (see ``sums``).  Each choice of B, and of how u
+moves with beta, is one of a distribution of u, so this is below the log-likelihood, which it meets
+where the E-step was made (Jensen; Neal and Hinton 1998).  Textbook EM holds u where it is, and is
+slow for it; a B that is free is the parameter expansion of Liu, Rubin and Wu (1998, Biometrika 85,
+755), and a u that moves with beta the ECME of Liu and Rubin (1994, Biometrika 81, 633).
 
 A lower triangle is all that B need be, and with it the maximum is one of a concave function.
 
@@ -67,8 +67,7 @@ def best_turn(sums: GrowthSums, moments: Moments, point: Point, shared: bool) ->
     turned = point.roots.swapaxes(1, 2) / (point.sigma**2)[:, None, None]
     away = np.einsum("kacbd,kcd->kab", moments.outer, moments.base)
     pull = turned @ (moments.cross + away)
-    whole = moments.outer + moments.outer_variance
-    inner = np.einsum("kxybd,kyc->kxbcd", whole, point.roots)
+    inner = np.einsum("kxybd,kyc->kxbcd", moments.whole, point.roots)
     bend = np.einsum("kax,kxbcd->kabcd", turned, inner)
     bend += np.eye(q)[None, :, None, :, None] * moments.own[:, None, :, None, :]
     counts = moments.counts

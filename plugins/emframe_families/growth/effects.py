@@ -4,10 +4,12 @@
 
 With W = Z L / sigma, M = I + W'W and r = (y - X beta_k) / sigma,
 
-    u | y ~ N(m, M^-1),    m = M^-1 W'r,    -2 log f(y) = n log(2 pi sigma^2) + log|M| + |r - W m|^2 + |m|^2
+    u | y ~ N(m, M^-1),      m = M^-1 W'r,
+    -2 log f(y) = n log(2 pi sigma^2) + log|M| + |r - W m|^2 + |m|^2
 
-(Laird and Ware 1982, Biometrics 38, 963), squares of differences and no difference of squares.  The variance D = L L' enters by its root L alone, and
-no eigenvalue of M is below 1: a variance of 0 is a case like others.
+(Laird and Ware 1982, Biometrics 38, 963), squares of differences and no difference of squares.
+The variance D = L L' enters by its root L alone, and no eigenvalue of M is below 1: a variance of 0
+is a case like others.
 
 One known case: with L = 0 the rows are independent, and u is what it was before they were seen.
 """

@@ -1,6 +1,6 @@
 """Trajectories: each component is a linear mixed model of a person's repeated measurements.
 
-    z_i ~ w,      y_i | z_ik = 1, b_i  ~  N( X_i beta_k + Z_i b_i, sigma_k^2 I ),      b_i ~ N(0, D_k)
+    z_i ~ w,    y_i | z_ik = 1, b_i  ~  N(X_i beta_k + Z_i b_i, sigma_k^2 I),    b_i ~ N(0, D_k)
 
 A row of the mixture is a person: a run of rows, as many and at such times as they were seen.  With
 random effects this is the growth mixture model (Muthen and Shedden 1999, Biometrics 55, 463;
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe import Array, Contract, Degenerate, Family, PositiveSemidefinite, Positive, Real
+from emframe import Array, Contract, Degenerate, Family, Positive, PositiveSemidefinite, Real
 from emframe.engines import Workspace, block_rows
 from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Gathered, NoSampler
@@ -42,6 +42,7 @@ SETTINGS = {
     "covariance": ("full", "diag"),
     "between": ("shared", "proportional", "each"),
     "sigma": ("shared", "each"),
+    "residual": ("independent",),
 }
 # People lie on lines of their own where no more is left than this share of what random effects make
 # up, for densities lose their digits beyond; or so much less than with other components.
@@ -64,6 +65,7 @@ class LinearMixed(Family):
     between : whether components have one such covariance, ``"shared"``, multiples of one,
         ``"proportional"``, or ``"each"`` its own.
     sigma : whether they have one residual standard deviation, ``"shared"``, or ``"each"`` its own.
+    residual : ``"independent"``: visits are, given the random effects. No other is known.
 
     A term is the name of a column, or a product of columns such as ``"time:time"``.  Rows without
     names have their columns in the order of `columns`.
@@ -79,6 +81,7 @@ class LinearMixed(Family):
     covariance: str = "full"
     between: str = "shared"
     sigma: str = "shared"
+    residual: str = "independent"
     covered: Array | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     name = "linear-mixed"
@@ -95,7 +98,8 @@ class LinearMixed(Family):
         for name, known in SETTINGS.items():
             if getattr(self, name) not in known:
                 choices = " or ".join(map(repr, known))
-                raise ValueError(f"`{name}` is {getattr(self, name)!r}; expected {choices}.")
+                more = "; a random intercept or slope makes visits alike" * (name == "residual")
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}; expected {choices}{more}.")
         for name in ("fixed", "common", "random"):
             object.__setattr__(self, name, listed(name, getattr(self, name)))
         object.__setattr__(self, "response", str(self.response))
@@ -262,9 +266,7 @@ class LinearMixed(Family):
             loading, covariance = point.roots, like.random_covariance
         else:
             scales = self._scales(point) if proportional else np.ones(len(point.sigma))
-            loading = maximise.best_loadings(
-                moments, point, scales if together else None, diagonal
-            )
+            loading = maximise.best_loadings(moments, point, scales if together else None, diagonal)
             if proportional:
                 loading = rescaled(moments, loading, maximise.LEAST)
             before = point.roots @ point.roots.swapaxes(1, 2)

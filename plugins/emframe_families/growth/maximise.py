@@ -66,9 +66,7 @@ def best_coefficients(sums: GrowthSums, point: Point, slots: NDArray[np.intp]) -
     return point.coefficients + step[slots]
 
 
-def best_loadings(
-    moments: Moments, point: Point, scales: Array | None, diagonal: bool
-) -> Array:
+def best_loadings(moments: Moments, point: Point, scales: Array | None, diagonal: bool) -> Array:
     """A (K, q, q), lower triangular: multiples of one, or each its own.
 
     It is a root of D as L is, so no entry of its diagonal changes sign.
@@ -83,7 +81,7 @@ def best_loadings(
         return found
     rows, columns = (np.arange(q),) * 2 if diagonal else lower_triangle(q)
     right = moments.turned(found)[:, rows, columns]
-    bend = (moments.outer + moments.outer_variance)[:, rows[:, None], rows, columns[:, None], columns]
+    bend = moments.whole[:, rows[:, None], rows, columns[:, None], columns]
     right, bend = right / (point.sigma**2)[:, None], bend / (point.sigma**2)[:, None, None]
     if scales is not None:
         right = np.einsum("k,ka->a", scales, right)[None]

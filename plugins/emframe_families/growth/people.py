@@ -74,6 +74,6 @@ def condensed(terms: Terms, rows: Array, lengths: NDArray[np.intp]) -> People:
         mine = np.flatnonzero(lengths == visits)
         block = values[firsts[mine][:, None] + np.arange(visits)]
         if visits > c:
-            block = np.linalg.qr(block, mode="r")  # type: ignore[assignment]
+            block = np.linalg.qr(block, mode="r")
         roots[mine, : block.shape[1]] = block
     return People(terms, roots, lengths.astype(float))

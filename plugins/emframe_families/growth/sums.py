@@ -44,10 +44,14 @@ class Moments:
     outer_variance: Array  # (K, q, q, q, q)  the same of the variance
     own: Array  # (K, q, q)  E[u u']
 
+    @property
+    def whole(self) -> Array:
+        """(Z'Z)_ac E[u_b u_d]."""
+        return self.outer + self.outer_variance
+
     def bent(self, loading: Array) -> Array:
         """E[ Z'Z A u u' ] for loadings A (K, q, q)."""
-        whole = self.outer + self.outer_variance
-        return np.einsum("kacbd,kcd->kab", whole, loading)
+        return np.einsum("kacbd,kcd->kab", self.whole, loading)
 
     def turned(self, loading: Array) -> Array:
         """E[ Z'(y - X beta - Z A u) u' ], the slope of what A leaves, (K, q, q)."""
@@ -185,7 +189,9 @@ def gathered(found: Effects, resp: Array) -> tuple[GrowthSums, Array]:
         weighed = share[:, None] * left
         products = weighed.T @ (flat[:, rows] * flat[:, columns])
         outer[one][:, rows, columns] = outer[one][:, columns, rows] = products
-        spread[one] = (weighed.T @ found.variance[shared].reshape(n, q * q)).reshape(left.shape[1], q, q)
+        spread[one] = (weighed.T @ found.variance[shared].reshape(n, q * q)).reshape(
+            left.shape[1], q, q
+        )
     outer = outer.reshape(k, left.shape[1], q, 1 + p, q, 1 + p)
     sums = GrowthSums(
         found.at.coefficients,
