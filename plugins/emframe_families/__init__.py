@@ -13,7 +13,7 @@ from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gaussian import Gaussian
 from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.gene_counting import GeneCounting
-from emframe_families.growth import LinearMixed
+from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.missing import IncompleteGaussian
 from emframe_families.poisson import Poisson
@@ -78,6 +78,18 @@ def emframe_families() -> list[FamilyEntry]:
             LinearMixed,
             "Trajectories of people with random effects (growth mixtures); rows in runs",
             "Verbeke and Lesaffre (1996), JASA 91, 217; Laird and Ware (1982), Biometrics 38, 963",
+        ),
+        FamilyEntry(
+            "poisson-mixed",
+            PoissonMixed,
+            "Counts of people over time, with a random effect; rows in runs",
+            "Breslow and Clayton (1993), JASA 88, 9",
+        ),
+        FamilyEntry(
+            "binomial-mixed",
+            BinomialMixed,
+            "Successes of people over time, with a random effect; rows in runs",
+            "Breslow and Clayton (1993), JASA 88, 9",
         ),
     ]
 

@@ -76,9 +76,9 @@ def begun(terms: Terms, blocks: Sequence[tuple[Any, Array]]) -> Point:
     return Point(coefficients, roots, sigma)
 
 
-def standpoints(terms: Terms, runs: Any) -> Array:
+def standpoints(terms: Terms, people: People) -> Array:
     """Where each person stands by the terms that components differ in, (N, m)."""
-    people, m = People.of(terms, runs), len(terms.own)
+    m = len(terms.own)
     line, _ = line_of_all(terms, [people])
     own = people.x[:, :, :m]
     information = own.swapaxes(1, 2) @ own

@@ -303,7 +303,7 @@ class LinearMixed(Family):
     # ---- the rest
 
     def points(self, x: Any) -> Array | None:
-        return standpoints(self.terms, x) if self.terms.own else None
+        return standpoints(self.terms, People.of(self.terms, x)) if self.terms.own else None
 
     def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
         """The components' curves, and how far responses of their people are spread about them."""
