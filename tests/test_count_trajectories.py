@@ -1,4 +1,4 @@
-"""Counts with a random effect: against dense quadrature and scipy, and regressions where there is none."""
+"""Counts with a random effect: against dense quadrature, scipy, and regressions without one."""
 
 from __future__ import annotations
 

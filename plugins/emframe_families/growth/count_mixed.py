@@ -1,12 +1,13 @@
-"""Trajectories of counts: each component is a generalised linear mixed model with one random effect.
+"""Trajectories of counts: each component is a generalised linear mixed model.
 
-    y_it | z_ik = 1, u_i  ~  f( . | eta_it ),     eta_it = x_it' beta_k + d_k z_it u_i,    u_i ~ N(0, 1)
+    y_it | z_ik = 1, u_i  ~  f( . | eta_it ),      eta_it = x_it' beta_k + d_k z_it u_i,
+    u_i ~ N(0, 1)
 
 with f Poisson and eta the log of its rate, or f binomial and eta the log odds (Breslow and Clayton
 1993, JASA 88, 9).  No integral over u has a closed form: densities are those of adaptive
-Gauss-Hermite quadrature (``nodes``).  Q is of these densities, so it is what is climbed whatever the
-number of nodes; the M-step is a step of Newton's for the completed data at the nodes, u rescaled as
-by parameter expansion, and halved until Q rises: generalised EM.
+Gauss-Hermite quadrature (``nodes``).  Q is of these densities, so it is what is climbed whatever
+the number of nodes; the M-step is a step of Newton's for the completed data at the nodes, u
+rescaled as by parameter expansion, and halved until Q rises: generalised EM.
 
 One known case: with d = 0 it is the Poisson or binomial regression of all visits.
 """
@@ -34,7 +35,7 @@ from emframe import (
 from emframe.engines import Workspace, block_rows
 from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Gathered, NoSampler
-from emframe.parameters import Declared, equal
+from emframe.parameters import Declared, equal, rebuild
 from emframe.records import record
 from emframe.spaces import Space
 from emframe_families.growth.beginning import line_of_all, standpoints
@@ -49,13 +50,16 @@ from emframe_families.regression import LARGEST, LEAST_RANGE, ColumnsIn
 HALVINGS = 12
 BEGINNING = 0.5  # the deviation of random effects at a start, in linear predictors
 FIRST_STEPS = 8
+LATEST = 2  # quadratures that are kept
 
 
 @dataclass(frozen=True)
 class Observed:
     """People with their responsibilities, and what the E-step found of them where there was one."""
 
-    blocks: tuple[tuple[Any, Array, Any, Integrated | None], ...]  # runs, (N, K), params, quadrature
+    blocks: tuple[
+        tuple[Any, Array, Any, Integrated | None], ...
+    ]  # runs, (N, K), params, quadrature
 
     def __add__(self, other: Observed) -> Observed:
         return Observed(self.blocks + other.blocks)
@@ -210,12 +214,23 @@ class CountMixed(Family):
     # ---- E
 
     def integrals(self, params: Any, runs: Any) -> Integrated:
-        """The quadrature of the people of `emframe.Sequences`."""
+        """The quadrature of the people of `emframe.Sequences`.
+
+        That of the last few parameters is kept with the runs: a step is asked for by the M-step,
+        the ledger and the next E-step, and is as dear as all else.
+        """
+        latest = runs.derived((type(self), self.terms, self._beside, self.n_nodes), list)
+        for at, found in tuple(latest):
+            if equal(at, params):
+                return found
         visits = self.visits(runs)
         beta, deviation = self.arrays(params)
         n_nodes = self.n_nodes if deviation.any() else 1
         swing = deviation[:, None] * visits.z
-        return integrated(self.kind, visits, beta @ visits.x.T, swing, n_nodes)
+        found = integrated(self.kind, visits, beta @ visits.x.T, swing, n_nodes)
+        mine = rebuild(params, lambda leaf: np.array(leaf.value))  # the caller's may be written to
+        latest[:] = [(mine, found), *latest[: LATEST - 1]]
+        return found
 
     def log_density(self, params: Any, x: Any) -> Array:
         """Of each person, (N, K), their random effect integrated out."""

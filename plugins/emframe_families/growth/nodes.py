@@ -1,9 +1,10 @@
 """Adaptive Gauss-Hermite quadrature over one random effect, of all people at once.
 
-    f(y) = integral exp(h(u)) du,     h(u) = sum_t log f(y_t | eta_t + s_t u) - u^2/2 - log(2 pi)/2
+    f(y) = integral exp(h(u)) du
+    h(u) = sum_t log f(y_t | eta_t + s_t u) - u^2 / 2 - log(2 pi) / 2
 
-For each person the nodes lie about the mode of h, as far apart as its curvature says (Liu and Pierce
-1994, Biometrika 81, 624).  With one node this is Laplace's approximation.
+For each person the nodes lie about the mode of h, as far apart as its curvature says (Liu and
+Pierce 1994, Biometrika 81, 624).  With one node this is Laplace's approximation.
 
 One known case: with s = 0 the integrand is normal, and the quadrature exact.
 """
