@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emframe.core import Degenerate, Status
+from emframe.engines import EngineError
 from emframe.fitting import Interrupted, fit
 from emframe.fitting.result import Fit
 from emframe.fitting.search import rank
@@ -62,7 +63,7 @@ class Chain:
                     continue
                 try:
                     grown = fit(model, self.X, start=start, rng=rng, **options)
-                except Degenerate:
+                except (Degenerate, EngineError):  # what was found without it stands
                     continue
                 except Interrupted as stop:
                     return Grown({**found, index: joined(own, stop.fit)}, stopped=True)

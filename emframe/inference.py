@@ -32,6 +32,7 @@ from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, NOUGHT, SUMMIT
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.information import Information, information
 from emframe.models import observed
+from emframe.models.remedies import remedies
 from emframe.parameters import from_vector, frozen, to_vector, units
 from emframe.resampling import Replicates, replicate
 from emframe.showing.tidy import Entry, entries, flat, like, limits
@@ -67,7 +68,7 @@ _MESSAGES = {
     ),
     Regularity.FLAT: (
         "The data do not determine {what}, so these have no standard error; what does not depend "
-        "on them has. Use fewer components, a more restricted structure, or a prior."
+        "on them has."
     ),
     Regularity.NO_MAXIMUM: (
         "Not a maximum: {what}. Standard errors mean little here; let the fit converge first, and "
@@ -322,13 +323,14 @@ def _assemble(fit: Fit, method: str, factor: Array, ahead: float) -> StandardErr
         regularity, what = Regularity.BOUNDARY, _names(fixed)
     else:
         regularity = Regularity.REGULAR
+    more = remedies(fit.model, fit.prior) if regularity is Regularity.FLAT else ""
     return StandardErrors(
         at=fit.params,
         params=frozen(like(fit.params, errors)),
         factor=factor,
         method=method,
         regularity=regularity,
-        message=regularity.message.format(what=what),
+        message=" ".join(filter(None, [regularity.message.format(what=what), more])),
         columns=fit.columns,
     )
 

@@ -158,25 +158,34 @@ def _real_grid(space: Space, log_density: Density, settled: float) -> Grid | Non
 
 def plane(space: Space, log_density: Density, size: int = 400) -> Array | None:
     """Total mass of a density of two columns under each component, (K,); None where not found."""
+    columns = [_side(space.column(j), size) for j in range(2)]
+    (first, own), (second, other) = columns
+    rows = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
+    mass = np.exp(log_density(rows)) * np.outer(own, other).reshape(-1, 1)
+    square = mass.reshape(len(first), len(second), -1)
+    fine = square.sum(axis=(0, 1))
+    each = (space.column(0), square), (space.column(1), square.swapaxes(0, 1))
+    return fine if all(_is_resolved(*one, fine) for one in each) else None
+
+
+def _side(space: Space, size: int) -> tuple[Array, Array]:
+    """Values of a column and the width of each, (m,) both."""
     if space.discrete:
         values = listed(space, size)
-        cell = np.ones(len(values))
-    else:
-        column = line(space)
-        width = 12.0 if np.isinf([column.low, column.high]).all() else 30.0
-        t = np.linspace(-width, width, size + 1)
-        values = column.point(t)
-        kept = (values > column.low) & (values < column.high) & holds(space, values)
-        values, cell = values[kept], column.slope(t[kept]) * (t[1] - t[0])
-    m = len(values)
-    rows = np.stack(np.meshgrid(values, values, indexing="ij"), axis=-1).reshape(-1, 2)
-    mass = np.exp(log_density(rows)) * np.outer(cell, cell).reshape(-1, 1)
-    square = mass.reshape(m, m, -1)
-    rim = sum(edge.sum(axis=0) for edge in (square[0], square[-1], square[:, 0], square[:, -1]))
-    fine = square.sum(axis=(0, 1))
+        return values, np.ones(len(values))
+    column = line(space)
+    width = 12.0 if np.isinf([column.low, column.high]).all() else 30.0
+    t = np.linspace(-width, width, size + 1)
+    values = column.point(t)
+    kept = (values > column.low) & (values < column.high) & holds(space, values)
+    return values[kept], column.slope(t[kept]) * (t[1] - t[0])
+
+
+def _is_resolved(space: Space, square: Array, fine: Array) -> bool:
+    """Whether a column's values, the first axis of masses (m, m', K), hold all of the total."""
+    m = len(square)
     if space.discrete:
-        resolved = space.bounded or bool((square[m // 2 :].sum(axis=(0, 1)) < 1e-6).all())
-    else:
-        coarse = 4.0 * square[::2, ::2].sum(axis=(0, 1))
-        resolved = bool((rim < 1e-6).all() and (np.abs(fine - coarse) < 1e-5 * (1 + fine)).all())
-    return fine if resolved else None
+        return space.bounded or bool((square[m // 2 :].sum(axis=(0, 1)) < 1e-6).all())
+    coarse = 2.0 * square[::2].sum(axis=(0, 1))
+    rim = square[0].sum(axis=0) + square[-1].sum(axis=0)
+    return bool((rim < 1e-6).all() and (np.abs(fine - coarse) < 1e-5 * (1 + fine)).all())

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
 from emframe.data import frequencies
+from emframe.data.runs import per_row
 from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
 from emframe.fitting.result import Fit
 from emframe.models import Model, Sequences, observed
 from emframe.models.components import groups, taken
-from emframe.models.sequences import per_row
 from emframe.spaces import Array
 
 
@@ -85,6 +85,7 @@ def replicate(
         except Degenerate:
             lost["degenerate"] += 1
             continue
+        _require_whole(again)
         if again.status.usable and not (again.spurious and not fit.spurious):
             sound.append(matched(model, fit.params, again.params, rows))
         else:
@@ -244,7 +245,14 @@ def _ratio(small: Fit, large: Fit) -> float:
     return max(0.0, 2.0 * (large.log_likelihood - small.log_likelihood))
 
 
+def _require_whole(fit: Fit) -> None:
+    """Raise what the engine raised where that cut a fit short, for it is none of the replicates."""
+    if fit.error is not None:
+        raise fit.error
+
+
 def _is_sound(fit: Fit) -> bool:
+    _require_whole(fit)
     return fit.status.usable and not fit.spurious
 
 

@@ -11,9 +11,11 @@ import numpy as np
 
 from emframe.arguments import Rng, generator_from, whole
 from emframe.core import Degenerate
-from emframe.data import Rows, counted, frequencies
+from emframe.data import counted, frequencies
+from emframe.engines import EngineError
 from emframe.fitting import Interrupted, fit, model_for
-from emframe.fitting.result import Fit
+from emframe.fitting.result import Fit, checked_count
+from emframe.freedom import freedom_of
 from emframe.growing import Candidate, chains
 from emframe.models import Mixture, Model
 from emframe.validation import dealt, held_out
@@ -22,10 +24,9 @@ from emframe.workers import share
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CRITERIA = ("bic", "aic", "icl", "cv", "bic_rows")
+CRITERIA = ("bic", "aic", "icl", "cv")
 _LABELS = {
     "bic": "BIC",
-    "bic_rows": "BIC by rows",
     "aic": "AIC",
     "icl": "ICL",
     "cv": "-2 log-likelihood of the rows left out",
@@ -90,7 +91,7 @@ class Selection:
                 "aic": one.aic,
                 "bic": one.bic,
                 "icl": one.icl,
-                **({self.criterion: value} if self.criterion in ("cv", "bic_rows") else {}),
+                **({"cv": value} if self.criterion == "cv" else {}),
                 "status": one.status.value,
                 "spurious": one.spurious,
                 "undetermined": loose,
@@ -125,6 +126,7 @@ def select(
     *,
     criterion: str = "bic",
     folds: int = 5,
+    count: str | float | None = None,
     rng: Rng = None,
     workers: int = 1,
     **options: Any,
@@ -145,7 +147,9 @@ def select(
         ``("gaussian", range(1, 10))``.
     X : the data, as for `emframe.fit`.
     criterion : "bic", "aic", "icl", or "cv" for -2 times the cross-validated log-likelihood.
-        BIC counts rows, or runs where a run has one z; "bic_rows" counts rows there too.
+    count : the n of BIC and ICL: "rows", "runs", or a number; see `emframe.Fit.counting`. By
+        default what each model counts, and rows where some of the models count these and others
+        runs, so that all are charged alike.
     folds : parts that the rows are dealt out to for "cv", each left out once.
     rng : as for `emframe.fit`; each model gets a stream of its own.
     workers : processes that share the models out among them, this one included. More than one
@@ -159,16 +163,19 @@ def select(
 
     Raises
     ------
-    ValueError : for an unknown criterion, a wrong number of folds or workers, no models, or a
-        checkpoint of more than one search.
+    ValueError : for an unknown criterion or count, a wrong number of folds or workers, no models,
+        or a checkpoint of more than one search.
     TypeError : where something cannot be sent to another worker.
     Degenerate : where none of the models had a start with a finite objective.
+    EngineError : where an engine of one's own failed for all of them; as for `emframe.fit`.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
     whole("workers", workers, least=1)
     candidates = _candidates(models)
+    if count is None and len({model.unit for model in candidates}) > 1:
+        count = "rows"
     if not candidates:
         raise ValueError("`models` is empty; pass at least one model.")
     if options.get("checkpoint") is not None and (len(candidates) > 1 or criterion == "cv"):
@@ -180,9 +187,10 @@ def select(
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
+    rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
+    count = checked_count(count, hasattr(rows, "n_runs"))
     generator = generator_from(rng)
     streams = generator.spawn(len(candidates))
-    rows = candidates[0].rows(X, frequencies(X, options.get("weights")))
     # The same parts for all, so that models are compared on them.
     parts = dealt(counted(rows).weights, folds, generator) if criterion == "cv" else None
     trials = [
@@ -195,11 +203,14 @@ def select(
         outcomes, cut = _grown(candidates, outcomes, again, X, options, workers)
     done = [one for one in outcomes if one is not None]
     failures = tuple((one.title, one.failure) for one in done if one.failure)
-    fits = tuple(one.fit for one in done if one.fit is not None)
+    fits = tuple(one.fit.counting(count) for one in done if one.fit is not None)
     left_out = tuple(one.held_out for one in done if one.fit is not None and parts is not None)
     if not fits:
         if cut:
             raise KeyboardInterrupt
+        failed = [one.error for one in done if isinstance(one.error, EngineError)]
+        if failed:
+            raise failed[-1]
         none = f"none of the {len(candidates)} models could be fitted: " * (len(candidates) > 1)
         raise Degenerate(none + failures[-1][1])
     is_free = options.get("prior") is None
@@ -212,23 +223,6 @@ def select(
     return selection
 
 
-def freedom_of(model: Model, X: Any, weights: Any = None) -> float:
-    """How many numbers the data can determine of a model of discrete rows; inf for others.
-
-    A likelihood sees the probabilities of the distinct rows and nothing else.  Where there are all
-    that there can be, these sum to 1 besides (Goodman 1974, Biometrika 61, 215).
-    """
-    rows = model.rows(X, frequencies(X, weights))
-    discrete, modelled = model.columns_modelled(len(rows.columns))
-    if not isinstance(rows, Rows) or not rows.in_memory or not (discrete & modelled).all():
-        return np.inf
-    x = np.unique(rows.x, axis=0)
-    levels = [len(np.unique(column)) for column in x.T]
-    family = getattr(model, "family", None)
-    is_bounded = family is not None and all(space.bounded for space in family.supports)
-    return len(x) - float(is_bounded and len(x) == np.prod(levels, dtype=float))
-
-
 class Outcome(NamedTuple):
     """How a model fared."""
 
@@ -236,6 +230,7 @@ class Outcome(NamedTuple):
     fit: Fit | None = None  # None where no start had an objective
     held_out: float | None = None  # for "cv"; -inf where it did not get that far
     failure: str = ""
+    error: Exception | None = None  # that it stands for
     stopped: bool = False  # by Ctrl-C: the fit is the best by then
     seconds: float = 0.0  # that the fit took
 
@@ -262,8 +257,8 @@ class Trial:
                 return Outcome(title, found, seconds=took)
             left_out = held_out(self.model, self.X, *self.dealt, self.rng, **self.options)
             return Outcome(title, found, left_out, seconds=took)
-        except Degenerate as error:
-            return Outcome(title, held_out=unknown, failure=str(error))
+        except (Degenerate, EngineError) as error:
+            return Outcome(title, held_out=unknown, failure=str(error), error=error)
         except Interrupted as stop:
             return Outcome(title, found or stop.fit, unknown, stopped=True)
         except KeyboardInterrupt:

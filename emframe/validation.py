@@ -62,6 +62,8 @@ def held_out(
         kept[rows.numbers], left[rows.numbers] = rows.weights - part, part
         try:
             found = fit(model, X, rng=stream, **{**options, "weights": kept})
+            if found.error is not None:
+                raise found.error
             total += expectation(model, model.rows(X, left))(found.params).loglik
         except Degenerate:
             return -np.inf

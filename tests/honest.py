@@ -5,7 +5,7 @@ They use the public names alone.  The kit has to accept them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from scipy import optimize, special
 
 import emframe
 from emframe import Array, parameter
+from emframe.families import Outcome
+from emframe.spaces import ColumnsIn
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Beta(emframe.Family):
-    """A numeric M-step that stops early and accepts only an increase."""
+    """A numeric M-step that stops early and accepts only an increase, of all components at once."""
 
     name = "beta"
     parameters = ShapeParameters
@@ -325,6 +327,9 @@ class Beta(emframe.Family):
             return start
         a, b = np.exp(np.clip(best.x, -20, 20)).reshape(2, k)
         return ShapeParameters(np.where(used, a, start.a), np.where(used, b, start.b))
+
+    def stacked(self, k: int) -> None:
+        """None: where the climb stops depends on all components."""
 
     def sample(self, params: ShapeParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.beta(params.a[labels], params.b[labels])
@@ -482,7 +487,50 @@ def _inverse_digamma(y: Array) -> Array:
     return np.asarray(x)
 
 
+@dataclass(frozen=True)
+class Lifetimes(emframe.ExponentialFamily):
+    """Exponential times, of which those beyond the row's limit are known to be beyond it.
+
+    Rows are (time, whether it was the end); of one that ended the limit is not told.
+    """
+
+    limits: tuple[float, ...] = (1.0,)  # of the rows that are drawn, in turn
+
+    name = "lifetimes"
+    parameters = RateParameters
+    width = 2
+    support = ColumnsIn((emframe.Positive(), emframe.Binary()))
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def natural(self, params: RateParameters) -> Array:
+        return np.stack([-params.rate, np.log(params.rate)], axis=1)
+
+    def log_partition(self, params: RateParameters) -> Array:
+        return np.zeros(len(params.rate))
+
+    def from_mean(self, mean: Array) -> RateParameters:
+        never = mean[:, 1] <= 0
+        if never.any():
+            raise emframe.Degenerate("no time has ended", int(never.argmax()))
+        return RateParameters(mean[:, 1] / mean[:, 0])
+
+    def given(self, x: Array) -> emframe.Family:
+        return replace(self, limits=tuple(map(float, x[:, 0])))
+
+    def outcomes(self, row: Array) -> list[Outcome]:
+        end = float(row[0])
+        return [Outcome([end, 1.0], (0,), emframe.Interval(0.0, end)), Outcome([end, 0.0])]
+
+    def sample(self, params: RateParameters, labels: Any, rng: np.random.Generator) -> Array:
+        limits = np.resize(self.limits, len(labels))
+        times = rng.exponential(1 / params.rate[labels])
+        return np.stack([np.minimum(times, limits), times < limits], axis=1).astype(float)
+
+
 HONEST: tuple[emframe.Family, ...] = (
+    Lifetimes(),
     Exponential(),
     Rayleigh(),
     Geometric(),

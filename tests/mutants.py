@@ -14,6 +14,7 @@ import numpy as np
 from emframe_families.bernoulli import Bernoulli
 from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.poisson import Poisson, PoissonParameters
+from honest import Lifetimes
 from scipy import special
 
 import emframe
@@ -646,6 +647,32 @@ class EmptyIsDegenerate(Normal):
         return super().m_step(statistics, previous)
 
 
+class HalvesTogether(Normal):
+    """A generalised M-step that goes part of the way, as far as the farthest component may."""
+
+    contract = emframe.Contract.GENERALISED
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        best = super().m_step(statistics, previous)
+        if previous is None:
+            return best
+        move = best.means - previous.means
+        return replace(best, means=previous.means + move / max(1.0, np.abs(move).max()))
+
+
+class BreaksTiesByOrder(Normal):
+    """Goes all the way for the first component, and half of it for the others."""
+
+    contract = emframe.Contract.GENERALISED
+
+    def m_step(self, statistics: Sums, previous: Any) -> Any:
+        best = super().m_step(statistics, previous)
+        if previous is None:
+            return best
+        share = np.where(np.arange(len(best.means)) == 0, 1.0, 0.5)[:, None]
+        return replace(best, means=previous.means + share * (best.means - previous.means))
+
+
 # ---- the sampler
 
 
@@ -981,6 +1008,36 @@ class FloorGiven(GaussianRegression):
         return np.maximum(super().log_density(params, x), -50.0)
 
 
+# ---- densities of what was seen of a value
+
+
+@dataclass(frozen=True)
+class EndsAtTheLimit(Lifetimes):
+    """A time that had not ended counts as one that did, at half weight."""
+
+    def statistics(self, x: Array) -> Array:
+        return np.stack([x[:, 0], 0.5 + 0.5 * x[:, 1]], axis=1)
+
+
+@dataclass(frozen=True)
+class DrawsBeyondTheLimit(Lifetimes):
+    """Draws of which none is beyond its limit: those are drawn again."""
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        limits = np.resize(self.limits, len(labels))
+        rate = params.rate[labels]
+        levels = rng.random(len(labels)) * -np.expm1(-rate * limits)
+        return np.stack([-np.log1p(-levels) / rate, np.ones(len(labels))], axis=1)
+
+
+@dataclass(frozen=True)
+class ForgetsAnOutcome(Lifetimes):
+    """It says that all times end."""
+
+    def outcomes(self, row: Array) -> Any:
+        return super().outcomes(row)[:1]
+
+
 # ---- the kernels
 
 
@@ -1013,6 +1070,37 @@ class LosesRowTerms(Normal):
         yield WithoutRowTerms(self, params, log_weights)
 
 
+@dataclass(frozen=True)
+class SharesATerm(Densities):
+    """Leaves the density of the first component out of the rows, and puts back what it has."""
+
+    form = "of the first"
+
+    def meet(self, x: Array, work: Any) -> Any:
+        joint, collect = super().meet(x, work)
+        return joint - joint[:1], lambda resp: Shortened(collect(resp), resp @ joint[0])
+
+    def finish(self, sums: Any) -> Any:
+        found = super().finish(sums.own)
+        return found._replace(row_terms=float(sums.left_out.sum()))
+
+
+@dataclass(frozen=True)
+class Shortened:
+    own: Any
+    left_out: Array  # (K,)
+
+    def __add__(self, other: Any) -> Any:
+        return Shortened(self.own + other.own, self.left_out + other.left_out)
+
+
+class MeetsTheFirst(Normal):
+    """Right for one mixture, and wrong for several that are stacked."""
+
+    def kernels(self, params: Any, log_weights: Array, survey: Any) -> Any:
+        yield SharesATerm(self, params, log_weights)
+
+
 class FastAndWrong(Normal):
     """Wrong only where rows are many."""
 
@@ -1026,6 +1114,9 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     GivenWithoutConstant: ("normalised",),
     DrawsAboutTheOrigin: ("sample",),
     FloorGiven: ("finite",),
+    EndsAtTheLimit: ("normalised",),
+    ForgetsAnOutcome: ("normalised", "sample"),
+    DrawsBeyondTheLimit: ("sample",),
     StopsCounting: ("large",),
     SinglePrecisionRows: ("precision",),
     SinglePrecisionParameters: ("declaration",),
@@ -1067,7 +1158,6 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     TrustsTheFirstRow: ("order", "blocks", "weights"),
     Unbiased: ("m_step",),
     BiasedMean: ("m_step",),
-    PooledVariance: ("m_step",),
     EqualCounts: ("m_step", "ascent"),
     Ridge: ("m_step",),
     TinyRidge: ("m_step",),
@@ -1075,6 +1165,10 @@ MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     KeptOffZero: ("m_step",),
     Stale: ("m_step",),
     StaleGeneralised: ("m_step",),
+    HalvesTogether: ("separate",),
+    BreaksTiesByOrder: ("separate",),
+    MeetsTheFirst: ("separate",),
+    PooledVariance: ("m_step", "separate"),
     Overshoots: ("m_step", "ascent"),
     Drifts: ("ascent",),
     AlwaysDegenerate: ("m_step", "ascent", "declaration"),

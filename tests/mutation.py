@@ -4,7 +4,8 @@
 
 `SPOILT` lists what is spoilt, and the test that has to say so.  What others wrote is imported once,
 and each mutant is a fork that imports emframe for itself; what its test prints goes to a file in
-FOLDER, and pytest's exit status to the last line of it.  See test_mutation.py.
+FOLDER, and pytest's exit status to the last line of it.  See test_mutation.py; and
+mutation_survey.py for lines that a script chose.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ SPOILT = {
     ),
     "converged if any start was": Spoilt(
         "emframe.fitting.estimate",
-        "status=done.status,",
+        "status=status,",
         "status=max((one.start.status for one in attempts), key=lambda s: s.value == 'converged'),",
         "test_trust.py::test_the_status_is_that_of_the_start_returned",
     ),
@@ -110,7 +111,7 @@ SPOILT = {
     ),
     "a prior once for each row block": Spoilt(
         "emframe.fitting.task",
-        "q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))",
+        "q = one.finish(_summed(engine, one.block, rows.blocks(one.rows(d)), begun))",
         "parts = [one.finish(one.block(b, Workspace())) for b in rows.blocks(one.rows(d))]; "
         "q = reduce(add, [p + prior if prior is not None and i else p "
         "for i, p in enumerate(parts)])",
@@ -127,6 +128,36 @@ SPOILT = {
         "            self._waiting[index] = part\n            if index != self._added:\n",
         "            self._waiting[self._added] = part\n            if False:\n",
         "test_engines.py::test_the_sum_is_taken_in_the_order_of_the_blocks",
+    ),
+    "the tally not looked at": Spoilt(
+        "emframe.engines.audited",
+        "if not found.seen.is_of(given[0]):",
+        "if False:",
+        "test_own_engines.py::test_rows_that_are_kept_are_right_or_told",
+    ),
+    "a tally without weights": Spoilt(
+        "emframe.engines.tally",
+        "_mixed(numbers + _mixed(each))",
+        "_mixed(numbers)",
+        "test_own_engines.py::test_rows_that_are_kept_are_right_or_told",
+    ),
+    "the best point lost with the engine": Spoilt(
+        "emframe.core.loop",
+        "except (KeyboardInterrupt, PassFailed) as stop:",
+        "except KeyboardInterrupt as stop:",
+        "test_own_engines.py::test_a_failure_keeps_the_best_point[raises-3]",
+    ),
+    "an engine asked again after Ctrl-C": Spoilt(
+        "emframe.fitting.task",
+        "return Serial() if isinstance(self.engine, Audited) else self.engine",
+        "return self.engine",
+        "test_own_engines.py::test_an_engine_that_was_interrupted_is_not_asked_again[a start-2]",
+    ),
+    "work to be done taken for values": Spoilt(
+        "emframe.data.elsewhere",
+        "return graph() is not None",
+        "return False",
+        "test_gate.py::test_what_is_not_in_memory_is_refused_before_it_is_read[a graph-fit]",
     ),
     "a trace of bests": Spoilt(
         "emframe.core.loop",
@@ -160,7 +191,7 @@ SPOILT = {
     ),
     "BIC by the number of parameters": Spoilt(
         "emframe.fitting.result",
-        "self.n_parameters * log(self.n_rows)",
+        "self.n_parameters * log(self.n_units)",
         "self.n_parameters * log(self.n_parameters)",
         "test_fit.py::test_every_fit_answers[poisson]",
     ),
@@ -212,6 +243,94 @@ SPOILT = {
         "if dtype.kind == 'O': stream.seek(0); return np.load(stream, allow_pickle=True)\n"
         "        if dtype.kind != \"f\" or fortran:",
         "test_files.py",
+    ),
+    "a selection that takes artefacts": Spoilt(
+        "emframe.selection",
+        "return not one.status.usable, bool(one.spurious), bool(loose), value",
+        "return not one.status.usable, bool(loose), value",
+        "test_search.py::test_a_selection_takes_no_artefact_while_there_is_another",
+    ),
+    "a bootstrap of rows without their weights": Spoilt(
+        "emframe.resampling",
+        "stream.multinomial(round(size), rows.weights / size)",
+        "stream.multinomial(len(x), np.full(len(x), 1 / len(x)))",
+        "test_inference.py::test_a_bootstrap_draws_rows_as_often_as_their_weights_say",
+    ),
+    "a deviation of replicates by their number": Spoilt(
+        "emframe.inference",
+        "np.sqrt(len(values) - 1)",
+        "np.sqrt(len(values))",
+        "test_inference.py::test_a_standard_error_of_replicates_has_one_degree_of_freedom_less"
+        "[bootstrap]",
+    ),
+    "a Dirichlet density without its constant": Spoilt(
+        "emframe_families.categorical",
+        "constant = constant - gammaln(1.0 + inside.sum(axis=1))",
+        "pass",
+        "test_categorical.py::test_the_weak_prior_is_a_product_of_dirichlet_densities[3]",
+    ),
+    "an unanswered item that is forgotten": Spoilt(
+        "emframe_families.categorical",
+        "return self.parameters(shares(self._items(statistics.totals), previous.probs))",
+        "return self.from_mean(statistics.totals)",
+        "test_categorical.py::test_an_item_that_a_component_never_answers_keeps_its_probabilities"
+        "[3]",
+    ),
+    "a missing answer that is any": Spoilt(
+        "emframe_families.categorical",
+        "given = x[:, :, None] == np.arange(self._inside(x.shape[1]).shape[1])",
+        "given = x[:, :, None] == np.arange(self._inside(x.shape[1]).shape[1]); "
+        "given = np.where(np.isnan(x)[:, :, None], 1.0 / given.shape[2], given)",
+        "test_categorical.py::test_a_missing_answer_is_summed_over[categorical]",
+    ),
+    "what is missing by the likeliest component": Spoilt(
+        'emframe_families.missing',
+        'np.einsum("kn,knd->nd", resp, seen.filled)',
+        'seen.filled[resp.argmax(axis=0), np.arange(resp.shape[1])]',
+        'test_models.py::test_what_is_missing_has_the_mean_over_all_components',
+    ),
+    "a normal tail wherever Q falls towards it": Spoilt(
+        "emframe_families.student_tail",
+        "ends = (slope <= 0) & (normal >= before)",
+        "ends = slope <= 0",
+        "test_student.py::test_degrees_of_freedom_do_not_leave_a_heavy_tail_for_a_lower_normal_one"
+        "[False]",
+    ),
+    "means without the factors' means": Spoilt(
+        'emframe_families.factor_analysis',
+        'means = mean[:d] - loadings @ mean[d:]',
+        'means = mean[:d]',
+        'test_models.py::test_the_m_step_of_factors_is_a_maximum_from_means_that_are_off[columns]',
+    ),
+    "a Newton step that is never halved": Spoilt(
+        "emframe_families.count_regression",
+        "next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))",
+        "next(tried)",
+        "test_regression.py::test_a_newton_step_that_is_too_long_is_halved",
+    ),
+    "own rows without their weights": Spoilt(
+        "emframe_families.gaussian_triangles",
+        "own_moments(u.T[np.nonzero(own)[1]], resp, own)",
+        "own_moments(u.T[np.nonzero(own)[1]], np.ones_like(resp), own)",
+        "test_engines.py::test_sums_over_own_rows_are_those_over_all",
+    ),
+    "axes that go up": Spoilt(
+        "emframe_families.gaussian_axes",
+        "if is_last or reached < here:",
+        "if True:",
+        "test_structures.py::test_axes_end_at_a_minimum_below_where_they_began",
+    ),
+    "axes without the criterion's curvature": Spoilt(
+        'emframe_families.gaussian_axes',
+        'return np.asarray(second + second.T + 0.5 * (bent + bent.T))',
+        'return np.asarray(second + second.T)',
+        'test_structures.py::test_axes_have_the_slopes_and_curvatures_of_what_they_minimise',
+    ),
+    "predictors nearly alike taken for one": Spoilt(
+        "emframe_families.regression",
+        "COLLINEAR = 1e-11",
+        "COLLINEAR = 1e-4",
+        "test_regression.py::test_predictors_that_are_nearly_alike_are_told_apart",
     ),
 }  # fmt: skip
 

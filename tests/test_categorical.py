@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from emframe_families.lookups import MANY_ROWS, Lookups
+from scipy import stats
 from test_reference import column
 
 import emframe
 from emframe.families import Survey
-from emframe.parameters import equal, n_free
+from emframe.parameters import equal, from_vector, n_free, to_vector
 
 RNG = np.random.default_rng(5)
 LEVELS = (3, 2, 5, 3)
@@ -193,7 +194,7 @@ def test_rows_alike_are_one_row_with_gaps_too():
         ("bernoulli", {}, "or expect missing answers: missing=True"),
         ("categorical", {}, "or expect missing answers: missing=True"),
         ("categorical", {"levels": LEVELS}, "or expect missing answers: missing=True"),
-        ("gaussian", {}, "or choose a model that takes missing values"),
+        ("gaussian", {}, r"or expect missing values: missing=True\.$"),
     ],
 )
 def test_missing_answers_are_refused_unless_they_are_expected(family, options, remedy):
@@ -271,3 +272,32 @@ def test_an_item_of_too_many_answers_has_no_table():
     survey = Survey(family.whole(X[:, :2] % 2, np.ones(len(X))), MANY_ROWS)
     params = family.template({"K": 1, "d": 2})
     assert [one.form for one in family.kernels(params, np.zeros(1), survey)] == ["products"]
+
+
+@pytest.mark.parametrize("levels", [3, (3, 2, 5, 3)])
+def test_the_weak_prior_is_a_product_of_dirichlet_densities(levels):
+    """With the shares of all rows as mode, worth one row; by scipy."""
+    family = emframe.family("categorical", levels=levels)
+    rows = X[:, [0, 3]] if levels == 3 else X
+    prior = family.conjugate_prior("weak", family.whole(rows, np.ones(len(rows))), 2)
+    like = family.template({"K": 2, "d": rows.shape[1]})
+    at = from_vector(like, np.random.default_rng(1).normal(size=len(to_vector(like))))
+    wanted = 0.0
+    for item, column_of in enumerate(rows.T):
+        m = levels if isinstance(levels, int) else levels[item]
+        shares = np.bincount(column_of.astype(int), minlength=m) / len(rows)
+        for probs in at.probs[:, item, :m]:
+            wanted += stats.dirichlet.logpdf(probs, 1.0 + shares)
+    found = family.expected(prior.statistics, at) + prior.log_constant
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("levels", [3, (3, 3)])
+def test_an_item_that_a_component_never_answers_keeps_its_probabilities(levels):
+    family = emframe.family("categorical", levels=levels, missing=True)
+    rows = np.array([[0.0, np.nan], [2.0, np.nan], [1.0, 1.0], [1.0, 2.0]])
+    resp = np.repeat(np.eye(2), 2, axis=0)
+    before = family.build({"probs": [[[0.2, 0.3, 0.5], [0.1, 0.2, 0.7]]] * 2})
+    found = family.m_step(family.accumulate(rows, resp), before).probs
+    assert found[0] == pytest.approx(np.array([[0.5, 0.0, 0.5], [0.1, 0.2, 0.7]]))
+    assert found[1] == pytest.approx(np.array([[0.0, 1.0, 0.0], [0.0, 0.5, 0.5]]))

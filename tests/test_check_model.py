@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import emframe
-from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
+from emframe.latents import MixtureParameters
+from emframe.models.expectation import ModelExpectation
 from emframe.spaces import Array
 from emframe.testing import MODEL_CHECKS, check_model
 
@@ -78,7 +79,7 @@ def test_a_chain_of_a_family_put_together_in_place_is_saved(tmp_path: Path) -> N
 class Changed(emframe.Mixture):
     """A mixture whose Q is changed after the E-step."""
 
-    def change(self, q: MixtureExpectation, x: Array, weights: Array) -> Any:
+    def change(self, q: ModelExpectation, x: Array, weights: Array) -> Any:
         raise NotImplementedError
 
     def expect(self, params: Any, x: Array, weights: Array) -> Any:
@@ -110,14 +111,14 @@ class PosteriorOfElsewhere(Changed):
 
 
 @dataclass(frozen=True)
-class LazyQ(MixtureExpectation):
+class LazyQ(ModelExpectation):
     def maximize(self) -> Any:
         new = super().maximize()
         return replace(new, weights=self.at.weights)
 
 
 @dataclass(frozen=True)
-class WildQ(MixtureExpectation):
+class WildQ(ModelExpectation):
     def maximize(self) -> Any:
         new = super().maximize()
         means = new.components.means + 10.0
@@ -125,19 +126,19 @@ class WildQ(MixtureExpectation):
 
 
 @dataclass(frozen=True)
-class SteepQ(MixtureExpectation):
+class SteepQ(ModelExpectation):
     def gradient(self) -> Array:
         return 2.0 * super().gradient()
 
 
 @dataclass(frozen=True)
-class FirstQ(MixtureExpectation):
+class FirstQ(ModelExpectation):
     def __add__(self, other: Any) -> Any:
         return self
 
 
 @dataclass(frozen=True)
-class CarelessQ(MixtureExpectation):
+class CarelessQ(ModelExpectation):
     def __add__(self, other: Any) -> Any:
         return super().__add__(replace(other, at=self.at))
 

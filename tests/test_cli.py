@@ -635,6 +635,45 @@ def test_products_are_refused(emf: Run, family: str, said: str) -> None:
     refused(emf("fit", "-", *args, stdin="age\n1\n2\n"), said)
 
 
+NAMED = {
+    "product": ["--family", "age=gaussian,visits=poisson"],
+    "regression": [
+        "--family", "poisson-regression", "--option", "response=visits",
+        "--option", 'predictors=["age"]',
+    ],
+    "chain": ["--model", "hidden-markov", "--family", "age=gaussian,visits=poisson"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_family_that_names_its_columns_asks_nothing_of_the_others(emf: Run, kind: str) -> None:
+    path = Path("people.csv")
+    path.write_text(PEOPLE)
+    call = ["fit", str(path), *NAMED[kind], "--components", "2", "--starts", "2", "--json"]
+    done = emf(*call)
+    assert done.exit_code == 0, done.output
+    best = json.loads(done.stdout)["best"]
+    assert set(best["columns"]) == {"age", "visits"}
+    only = json.loads(emf(*call, "--columns", "age,visits").stdout)["best"]
+    assert best["log_likelihood"] == only["log_likelihood"]
+    done = emf(*call, "--weights", "age")
+    assert done.exit_code == 2
+    assert "the column 'age' is one of the model's" in done.output
+    path.write_text(PEOPLE.replace("visits", "calls", 1))
+    done = emf(*call)
+    assert done.exit_code == 2
+    assert "has no column 'visits'; it has age, calls, id." in done.output
+
+
+def test_select_reads_the_columns_that_its_families_name(emf: Run) -> None:
+    path = Path("people.csv")
+    path.write_text(PEOPLE)
+    family = NAMED["regression"]
+    done = emf("select", str(path), *family, "--components", "1", "--starts", "2", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["best"]["columns"] == ["visits", "age"]
+
+
 # ---- select
 
 

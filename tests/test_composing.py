@@ -48,6 +48,7 @@ FAMILIES = {
     "mixed": emframe.Product(MIXED),
     "groups": emframe.Product({(0, 2): "gaussian", 1: "poisson"}),
     "given": emframe.Product({(2, 0): emframe.family("gaussian-regression"), 1: "poisson"}),
+    "chained": emframe.Product({(1, 0): emframe.family("gaussian-regression"), 0: "poisson"}),
     "tied": emframe.tied("poisson", "rates"),
     "fixed": emframe.fixed("gaussian", means=0.0),
     "fixed, and of one shape": emframe.fixed(
@@ -131,8 +132,21 @@ def test_data_that_do_not_fit_the_parts_are_refused(change: Any, message: str) -
     [
         ({}, TypeError, "mapping of columns"),
         ({"a": "poisson", 1: "poisson"}, TypeError, "all names or all indices"),
-        ({0: "poisson", 2: "poisson"}, ValueError, "0 to 1 each once"),
-        ({"a": "poisson", ("a", "b"): "poisson"}, ValueError, "one part"),
+        ({0: "poisson", 2: "poisson"}, ValueError, "every column, from 0 to 1; got"),
+        (
+            {"a": "poisson", ("a", "b"): "poisson"},
+            ValueError,
+            "'a' is modelled by two parts, 'a' and 'a_b'",
+        ),
+        ({("a", "a"): "gaussian"}, ValueError, "names a column once"),
+        ({"y": "gaussian-regression"}, TypeError, r"response='y', predictors=\('x',\)"),
+        ({("y", "a", "b"): "gaussian-regression"}, TypeError, r"predictors=\('a', 'b'\)"),
+        ({0: "poisson-regression"}, TypeError, r"\(0, 1\): .*predictors=\(1,\)"),
+        (
+            {("a", "b"): "gaussian-regression", ("b", "a"): "gaussian-regression"},
+            ValueError,
+            "each other's outcomes in a circle",
+        ),
         ({"a": 3}, TypeError, "is no family"),
         ({("a", "b"): emframe.from_scipy("norm")}, TypeError, "takes one column"),
     ],
@@ -305,6 +319,26 @@ def test_a_mixture_of_mixtures_is_the_mixture_of_all(tmp_path: Path) -> None:
     kept(fit, FAITHFUL, tmp_path)
 
 
+def test_an_outer_component_without_rows_keeps_what_it_has() -> None:
+    family = Nested((emframe.family("poisson"), emframe.family("poisson")))
+    before = family.build(
+        {
+            "shares": [[0.3, 0.7], [0.6, 0.4]],
+            "inner0": {"rates": [[1.0], [2.0]]},
+            "inner1": {"rates": [[5.0], [7.0]]},
+        }
+    )
+    rows, resp = np.arange(6.0)[:, None], np.tile([1.0, 0.0], (6, 1))
+    found = family.m_step(family.accumulate(rows, resp), before)
+    assert found.shares[1] == pytest.approx([0.6, 0.4])
+    assert [found.inner0.rates[1, 0], found.inner1.rates[1, 0]] == pytest.approx([2.0, 7.0])
+    # The other one by Bayes' rule, written out.
+    joint = np.array([0.3, 0.7]) * stats.poisson.pmf(rows, [1.0, 5.0])
+    share = joint / joint.sum(axis=1, keepdims=True)
+    assert found.shares[0] == pytest.approx(share.mean(axis=0))
+    assert found.inner0.rates[0, 0] == pytest.approx(share[:, 0] @ rows[:, 0] / share[:, 0].sum())
+
+
 def test_nested_mixtures_take_any_lane() -> None:
     def density(x: Array, rate: Array) -> Array:
         return np.asarray(np.log(rate) - rate * x)
@@ -314,3 +348,67 @@ def test_nested_mixtures_take_any_lane() -> None:
     fit = emframe.fit(model, FAITHFUL[:, 1], rng=0, n_starts=1)
     assert fit.status.usable
     assert (np.diff(fit.trace) >= 0).all()
+
+
+# ---- a column that one part models and another is given
+
+
+def on(response: str, *predictors: str, name: str = "gaussian-regression") -> emframe.Family:
+    return emframe.family(name, response=response, predictors=predictors)
+
+
+def test_a_gaussian_is_that_of_one_column_and_a_regression_on_it() -> None:
+    """f(x) f(y | x) of normals is a normal in two columns, with as many parameters."""
+    frame = pd.DataFrame(FAITHFUL, columns=["x", "y"])
+    parts = emframe.Product({("y", "x"): on("y", "x"), "x": "gaussian"})
+    chained = emframe.fit(emframe.Mixture(parts, 2), frame, rng=0)
+    whole = emframe.fit(emframe.Mixture("gaussian", 2), frame, rng=0)
+    assert chained.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-9)
+    assert chained.n_parameters == whole.n_parameters == 11
+    assert chained.bic == pytest.approx(whole.bic, rel=1e-9)
+    drawn, labels = chained.sample(200_000, rng=0, labels=True)
+    own = chained.params.components
+    for k in range(2):
+        mine = drawn[labels == k]
+        order = whole.params.components.means[:, 0].argsort()[own.x.means[:, 0].argsort().argsort()]
+        expected = whole.params.components.covariances[order[k]]
+        found = np.cov(mine[:, ::-1].T)
+        np.testing.assert_allclose(found, expected, rtol=0.05)
+
+
+def test_parts_may_be_given_the_same_columns_and_each_others_outcomes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    n = 300
+    z = rng.integers(2, size=n)
+    x = rng.normal(np.array([0.0, 4.0])[z])
+    w = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "name": "a word",
+            "w": w,
+            "x": x,
+            "y": rng.normal(np.array([1.0, -2.0])[z] + x, 0.5),
+            "v": rng.poisson(np.exp(0.2 + 0.1 * x + 0.2 * w)),
+        }
+    )
+    counts = on("v", "x", "w", name="poisson-regression")
+    parts = emframe.Product({("v", "x", "w"): counts, ("y", "x"): on("y", "x"), "x": "gaussian"})
+    assert (parts.columns, parts.covariates) == (("v", "x", "w", "y"), (2,))
+    fit = emframe.fit(emframe.Mixture(parts, 2), frame, rng=0, n_starts=4)
+    own = fit.params.components
+    joint = [
+        np.log(fit.params.weights[k])
+        + stats.norm.logpdf(x, own.x.means[k, 0], np.sqrt(own.x.covariances[k, 0, 0]))
+        + stats.norm.logpdf(frame.y, own.y_x.intercept[k] + own.y_x.x[k] * x, own.y_x.sigma[k])
+        + stats.poisson.logpmf(
+            frame.v, np.exp(own.v_x_w.intercept[k] + own.v_x_w.x[k] * x + own.v_x_w.w[k] * w)
+        )
+        for k in range(2)
+    ]
+    assert fit.log_likelihood == pytest.approx(np.logaddexp(*joint).sum(), rel=1e-12)
+    drawn, labels = fit.sample(20_000, rng=0, labels=True, given=frame)
+    assert set(drawn[:, 2]) <= set(w)
+    for k in range(2):
+        slope = np.polyfit(drawn[labels == k, 1], drawn[labels == k, 3], 1)[0]
+        assert slope == pytest.approx(own.y_x.x[k], abs=0.05)
+    kept(fit, frame, tmp_path)

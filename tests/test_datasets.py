@@ -94,7 +94,7 @@ def test_predictions_are_of_every_row_whatever_the_weights() -> None:
 def test_names_of_columns_are_checked_on_prediction() -> None:
     data = emframe.dataset("faithful")
     fit = emframe.fit(emframe.Mixture("gaussian", 2), data, rng=0, n_starts=2)
-    with pytest.raises(ValueError, match="columns x0, x1; the model was fitted to eruptions"):
+    with pytest.raises(ValueError, match="columns x0, x1; the model takes eruptions"):
         fit.predict(emframe.data.Table(data.X, ("x0", "x1"), None))
 
 

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 import emframe
 from emframe import Array, Contract, Interval, Positive, Real
+from emframe.families import newton
 from emframe.families.newton import ascend
 from emframe.parameters import from_vector, to_vector
 from emframe.spaces import slopes
@@ -219,7 +220,8 @@ def test_newton_leaves_a_saddle_and_holds_what_has_no_rows() -> None:
         (lambda: emframe.from_scipy(stats.genpareto), ValueError, r'moves with c.*\{"c": \.\.\.\}'),
         (lambda: emframe.from_scipy(stats.norminvgauss), ValueError, r"bound each other.*hold"),
         (lambda: emframe.from_scipy(stats.uniform), ValueError, "no parameter of uniform is left"),
-        (lambda: emframe.from_scipy(stats.vonmises), ValueError, "vonmises_line"),
+        (lambda: emframe.from_scipy(stats.vonmises_line), ValueError, "pass scipy.stats.vonmises,"),
+        (lambda: emframe.from_scipy(stats.wrapcauchy), ValueError, 'from_logpdf, or .*"loc"'),
     ],
 )
 def test_misuse_is_refused(make: Callable[[], Any], error: type[Exception], message: str) -> None:
@@ -568,3 +570,86 @@ def test_a_parameter_that_is_not_a_components_own_is_refused(settings: Any, reme
     same = emframe.fit(emframe.Mixture("gaussian", 2, covariance="tied"), X, start=start)
     assert fit.n_parameters == same.n_parameters == 4
     assert fit.log_likelihood == pytest.approx(same.log_likelihood, abs=1e-5)
+
+
+def test_newtons_shape_of_a_parabola_is_exact() -> None:
+    """By values and by slopes: -1/2 (x - c)' A (x - c) for two components, each with its own A."""
+    rng = np.random.default_rng(0)
+    roots, centre = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 3))
+    matrix = roots @ roots.swapaxes(1, 2)
+    at = centre + rng.normal(size=(2, 3))
+
+    def value(points: Array) -> Array:
+        off = points - centre
+        return -0.5 * np.einsum("mki,kij,mkj->mk", off, matrix, off)
+
+    def slope(points: Array) -> Array:
+        return -np.einsum("kij,mkj->mki", matrix, points - centre)
+
+    beside = newton.look(value, at, np.full((2, 3), 1e-3))
+    for shape in (newton.bent(value, at, beside), newton.bent_along(slope, at, beside)):
+        assert shape.value == pytest.approx(value(at[None])[0])
+        assert shape.slope == pytest.approx(slope(at[None])[0], rel=1e-6)
+        assert shape.bend == pytest.approx(-matrix, rel=1e-6, abs=1e-6)
+        step, gain = newton.newton(shape, np.zeros((2, 3), dtype=bool))
+        assert at + step == pytest.approx(centre, abs=1e-4)
+        assert gain == pytest.approx(-value(at[None])[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_sampler_of_ones_own_may_draw_values_or_rows(columns: int) -> None:
+    def density(x: Array, mean: Array) -> Array:
+        total = x if columns == 1 else x.sum(axis=-1)
+        return -0.5 * (total - mean) ** 2
+
+    def draw(rng: np.random.Generator, mean: Array) -> Array:
+        return mean if columns == 1 else np.stack([mean, -mean], axis=1)
+
+    family = emframe.from_logpdf(density, {"mean": Real()}, sample=draw, n_columns=columns)
+    params = family.build({"mean": [3.0, 5.0]})
+    drawn = family.sample(params, np.array([1, 0, 1]), np.random.default_rng(0))
+    wanted = np.array([[5.0, -5.0], [3.0, -3.0], [5.0, -5.0]])[:, :columns]
+    assert np.array_equal(drawn, wanted)
+
+
+def test_no_climb_begins_where_a_row_is_impossible() -> None:
+    """Of the values that the rows suggest for an end, none beyond a row is in question."""
+
+    def density(x: Array, end: Array, rate: Array) -> Array:
+        return np.where(x >= end, np.log(rate) - rate * (x - end), -np.inf)
+
+    family = emframe.from_logpdf(density, {"end": Real(), "rate": Positive()})
+    x = np.random.default_rng(0).exponential(size=(60, 1)) + 2.0
+    statistics = family.accumulate(x, np.ones((60, 1)))
+    assert np.isfinite(family.log_density(family.guess(statistics), x)).all()
+
+
+@pytest.mark.parametrize("direction", [3.1, -3.1, np.pi, 0.4])
+def test_a_direction_is_fitted_wherever_it_points(direction: float) -> None:
+    """The maximum is the mean direction, and the ratio of Bessel functions at kappa its length."""
+    drawn = stats.vonmises.rvs(2.0, direction, size=400, random_state=1)
+    x = np.angle(np.exp(1j * drawn))
+    fit = emframe.fit(emframe.Mixture(emframe.from_scipy("vonmises"), 1), x, rng=0)
+    resultant = np.exp(1j * x).mean()
+    own = fit.params.components
+    away = np.angle(np.exp(1j * own.loc[0]) / resultant)
+    assert away == pytest.approx(0.0, abs=1e-6)
+    ratio = special.ive(1, own.kappa[0]) / special.ive(0, own.kappa[0])
+    assert ratio == pytest.approx(abs(resultant), rel=1e-6)
+    with pytest.raises(ValueError, match=r"angles from -3.14159 to 3.14159.*numpy.angle"):
+        emframe.fit(emframe.Mixture(emframe.from_scipy("vonmises"), 1), x + np.pi)
+
+
+def test_two_directions_of_hours_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=600)
+    hours = stats.vonmises.rvs(np.array([4.0, 8.0])[z], np.array([3.0, -0.5])[z], random_state=rng)
+    hours = 12.0 / np.pi * np.angle(np.exp(1j * hours))
+    family = emframe.from_scipy(stats.vonmises, fixed={"scale": 12.0 / np.pi})
+    fit = emframe.fit(emframe.Mixture(family, 2), hours, rng=0)
+    order = fit.params.components.kappa.argsort()
+    middle = fit.params.components.loc[order] * np.pi / 12.0
+    assert np.cos(middle - [3.0, -0.5]) == pytest.approx([1.0, 1.0], abs=0.01)
+    drawn, _ = fit.sample(2000, rng=0)
+    assert np.abs(drawn).max() <= 12.0
+    assert all(one.status != "failed" for one in emframe.testing.check_family(family))

@@ -417,8 +417,10 @@ def test_data_frames_keep_their_names_and_are_checked_by_them():
     assert fit.columns == ("height", "width")
     assert "height" in str(fit)
     assert fit.predict(frame).shape == (120,)
-    with pytest.raises(ValueError, match="columns width, height; the model was fitted to height"):
-        fit.predict(frame[["width", "height"]])
+    wider = frame.assign(who="a word")[["who", "width", "height"]]
+    assert np.array_equal(fit.predict(wider), fit.predict(frame))
+    with pytest.raises(ValueError, match="columns width; the model takes height, width, and 'hei"):
+        fit.predict(frame[["width"]])
 
 
 # ---- a family of the user's own: never trusted
@@ -648,3 +650,31 @@ def test_starts_that_are_right_to_rounding_are_taken(way: str) -> None:
     begun = emframe.fit(chain, X, rng=0, n_starts=1, max_iter=1).params
     rough = dataclasses.replace(begun, transitions=begun.transitions.astype(np.float32))
     emframe.fit(chain, X, start=rough, max_iter=1)
+
+
+@pytest.mark.parametrize("code", ["EII", "VEI", "EEE", "VEE", "EVV", "VVV"])
+def test_covariances_held_to_rounding_are_taken_in_every_structure(code: str) -> None:
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(60, 3)), 5.0 + 2.0 * rng.normal(size=(60, 3))])
+    family = emframe.family("gaussian", covariance=code)
+    fit = emframe.fit(emframe.Mixture(family, 2), X, rng=0, n_starts=2)
+    found = fit.params.components.covariances
+    for rounded in (found.astype(np.float32), found * (1.0 + 1e-13 * rng.normal(size=(2, 3, 3)))):
+        held = emframe.Mixture(emframe.fixed(family, covariances=rounded), 2)
+        again = emframe.fit(held, X, rng=0, n_starts=2)
+        assert again.log_likelihood == pytest.approx(fit.log_likelihood, rel=1e-8)
+        assert again.params.components.covariances == pytest.approx(found, rel=1e-6, abs=1e-6)
+    tilted = found * (1.0 + 0.01 * np.tri(3, k=-1)) + 0.01 * np.tri(3, k=-1)
+    with pytest.raises(ValueError, match=r"`covariances`"):
+        emframe.fixed(family, covariances=tilted)
+
+
+def test_what_components_share_is_held_at_one_value() -> None:
+    tied = emframe.family("gaussian", covariance="tied")
+    apart = np.stack([np.eye(2), 2.0 * np.eye(2)])
+    with pytest.raises(ValueError, match="held at values that differ between components"):
+        emframe.fixed(tied, covariances=apart)
+    held = emframe.fixed("bernoulli", probs=np.float32([1.0, 1.0]) * np.float32(1.0000001))
+    assert held.held == (("probs", (1.0, 1.0)),)
+    with pytest.raises(ValueError, match="numbers from 0 to 1"):
+        emframe.fixed("bernoulli", probs=1.00001)

@@ -9,12 +9,14 @@ import datetime
 import re
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from scipy import sparse
 
 import emframe
 from emframe.data import Table, as_rows
+from emframe.sklearn import EMMixture
 from emframe.spaces import Real
 
 BASE = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -205,9 +208,198 @@ def test_every_way_in_gives_the_same_rows(array: np.ndarray) -> None:
         assert np.array_equal(gate(X).x, expected)
 
 
-# ---- out again
-
 FIT = emframe.fit(emframe.Mixture("gaussian", 2), emframe.dataset("faithful"), rng=0, n_starts=2)
+
+
+# ---- what is not in memory
+
+
+class Untouched:
+    """Values that nobody may ask for."""
+
+    shape, ndim = (3, 2), 2
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("the values were read")
+
+    def __len__(self) -> int:
+        return 3
+
+
+class Graph(Untouched):
+    """An array that is worked out elsewhere, as those of Dask and of xarray over it."""
+
+    def __dask_graph__(self) -> Any:
+        return {"a": 1}
+
+    def compute(self) -> Any:
+        return BASE
+
+
+class Chunks(Untouched):
+    chunks = ((2, 1), (2,))
+
+    def compute(self) -> Any:
+        return BASE
+
+
+class Frame(Graph):
+    columns = ("a", "b")
+    iloc = partitions = npartitions = None
+
+
+class Tensor(Untouched):
+    def __init__(self, gradient: bool = False, device: str = "cpu", is_sparse: bool = False):
+        self.requires_grad, self.is_sparse = gradient, is_sparse
+        self.device = type("device", (), {"type": device})()
+
+    def detach(self) -> Any:
+        return BASE
+
+
+class OnDevice(Untouched):
+    __cuda_array_interface__ = None
+
+    def get(self) -> Any:
+        return BASE
+
+
+ELSEWHERE = {
+    "a graph": (Graph(), r"not worked out yet; pass X.compute\(\) where .*emframe.Blocks\(lambda"),
+    "chunks": (Chunks(), r"not worked out yet; pass X.compute\(\)"),
+    "a frame": (Frame(), r"pass X.compute\(\).*\(part.compute\(\) for part in X.partitions\)"),
+    "a list of them": ([Graph(), Graph()], r"`X\[0\]` is .*; pass X\[0\].compute\(\)"),
+    "a gradient": (Tensor(gradient=True), r"requires a gradient; pass X.detach\(\)\.$"),
+    "a device": (Tensor(device="cuda"), r"on a device; pass X.cpu\(\)\.$"),
+    "both": (
+        Tensor(gradient=True, device="cuda", is_sparse=True),
+        r"a gradient and that is sparse and on a device; pass X.detach\(\).to_dense\(\).cpu\(\)",
+    ),
+    "rows with gradients": ([Tensor(gradient=True)] * 3, r"`X\[0\]` is a tensor that requires"),
+    "another device": (OnDevice(), r"OnDevice on a device; pass X.get\(\)"),
+    "a file": ("rows.parquet", r"name of a file, 'rows.parquet'.*emframe.read_parquet\(X\)"),
+    "a path": (Path("rows.csv"), r"name of a file, 'rows.csv'.*another library reads"),
+    "files": (
+        ["a.parquet", "b.parquet"],
+        r"names of files, 'a.parquet'.*emframe.read_parquet\(X\)",
+    ),
+    "paths": ([Path("a.parquet")], r"name of a file, 'a.parquet'"),
+    "lazy": (pl.DataFrame(COLUMNS).lazy(), r"lazy frame; pass its rows \(`X.collect\(\)`\)"),
+    "a data set": (ds.dataset(pa.table(COLUMNS)), r"still to be read; pass X.to_table\(\)"),
+}
+
+CHAIN = emframe.model("hidden-markov", family="gaussian", n_states=2)
+TWO = emframe.Mixture("gaussian", 2)
+SKLEARN = EMMixture(n_components=2).fit(emframe.dataset("faithful").X)
+SURFACES = {
+    "fit": lambda X: emframe.fit(TWO, X),
+    "fit by a start": lambda X: emframe.fit(TWO, X, start=[0, 1, 1]),
+    "fit a chain": lambda X: emframe.fit(CHAIN, X),
+    "fit words": lambda X: emframe.fit(emframe.Mixture("categorical", 2), X),
+    "runs": lambda X: emframe.Sequences.by(X, "a"),
+    "select": lambda X: emframe.select(("gaussian", [1, 2]), X),
+    "predict": FIT.predict,
+    "predict_proba": FIT.predict_proba,
+    "score_samples": FIT.score_samples,
+    "standard_errors": FIT.standard_errors,
+    "bootstrap": lambda X: FIT.standard_errors(X, method="bootstrap", n_replicates=2),
+    "bootstrap_lrt": lambda X: emframe.bootstrap_lrt(emframe.Mixture("gaussian", 1), TWO, X),
+    "online": lambda X: emframe.Stepwise(TWO).begin(X),
+    "scikit-learn fit": lambda X: EMMixture(n_components=2).fit(X),
+    "scikit-learn predict": SKLEARN.predict,
+}
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize(("X", "words"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_is_not_in_memory_is_refused_before_it_is_read(
+    surface: str, X: Any, words: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        SURFACES[surface](X)
+    assert re.search(words, str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize("name", ["weights", "start"])
+def test_so_are_weights_and_starts(name: str) -> None:
+    for X in (Graph(), Tensor(gradient=True), pl.DataFrame(COLUMNS).lazy()):
+        with pytest.raises(TypeError, match=rf"`{name}` is .*; pass .*{name}\.\w+\(\)") as caught:
+            emframe.fit(TWO, BASE, **{name: X})
+        assert "Blocks" not in str(caught.value)  # which are for rows alone
+
+
+def test_what_is_there_is_taken_whatever_else_it_can_do() -> None:
+    """A graph that is empty, as that of xarray over numpy, and a tensor without a gradient."""
+
+    class There(Graph):
+        __len__ = BASE.__len__
+
+        def __dask_graph__(self) -> None:
+            return None
+
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            return BASE
+
+    class Plain(Tensor):
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            return BASE
+
+    for X in (There(), Plain()):
+        assert np.array_equal(gate(X).x, BASE)
+
+
+def test_an_array_that_numpy_cannot_read_is_told() -> None:
+    class Odd(Untouched):
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("no numbers for you")
+
+    with pytest.raises(TypeError, match="Odd that numpy cannot read: no numbers for you; pass it"):
+        gate(Odd())
+
+
+@pytest.mark.parametrize("kind", ["array", "narrow chunks", "column", "frame", "series"])
+def test_the_way_in_for_dask_is_one(kind: str) -> None:
+    """The message is obeyed: what it says to pass gives the fit of the rows in memory."""
+    dask_array = pytest.importorskip("dask.array")
+    dask_frame = pytest.importorskip("dask.dataframe")
+    rows = emframe.dataset("faithful").X
+    frame = dask_frame.from_pandas(pd.DataFrame(rows, columns=["a", "b"]), npartitions=3)
+    made = {
+        "array": lambda: dask_array.from_array(rows, chunks=(100, 2)),
+        "narrow chunks": lambda: dask_array.from_array(rows, chunks=(50, 1)),
+        "column": lambda: dask_array.from_array(rows[:, 0], chunks=100),
+        "frame": lambda: frame,
+        "series": lambda: frame["a"],
+    }
+    X = made[kind]()
+    with pytest.raises(TypeError, match="a dask") as caught:
+        emframe.fit(TWO, X)
+    for remedy in (r"pass (X\.compute\(\))", r"takes (emframe\.Blocks\(.*\))\.$"):
+        way = re.search(remedy, str(caught.value))
+        assert way, caught.value
+        found = emframe.fit(TWO, eval(way[1], {"emframe": emframe, "X": X}), rng=0, n_starts=1)
+        here = emframe.fit(
+            TWO, rows[:, : found.params.components.means.shape[1]], rng=0, n_starts=1
+        )
+        assert found.log_likelihood == here.log_likelihood
+
+
+def test_a_list_of_parquet_files_is_read_one_after_another(tmp_path: Path) -> None:
+    rows = emframe.dataset("faithful").X
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for file, part in zip(files, (rows[:100], rows[100:]), strict=True):
+        pd.DataFrame(part, columns=["a", "b"]).to_parquet(file)
+    source = emframe.read_parquet(files, rows=64)
+    assert (source.n_rows, source.columns) == (272, ("a", "b"))
+    assert np.array_equal(np.concatenate(list(source)), rows)
+    pd.DataFrame({"b": [1.0]}).to_parquet(files[1])
+    with pytest.raises(ValueError, match=r"b\.parquet has no column 'a'; it has b"):
+        emframe.read_parquet(files)
+    with pytest.raises(ValueError, match="empty list; pass the path"):
+        emframe.read_parquet([])
+
+
+# ---- out again
 
 
 def test_a_pandas_frame_gives_answers_with_its_index() -> None:
@@ -231,8 +423,8 @@ def test_rows_without_an_index_give_arrays() -> None:
 
 
 def test_other_columns_are_refused_by_predict_too() -> None:
-    with pytest.raises(ValueError, match="columns waiting, eruptions; the model was fitted to eru"):
-        FIT.predict(pl.DataFrame({"waiting": [1.0], "eruptions": [2.0]}))
+    with pytest.raises(ValueError, match="columns waiting, minutes; the model takes eruptions"):
+        FIT.predict(pl.DataFrame({"waiting": [1.0], "minutes": [2.0]}))
 
 
 def test_without_narwhals_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

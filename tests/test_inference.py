@@ -456,3 +456,22 @@ def test_standard_errors_follow_the_units(name):
         for leaf in leaves(errors.params):
             told = leaf.value / unit(leaf)
             assert told == pytest.approx(wanted[leaf.path], rel=1e-4, nan_ok=True)
+
+
+def test_a_bootstrap_draws_rows_as_often_as_their_weights_say() -> None:
+    """Of a mean: the standard deviation of n rows over the root of n, weights being n_i rows."""
+    x, weights = np.array([0.0, 1.0, 5.0, 30.0]), np.array([900.0, 600.0, 96.0, 4.0])
+    found = emframe.fit(emframe.Mixture("poisson", 1), x, weights=weights)
+    drawn = found.standard_errors(x, weights=weights, method="bootstrap", n_replicates=400, rng=0)
+    mean = weights @ x / weights.sum()
+    spread = np.sqrt(weights @ (x - mean) ** 2 / weights.sum())
+    wanted = spread / np.sqrt(weights.sum())
+    # A standard deviation of 400 normal values is right to 1 / sqrt(800).
+    assert drawn.params.components.rates[0, 0] == pytest.approx(wanted, rel=5.0 / np.sqrt(800))
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "parametric"])
+def test_a_standard_error_of_replicates_has_one_degree_of_freedom_less(method) -> None:
+    found = emframe.fit(emframe.Mixture("poisson", 1), np.arange(9.0))
+    drawn = found.standard_errors(np.arange(9.0), method=method, n_replicates=3, rng=0)
+    assert flat(drawn.params) == pytest.approx(drawn.replicates.std(axis=0, ddof=1), rel=1e-12)

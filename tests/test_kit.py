@@ -3,17 +3,23 @@
 import dataclasses
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from honest import HONEST, Exponential
 from hypothesis import settings
 from mutants import MUTANTS, EmptyIsNaN, Normal, ScaleOff, WithoutConstant
+from scipy import special, stats
 
 import emframe
 import emframe.testing
+from emframe import Binary, Interval, Positive, Real
+from emframe.families import Outcome
+from emframe.spaces import ColumnsIn
 from emframe.testing import CHECKS, CheckResult, FamilyConformance, check_family
-from emframe.testing.conformance import columns_of
+from emframe.testing.conformance import columns_of, scheme_of
 from emframe.testing.trial import examine
 
 pytest_plugins = ["pytester"]
@@ -110,6 +116,10 @@ def test_expected_failures_are_excused_and_held_to_it():
         ((Normal, {}), TypeError, "pass an instance"),
         (("poisson", {}), TypeError, "expected an emframe.Family"),
         ((emframe.Grouped("poisson"), {}), TypeError, "are runs of rows"),
+        ((Normal(), {"observed": [1]}), TypeError, "`observed` is .*a function of a row"),
+        ((Normal(), {"given": (0,)}), ValueError, "`given` is .*n_columns"),
+        ((Normal(), {"n_columns": 3, "given": (1, 1)}), ValueError, "`given`"),
+        ((Normal(), {"n_columns": 3, "given": (3,)}), ValueError, "`given`"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):
@@ -122,6 +132,103 @@ def test_a_fixed_number_of_columns_is_respected():
     results = {r.name: r for r in check_family(Normal(), n_columns=4, max_examples=4)}
     assert results["normalised"].status == "skipped"
     assert results["identity"].status == "passed"
+
+
+def censored(x, rate):
+    """Log density of exponential times (n, 1, 2), with whether each was the end."""
+    return x[..., 1] * np.log(rate) - rate * x[..., 0]
+
+
+def until_the_limit(row):
+    end = float(row[0])
+    return [Outcome([end, 1.0], (0,), Interval(0.0, end)), Outcome([end, 0.0])]
+
+
+def between(x, mean, sd):
+    """Log probability of a normal value between two limits (n, 1, 2)."""
+    low, high = ((x[..., j] - mean) / sd for j in range(2))
+    # In the tail that is nearer to 0, so that no digit of the difference is lost.
+    flip = low > 0
+    low, high = np.where(flip, -high, low), np.where(flip, -low, high)
+    upper, lower = special.log_ndtr(high), special.log_ndtr(low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(low < high, upper + np.log1p(-np.exp(lower - upper)), -np.inf)
+
+
+def around_the_limits(row):
+    ends = [-np.inf, *sorted(row), np.inf]
+    return [Outcome(pair) for pair in pairwise(ends)]
+
+
+def line(x, slope, sd):
+    """Log density of a normal y given z, of rows (n, 1, 2)."""
+    return stats.norm.logpdf(x[..., 0], slope * x[..., 1], sd)
+
+
+TOLD = {
+    "right-censored": (
+        emframe.from_logpdf(
+            censored,
+            {"rate": Positive()},
+            support=ColumnsIn((Positive(), Binary())),
+            n_columns=2,
+        ),
+        {"observed": until_the_limit},
+    ),
+    "between limits": (
+        emframe.from_logpdf(between, {"mean": Real(), "sd": Positive()}, n_columns=2),
+        {"observed": around_the_limits},
+    ),
+    "a line": (
+        emframe.from_logpdf(line, {"slope": Real(), "sd": Positive()}, n_columns=2),
+        {"given": (1,)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_a_density_of_what_was_seen_has_total_1_once_that_is_said(case):
+    family, told = TOLD[case]
+    columns = columns_of(family)
+    check = BY_NAME["normalised"]
+    untold = examine(check, family, columns, 5, 0)
+    assert untold.status == "failed"
+    assert "`observed`" in untold.reason
+    assert examine(check, family, columns, EXAMPLES, 0, scheme_of(family, columns, **told)) == (
+        CheckResult("normalised", "passed")
+    )
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_one_that_is_off_fails_all_the_same(case):
+    family, told = TOLD[case]
+    off = dataclasses.replace(family, logpdf=lambda x, *values: family.logpdf(x, *values) + 1e-3)
+    columns = columns_of(family)
+    found = examine(
+        BY_NAME["normalised"], off, columns, EXAMPLES, 0, scheme_of(off, columns, **told)
+    )
+    assert "off by 0.001 nats" in found.reason
+
+
+def test_every_check_takes_what_it_is_told():
+    results = check_family(TOLD["right-censored"][0], observed=until_the_limit, max_examples=6)
+    by_status = {r.name: r.status for r in results if r.status != "passed"}
+    assert by_status == {"draws": "skipped", "sample": "skipped", "recovery": "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("observed", "reason"),
+    [
+        (lambda row: 1 / 0, "ZeroDivisionError"),
+        (lambda row: [], "a list of emframe.families.Outcome"),
+        (lambda row: [row], "a list of emframe.families.Outcome"),
+        (lambda row: [Outcome([1.0])], "rows of 2 columns"),
+    ],
+)
+def test_outcomes_that_are_none_are_told(observed, reason):
+    results = check_family(TOLD["right-censored"][0], observed=observed, max_examples=3)
+    assert {result.status for result in results} == {"failed"}
+    assert all(reason in result.reason for result in results)
 
 
 @pytest.mark.parametrize("name", ["ascent", "sample", "units", "fisher", "recovery"])

@@ -15,7 +15,7 @@ from scipy.stats import chi2
 import emframe
 from emframe.parameters import leaves
 from emframe.plotting import KINDS
-from emframe.plotting.pairs import ellipse
+from emframe.plotting.outlines import ellipse
 from emframe.plotting.plane import SHARES
 from emframe.plotting.scene import scene
 from emframe.plotting.style import DARK, LIGHT, hues, is_dark
@@ -258,6 +258,117 @@ def test_columns_of_different_kinds_are_drawn_in_pairs_or_a_plane(kinds, panels)
     assert len(ax.child_axes) == panels
 
 
+# ---- what components say nothing of, and what has no shape
+
+
+def crossing(n=200, seed=0):
+    """Runs of 4 rows that rise or fall with x, a 0/1 column and one of codes; (n, 5) and runs."""
+    rng = np.random.default_rng(seed)
+    z = np.repeat(rng.integers(0, 2, n // 4), 4)
+    x = rng.uniform(0, 5, n)
+    y = np.array([0.0, 6.0])[z] + np.array([1.0, -1.0])[z] * x + rng.normal(0, 0.3, n)
+    yes = rng.random(n) < 1 / (1 + np.exp(np.array([3.0, -3.0])[z] - np.array([1, -1])[z] * x))
+    sex, item = rng.integers(0, 2, n), rng.integers(0, 4, n)
+    return np.column_stack([y, x, yes, sex, item]).astype(float), np.full(n // 4, 4)
+
+
+def regression(response, *predictors, name="gaussian-regression"):
+    return emframe.family(name, response=response, predictors=predictors)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_each_component_of_a_regression_has_its_bands(grouped):
+    X, lengths = crossing()
+    rows = emframe.Sequences(X[:, :2], lengths) if grouped else X[:, :2]
+    family = regression(0, 1)
+    model = emframe.Mixture(emframe.Grouped(family) if grouped else family, 2)
+    fit = emframe.fit(model, rows, rng=0, n_starts=4)
+    ax = fit.plot(rows, ax=axes())
+    bands = [one for one in ax.collections if hasattr(one, "levels")]
+    own = fit.params.components
+    assert len(bands) == 2
+    for k, contours in enumerate(bands):
+        away = [
+            (y - own.intercept[k] - own.x1[k] * x) / own.sigma[k]
+            for path in contours.get_paths()
+            for x, y in path.vertices
+        ]
+        ends = [np.sqrt(chi2.ppf(share, 1)) for share in SHARES]  # of a normal, in deviations
+        near = np.abs(np.abs(away)[:, None] - ends)
+        assert near.min(axis=1).max() < 0.1
+        assert (near.min(axis=0) < 0.05).all()
+
+
+def test_a_chain_that_stays_in_its_last_state_shows_the_others_too():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 1, (60, 2)), rng.normal(8, 1, (60, 2))])
+    fit = emframe.fit(emframe.model("hidden-markov", family="gaussian"), X, rng=0, n_starts=2)
+    assert (fit.params.transitions.max(axis=1) > 1 - 1e-9).any()
+    shown = scene(fit, X)
+    assert np.bincount(shown.labels) / len(shown.labels) == pytest.approx([0.5, 0.5], abs=0.02)
+    assert np.isfinite([shown.level(k, 0.9) for k in range(2)]).all()
+
+
+def panel_lines(fit, X):
+    """The lines in each panel of all pairs, by (row, column)."""
+    d = len(fit.columns)
+    panels = fit.plot(X, "pairs", ax=axes()).child_axes
+    return {(i, j): panels[i * d + j].lines for i in range(d) for j in range(d)}
+
+
+def test_nothing_is_outlined_that_has_no_shape():
+    X, _ = crossing()
+    parts = {(0, 1): regression(0, 1), 2: "bernoulli", 3: emframe.family("categorical", levels=4)}
+    columns = X[:, [0, 1, 2, 4]]
+    fit = emframe.fit(emframe.Mixture(emframe.Product(parts), 2), columns, rng=0, n_starts=2)
+    shown = scene(fit, columns)
+    assert shown.kinds == ("numbers", "given", "codes", "codes")
+    lines = panel_lines(fit, columns)
+    # A band along the covariate has two ends, and so many has each component.
+    assert len(lines[0, 1]) == len(lines[1, 0]) == 2 * 2
+    assert len(lines[2, 1]) == len(lines[1, 2]) == 2  # the share of a yes
+    others = set(lines) - {(0, 1), (1, 0), (2, 1), (1, 2)}
+    assert all(len(lines[place]) == 0 for place in others if place[0] != place[1])
+    own, band = fit.params.components.x0_x1, lines[0, 1]
+    for k in range(2):
+        low, high = (line.get_ydata() for line in band[2 * k : 2 * k + 2])
+        x = band[2 * k].get_xdata()
+        middle = own.intercept[k] + own.x1[k] * x
+        assert 0.5 * (low + high) == pytest.approx(middle, abs=0.15)
+
+
+def test_covariates_have_no_components_and_no_ellipse_between_them():
+    X, _ = crossing()
+    fit = emframe.fit(emframe.Mixture(regression(0, 1, 2), 2), X[:, [0, 1, 3]], rng=0, n_starts=2)
+    lines = panel_lines(fit, X[:, [0, 1, 3]])
+    assert len(lines[1, 2]) == len(lines[2, 1]) == 0
+    panels = fit.plot(X[:, [0, 1, 3]], "pairs", ax=axes()).child_axes
+    assert [len(panels[4 * i].patches) for i in range(3)] == [3, 1, 1]
+
+
+def test_a_yes_along_a_covariate_is_its_share():
+    X, _ = crossing(2000)
+    family = regression(0, 1, name="binomial-regression")
+    fit = emframe.fit(emframe.Mixture(family, 1), X[:, [2, 1]], rng=0)
+    ax = fit.plot(X[:, [2, 1]], ax=axes())
+    assert not [one for one in ax.collections if hasattr(one, "levels")]
+    x, share = ax.lines[0].get_data()
+    eta = fit.params.components.intercept[0] + fit.params.components.x1[0] * x
+    assert share == pytest.approx(1 / (1 + np.exp(-eta)), abs=0.05)
+    assert list(ax.get_yticks()) == [0, 1]
+
+
+def test_a_picture_that_is_named_as_a_remedy_can_be_drawn():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 8))
+    fit = emframe.fit(emframe.Mixture(regression(0, *range(1, 8)), 2), X, rng=0, n_starts=2)
+    assert scene(fit, X).possible == ("uncertainty", "trace")
+    for kind in ("density", "plane", "pairs", "profile"):
+        with pytest.raises(ValueError, match="use kind='uncertainty' or 'trace'"):
+            fit.plot(X, kind, ax=axes())
+    fit.plot(X, ax=axes())
+
+
 @pytest.mark.parametrize(("paper", "palette"), [("white", LIGHT), ("#111111", DARK)])
 def test_hues_stand_out_from_the_paper(paper, palette):
     """Contrast of 3 or more with the paper, as for graphics in WCAG 2.1, 1.4.11."""
@@ -309,7 +420,7 @@ def test_a_family_that_nobody_knew_is_drawn_too():
     ("case", "kind", "message"),
     [
         ("one column", "pie", f"expected one of {', '.join(KINDS)}"),
-        ("four columns", "density", "use kind='pairs' or 'profile'"),
+        ("four columns", "density", "use kind='pairs', 'profile' or 'trace'"),
         ("four columns", "plane", "a plane has two columns"),
         ("one column", "uncertainty", "pass them"),
     ],

@@ -538,6 +538,46 @@ def edged() -> tuple[Array, emframe.Mixture, Any]:
     return data, model, model.build(values)
 
 
+@pytest.mark.parametrize("start", [-9.0, -4.0, 4.0])
+@pytest.mark.parametrize("name", ["poisson-regression", "binomial-regression"])
+def test_a_newton_step_that_is_too_long_is_halved(name: str, start: float) -> None:
+    """From far off, whole steps go to where a mean is no number, or is 1."""
+    groups = np.repeat([0.0, 1.0], 40)
+    y = np.where(np.arange(80) % 4 == 0, 1.0, 0.0) + (np.arange(80) % 20 == 39 % 20)
+    y = np.minimum(y, 1.0) if name == "binomial-regression" else y
+    family = emframe.family(name)
+    sums = family.accumulate(np.column_stack([y, groups]), np.ones((80, 1)))
+    found = family.m_step(sums, family.build({"intercept": [start], "x1": [0.5 * start]}))
+    first, second = (y[groups == one].mean() for one in (0.0, 1.0))
+
+    def link(mean: float) -> float:
+        return float(np.log(mean) - (np.log1p(-mean) if name == "binomial-regression" else 0.0))
+
+    assert found.intercept[0] == pytest.approx(link(first), rel=1e-6)
+    assert found.x1[0] == pytest.approx(link(second) - link(first), abs=1e-6)
+
+
+@every
+def test_predictors_that_are_nearly_alike_are_told_apart(name: str) -> None:
+    """A column that is another but for a share of 1e-6 has a coefficient, and one of 1e-13 none."""
+    noise = np.random.default_rng(4).normal(size=N)
+    for share, is_told in ((1e-6, True), (1e-13, False)):
+        data = rows(name)
+        data[:, 2] = data[:, 1] + share * noise
+        family = emframe.family(name, **OPTIONS[name])
+        sums = family.accumulate(data, np.ones((N, 1)))
+        if not is_told:
+            with pytest.raises(emframe.Degenerate, match="collinear"):
+                family.m_step(sums, None)
+            continue
+        apart = data.copy()
+        apart[:, 2] = noise
+        wanted = family.m_step(family.accumulate(apart, np.ones((N, 1))), None)
+        found = family.m_step(sums, None)
+        assert found.x2[0] * share == pytest.approx(wanted.x2[0], rel=1e-6)
+        assert found.x1[0] + found.x2[0] == pytest.approx(wanted.x1[0], abs=1e-6 * abs(found.x2[0]))
+
+
 def test_an_m_step_far_out_is_not_separated() -> None:
     """All but a share of 1e-7 of the counts are at one row, and still Q has a maximum."""
     data, model, params = edged()

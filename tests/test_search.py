@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import nan
 
@@ -220,6 +220,57 @@ def test_select_does_not_recommend_what_the_data_cannot_determine() -> None:
     assert emframe.select([emframe.Mixture("bernoulli", 2)], three, rng=0).undetermined == ("",)
     real = np.random.default_rng(0).normal(size=9)
     assert emframe.select(("gaussian", [1]), real, rng=0).undetermined == ("",)
+
+
+def test_a_selection_takes_no_artefact_while_there_is_another() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 1))
+    plain, wide = emframe.select(("gaussian", [1, 2]), X, rng=0, n_starts=2).fits
+    low = min(start.log_likelihood for start in wide.starts)
+    ends = tuple(
+        replace(start, log_likelihood=low + 1e3, spurious="on a point") for start in wide.starts
+    )
+    higher = replace(wide, starts=ends, log_likelihood=low + 1e3)
+    assert higher.spurious
+    assert higher.bic < plain.bic
+    assert emframe.Selection((higher, plain), "bic").best is plain
+    assert emframe.Selection((higher,), "bic").best is higher
+    one = replace(wide, starts=(*ends[:1], *(replace(s, spurious="") for s in wide.starts[1:])))
+    assert "Set aside: 1 spurious" in str(one)
+
+
+def counted(family: emframe.Family, k: int, X: np.ndarray | emframe.Sequences) -> tuple[int, str]:
+    """Parameters of a mixture, and what a selection says of them."""
+    selection = emframe.select([emframe.Mixture(family, k)], X, rng=0, n_starts=2)
+    return selection.best.n_parameters, selection.undetermined[0]
+
+
+def test_degrees_of_freedom_are_those_of_the_probabilities_that_data_show() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=(400, 1))
+    items = (rng.random((400, 3)) < np.where(z == 0, 0.2, 0.8)).astype(float)
+    family = emframe.family
+    # A pair of answers in no order is 0, 1 or 2 yeses; a triple has three numbers.
+    pairs, triples = (
+        emframe.Sequences(items[:, :t].reshape(-1, 1), np.full(400, t)) for t in (2, 3)
+    )
+    grouped = emframe.Grouped("bernoulli")
+    assert counted(grouped, 2, pairs) == (3, "3 parameters on 2 degrees of freedom")
+    assert counted(grouped, 2, triples) == (3, "")
+    mixed = np.concatenate([np.full(200, 1), np.full(300, 2)])  # singles are margins of pairs
+    some = emframe.Sequences(items.ravel()[: mixed.sum(), None], mixed)
+    assert counted(grouped, 2, some) == (3, "3 parameters on 2 degrees of freedom")
+    # What is missing adds patterns, but no probability.
+    gaps = np.where(rng.random((400, 2)) < 0.3, np.nan, items[:, :2])
+    told = (5, "5 parameters on 3 degrees of freedom")
+    assert counted(family("bernoulli", missing=True), 2, gaps) == told
+    # Given a covariate, each of its values has probabilities of its own.
+    line = family("binomial-regression")
+    yes = np.column_stack([items[:, 0], rng.integers(0, 2, 400)])
+    assert counted(line, 2, yes) == (5, "5 parameters on 2 degrees of freedom")
+    assert counted(line, 1, yes) == (2, "")
+    cells = emframe.Product({0: "bernoulli", 1: family("categorical", levels=3)})
+    table = np.column_stack([items[:, 0], rng.integers(0, 3, 400)])
+    assert counted(cells, 2, table) == (7, "7 parameters on 5 degrees of freedom")
 
 
 def test_a_degenerate_end_is_below_every_sound_one():

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import emframe
-from emframe.models.sequences import Sequences
+from emframe.data.runs import Sequences
 
 LENGTHS = (7, 5, 8, 6)
 

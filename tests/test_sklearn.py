@@ -185,6 +185,22 @@ def test_warm_start_goes_on_from_the_last_fit() -> None:
     assert estimator.lower_bounds_[0] == pytest.approx(bounds[1], rel=1e-12)
 
 
+def test_warm_start_after_a_change_says_what_changed() -> None:
+    estimator = EMMixture(n_components=2, random_state=0, warm_start=True, n_init=1)
+    estimator.fit(FAITHFUL)
+    for change, X in (
+        ({"n_components": 3}, FAITHFUL),
+        ({"n_components": 2, "covariance_type": "tied"}, FAITHFUL),
+        ({"covariance_type": "full"}, FAITHFUL[:, :1]),
+    ):
+        with pytest.raises(ValueError, match="`warm_start` goes on from the last fit, a gaussian"):
+            estimator.set_params(**change).fit(X)
+    estimator.set_params(n_components=3, warm_start=False).fit(FAITHFUL)
+    answers = np.random.default_rng(0).integers(0, 3, (60, 3))
+    codes = EMMixture("categorical", n_components=2, warm_start=True, random_state=0, n_init=1)
+    assert codes.fit(answers).fit(answers).converged_
+
+
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_a_start_is_taken_as_given(structure: str) -> None:
     """Both sides are shown after one step from it, and their bound is that of the start."""

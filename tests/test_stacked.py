@@ -158,7 +158,7 @@ def test_blocks_add_up(monkeypatch):
     model, rows, stack, _ = bed("gaussian-VVV")
     points = stack.join(begun(model, rows))
     whole = stack.look(points)
-    monkeypatch.setattr("emframe.models.mixture_pass.MixturePass.rows", lambda self, d: 17)
+    monkeypatch.setattr("emframe.models.model_pass.ModelPass.rows", lambda self, d: 17)
     parts = stack.look(points)
     assert parts.objective == pytest.approx(whole.objective, rel=1e-12)
     assert parts.em_x == pytest.approx(whole.em_x, rel=1e-9)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from emframe_families.gaussian import WIDE
-from emframe_families.gaussian_axes import EqualVolume, OwnVolumes, Squares, common_axes
+from emframe_families.gaussian_axes import (
+    EqualVolume,
+    OwnVolumes,
+    Squares,
+    _curvature,
+    _slope,
+    common_axes,
+)
 from emframe_families.gaussian_scatter import (
     inverses,
     least_determinant,
@@ -15,6 +22,7 @@ from emframe_families.gaussian_spaces import Stack
 from emframe_families.gaussian_structures import CODES, Structure
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import expm
 
 import emframe
 from emframe.parameters import from_vector, leaves, n_free, to_vector
@@ -194,6 +202,74 @@ def test_axes_in_common_are_found(criterion, seed: int, d: int) -> None:
     found = common_axes((axes * lengths[:, None, :]) @ axes.T, criterion)
     assert found.T @ found == pytest.approx(np.eye(d), abs=1e-12)
     assert np.sort(np.abs(found.T @ axes).max(axis=0)) == pytest.approx(np.ones(d), abs=1e-6)
+
+
+COUNTS = np.array([3.0, 5.0, 1.0])
+CRITERIA = [OwnVolumes(COUNTS), EqualVolume(COUNTS), Squares()]
+criteria = pytest.mark.parametrize("criterion", CRITERIA, ids=lambda one: type(one).__name__)
+
+
+def unlike(seed: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Three matrices without common axes, and axes far from any of theirs."""
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(size=(3, d, 2 * d)) * rng.uniform(0.2, 5.0, size=(3, d, 1))
+    return roots @ roots.swapaxes(1, 2), np.linalg.qr(rng.normal(size=(d, d)))[0]
+
+
+def turned(axes: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """The axes turned by a rotation whose logarithm has these entries above the diagonal."""
+    d = len(axes)
+    skew = np.zeros((d, d))
+    skew[np.triu_indices(d, 1)] = turns
+    return axes @ expm(skew - skew.T)
+
+
+@criteria
+@given(seed=seeds, d=st.integers(2, 5))
+def test_axes_have_the_slopes_and_curvatures_of_what_they_minimise(criterion, seed: int, d: int):
+    """Against difference quotients along rotations, whatever the axes."""
+    matrices, axes = unlike(seed, d)
+    own, m, h = axes.T @ matrices @ axes, d * (d - 1) // 2, 1e-3
+
+    def value(turns: np.ndarray) -> float:
+        there = turned(axes, turns)
+        return criterion.value(np.einsum("ji,kjl,li->ki", there, matrices, there))
+
+    steps = h * np.eye(m)
+    size = 1.0 + abs(value(np.zeros(m)))
+    slope = [(value(one) - value(-one)) / (2 * h) for one in steps]
+    assert _slope(own, criterion) == pytest.approx(np.array(slope), rel=1e-3, abs=1e-3 * size)
+    bend = [
+        [(value(a + b) - value(a - b) - value(b - a) + value(-a - b)) / (4 * h * h) for b in steps]
+        for a in steps
+    ]
+    scale = np.abs(bend).max() + size
+    assert _curvature(own, criterion) == pytest.approx(np.array(bend), rel=1e-3, abs=1e-3 * scale)
+
+
+@criteria
+@given(seed=seeds, d=st.integers(2, 5))
+def test_axes_end_at_a_minimum_below_where_they_began(criterion, seed: int, d: int) -> None:
+    matrices, start = unlike(seed, d)
+    seen: list[float] = []
+
+    class Watched:
+        def value(self, w: np.ndarray) -> float:
+            seen.append(criterion.value(w))
+            return seen[-1]
+
+        slope, bend = staticmethod(criterion.slope), staticmethod(criterion.bend)
+
+    found = common_axes(matrices, Watched(), start)
+    last = criterion.value(np.einsum("ji,kjl,li->ki", found, matrices, found))
+    room = 1e-9 * (1.0 + abs(last))
+    assert last <= min(seen) + room  # no step that was tried and is higher is taken
+    rng = np.random.default_rng(seed)
+    for size in (1e-4, 1e-2):
+        for turns in rng.normal(size=(10, d * (d - 1) // 2)):
+            there = turned(found, size * turns)
+            beside = criterion.value(np.einsum("ji,kjl,li->ki", there, matrices, there))
+            assert beside >= last - room
 
 
 def test_with_many_columns_the_curvature_of_each_pair_does() -> None:

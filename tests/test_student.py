@@ -230,3 +230,17 @@ def test_a_component_of_one_row_beside_a_common_scale_ends_in_silence() -> None:
     model = emframe.Mixture("student-t", 2, covariance="tied")
     with pytest.raises(emframe.Degenerate):
         emframe.fit(model, x, start=np.append(np.zeros(12, dtype=int), 1))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_degrees_of_freedom_do_not_leave_a_heavy_tail_for_a_lower_normal_one(shared):
+    """Q falls from the normal end on, and is higher still where the tail is heavy enough."""
+    distance, resp, d = np.array([[0.0, 7.66]] * 2), np.array([[0.22, 0.78]] * 2), 8
+    tail = Tail((distance,), (resp,), resp.sum(axis=1), d, np.zeros(2), shared)
+    before = np.full(2, 0.3)
+    normal, slope = tail.at_normal()
+    there = tail.at(1.0 / before)[0]
+    assert (slope < 0).all()
+    assert (there > normal).all()
+    found = tail.maximised(before)
+    assert (tail.at(1.0 / found)[0] >= there).all()

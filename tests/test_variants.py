@@ -21,7 +21,7 @@ LABELS = (X[:, 0] > 3).astype(int)
 GAUSSIAN = emframe.Mixture("gaussian", n_components=2)
 POISSON = emframe.Mixture("poisson", n_components=2)
 QUAKES = emframe.dataset("earthquakes").X
-HIDDEN = emframe.model("hidden-markov", family="poisson", n_states=2)
+FACTORS = emframe.model("factor-analysis", n_factors=1)
 HALVES = (QUAKES[:, 0] > 20).astype(int)
 
 CLIMBERS = {
@@ -221,8 +221,8 @@ def test_settings_without_a_meaning_are_refused(call, said):
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: variants.classification(HIDDEN, QUAKES), TypeError, "pass a mixture, for rows"),
-        (lambda: variants.stochastic(HIDDEN, QUAKES), TypeError, "pass a mixture, for rows"),
+        (lambda: variants.classification(FACTORS, QUAKES), TypeError, "with components"),
+        (lambda: variants.stochastic(FACTORS, QUAKES), TypeError, "with components"),
         (lambda: variants.annealed("poisson", QUAKES), ValueError, "poisson"),
         (lambda: variants.incremental(POISSON, QUAKES, max_iter=-1), ValueError, "`max_iter` is"),
         (lambda: variants.conditional(POISSON, QUAKES, tol=-1.0), ValueError, "`tol` is -1"),

@@ -99,7 +99,7 @@ def fit(
         given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
-        rows: Any = job.table(sheet, leave_out=runs)
+        rows: Any = job.table(sheet, made, leave_out=runs)
         if runs is not None:
             rows, weights = in_runs(sheet, rows, runs)
             job = replace(job, run={**job.run, "weights": weights})
@@ -116,7 +116,7 @@ def fit(
             "row is its own.",
             ctx,
         )
-    table: Any = job.table(sheet, leave_out=runs)
+    table: Any = job.table(sheet, mixtures, leave_out=runs)
     if runs is not None:
         table, weights = in_runs(sheet, table, runs)
         job = replace(job, run={**job.run, "weights": weights})
@@ -145,7 +145,8 @@ def choose(
         with sheet.telling_lines():
             chosen = emframe.select(models, data, **run)
     except emframe.Interrupted as stop:
-        chosen, interrupted = emframe.Selection((stop.fit,), run["criterion"]), True
+        best = stop.fit.counting(run["count"])
+        chosen, interrupted = emframe.Selection((best,), run["criterion"]), True
     if several_kinds:
         chosen = ranked(chosen)
     errors = None
@@ -202,6 +203,8 @@ def document(
                 "title": best.model.title(),
                 "columns": best.columns,
                 "n_rows": best.n_rows,
+                "n_runs": best.n_runs,
+                "n_units": best.n_units,
                 "prior": best.prior,
                 "n_parameters": best.n_parameters,
                 "log_likelihood": best.log_likelihood,

@@ -14,7 +14,7 @@ One known case: a command with no options of its own and ``--seed 3`` gets ``job
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import signature
@@ -28,6 +28,7 @@ from emframe.cli import pictures, sheets
 from emframe.cli.settings import Starts, family_options, header, together
 from emframe.data import Table
 from emframe.inference import METHODS
+from emframe.models import Model
 from emframe.selection import CRITERIA
 
 _OPTIONS = together(
@@ -43,6 +44,11 @@ _OPTIONS = together(
         default="bic",
         show_default=True,
         help="What to choose by; the lowest wins. cv is cross-validated log-likelihood, times -2.",
+    ),
+    click.option(
+        "--count",
+        type=click.Choice(("rows", "runs")),
+        help="The n of BIC and ICL.  [default: runs where the rows of one share a component]",
     ),
     click.option("--prior", metavar="NAME", help="'weak' for the family's weak prior."),
     click.option(
@@ -126,22 +132,63 @@ class Job:
             pictures.require(self.plot)
         return sheets.read(data, self.has_header)
 
-    def table(self, sheet: sheets.Sheet, leave_out: str | None = None) -> Table:
-        """The columns of a sheet that are data, with those that are weights as weights."""
+    def table(
+        self, sheet: sheets.Sheet, models: Sequence[Model], leave_out: str | None = None
+    ) -> Table:
+        """The columns of a sheet that the models read, with those that are weights as weights.
+
+        Unless --columns says which, those that the models name, or all where one names none.
+        """
         weighing = sheet.find(self.weights) if self.weights is not None else []
         aside = [*weighing, *(sheet.find(leave_out) if leave_out is not None else [])]
         if len(weighing) > 1:
             raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")
-        taken = (
-            sheet.find(self.columns)
-            if self.columns is not None
-            else [j for j in range(len(sheet.names)) if j not in aside]
-        )
+        if self.columns is not None:
+            taken = sheet.find(self.columns)
+        else:
+            named = named_columns(models)
+            for name in sorted(named or ()):
+                if name not in sheet.names:
+                    raise ValueError(
+                        f"{sheet.origin} has no column {name!r}; it has {', '.join(sheet.names)}."
+                    )
+                if sheet.names.index(name) in aside:
+                    raise ValueError(
+                        f"the column {name!r} is one of the model's; --weights and --runs take "
+                        "columns that it does not read."
+                    )
+            taken = [
+                j
+                for j, name in enumerate(sheet.names)
+                if j not in aside and (named is None or name in named)
+            ]
         return Table(
-            sheet.numbers(taken),
+            sheet.numbers(taken, covariates_of(models)),
             tuple(sheet.names[j] for j in taken),
             sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
         )
+
+
+def named_columns(models: Sequence[Model]) -> set[str] | None:
+    """The columns that some of the models name; None where one reads all that there are."""
+    found: set[str] = set()
+    for model in models:
+        names = getattr(getattr(model, "family", None), "columns", None)
+        if names is None:
+            return None
+        found.update(names)
+    return found
+
+
+def covariates_of(models: Sequence[Model]) -> set[str]:
+    """The columns that some of the models are given, where these have names."""
+    families = [getattr(model, "family", None) for model in models]
+    return {
+        one.columns[j]
+        for one in families
+        if one is not None and one.columns
+        for j in one.covariates
+    }
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:

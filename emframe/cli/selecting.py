@@ -74,7 +74,7 @@ def select(
             ctx,
         )
     models = [emframe.Mixture(family, n_components=k) for family in made for k in components]
-    choose(ctx, models, sheet, job.table(sheet), job, several_kinds=True)
+    choose(ctx, models, sheet, job.table(sheet, models), job, several_kinds=True)
 
 
 def _variants(name: str, structures: tuple[str, ...], options: dict[str, Any]) -> list[Family]:

@@ -13,7 +13,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +65,10 @@ class Sheet:
             raise ValueError(f"columns {columns!r} name none, or one of them twice.")
         return found
 
-    def numbers(self, columns: Sequence[int]) -> Array:
+    def numbers(self, columns: Sequence[int], covariates: Collection[str] = ()) -> Array:
         """The cells of these columns, (n, d); missing ones are nan, for the gate to refuse.
+
+        Of `covariates` words are not to be coded, which a message says.
 
         Raises ValueError for the first cell that is no number, with its line and column.
         """
@@ -76,7 +78,8 @@ class Sheet:
                 try:
                     values[i, j] = _number(row[column])
                 except ValueError:
-                    raise ValueError(self._complaint(i, column)) from None
+                    is_given = self.names[column] in covariates
+                    raise ValueError(self._complaint(i, column, is_given)) from None
         return values
 
     @contextmanager
@@ -94,9 +97,14 @@ class Sheet:
                 raise
             raise type(error)(told) from error
 
-    def _complaint(self, i: int, column: int) -> str:
+    def _complaint(self, i: int, column: int, is_covariate: bool) -> str:
         cell = self.cells[i][column]
         hint = "leave the column out with --columns, correct the cell, or code words as 0, 1, 2"
+        if is_covariate:
+            hint = (
+                "correct the cell, or where it is a category make a column of 0 and 1 for each "
+                "value but one, and name these as predictors (codes 0, 1, 2 would have a slope)"
+            )
         if _is_number(cell.replace(",", ".", 1)):
             hint = "write decimals with a point"
         place = f"{self.origin}, {self.unit} {self.lines[i]}, column {self.names[column]!r}"

@@ -1,7 +1,8 @@
-"""Families made of families: products over columns, held and shared parameters, nested mixtures."""
+"""Families made of others: products, held and shared parameters, models as components."""
 
 from emframe.composing.constraints import Constrained, fixed, tied
+from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
 from emframe.composing.product import Product
 
-__all__ = ["Constrained", "Nested", "Product", "fixed", "tied"]
+__all__ = ["Constrained", "Copies", "Nested", "Product", "fixed", "tied"]

@@ -46,13 +46,14 @@ from emframe.parameters import (
     from_vector,
     leaves,
     owners,
+    real_values,
     rebuild,
     to_vector,
     valid,
 )
 from emframe.recipes import MAKERS
 from emframe.records import record
-from emframe.spaces import Array
+from emframe.spaces import ROUNDED, Array
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,9 @@ class Constrained(Wrapped):
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         found = self.family.completed(self._free(params), x, resp)
         return found._replace(statistics=Sized(found.statistics, resp.shape[1], _width(x)))
+
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        self.family.refuse(_own(whole), columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """The family's: a constraint changes what parameters may be, and nothing at given ones."""
@@ -346,15 +350,18 @@ def fixed(family: Any, /, **values: Any) -> Any:
     ----------
     family : a family, or the name of a plugin; or a mixture, of which ``weights`` may be held too.
     **values : by field; one value for all components, or an array with the axis K. A field of a
-        part of a product is written with a dot, ``**{"height.means": 0.0}``.
+        part of a product is written with a dot, ``**{"height.means": 0.0}``. What is off its
+        space by rounding to single precision, as shares that sum to 1.0000001 or a covariance that
+        is not symmetric to the last digit, is moved into it.
 
     Raises TypeError for an unknown field, ValueError for a value outside its space.
     """
     if hasattr(family, "fixed"):
         return family.fixed(**values)
     inner = _resolved(family)
-    held = {path: _frozen(value) for path, value in values.items()}
     _refuse_unknown(inner, list(values))
+    found = _fields(inner.parameters)
+    held = {path: _frozen(_near(path, found[path], value)) for path, value in values.items()}
     return _checked(conditioned(inner, held, ()))
 
 
@@ -458,6 +465,26 @@ def _resolved(family: str | Family) -> Family:
     if not isinstance(found, Family):
         raise TypeError(f"`family` is {family!r}; pass a plugin's name or a Family object.")
     return found
+
+
+def _near(path: str, declared: Declared, value: Any) -> Array:
+    """A value as it was given, or what lies in its space that it is the rounding of.
+
+    Raises ValueError for unlike values of components that share one.
+    """
+    space, array = declared.space, real_values(path, value)
+    if array.ndim < space.n_event_axes:
+        return array
+    array = space.near(array)
+    if not declared.shared or array.ndim < len(declared.axes()) or not space.contains(array).all():
+        return array
+    each = space.coordinates(array).reshape(len(array), -1)
+    if (np.abs(each - each[0]) > ROUNDED * space.units(array[:1])).any():
+        raise ValueError(
+            f"`{path}` is held at values that differ between components; it is one value shared by "
+            "all of them."
+        )
+    return array[0]
 
 
 def _frozen(value: Any) -> Any:

@@ -16,7 +16,7 @@ One known case: with one inner component it is the inner family.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -31,20 +31,21 @@ from emframe.families import (
     ConjugatePrior,
     Family,
     Kernel,
+    Outcome,
     Pieces,
     Survey,
     matched,
     refuse_empty,
 )
+from emframe.families.at_start import AtStart
 from emframe.families.joined import Within
-from emframe.families.numeric import Kept
 from emframe.families.pieces import besides
 from emframe.families.rowwise import in_step
-from emframe.families.stack import Sums, weakest
+from emframe.families.stack import Sums, common_priors, weakest
 from emframe.parameters import Declared, declarations
 from emframe.recipes import MAKERS
 from emframe.records import record
-from emframe.spaces import Array, Simplex, Space
+from emframe.spaces import Array, Claim, Simplex, Space
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,6 @@ class NestedSums:
 
 
 @dataclass(frozen=True)
-class Unsplit:
-    """Rows of the outer components at a start, which nobody has divided yet, and a prior's sums."""
-
-    rows: Kept
-    pseudo: NestedSums | None = None
-
-    def __add__(self, other: Any) -> Unsplit:
-        if isinstance(other, NestedSums):
-            more = other if self.pseudo is None else self.pseudo + other
-            return Unsplit(self.rows, more)
-        both = [one.pseudo for one in (self, other) if one.pseudo is not None]
-        return Unsplit(self.rows + other.rows, reduce(add, both) if both else None)
-
-    def __mul__(self, factor: float) -> Unsplit:
-        return Unsplit(self.rows * factor, None if self.pseudo is None else self.pseudo * factor)
-
-    def with_prior(self, sums: NestedSums) -> NestedSums:
-        return sums if self.pseudo is None else sums + self.pseudo
-
-
-@dataclass(frozen=True)
 class Nested(Family):
     """J inner components, each of a family of its own, in every outer component."""
 
@@ -103,9 +83,7 @@ class Nested(Family):
 
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(
-            name for name in self.inner[0].priors if all(name in f.priors for f in self.inner)
-        )
+        return common_priors(self.inner)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -122,6 +100,13 @@ class Nested(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return tuple(space for family in self.inner for space in family.supports)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(
+            replace(one, owner=f"inner component {j}, {one.owner}")
+            for j, family in enumerate(self.inner)
+            for one in family.claims()
+        )
 
     @property
     def takes_columns(self) -> bool:
@@ -147,6 +132,13 @@ class Nested(Family):
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.inner if one.covariates), ())
 
+    def support_given(self, row: Array) -> Space:
+        return self.inner[0].support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        found = (family.outcomes(row) for family in self.inner)
+        return next((one for one in found if one is not None), None)
+
     def given(self, x: Array) -> Nested:
         return Nested(tuple(family.given(x) for family in self.inner))
 
@@ -169,8 +161,8 @@ class Nested(Family):
         with np.errstate(divide="ignore"):
             return np.asarray(logsumexp(self.joint(params, x), axis=2))
 
-    def accumulate(self, x: Array, resp: Array) -> Unsplit:
-        return Unsplit(Kept.of_rows(x, resp))
+    def accumulate(self, x: Array, resp: Array) -> AtStart:
+        return AtStart.of_rows(x, resp)
 
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         joint = self.joint(params, x)
@@ -189,6 +181,10 @@ class Nested(Family):
 
     def whole(self, x: Array, weights: Array) -> Sums:
         return Sums(tuple(family.whole(x, weights) for family in self.inner))
+
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        for family, own in zip(self.inner, whole.parts, strict=True):
+            family.refuse(own, columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Those of its inner families, each on one inner component of every outer one."""
@@ -337,15 +333,12 @@ class Nested(Family):
         if isinstance(statistics, NestedSums):
             return statistics
         if previous is None:
-            return statistics.with_prior(self._split(statistics.rows))
-        blocks = statistics.rows.blocks
-        each = (self.completed(previous, x, resp).statistics for x, resp in blocks)
+            return statistics.with_prior(self._split(statistics.x, statistics.resp))
+        each = (self.completed(previous, x, resp).statistics for x, resp in statistics.blocks)
         return statistics.with_prior(reduce(add, each))
 
-    def _split(self, statistics: Kept) -> NestedSums:
+    def _split(self, x: Array, resp: Array) -> NestedSums:
         """A start: the rows of each component cut into J along their direction of most spread."""
-        x = np.concatenate([block for block, _ in statistics.blocks])
-        resp = np.concatenate([resp for _, resp in statistics.blocks])
         j = len(self.inner)
         shares = np.zeros((*resp.shape, j))
         sd = x.std(axis=0)

@@ -3,7 +3,8 @@
     emframe.Product({"height": "gaussian", "visits": "poisson", "smoker": "bernoulli"})
 
 Given the component, the groups of columns are independent, so log densities, statistics and Q are
-sums over the parts, and the M-step is theirs side by side.
+sums over the parts, and the M-step is theirs side by side.  A column that one part models may be
+given to another, as a predictor is to a regression, f(x) f(y | x): the sums stay what they are.
 
 One known case: a product of Poisson columns is the Poisson family on all of them.
 """
@@ -12,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import m_step_within
+from emframe.composing.parts import Part, labelled, ordered, resolved
 from emframe.core import Contract
 from emframe.families import (
     Axes,
@@ -34,26 +37,12 @@ from emframe.families import (
 from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
 from emframe.families.rowwise import in_step
-from emframe.families.stack import Sums, weakest
-from emframe.host import family as named_family
+from emframe.families.stack import Sums, common_priors, weakest
 from emframe.recipes import MAKERS
-from emframe.records import identifier, record
-from emframe.spaces import Array, Shape, Space
+from emframe.records import record
+from emframe.spaces import Array, Claim, Space
 
 Key = str | int | tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A group of columns and its family."""
-
-    label: str  # of its parameters
-    family: Family
-    places: tuple[int, ...]  # where its columns stand in a row
-
-    def of(self, x: Array) -> Array:
-        """Its columns of rows x (n, d)."""
-        return x[:, self.places]
 
 
 @dataclass(frozen=True, init=False)
@@ -64,16 +53,19 @@ class Product(Family):
     ----------
     parts : families, or names of plugins, by column: a name, an index, or a tuple of either for
         a group. Named columns are found by name in a data frame, which may have others too;
-        rows without names have them in the order given. Indices have to name every column.
+        rows without names have them in the order given. Indices have to name every column. A
+        column may be in several groups, where all but one of them read it as a covariate.
 
     Raises
     ------
-    TypeError, ValueError : for keys that are no columns, or name one twice; for a family of one
-        column that is given a group.
+    TypeError, ValueError : for keys that are no columns, or name one twice; for a column that two
+        parts model, or parts that are given each other's; for a family of one column that is
+        given a group.
     """
 
     parts: tuple[Part, ...]
     columns: tuple[str, ...] | None  # type: ignore[misc]
+    covered: Array | None = field(default=None, repr=False, compare=False)  # see `given`
 
     name = "product"
     maker = "product"
@@ -88,22 +80,24 @@ class Product(Family):
         named = all(isinstance(key, str) for key in keys)
         if not named and not all(isinstance(key, (int, np.integer)) for key in keys):
             raise TypeError(f"columns are all names or all indices; got {keys}.")
-        if len(set(keys)) < len(keys):
-            raise ValueError(f"a column belongs to one part; got {keys}.")
-        if not named and sorted(keys) != list(range(len(keys))):
+        twice = next((group for group in groups if len(set(group)) < len(group)), None)
+        if twice is not None:
+            raise ValueError(f"a group names a column once; got {twice}.")
+        distinct = tuple(dict.fromkeys(keys))
+        if not named and sorted(distinct) != list(range(len(distinct))):
             raise ValueError(
-                f"indices name every column, 0 to {len(keys) - 1} each once; got {sorted(keys)}."
+                f"indices name every column, from 0 to {len(distinct) - 1}; got {sorted(distinct)}."
             )
-        made, first = [], 0
+        made = []
         for group, given in zip(groups, parts.values(), strict=True):
-            places = tuple(range(first, first + len(group))) if named else tuple(map(int, group))
-            made.append(Part(_label(group), _resolved(given, group), places))
-            first += len(group)
+            places = tuple(distinct.index(key) if named else int(key) for key in group)
+            made.append(Part(labelled(group), resolved(given, group), places))
+        ordered(made, distinct if named else tuple(range(len(distinct))))
         labels = [part.label for part in made]
         if len(set(labels)) < len(labels):
             raise ValueError(f"parts have to be told apart by their names; got {labels}.")
         object.__setattr__(self, "parts", tuple(made))
-        object.__setattr__(self, "columns", tuple(keys) if named else None)
+        object.__setattr__(self, "columns", distinct if named else None)
 
     def ingredients(self) -> dict[str, Any]:
         names: tuple[Any, ...] = self.columns or tuple(range(self.width))
@@ -118,7 +112,7 @@ class Product(Family):
 
     @property
     def width(self) -> int:  # type: ignore[override]
-        return sum(len(part.places) for part in self.parts)
+        return len({place for part in self.parts for place in part.places})
 
     @property
     def is_settled(self) -> bool:  # type: ignore[override]
@@ -148,8 +142,9 @@ class Product(Family):
 
     @property
     def support(self) -> Space:  # type: ignore[override]
-        """Whole rows."""
-        return RowsOf(tuple(Home(p.label, p.family.support, p.places) for p in self.parts))
+        """Whole rows; what a part models has the last word on a column that others are given."""
+        order = reversed(ordered(self.parts))
+        return RowsOf(tuple(Home(p.label, p.family.support, p.places) for p in order))
 
     def each(self, k: int) -> tuple[Family, ...]:
         apart = zip(*(part.family.each(k) for part in self.parts), strict=True)
@@ -162,7 +157,7 @@ class Product(Family):
         free = [j for j in range(self.width) if j not in self.covariates]
         homes = []
         for part in self.parts:
-            own = tuple(free.index(place) for place in part.places if place in free)
+            own = tuple(map(free.index, part.modelled))
             space = part.family.support_given(part.of(row[None])[0])
             homes += [Home(part.label, space, own)] if own else []
         return RowsOf(tuple(homes))
@@ -173,18 +168,35 @@ class Product(Family):
             AtColumns(space, part.places) for part in self.parts for space in part.family.supports
         )
 
+    def claims(self) -> tuple[Claim, ...]:
+        """Those of each part, by its name."""
+        return tuple(
+            replace(
+                one,
+                space=AtColumns(one.space, part.places),
+                owner=f"the part {part.label!r}, {one.owner}",
+            )
+            for part in self.parts
+            for one in part.family.claims()
+        )
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return common_priors(part.family for part in self.parts)
+
     @property
     def takes_columns(self) -> bool:
         return self.width > 1
 
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
-        return tuple(part.places[j] for part in self.parts for j in part.family.covariates)
+        modelled = {place for part in self.parts for place in part.modelled}
+        given = dict.fromkeys(place for part in self.parts for place in part.given)
+        return tuple(place for place in given if place not in modelled)
 
     def given(self, x: Array) -> Product:
         other = copy(self)
-        parts = tuple(replace(one, family=one.family.given(one.of(x))) for one in self.parts)
-        object.__setattr__(other, "parts", parts)
+        object.__setattr__(other, "covered", np.array(x, dtype=float))
         return other
 
     # ---- the five functions
@@ -205,6 +217,10 @@ class Product(Family):
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
+
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        for part, own in zip(self.parts, whole.parts, strict=True):
+            part.family.refuse(own, [columns[j] for j in part.places])
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Those of its parts, each on its own columns; the constants go with the first."""
@@ -246,9 +262,15 @@ class Product(Family):
         )
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
-        rows = np.zeros((len(labels), self.width))
-        for part, own in self._with(params):
-            drawn = np.asarray(part.family.sample(own, labels, rng), dtype=float)
+        """First what is given, then each part at what those before it drew."""
+        rows, outer = np.zeros((len(labels), self.width)), list(self.covariates)
+        if self.covered is not None:
+            rows[:, outer] = self.covered[np.arange(len(labels)) % len(self.covered)][:, outer]
+        for part in ordered(self.parts):
+            own = None if params is None else getattr(params, part.label)
+            is_known = self.covered is not None or not set(part.given) & set(outer)
+            family = part.family.given(part.of(rows)) if part.given and is_known else part.family
+            drawn = np.asarray(family.sample(own, labels, rng), dtype=float)
             rows[:, part.places] = drawn[:, None] if drawn.ndim == 1 else drawn
         return rows
 
@@ -356,131 +378,6 @@ class Product(Family):
 
     def _joined(self, each: Iterator[Any]) -> Any:
         return self.parameters(**dict(zip((p.label for p in self.parts), each, strict=True)))
-
-
-@dataclass(frozen=True, repr=False)
-class AtColumns(Space):
-    """A space that some columns have to lie in, and the others need not."""
-
-    space: Space
-    places: tuple[int, ...]
-
-    @property
-    def words(self) -> str:  # type: ignore[override]
-        return self.space.words
-
-    @property
-    def discrete(self) -> bool:  # type: ignore[override]
-        return self.space.discrete
-
-    @property
-    def missing(self) -> bool:  # type: ignore[override]
-        return self.space.missing
-
-    @property
-    def largest(self) -> float:  # type: ignore[override]
-        return self.space.largest
-
-    def least_ranges(self, d: int) -> Array:
-        least = np.zeros(d)
-        least[list(self.places)] = self.space.least_ranges(len(self.places))
-        return least
-
-    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
-        which = np.zeros(d, dtype=bool)
-        which[list(self.places)] = self.space.discrete_columns(len(self.places))
-        return which
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = np.ones(values.shape, dtype=bool)
-        own = np.asarray(self.space.contains(values[:, self.places]))
-        held[:, self.places] = own if own.ndim == 2 else own[:, None]
-        return held
-
-    def __repr__(self) -> str:
-        return f"AtColumns({self.space!r}, {self.places})"
-
-
-@dataclass(frozen=True)
-class Home:
-    """A group of columns and where it lives."""
-
-    label: str
-    space: Space
-    places: tuple[int, ...]
-
-
-@dataclass(frozen=True, repr=False)
-class RowsOf(Space):
-    """Whole rows, each group of columns in a space of its own."""
-
-    homes: tuple[Home, ...]
-
-    n_event_axes = 1
-
-    @property
-    def words(self) -> str:  # type: ignore[override]
-        return "; ".join(f"{home.label}: {home.space.words}" for home in self.homes)
-
-    @property
-    def discrete(self) -> bool:  # type: ignore[override]
-        return all(home.space.discrete for home in self.homes)
-
-    @property
-    def missing(self) -> bool:  # type: ignore[override]
-        return any(home.space.missing for home in self.homes)
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = [np.asarray(home.space.contains(values[:, home.places])) for home in self.homes]
-        return np.asarray(
-            np.logical_and.reduce([one.reshape(len(values), -1).all(axis=1) for one in held])
-        )
-
-    def coordinates(self, values: Array) -> Array:
-        own = [home.space.coordinates(values[:, home.places]) for home in self.homes]
-        return np.concatenate(own)
-
-    def point(self, vector: Array, shape: Shape) -> Array:
-        values, used = np.zeros(shape), 0
-        for home in self.homes:
-            own = (*shape[:-1], len(home.places))
-            size = home.space.n_coordinates(own)
-            values[..., home.places] = home.space.point(vector[used : used + size], own)
-            used += size
-        return values
-
-    def n_coordinates(self, shape: Shape) -> int:
-        return sum(home.space.n_coordinates((*shape[:-1], len(home.places))) for home in self.homes)
-
-    def __repr__(self) -> str:
-        return f"RowsOf({self.words})"
-
-
-def _label(group: tuple[Any, ...]) -> str:
-    """A field name: columns without a name are x0, x1, ..."""
-    words = [str(one) if isinstance(one, str) else f"x{one}" for one in group]
-    return identifier("_".join(words))
-
-
-def _resolved(given: str | Family, group: tuple[Any, ...]) -> Family:
-    family = named_family(given) if isinstance(given, str) else given
-    if not isinstance(family, Family):
-        raise TypeError(f"{group}: {given!r} is no family; pass a plugin's name or a Family.")
-    if len(group) > 1 and not family.takes_columns:
-        raise TypeError(f"the family {family.name!r} takes one column; got the group {group}.")
-    if family.in_runs:
-        raise TypeError(
-            f"{group}: the rows of {family.name!r} are runs, which no part of a row can be; group "
-            "the product, emframe.Grouped(emframe.Product(...))."
-        )
-    if isinstance(group[0], str) and family.columns not in (None, group):
-        raise ValueError(
-            f"{family.name!r} takes the columns {', '.join(family.columns or ())}; got the group "
-            f"{group}; name those, in that order."
-        )
-    if family.width not in (None, len(group)):
-        raise TypeError(f"{family.name!r} takes {family.width} columns; got the group {group}.")
-    return family
 
 
 def _again(parts: list[Any]) -> Product:

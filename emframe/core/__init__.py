@@ -13,7 +13,15 @@ log-likelihood by at least as much.  Nothing here knows what z is, or what the p
 
 from emframe.core.acceleration import QuasiNewton
 from emframe.core.coordinates import Coordinates
-from emframe.core.expectation import EDGE, Contract, Degenerate, Expectation, log_prior, objective
+from emframe.core.expectation import (
+    EDGE,
+    Contract,
+    Degenerate,
+    Expectation,
+    PassFailed,
+    log_prior,
+    objective,
+)
 from emframe.core.ledger import Breach, Step
 from emframe.core.loop import Midway, Run, Stopped, iterate, run
 from emframe.core.methods import EM, Method, Move, aitken
@@ -51,6 +59,7 @@ __all__ = [
     "MonteCarloExpectation",
     "Move",
     "ParameterChange",
+    "PassFailed",
     "QuasiNewton",
     "RemainingGain",
     "Rule",

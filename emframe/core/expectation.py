@@ -90,6 +90,20 @@ class Degenerate(ArithmeticError):
         return self.reason.replace("{columns}", listed)
 
 
+class PassFailed(Exception):
+    """Raised in the place of a Q by what is not the model: by who reads the rows, or works on them.
+
+    Parameters
+    ----------
+    error : what was raised there.
+    begun : whether a Q had been had before, so that there may be something to keep.
+    """
+
+    def __init__(self, error: Exception, begun: bool) -> None:
+        super().__init__(f"{type(error).__name__}: {error}".rstrip(".: "))
+        self.error, self.begun = error, begun
+
+
 def log_prior(q: Expectation[Any]) -> float:
     """Log density of the prior at ``q.at``, in nats; 0 where the model declares none."""
     return float(getattr(q, "log_prior", 0.0))

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from emframe.core.expectation import Contract, Degenerate
+from emframe.core.expectation import Contract, Degenerate, PassFailed
 from emframe.core.ledger import Step, enter, open_ledger
 from emframe.core.methods import EM, Expect, Method
 from emframe.core.status import Status
@@ -82,6 +82,7 @@ class Run(Generic[P]):
     gains: tuple[tuple[float, float], ...]  # (gain in Q, gain in entropy) of each accepted step
     n_expectations: int  # E-steps spent, on rejected trials too
     starved: int | None = None  # the component that degenerated or is an artefact, where one is
+    error: Exception | None = None  # what failed that was not the model, where that ended it
 
 
 class Stopped(Exception):
@@ -102,14 +103,14 @@ def run(
     midway: Midway[P] | None = None,
     tell: Callable[[Degenerate], str] = str,
 ) -> Run[P]:
-    """Iterate until a rule, a breach, a degenerate component or the keyboard ends it.
+    """Iterate until a rule, a breach, a degenerate component, the keyboard or a failure ends it.
 
     With `midway` a run goes on from there, and `params` is only where it once began.  `tell` puts
     a degenerate component into words.
 
     Returns a `Run`, whatever the end; its point is the last accepted one.  Raises `Stopped`
-    where the start itself has no finite objective, and KeyboardInterrupt where there is no
-    point yet to return.
+    where the start itself has no finite objective, and KeyboardInterrupt and `PassFailed` where
+    there is no point yet to return.
     """
     steps: list[Step[P]] = []  # the last two accepted
     trace: list[float] = []
@@ -147,14 +148,21 @@ def run(
             raise Stopped(Status.DEGENERATE, tell(error)) from error
         why = f"after step {steps[-1].index}, {tell(error)}"
         return end(Status.DEGENERATE, why, error.component)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PassFailed) as stop:
         if not steps:
             raise
-        return end(Status.INTERRUPTED)
+        return replace(end(*_cut(stop, steps[-1].index)), error=getattr(stop, "error", None))
     except Exception as error:
         error.add_note("at the start" if not steps else f"after step {steps[-1].index}")
         raise
     raise AssertionError("the loop of EM has no end of its own")
+
+
+def _cut(stop: BaseException, index: int) -> tuple[Status, str]:
+    """What ends a run that something other than the model cut short, and why."""
+    if isinstance(stop, KeyboardInterrupt):
+        return Status.INTERRUPTED, ""
+    return Status.ENGINE_FAILED, f"after step {index}, {stop}"
 
 
 def _unresolved(before: float, after: float) -> Status:

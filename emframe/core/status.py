@@ -16,6 +16,7 @@ class Status(Enum):
     HELD_OUT = "held_out"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
+    ENGINE_FAILED = "engine_failed"
     STALLED = "stalled"
     SADDLE = "saddle"
     JOINED = "joined"
@@ -70,13 +71,17 @@ _MESSAGES = {
     ),
     Status.STOPPED: "A callback asked to stop.",
     Status.INTERRUPTED: "Interrupted from the keyboard; these are the best parameters so far.",
+    Status.ENGINE_FAILED: (
+        "These are the best parameters so far. Mend the engine, or what the rows are read from, "
+        "and go on from here with start=fit.params."
+    ),
     Status.STALLED: (
         "Rounding error hides whether the objective still rises: tol is finer than the arithmetic "
         "on this data can resolve. Rescale or recentre the columns, or raise tol."
     ),
     Status.SADDLE: (
         "EM stands still here, but it is no maximum: a nudge led higher. Go on from there with "
-        "more n_starts, or use fewer components."
+        "more n_starts, or make the model smaller."
     ),
     Status.JOINED: (
         "It came so near an optimum that another start had reached that it was taken to end there."
@@ -86,9 +91,8 @@ _MESSAGES = {
         "to its end with n_starts as a number."
     ),
     Status.DEGENERATE: (
-        "A component degenerated, where the likelihood has no finite maximum. Use fewer "
-        "components, a more restricted structure, or a prior; leave out columns that are constant "
-        "or follow from others."
+        "A component degenerated, where the likelihood has no finite maximum. Leave out columns "
+        "that are constant or follow from others, or make the model smaller."
     ),
     Status.FAILED: (
         "The model raised an exception. Where that is no accident of a single start, run the "

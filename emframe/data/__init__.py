@@ -5,7 +5,8 @@ each row counts, `demands` what every value has to be, and `gaps` which may be m
 `frames` and `parquet` are where they may come from.
 """
 
-from emframe.data.blocks import Blocks
+from emframe.data.blocks import Blocks, is_unread
+from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned
 from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
@@ -27,7 +28,9 @@ __all__ = [
     "filled",
     "frequencies",
     "in_range",
+    "is_unread",
     "measured",
     "read_parquet",
+    "refuse_elsewhere",
     "warn_of_shares",
 ]

@@ -10,15 +10,23 @@ One known case: a single block that holds all rows is the array itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame
 from emframe.refusals import refuse_objects, refuse_where, shown
+
+UNREAD = "while the blocks of `X` were read"
+
+
+def is_unread(error: BaseException) -> bool:
+    """Whether an exception is one of reading blocks, and so of the source and not of a model."""
+    return UNREAD in getattr(error, "__notes__", ())
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,13 @@ class Blocks:
 
         Raises ValueError where they are not the rows that were announced.
         """
+        try:
+            yield from self._checked()
+        except Exception as error:
+            error.add_note(UNREAD)
+            raise
+
+    def _checked(self) -> Iterator[NDArray[Any]]:
         seen = 0
         for block in self.read():
             array = real_array(block, "a block of `X`")
@@ -62,9 +77,20 @@ class Blocks:
                 "Its callable has to start over each time it is called."
             )
 
+    def of(self, places: Sequence[int]) -> Blocks:
+        """The same rows, of the columns at these places, in this order."""
+        names = None if self.columns is None else tuple(self.columns[j] for j in places)
+
+        def read() -> Iterator[NDArray[Any]]:
+            for block in self:
+                yield block[:, places]
+
+        return Blocks(read, self.n_rows, len(places), names)
+
 
 def real_array(values: Any, name: str) -> NDArray[Any]:
     """An array (n, d) of real numbers of any type, not copied where it is one already."""
+    refuse_elsewhere(values, name)
     if is_frame(values):
         return from_frame(values, name)[0]
     if hasattr(values, "toarray"):
@@ -86,6 +112,11 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(_ragged(values, name)) from error
+    except RuntimeError as error:  # of a library that has arrays of its own
+        raise TypeError(
+            f"`{name}` is a {type(values).__name__} that numpy cannot read: {error}; pass it as a "
+            "numpy array."
+        ) from error
     if array.dtype.kind in "fiub":
         return array
     if array.dtype.kind == "O" or not hasattr(values, "dtype"):  # lists, as they were written

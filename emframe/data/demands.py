@@ -16,7 +16,7 @@ from emframe.data.arrays import as_floats
 from emframe.data.gaps import per_value, there
 from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 
 @dataclass(frozen=True)
@@ -25,39 +25,45 @@ class _Demand:
 
     met: Callable[[NDArray[Any], Array], NDArray[np.bool_]]  # (as given, as float64) -> per value
     what: str
-    remedy: str
+    remedy: Callable[[int], str]  # by the column of the first value that is not
 
 
-def require(rows: Rows, supports: Sequence[Space], owner: str, gaps: str) -> None:
-    """Refuse data outside the supports, in one pass where there is nothing to refuse.
+def require(rows: Rows, claims: Sequence[Claim], owner: str) -> None:
+    """Refuse data outside the spaces claimed, in one pass where there is nothing to refuse."""
+    supports = [claim.space for claim in claims]
+    d = len(rows.columns)
 
-    `gaps` says what can be done about missing values but to do without their rows.
-    """
+    def without_gaps(column: int) -> str:
+        mine = [one for one in claims if one.space.covers(d)[column] and not one.space.missing]
+        ways = {one.gaps for one in mine}
+        way = ways.pop() if len(ways) == 1 else ""
+        return "remove or impute such rows" + (f", or {way}" if way else "")
+
     demands = [
         _Demand(
             lambda given, x: ~np.isinf(x) | np.isinf(given),
             "too large for float64",
-            "rescale the column",
+            lambda _: "rescale the column",
         ),
         _Demand(
             lambda _, x: there(x, supports),
             "missing or infinite",
-            f"remove or impute such rows, or {gaps}",
+            without_gaps,
         ),
         _Demand(
             lambda given, _: _is_exact(given),
-            *TOO_LARGE,
+            TOO_LARGE[0],
+            lambda _: TOO_LARGE[1],
         ),
     ]
     demands += [
         _Demand(
-            lambda _, x, space=space: per_value(space.contains(x), x),  # type: ignore[misc]
-            f"outside the support of {owner}",
-            f"it takes {space.words}; {_remedy(space)}",
+            lambda _, x, space=one.space: per_value(space.contains(x), x),  # type: ignore[misc]
+            f"outside the support of {one.owner}",
+            lambda _, space=one.space: f"it takes {space.words}; {_remedy(space)}",  # type: ignore[misc]
         )
-        for space in supports
+        for one in claims
     ]
-    d = len(rows.columns)
     least = np.max([space.least_ranges(d) for space in supports], axis=0, initial=0.0)
     low, high = np.full(len(rows.columns), np.inf), np.full(len(rows.columns), -np.inf)
     for given in cut(rows.source, MOST_AT_ONCE):
@@ -81,7 +87,7 @@ def require(rows: Rows, supports: Sequence[Space], owner: str, gaps: str) -> Non
 
 
 def _remedy(space: Space) -> str:
-    limited = bool(space.largest < np.finfo(float).max)
+    limited = bool(space.largest < np.finfo(float).max) and not space.discrete
     return f"check the data{', rescale the column' * limited} or choose another family"
 
 
@@ -116,4 +122,4 @@ def _refusal(rows: Rows, demand: _Demand) -> str:
             where = (number, column, rows.columns[column], shown(value))
         count += int(bad.sum())
         first += len(x)
-    return refusal("X", *where, demand.what, count, demand.remedy)
+    return refusal("X", *where, demand.what, count, demand.remedy(where[1]))

@@ -15,49 +15,60 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.data.elsewhere import is_lazy, refuse_elsewhere
 from emframe.extras import extra
 from emframe.refusals import LARGEST_WHOLE, refusal, refuse_objects, shown
 
 # What data frames and series have, and arrays have not.
 _MARKS = ("__dataframe__", "__arrow_c_stream__", "__narwhals_dataframe__", "__narwhals_series__")
-_LAZY = ("collect", "collect_schema")
 
 
 def is_frame(X: Any) -> bool:
     """Whether X is a data frame or a series of some library."""
-    return _is_lazy(X) or any(hasattr(X, mark) for mark in (*_MARKS, "iloc"))
+    return is_lazy(X) or any(hasattr(X, mark) for mark in (*_MARKS, "iloc"))
 
 
 def names_of(X: Any) -> tuple[str, ...]:
-    """The names of the columns of a data frame; none of a series."""
+    """The names of the columns of a data frame; none of a series, or of a frame not yet made."""
+    if is_lazy(X):
+        return ()
     return tuple(map(str, getattr(X, "column_names", getattr(X, "columns", ()))))
 
 
 def from_frame(
-    X: Any, name: str, wanted: Collection[str] = ()
+    X: Any, name: str, wanted: Collection[str] = (), covariates: Collection[str | int] = ()
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """The numbers (n, d) of a data frame or series, and the names of its columns.
 
     Missing values become nan, whatever the type of the column.  A series without a name has no
-    names.  Where some columns are `wanted`, no others are looked at.
+    names.  Where some columns are `wanted`, no others are looked at.  Those that are `covariates`,
+    by name or place, are told apart in messages: codes of theirs would be numbers to go by.
 
     Raises TypeError for a column that holds no real numbers, naming it, and for a lazy frame;
     ImportError where narwhals is missing.
     """
-    if _is_lazy(X):
-        raise TypeError(f"`{name}` is a lazy frame; pass its rows (`{name}.collect()`).")
+    refuse_elsewhere(X, name)
     nw = extra("narwhals", "dataframe", "reading data frames")
     given = names_of(X)
     twice = next((label for label in given if given.count(label) > 1), None)
     if twice is not None:
         raise ValueError(f"`{name}` has two columns called {twice!r}; rename one.")
-    frame = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    try:
+        frame = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    except TypeError as error:  # rows that are somewhere else, in a database say
+        raise TypeError(
+            f"`{name}` is a {type(X).__name__} whose rows are not in memory; pass them as a frame "
+            "of pandas, polars or pyarrow."
+        ) from error
     if frame is X:  # of a library that narwhals has not heard of, but speaks Arrow
         frame = nw.from_arrow(X, backend="pyarrow")
     columns = [frame] if isinstance(frame, nw.Series) else list(frame.iter_columns())
     if wanted:
         columns = [column for column in columns if column.name in wanted]
-    arrays = [_numbers(column, j, name, nw) for j, column in enumerate(columns)]
+    arrays = [
+        _numbers(column, j, name, nw, j in covariates or str(column.name) in covariates)
+        for j, column in enumerate(columns)
+    ]
     values = np.column_stack(arrays) if arrays else np.zeros((len(frame), 0))
     unnamed = isinstance(frame, nw.Series) and frame.name in (None, "")
     return values, None if unnamed else tuple(str(column.name) for column in columns)
@@ -68,6 +79,7 @@ def without(X: Any, column: str) -> tuple[Any, NDArray[Any]]:
 
     Raises TypeError for rows without names, ValueError where none is called so.
     """
+    refuse_elsewhere(X, "X")
     frame = is_frame(X)
     names = getattr(X, "columns", None) if frame or hasattr(X, "X") else None
     if names is None:
@@ -107,11 +119,7 @@ def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     return made.to_native().set_axis(X.index, axis=0)
 
 
-def _is_lazy(X: Any) -> bool:
-    return all(hasattr(X, mark) for mark in _LAZY)
-
-
-def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:
+def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDArray[Any]:
     """Column j, (n,), as real numbers; float64 with nan where it has missing values."""
     label, dtype, gaps = str(column.name), column.dtype, column.is_null().to_numpy()
     wide = (nw.Decimal, nw.Int128, nw.UInt128)
@@ -126,7 +134,18 @@ def _numbers(column: Any, j: int, name: str, nw: Any) -> NDArray[Any]:
         native = column.to_native()
         fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
         value = shown(column[0]) if len(column) else "empty"
-        remedy = "pass columns of numbers, categories as codes 0, 1, 2 and so on"
+        remedy = (
+            "pass columns of numbers, categories as codes 0, 1, 2 and so on to the family "
+            "'categorical'"
+        )
+        if is_covariate:
+            made = f"pandas.get_dummies(X, columns=[{label!r}], drop_first=True, dtype=float)"
+            if type(native).__module__.startswith("polars"):
+                made = f"X.to_dummies({label!r}, drop_first=True)"
+            remedy = (
+                "as a predictor a category is a column of 0 and 1 for each of its values but one, "
+                f"as {made} makes them; codes 0, 1, 2 would be numbers along which there is a slope"
+            )
         raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
     elif not gaps.any():
         values = np.asarray(column.to_numpy())

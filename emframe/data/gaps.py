@@ -6,6 +6,7 @@ One known case: where no space has missing values, every value has to be finite.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +41,16 @@ def filled(x: Array, weights: Array) -> Array:
     seen = weights @ ~gaps
     means = weights @ np.where(gaps, 0.0, x) / np.where(seen > 0, seen, 1.0)
     return np.where(gaps, means, x)
+
+
+def opened(X: Any) -> Any:
+    """Rows in which what stands for nothing, a mask or None, is nan; others as they are."""
+    if isinstance(X, np.ma.MaskedArray):
+        return np.ma.filled(X.astype(float), np.nan)
+    is_plain = isinstance(X, (list, tuple)) or getattr(X, "dtype", None) == np.dtype(object)
+    if is_plain and not hasattr(X, "columns"):
+        values = np.array(X, dtype=object)
+        nothing = np.array([one is None for one in values.ravel()]).reshape(values.shape)
+        if nothing.any():
+            return np.where(nothing, np.nan, values).astype(float)
+    return X

@@ -6,7 +6,7 @@ families see read-only rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
+from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
 from emframe.refusals import several
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 _SMALL = 1 << 20  # numbers of which a copy is no burden
 
@@ -40,14 +41,16 @@ class Table:
 def as_rows(
     X: Any,
     *,
-    supports: Sequence[Space],
+    supports: Sequence[Space] = (),
     owner: str,
+    claims: Sequence[Claim] | None = None,
+    covariates: Collection[str | int] = (),
     weights: Any = None,
     takes_columns: bool = True,
     n_columns: int | None = None,
     columns: Sequence[str] | None = None,
     width: int | None = None,
-    gaps: str = "choose a model that takes missing values",
+    gaps: str = "",
 ) -> Rows:
     """Validate data for a model.
 
@@ -56,10 +59,13 @@ def as_rows(
     X : (n, d) array-like, data frame or `Table`; a 1-D array is n rows of one column.
     supports : spaces that every value has to lie in.
     owner : whose supports they are, for messages.
+    covariates : columns that are given and not modelled, by name or place, for messages.
+    claims : the same where several parts of the owner have supports of their own.
     weights : (n,) frequencies; rows of weight 0 are removed.
     takes_columns : whether more than one column is possible.
     n_columns : the number expected, where it is known.
-    columns : names expected, where they are known; checked where X has names.
+    columns : names expected, where they are known; found by name where X has names, whatever
+        other columns there are.
     width : the number of columns that the family takes, where that is settled.
     gaps : what can be done about missing values but to do without their rows, for messages.
 
@@ -68,7 +74,9 @@ def as_rows(
     TypeError, ValueError : naming the argument, the first offending row and column, and the
         remedy.
     """
-    source, names = _given(X)
+    if columns is not None:
+        X = chosen(X, tuple(columns), covariates)
+    source, names = _given(X, covariates)
     n, d = (source.n_rows, source.n_columns) if isinstance(source, Blocks) else source.shape
     row_weights = as_weights(weights, n)
     if n == 0:
@@ -81,25 +89,20 @@ def as_rows(
         )
     if width is not None and d != width:
         raise ValueError(f"`X` has {several(d, 'column')}; {owner} takes {width}.")
-    if columns is not None and names is not None and tuple(columns) != names:
-        absent = [name for name in columns if name not in names]
-        remedy = f"{absent[0]!r} is not there" if absent else "pass those, in that order"
-        raise ValueError(
-            f"`X` has columns {', '.join(names)}; the model was fitted to {', '.join(columns)}; "
-            f"{remedy}."
-        )
     if n_columns is not None and d != n_columns:
         raise ValueError(f"`X` has {several(d, 'column')}; the model was fitted to {n_columns}.")
     labels = names or tuple(columns or (f"x{j}" for j in range(d)))
     rows = in_range(_without_zeros(Rows(source, plain(row_weights), labels)))
-    require(rows, supports, owner, gaps)
+    require(rows, claims or [Claim(space, owner, gaps) for space in supports], owner)
     if isinstance(rows.source, np.ndarray) and rows.source.size <= _SMALL:
         rows = replace(rows, source=read_only(np.array(rows.x, order="C")))
     return rows
 
 
-def chosen(X: Any, names: tuple[str, ...]) -> Any:
+def chosen(X: Any, names: tuple[str, ...], covariates: Collection[str | int] = ()) -> Any:
     """The columns of these names, in this order; X as it is where its columns have no names.
+
+    `covariates` : as for `as_rows`.
 
     Raises ValueError naming one that is missing.
     """
@@ -107,13 +110,16 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
     if not have or have == names:
         return X
     missing = [name for name in names if name not in have]
-    if missing or isinstance(X, Blocks):
+    if missing:
         raise ValueError(
-            f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}"
-            + (f", and {missing[0]!r} is not there." if missing else ", in this order.")
+            f"`X` has the columns {', '.join(have)}; the model takes {', '.join(names)}, and "
+            f"{missing[0]!r} is not there."
         )
+    if isinstance(X, Blocks):
+        return X.of([have.index(name) for name in names])
     if is_frame(X):
-        values, found = from_frame(X, "X", names)
+        told = {one if isinstance(one, str) else names[one] for one in covariates}
+        values, found = from_frame(X, "X", names, told)
         have = found or ()
         X = Table(values, have, None)
     return Table(X.X[:, [have.index(name) for name in names]], names, X.weights)
@@ -122,8 +128,11 @@ def chosen(X: Any, names: tuple[str, ...]) -> Any:
 def frequencies(X: Any, weights: Any) -> Any:
     """The weights that were given, or else those that a `Table` brings along.
 
-    Raises ValueError for a series of another index than that of the rows, and warns of shares.
+    Raises ValueError for a series of another index than that of the rows, and TypeError for data
+    that are not in memory.
     """
+    refuse_elsewhere(X, "X")
+    refuse_elsewhere(weights, "weights")
     are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))
     if are_indexed and not X.index.equals(weights.index):
         raise ValueError(
@@ -133,12 +142,14 @@ def frequencies(X: Any, weights: Any) -> Any:
     return X.weights if weights is None and isinstance(X, Table) else weights
 
 
-def _given(X: Any) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
+def _given(
+    X: Any, covariates: Collection[str | int] = ()
+) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:
     """Real numbers (n, d) as they were given, and column names where X has them."""
     if isinstance(X, Blocks):
         return X, X.columns
     if is_frame(X):
-        return from_frame(X, "X")
+        return from_frame(X, "X", (), covariates)
     names = X.columns if isinstance(X, Table) else None
     values = real_array(X.X if isinstance(X, Table) else X, "X")
     if names is not None and len(names) != values.shape[1]:

@@ -2,6 +2,19 @@
 
 Any object with ``sum(of_block, blocks)`` is one: it has to return what adding
 ``of_block(block, workspace)`` from the first block to the last would, and may work anywhere.
+
+    class Pool:
+        def __init__(self, n):
+            self.pool = concurrent.futures.ThreadPoolExecutor(n)
+
+        def sum(self, of_block, blocks):
+            return sum(self.pool.map(of_block, blocks))
+
+A block is a pair, of rows (b, d) or of runs of them, and their weights (b,).  Each pass has blocks
+and weights of its own: those of a bootstrap or of a part of the rows are others.  A workspace is
+for one thread at a time; without one, ``of_block(block)`` makes one.  In another order the sum is
+the same but for rounding.  An engine that leaves something out, or keeps it from an earlier pass
+where it is another in this one, is told, by an `EngineError`.
 """
 
 from __future__ import annotations
@@ -12,15 +25,20 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from emframe.engines.audited import Audited, EngineError
 from emframe.engines.blas import one_blas_thread
 from emframe.engines.products import products
+from emframe.engines.reading import Reading
 from emframe.engines.serial import Serial
 from emframe.engines.threads import Threads
 from emframe.engines.workspace import Workspace, Workspaces
 
 __all__ = [
     "MOST_ROWS",
+    "Audited",
     "Engine",
+    "EngineError",
+    "Reading",
     "Serial",
     "Threads",
     "Workspace",
@@ -60,7 +78,8 @@ def block_rows(numbers_per_row: int) -> int:
 def engine_for(engine: Any, numbers: int) -> Engine:
     """The engine that ``engine=`` names, for passes that move so many numbers.
 
-    None chooses threads where the work is worth them; "serial" or a number of threads decide.
+    None chooses threads where the work is worth them; "serial" or a number of threads decide.  An
+    engine of one's own is audited.
     """
     if engine is None:
         n = min(cores(), numbers // WORTH_A_THREAD)
@@ -71,13 +90,15 @@ def engine_for(engine: Any, numbers: int) -> Engine:
         if engine < 1:
             raise ValueError(f"`engine` is {engine}; pass 1 thread or more.")
         return Threads(int(engine))
-    if not hasattr(engine, "sum"):
+    if type(engine) in (Serial, Threads, Audited):
+        known: Engine = engine
+        return known
+    if isinstance(engine, type) or not callable(getattr(engine, "sum", None)):
         raise TypeError(
             f"`engine` is {engine!r}; pass None, 'serial', a number of threads, or an object with "
             "a method `sum(of_block, blocks)`."
         )
-    chosen: Engine = engine
-    return chosen
+    return Audited(engine)
 
 
 def cores() -> int:

@@ -5,9 +5,11 @@ t = work("statistics", p, b)        # (p, b), contents undefined
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +18,32 @@ Array = NDArray[np.float64]
 
 
 class Workspace:
-    """One array for each name; for one thread at a time."""
+    """One array for each name; for one thread at a time.  Sent to another process it is empty."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, Array] = {}
         self._last: dict[str, Array] = {}  # as they were handed out, most often in the same shape
         self._rooms: dict[int, Workspace] = {}
+        self._busy = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        return Workspace, ()
+
+    @contextmanager
+    def in_use(self) -> Iterator[Workspace]:
+        """This workspace for the duration.
+
+        Raises RuntimeError where another thread is at work in it: both would write over the other.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError(
+                "two threads are at work in one workspace, and would write over one another; pass "
+                "`of_block` a Workspace() for each thread, or none, and it makes one."
+            )
+        try:
+            yield self
+        finally:
+            self._busy.release()
 
     def __call__(self, name: str, *shape: int) -> Array:
         """The array of that name in this shape, contiguous, holding whatever it held."""

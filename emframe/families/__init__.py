@@ -16,6 +16,7 @@ from emframe.families.kernel import (
     TiledProducts,
 )
 from emframe.families.matching import distinct, exchanged, fitted, is_alike, likely, matched
+from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import rowwise
 from emframe.families.stack import Stack
@@ -36,6 +37,7 @@ __all__ = [
     "FromScipy",
     "Kernel",
     "Moments",
+    "Outcome",
     "Pieces",
     "RowProducts",
     "Stack",

@@ -35,6 +35,7 @@ from emframe.core import Contract, Degenerate
 from emframe.families.axes import Axes
 from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
+from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
     build,
@@ -45,7 +46,7 @@ from emframe.parameters import (
     template,
     to_vector,
 )
-from emframe.spaces import Array, Real, Space, slopes
+from emframe.spaces import Array, Claim, Real, Space, slopes
 
 S = TypeVar("S")
 
@@ -82,7 +83,7 @@ class Family(ABC):
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
-    gaps: ClassVar[str] = "choose a model that takes missing values"  # advice on those of a row
+    gaps: ClassVar[str] = ""  # what there is for missing values: a setting of the family
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
     in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
@@ -183,6 +184,15 @@ class Family(ABC):
         """
         return self
 
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        """Raise ValueError where all rows together show that there is nothing to fit.
+
+        Parameters
+        ----------
+        whole : `whole` of all rows.
+        columns : their names.
+        """
+
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Ways to take the components at `params` past all rows, the fastest first.
 
@@ -229,6 +239,14 @@ class Family(ABC):
         """
         raise TypeError(f"the family {self.name!r} has no random effects.")
 
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        """All that could have been seen in the place of a row (d,), given what of it is given.
+
+        A density over them sums and integrates to 1.  None where each column that is modelled is
+        seen as one value, wherever that lives.
+        """
+        return None
+
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         """The prior that `prior` names (``"weak"``) for K components and these data.
 
@@ -265,7 +283,7 @@ class Family(ABC):
         covariates; (d,) each."""
         discrete, modelled = np.zeros(d, dtype=bool), np.ones(d, dtype=bool)
         for space in self.supports:
-            discrete |= space.discrete_columns(d)
+            discrete |= space.columns_that_are("discrete", d)
         modelled[list(self.covariates)] = False
         return discrete, modelled
 
@@ -327,6 +345,11 @@ class Family(ABC):
     def supports(self) -> tuple[Space, ...]:
         """The spaces that every row has to lie in."""
         return (self.support,)
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The supports, and for messages whose they are."""
+        owner = f"the family {self.name!r}"
+        return tuple(Claim(space, owner, self.gaps) for space in self.supports)
 
     @property
     def takes_columns(self) -> bool:

@@ -10,6 +10,9 @@ at scipy's standard 0 where the support has an end, and scale at 1 where the end
 is held shows in ``family.held``.  A shape that moves the support, or that only takes whole
 numbers, has no such standard, and has to be held by the caller.
 
+On a circle no parameter moves the support: of scipy's von Mises distribution, whose density is
+periodic, loc is the direction and is fitted, to angles within a turn about 0.
+
 One known case: ``from_scipy(scipy.stats.expon)`` has one parameter, the scale, and a single
 component is fitted by the mean.
 """
@@ -38,11 +41,17 @@ from emframe.spaces import (
     Positive,
     Real,
     Space,
+    Turn,
     UnitInterval,
 )
 
 STANDARD = {"loc": 0.0, "scale": 1.0}
 PROBES = (0.3, -1.5, 1.5)  # coordinates at which shapes are tried
+PERIODIC = {"vonmises"}  # densities on a circle, of which the rows are one turn
+NO_DIRECTION = {  # on a turn that loc would move: what to say where it is not held
+    "vonmises_line": "pass scipy.stats.vonmises, whose loc is fitted",
+    "wrapcauchy": "write the density with its direction by emframe.from_logpdf",
+}
 INTEGRATED = {"levy_stable", "studentized_range"}  # whose densities are integrals, row by row
 # Bounds that scipy writes as the number next to the one meant.
 MEANT = 1e-12
@@ -92,8 +101,13 @@ class FromScipy(NumericFamily):
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         own = {name: getattr(params, name)[labels] for name, _ in self.fields}
         everything = {**dict(self.held), **own}
+        turn = self.support if isinstance(self.support, Turn) else None
+        scale = 1.0 if turn is None else everything["scale"]
+        if turn is not None:  # scipy brings draws to a turn of 2 pi, whatever the scale
+            everything |= {"loc": everything["loc"] / scale, "scale": 1.0}
         drawn = self.dist.rvs(**everything, size=len(labels), random_state=rng)
-        return np.asarray(drawn, dtype=float).reshape(len(labels), 1)
+        rows = scale * np.asarray(drawn, dtype=float).reshape(len(labels), 1)
+        return rows if turn is None else turn.wrapped(rows)
 
     def _arguments(self, params: Any) -> dict[str, Any]:
         return {**dict(self.held), **{name: getattr(params, name) for name, _ in self.fields}}
@@ -141,9 +155,17 @@ def from_scipy(
                 f"`{shape}` of {dist.name} is a whole number, along which Q cannot be climbed; "
                 f"hold it: {_example(dist, shape)}."
             )
+    if dist.name in NO_DIRECTION and "loc" not in given:
+        raise ValueError(
+            f"{dist.name} is on a turn of a circle that moves with loc, so that its direction is "
+            f"not fitted; {NO_DIRECTION[dist.name]}, or hold the direction: "
+            f"{_example(dist, 'loc')}."
+        )
     spaces = {one: _space(dist, shapes, given, one) for one in shapes if one not in given}
     low, high = _support(dist, spaces, given)
     _refuse_excluded(dist, spaces, given)
+    if dist.name in PERIODIC:
+        given.setdefault("scale", STANDARD["scale"])
     if discrete:
         given.setdefault("loc", 0.0)
     elif np.isfinite([low, high]).any():
@@ -158,12 +180,14 @@ def from_scipy(
             f"held, {', '.join(f'{key} = {value:g}' for key, value in given.items())}. Choose a "
             "distribution with a parameter that leaves the support where it is."
         )
-    if np.isinf([low, high]).all() and not discrete:
+    if np.isinf([low, high]).all() and not discrete and dist.name not in PERIODIC:
         _refuse_periodic(dist, spaces, given)
     shift, stretch = given.get("loc", 0.0), given.get("scale", 1.0)
     ends = shift + stretch * low, shift + stretch * high
     closed = np.isfinite(low) and _finite_at_end(dist, spaces, given, ends[0])
     support = _where(ends, discrete=discrete, closed=bool(closed))
+    if dist.name in PERIODIC:
+        support = Turn(-np.pi * stretch, np.pi * stretch)
     kept = tuple((one, float(given[one])) for one in names if one in given)
     family = FromScipy(dist, fields, kept, support, name or dist.name)
     return replace(family, broadcasts=_broadcasts(family))
@@ -358,8 +382,8 @@ def _refuse_periodic(dist: Any, spaces: Mapping[str, Space], given: Mapping[str,
         below = float(dist.cdf(1e3, *values))
     if below > 1.5:
         raise ValueError(
-            f"{dist.name} is periodic, no density on the real line; use scipy.stats."
-            f"{dist.name}_line, or write the density with emframe.from_logpdf."
+            f"{dist.name} is periodic, no density on the real line; write that of one turn with "
+            "emframe.from_logpdf, its support an interval."
         )
 
 

@@ -19,9 +19,10 @@ from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family
 from emframe.families.joined import SideBySide
 from emframe.families.kernel import Kernel, Survey
+from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import in_step
-from emframe.spaces import Array, Space
+from emframe.spaces import Array, Claim, Space
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ def weakest(families: Iterable[Family]) -> Contract:
     return max((family.contract for family in families), key=list(Contract).index)
 
 
+def common_priors(families: Iterable[Family]) -> tuple[str, ...]:
+    """The names of priors that all of the families know."""
+    first, *others = (family.priors for family in families)
+    return tuple(name for name in first if all(name in other for other in others))
+
+
+def _told(own: slice) -> str:
+    """Which components, in words."""
+    last = own.stop - 1
+    return f"component {last}" if own.start == last else f"components {own.start} to {last}"
+
+
 @dataclass(frozen=True)
 class Stack(Family):
     """Components 0 .. sizes[0]-1 are of families[0], the next sizes[1] of families[1], ..."""
@@ -53,7 +66,13 @@ class Stack(Family):
     families: tuple[Family, ...]
     sizes: tuple[int, ...]
 
-    name = "stack"
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "+".join(family.name for family in self.families)
+
+    @property
+    def priors(self) -> tuple[str, ...]:  # type: ignore[override]
+        return common_priors(self.families)
 
     @property
     def parameters(self) -> type:
@@ -72,6 +91,14 @@ class Stack(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return tuple(space for family in self.families for space in family.supports)
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Those of each family, by the components that have it."""
+        return tuple(
+            replace(one, owner=f"{_told(own)}, {one.owner}")
+            for family, own in self._slices()
+            for one in family.claims()
+        )
 
     @property
     def takes_columns(self) -> bool:
@@ -100,6 +127,13 @@ class Stack(Family):
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.families if one.covariates), ())
+
+    def support_given(self, row: Array) -> Space:
+        return self.families[0].support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        found = (family.outcomes(row) for family in self.families)
+        return next((one for one in found if one is not None), None)
 
     def given(self, x: Array) -> Stack:
         return replace(self, families=tuple(one.given(x) for one in self.families))
@@ -134,6 +168,10 @@ class Stack(Family):
         sizes = zip(each, self.sizes, strict=True)
         entropy = [np.broadcast_to(one.entropy, size) for one, size in sizes]
         return Completed(Sums(tuple(one.statistics for one in each)), np.concatenate(entropy))
+
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        for family, own in zip(self.families, whole.parts, strict=True):
+            family.refuse(own, columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """Those of its families, on their components."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family
 from emframe.families.kernel import Kernel, Survey
-from emframe.spaces import Array, Space
+from emframe.families.outcomes import Outcome
+from emframe.spaces import Array, Claim, Space
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Wrapped(Family):
     @property
     def supports(self) -> tuple[Space, ...]:
         return self.family.supports
+
+    def claims(self) -> tuple[Claim, ...]:
+        return self.family.claims()
 
     @property
     def takes_columns(self) -> bool:
@@ -109,6 +113,9 @@ class Wrapped(Family):
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
 
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        return self.family.outcomes(row)
+
     # ---- E and M
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -126,6 +133,9 @@ class Wrapped(Family):
 
     def whole(self, x: Array, weights: Array) -> Any:
         return self.family.whole(x, weights)
+
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        self.family.refuse(whole, columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         mine = {name: getattr(type(self), name) for name in ("log_density", "accumulate")}

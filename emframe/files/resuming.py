@@ -21,7 +21,8 @@ from emframe.fitting.search import Attempt, Begin, Search, leads
 from emframe.parameters import frozen, leaves, rebuild, valid
 from emframe.spaces import Array
 
-_ENDS_EARLY = (Status.INTERRUPTED, Status.MAX_SECONDS)  # by the clock or the keyboard: not ends
+# Cut short by the keyboard, the clock or the engine: not ends.
+_ENDS_EARLY = (Status.INTERRUPTED, Status.MAX_SECONDS, Status.ENGINE_FAILED)
 
 
 @contextmanager
@@ -44,7 +45,8 @@ def resumable(
             Noting(search.method, kept),
             search.tell,
             search.irregular,
-            kept,
+            search.alone,
+            checkpoint=kept,
         )
 
 
@@ -80,7 +82,7 @@ class Resumable(Search):
     Its method is one that is `Noting` for the same checkpoint.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint = field(kw_only=True)
     attempts: list[Attempt] = field(default_factory=list)
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:

@@ -33,9 +33,8 @@ _NUMBERS = (
     "classification_uncertainty",
     "remaining",
     "n_rows",
-    "n_independent",
 )
-_FINITE = ("log_likelihood", "objective", "entropy", "n_rows", "n_independent")
+_FINITE = ("log_likelihood", "objective", "entropy", "n_rows")
 _KINDS = {
     dict: "an object",
     list: "a list",
@@ -61,6 +60,8 @@ def save(fit: Fit, path: str | Path) -> None:
         "prior": fit.prior,
         "best": fit.best,
         "form": fit.form,
+        "n_runs": number_out(fit.n_runs),
+        "count": fit.count,
         "starts": [start_told(start) for start in fit.starts],
     }
     arrays = {f"params/{name}": array for name, array in to_mapping(fit.params).items()}
@@ -112,18 +113,18 @@ def _rebuild(
     best = _count(document, "best")
     if best >= len(starts):
         raise IndexError(f"`best` is {best}, but there are {len(starts)} starts")
-    told = _item(document, "numbers", dict)
-    told = {"n_independent": told["n_rows"], **told}  # earlier versions counted rows
-    numbers = {name: _number(told, name) for name in _NUMBERS}
+    numbers = {name: _number(_item(document, "numbers", dict), name) for name in _NUMBERS}
     unknown = [name for name in _FINITE if not math.isfinite(numbers[name])]
-    unknown += [name for name in ("n_rows", "n_independent") if numbers[name] <= 0]
-    if unknown:
-        name = unknown[0]
+    if unknown or numbers["n_rows"] <= 0:
+        name = (*unknown, "n_rows")[0]
         raise ValueError(f"`{name}` is {numbers[name]}, which no fit has")
+    runs = {"n_runs": _number({"n_runs": "nan", **document}, "n_runs")}
+    if model.unit == "runs" and not 0.0 < runs["n_runs"] < math.inf:
+        raise ValueError(f"`n_runs` is {runs['n_runs']}, which no fit of runs has")
     prior = document["prior"]
     if not (prior is None or isinstance(prior, str)):
         raise TypeError(f"`prior` is {prior!r}; expected a name or null")
-    return Fit(
+    found = Fit(
         model=model,
         params=_parameters(model, arrays, len(columns)),
         status=_status(document),
@@ -136,8 +137,11 @@ def _rebuild(
         best=best,
         starts=starts,
         form=_item({"form": "", **document}, "form", str),
+        error=None,
         **numbers,
+        **runs,
     )
+    return found.counting(document.get("count"))
 
 
 def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from emframe.data.blocks import real_array
-from emframe.models.sequences import answered
+from emframe.data.runs import answered
 from emframe.showing.tidy import flat, like
 from emframe.spaces import Array, slopes
 

@@ -10,13 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from emframe.arguments import Rng, callables, file, real
-from emframe.core import Callback, Coordinates, Degenerate, MaxSeconds, Method, Rule, Step
+from emframe.core import (
+    Callback,
+    Coordinates,
+    Degenerate,
+    MaxSeconds,
+    Method,
+    PassFailed,
+    Rule,
+    Status,
+    Step,
+)
 from emframe.engines import one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
@@ -24,11 +35,12 @@ from emframe.files.resuming import resumable
 from emframe.fitting.choice import Choice, wanted
 from emframe.fitting.ends import ends
 from emframe.fitting.result import Fit
-from emframe.fitting.search import Attempt, Search, highest, spent
+from emframe.fitting.search import Attempt, Cut, Search, highest, spent
 from emframe.fitting.task import Task
 from emframe.host import model as named_model
 from emframe.methods import method_for
 from emframe.models import Model
+from emframe.models.remedies import remedies
 from emframe.showing.progress import watching
 
 
@@ -91,6 +103,8 @@ def fit(
         or a `ConjugatePrior` of one's own, which becomes part of the objective.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
+        Where it fails, or what the rows are read from does, the fit ends with the best parameters
+        by then, the status `Status.ENGINE_FAILED`, and what was raised in ``fit.error``.
     progress : "auto" for a line in terminals and notebooks where the fit takes longer than a
         second (extra ``progress``); True also where stderr is a file, as a line now and then.
     stopping : further rules, each of which may stop a start; see `emframe.stopping`.
@@ -109,6 +123,8 @@ def fit(
     ------
     TypeError, ValueError : for unusable arguments or data, naming the place and the remedy, and
         for a checkpoint that is damaged or of another fit.
+    EngineError : where an engine of one's own fails before there is anything to return, naming what
+        it did and what is expected of it.
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
@@ -135,9 +151,11 @@ def fit(
         is_ruled = bool(stopping) or accelerate is not True
         choice = Choice(n_starts, tol, max_iter, method, stopping, deadline, is_ruled, generator)
         plan, params = choice.plan(task, start)
-        search = Search(model, task.expect, rules, method, task.tell, task.irregular)
+        search = Search(
+            model, task.expect, rules, method, task.tell, task.irregular, alone=task.alone
+        )
         if path is None:
-            attempts, interrupted = replace(search, rules=[*rules, *deadline])(plan)
+            attempts, cut = replace(search, rules=[*rules, *deadline])(plan)
         else:
             described = settings(
                 model,
@@ -152,9 +170,10 @@ def fit(
                 stopping=stopping,
             )
             with resumable(search, path, described, before, deadline) as search:
-                attempts, interrupted = search(plan)
-        result = _weighed(_assemble(task, prior, attempts), task.unit)
-    if interrupted:
+                attempts, cut = search(plan)
+        assembled, cut = _assemble(task, prior, attempts, cut)
+        result = _weighed(assembled, task.unit)
+    if isinstance(cut, KeyboardInterrupt):
         raise Interrupted(result)
     return result
 
@@ -171,15 +190,20 @@ def model_for(model: Any) -> Model:
     return cast(Model, model)
 
 
-def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
-    """The Fit of the best run: sound before degenerate, regular before spurious, then highest."""
+def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt], cut: Cut) -> tuple[Fit, Cut]:
+    """The Fit of the best run: sound before degenerate, regular before spurious, then highest.
+
+    With what cut the fit short, be it in the last pass over the rows.
+    """
     with_point = [one for one in attempts if one.run is not None]
     if not with_point:
         failed = [one.start for one in attempts if not one.start.status.usable]
         last = failed[-1] if failed else attempts[-1].start
         n = len(attempts)
         none = "the start cannot" if n == 1 else f"none of {n} starts can"
-        raise Degenerate(f"{none} be used: {last.message}. {last.status.message}")
+        told = f"{none} be used: {last.message}. {last.status.message}"
+        more = remedies(task.model, prior) if last.status is Status.DEGENERATE else ""
+        raise Degenerate(f"{told} {more}".rstrip())
 
     best = highest(with_point)
     done = best.run
@@ -187,31 +211,61 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt]) -> Fit:
     params = done.step.params
 
     rows = task.rows
-    e_step = next(task.model.passes(params, task.survey))
+    uncertainty, cut = _uncertainty(task, params, cut)
+    error = cut if isinstance(cut, Exception) else None
+    status, message = done.status, done.message
+    if error is not None and done.error is None:  # outside of the start that is returned
+        status = Status.ENGINE_FAILED
+        message = f"{PassFailed(error, begun=True)}. {status.message}"
     untold = task.model.undetermined(done.step.expectation)
-    return Fit(
+    more = remedies(task.model, prior) if status is Status.DEGENERATE else ""
+    found = Fit(
         model=task.model,
         params=params,
-        status=done.status,
-        message=" ".join(filter(None, [done.message, untold])),
+        status=status,
+        message=" ".join(filter(None, [message, more, untold])),
         log_likelihood=done.step.expectation.loglik,
         objective=done.step.objective,
         entropy=done.step.expectation.entropy,
-        classification_uncertainty=task.engine.sum(
-            e_step.uncertainty, rows.blocks(e_step.rows(len(rows.columns)))
-        ),
+        classification_uncertainty=uncertainty,
         form=getattr(done.step.expectation, "form", ""),
         trace=np.array(done.trace),
         gains=np.array(done.gains),
         remaining=done.step.remaining,
         n_iter=spent(attempts),
         n_rows=rows.total,
-        n_independent=task.model.independent(rows),
+        n_runs=getattr(rows, "n_runs", np.nan),
         columns=rows.columns,
         prior=prior,
         best=best.start.index,
         starts=tuple(one.start for one in attempts),
+        error=error,
     )
+    return found, cut
+
+
+def _uncertainty(task: Task, params: Any, cut: Cut) -> tuple[float, Cut]:
+    """The classification uncertainty, by one pass, and what cut the fit short by then.
+
+    Nothing that goes wrong here loses the fit: an engine of the user's own that has failed, or may
+    have lost its workers to Ctrl-C, is not asked again, and nan stands for a pass that was not
+    made.
+    """
+    if cut is None:
+        try:
+            return task.uncertainty(params, task.engine), None
+        except KeyboardInterrupt as stop:
+            return nan, stop
+        except PassFailed as failed:
+            cut = failed.error
+            if task.engine_left is task.engine:
+                return nan, cut
+    try:
+        return task.uncertainty(params, task.engine_left), cut
+    except KeyboardInterrupt as stop:
+        return nan, stop
+    except PassFailed:
+        return nan, cut
 
 
 def _weighed(fit: Fit, unit: float) -> Fit:

@@ -7,8 +7,8 @@ Criteria are -2 log-likelihood plus a penalty, so lower is better.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import log
+from dataclasses import dataclass, field, replace
+from math import isnan, log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from, whole
 from emframe.core import Status
+from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
 from emframe.models import Model
-from emframe.models.sequences import Sequences, answered
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
 from emframe.spaces import Array
@@ -85,6 +85,18 @@ def _as_given(X: Any, values: Array) -> Array:
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
+def checked_count(count: Any, has_runs: bool) -> str | float | None:
+    """What `Fit.counting` takes; ValueError for anything else."""
+    if isinstance(count, str) and count == "runs" and not has_runs:
+        raise ValueError("`count` is 'runs', but the rows are in none; pass 'rows', or a number.")
+    if count is None or (isinstance(count, str) and count in {"rows", "runs"}):
+        return count
+    is_number = isinstance(count, (int, float, np.number)) and not isinstance(count, bool)
+    if not is_number or not 0.0 < float(count) < np.inf:
+        raise ValueError(f"`count` is {count!r}; expected 'rows', 'runs', or a number above 0.")
+    return float(count)
+
+
 @dataclass(frozen=True)
 class Fit:
     """A fitted model.  See `emframe.fit`."""
@@ -101,13 +113,16 @@ class Fit:
     gains: Array  # (n_steps, 2) gain in Q and in entropy of each step; nan at the start
     remaining: float  # estimated gain still ahead at the end, nats
     n_iter: int  # E-steps over the whole data, all starts on them included
-    n_rows: float  # total weight
-    n_independent: float  # of what is independent: rows, or runs where the rows of one share z
+    n_rows: float  # total weight of the rows
     columns: tuple[str, ...]
     prior: Any
     best: int  # index of the start that won
     starts: tuple[Start, ...]
     form: str = ""  # how the E-steps were computed, such as "quadratic" or "direct"
+    n_runs: float = nan  # total weight of the runs; nan where every row is by itself
+    count: str | float | None = None  # what n of BIC counts, if not the model's; see `counting`
+    error: Exception | None = field(default=None, repr=False, compare=False)
+    """What the engine or the source of the rows raised, where that ended the fit; not saved."""
 
     @property
     def converged(self) -> bool:
@@ -178,21 +193,43 @@ class Fit:
 
     @property
     def bic(self) -> float:
-        """-2 log-likelihood + parameters x log of how many observations there are (Schwarz 1978).
-
-        These are rows; or runs, as people with several rows each, where a run has one z.
-        """
-        return -2.0 * self.log_likelihood + self.n_parameters * log(self.n_independent)
-
-    @property
-    def bic_rows(self) -> float:
-        """The same, counting rows whatever belongs together."""
-        return -2.0 * self.log_likelihood + self.n_parameters * log(self.n_rows)
+        """-2 log-likelihood + parameters x log n (Schwarz 1978); `n` is `n_units`."""
+        return -2.0 * self.log_likelihood + self.n_parameters * log(self.n_units)
 
     @property
     def icl(self) -> float:
         """BIC + 2 x classification uncertainty (Biernacki, Celeux and Govaert 2000)."""
         return self.bic + 2.0 * self.classification_uncertainty
+
+    @property
+    def unit(self) -> str:
+        """What `n_units` counts: "rows" or "runs"; "" where it is a number that was given.
+
+        What has a z of its own, unless `counting` said otherwise: a row, or the run whose rows
+        share one.  So people count alike whether a row is all of one or one of several.
+        """
+        count = self.model.unit if self.count is None else self.count
+        return count if isinstance(count, str) else ""
+
+    @property
+    def n_units(self) -> float:
+        """The n of BIC and ICL: the total weight of what `unit` names, or the number given."""
+        if self.count is not None and not isinstance(self.count, str):
+            return self.count
+        return self.n_runs if self.unit == "runs" else self.n_rows
+
+    def counting(self, count: str | float | None) -> Fit:
+        """The same fit with another n in BIC and ICL.
+
+            fit.counting("rows").bic
+
+        Parameters
+        ----------
+        count : "rows", "runs", or a number above 0; None for what the model counts, see `unit`.
+
+        Raises ValueError for anything else, and for runs of a fit whose rows are in none.
+        """
+        return replace(self, count=checked_count(count, has_runs=not isnan(self.n_runs)))
 
     # ---- questions about rows
 

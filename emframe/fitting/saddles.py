@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from emframe.core import Expectation, Status, iterate
+from emframe.core import Expectation, PassFailed, Status, iterate
+from emframe.data import is_unread
 from emframe.fitting.evidence import rows_in
 from emframe.fitting.optima import is_higher
 from emframe.fitting.search import Attempt, Begin, Plan, highest
@@ -90,6 +91,8 @@ def escape(
             for step in islice(moves, steps):
                 if step.breach is None and is_higher(step.objective, level):
                     return step.params
-        except Exception:  # the nudge led nowhere, and the end that it left is sound
-            continue
+        except Exception as error:
+            if isinstance(error, PassFailed) or is_unread(error):
+                raise
+            continue  # the nudge led nowhere, and the end that it left is sound
     return None

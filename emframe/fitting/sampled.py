@@ -114,9 +114,9 @@ class Sampled:
         search = self.on(known, judged, TOL * self._each)
         first = len(attempts)
         nudged = Onward(plan, self.model, search.expect, known, self.rng)
-        found, interrupted = search(nudged)
-        if interrupted or found[-1].start.status is Status.MAX_SECONDS:
-            status = Status.INTERRUPTED if interrupted else Status.MAX_SECONDS
+        found, cut = search(nudged)
+        if cut is not None or found[-1].start.status is Status.MAX_SECONDS:
+            status = Status.MAX_SECONDS if cut is None else Status.INTERRUPTED
             best = highest([one for one in found if one.run is not None]).run
             assert best is not None
             yield Begin(POLISH, best.step.params, early=status)

@@ -18,14 +18,16 @@ from emframe.core import (
     Expectation,
     Method,
     Midway,
+    PassFailed,
     Rule,
     Run,
     Status,
     Stopped,
     run,
 )
+from emframe.data import is_unread
 from emframe.fitting.optima import is_same, optima
-from emframe.fitting.result import Fit, Start
+from emframe.fitting.result import POLISH, Fit, Start
 from emframe.models import Model
 
 # Moves start from so many of the best optima in turn.
@@ -60,6 +62,9 @@ class Begin(NamedTuple):
     early: Status | None = None  # why it is not run, where the clock or the keyboard came before
 
 
+Cut = BaseException | None
+"""What cut a search short: the keyboard, or what the engine or the source of the rows raised."""
+
 Plan = Callable[[Sequence[Attempt]], Iterator[Begin]]
 """``plan(attempts)`` says where to start next, and sees `attempts` grow as it does."""
 
@@ -85,11 +90,13 @@ class Search:
     method: Method
     tell: Callable[[Degenerate], str]  # what a degenerate component is said to be
     irregular: Irregular
+    alone: Callable[[Any], Expectation[Any]] | None = None  # `expect` where its engine may be lost
 
-    def __call__(self, plan: Plan) -> tuple[list[Attempt], bool]:
-        """The attempts made, and whether the keyboard cut them short.
+    def __call__(self, plan: Plan) -> tuple[list[Attempt], Cut]:
+        """The attempts made, and what cut them short.
 
-        Raises KeyboardInterrupt where it came before there was any point to keep.
+        Raises KeyboardInterrupt, or what the engine or the source of the rows raised, where that
+        came before there was any point to keep.
         """
         attempts: list[Attempt] = []
         try:
@@ -98,25 +105,31 @@ class Search:
                     _tell_saddles(attempts, begin.parent)
                 attempts.append(self.attempt(index, begin))
                 status = attempts[-1].start.status
-                if status is Status.INTERRUPTED:
-                    return attempts, True
+                if status in (Status.INTERRUPTED, Status.ENGINE_FAILED):
+                    return attempts, _cut(attempts)
                 if status is Status.MAX_SECONDS:
                     break
                 if sum(one.error is not None for one in attempts) >= FAILURES:
                     _raise_failed(attempts)
             _raise_failed(attempts)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             if not any(one.run for one in attempts):
                 raise
-            return attempts, True
+            return attempts, stop
+        except PassFailed as failed:
+            if not any(one.run for one in attempts):
+                raise failed.error from failed.error.__cause__
+            return attempts, failed.error
         except Exception as error:
-            failed = next((one.start.index for one in attempts if one.error is error), None)
-            number = len(attempts) if failed is None else failed
+            if is_unread(error) and any(one.run for one in attempts):
+                return attempts, error
+            raised = next((one.start.index for one in attempts if one.error is error), None)
+            number = len(attempts) if raised is None else raised
             error.add_note(f"while fitting a {self.model.title()}, start {number}")
             if "read-only" in str(error):
                 error.add_note("a family may not write into its arguments; copy the array first")
             raise
-        return attempts, False
+        return attempts, None
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
@@ -129,10 +142,11 @@ class Search:
         if isinstance(params, Exception):
             return _failed(start, params)
         rules: Sequence[Rule] = self.rules if early is None else [lambda _: early]
+        expect = self.alone if early is not None and self.alone is not None else self.expect
         outside = Outside()
         try:
             done = run(
-                self.expect,
+                expect,
                 params,
                 rules=[outside.noted(rule) for rule in rules],
                 method=self.method,
@@ -142,11 +156,13 @@ class Search:
             )
         except Stopped as stopped:
             return Attempt(replace(start, status=stopped.status, n_iter=1, message=str(stopped)))
+        except PassFailed as failed:
+            return self._without_engine(index, begin, failed)
         except Exception as error:
             if error is outside.raised or isinstance(error, MemoryError):
                 raise
             return _failed(replace(start, n_iter=1), error)
-        verdict = self.irregular(done.step.expectation)
+        done, verdict = self._judged(done)
         if done.starved is None and verdict.artefact is not None:
             done = replace(done, starved=verdict.artefact)
         ended = replace(
@@ -160,6 +176,35 @@ class Search:
             trace=done.trace,
         )
         return Attempt(ended, done)
+
+    def _judged(self, done: Run[Any]) -> tuple[Run[Any], Verdict]:
+        """A run and what is odd about its end; where its rows can no more be read, that is told."""
+        try:
+            return done, self.irregular(done.step.expectation)
+        except Exception as error:
+            if done.error is None and not is_unread(error):
+                raise
+            if done.error is None:
+                status = Status.ENGINE_FAILED
+                message = f"{PassFailed(error, begun=True)}. {status.message}"
+                done = replace(done, status=status, message=message, error=error)
+            return done, Verdict("")
+
+    def _without_engine(self, index: int, begin: Begin, failed: PassFailed) -> Attempt:
+        """A start whose first pass failed.
+
+        Where it was to bring to the very end what had been found without the engine, that point is
+        kept as it is.
+        """
+        status = Status.ENGINE_FAILED
+        message = f"{failed}. {status.message}"
+        if begin.kind == POLISH and begin.early is None and failed.begun:
+            found = self.attempt(index, begin._replace(early=status))
+            if found.run is not None:
+                run = replace(found.run, message=message, error=failed.error)
+                return Attempt(replace(found.start, message=message), run)
+        start = Start(index, begin.kind, status, nan, nan, 1, message, parent=begin.parent)
+        return Attempt(replace(start, grown=begin.grown), error=failed.error)
 
 
 @dataclass
@@ -179,6 +224,18 @@ class Outside:
                 raise
 
         return ask
+
+
+def _cut(attempts: Sequence[Attempt]) -> BaseException:
+    """What cut the last attempt short that was not the model; raised where no point is to keep."""
+    last = attempts[-1]
+    if last.start.status is Status.INTERRUPTED:
+        return KeyboardInterrupt()
+    error = last.error if last.run is None else last.run.error
+    assert error is not None
+    if not any(one.run for one in attempts):
+        raise error
+    return error
 
 
 def _failed(start: Start, error: Exception) -> Attempt:

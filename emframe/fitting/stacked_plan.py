@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.core import Status
+from emframe.core import PassFailed, Status
 from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
 from emframe.fitting.sampled import weighing
@@ -76,7 +76,7 @@ def part_of(
     if not isinstance(stack, FlatStack):
         return None
     rows, model = stack.exact.rows, stack.exact.model
-    n, k = len(rows), model.n_components
+    n, k = len(rows), model.latent.n
     size = max(FEWEST, n // SHARE, EACH * k * (len(rows.columns) + 1))
     if n < max(MANY_ROWS, 2 * size) or k == 1:
         return None
@@ -112,6 +112,8 @@ class Stacked:
                 n_components=self.n_components,
                 thin=self.thin(),
             )
+        except PassFailed:
+            raise
         except Exception:  # a family that breaks its word, which a start of its own will tell
             yield from self.instead(attempts)
             return

@@ -5,14 +5,14 @@ One known case: of a task without a prior the E-step is the sum of the model's o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from emframe.core import Degenerate, Expectation
+from emframe.core import Degenerate, Expectation, PassFailed
 from emframe.data import Rows, counted, frequencies, measured, warn_of_shares
-from emframe.engines import Engine, Serial, engine_for
+from emframe.engines import Audited, Engine, EngineError, Reading, Serial, engine_for
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
 from emframe.fitting.search import Verdict
@@ -66,8 +66,24 @@ class Task:
 
     @cached_property
     def expect(self) -> Callable[[Any], Expectation[Any]]:
-        """The E-step."""
-        return expectation(self.model, self.rows, self.term, self.survey, self.engine)
+        """The E-step; `PassFailed` where the engine or the source of the rows fails."""
+        return _e_step(self.model, self.rows, self.term, self.survey, self.engine)
+
+    @cached_property
+    def alone(self) -> Callable[[Any], Expectation[Any]]:
+        """The same in this process and thread, where the engine can no more be relied on."""
+        return _e_step(self.model, self.rows, self.term, self.survey, self.engine_left)
+
+    @property
+    def engine_left(self) -> Engine:
+        """The engine that is left where one of the user's own may be lost: workers hear Ctrl-C."""
+        return Serial() if isinstance(self.engine, Audited) else self.engine
+
+    def uncertainty(self, params: Any, engine: Engine) -> float:
+        """-sum of log max_k p(z_k | x) over all rows; raises as `expect` does."""
+        e_step = next(self.model.passes(params, self.survey))
+        blocks = self.rows.blocks(e_step.rows(len(self.rows.columns)))
+        return float(_summed(engine, e_step.uncertainty, blocks, begun=True))
 
     @cached_property
     def _grain(self) -> Grain:
@@ -97,16 +113,46 @@ def expectation(
     survey: Any = None,
     engine: Engine | None = None,
 ) -> Callable[[Any], Expectation[Any]]:
-    """The E-step over all rows: a sum over blocks, and the prior once at the end."""
+    """The E-step over all rows: a sum over blocks, and the prior once at the end.
+
+    What the engine or the source of the rows raises is raised as it is.
+    """
     engine = Serial() if engine is None else engine
     survey = model.survey(rows) if survey is None else survey
-    d = len(rows.columns)
+    e_step = _e_step(model, rows, prior, survey, engine)
 
     def expect(params: Any) -> Expectation[Any]:
+        try:
+            return e_step(params)
+        except PassFailed as failed:
+            raise failed.error from failed.error.__cause__
+
+    return expect
+
+
+def _e_step(
+    model: Model, rows: Rows, prior: Any, survey: Any, engine: Engine
+) -> Callable[[Any], Expectation[Any]]:
+    """The same, which raises `PassFailed` where a pass failed by no fault of the model."""
+    d, begun = len(rows.columns), False
+
+    def expect(params: Any) -> Expectation[Any]:
+        nonlocal begun
         for one in model.passes(params, survey):
-            q = one.finish(engine.sum(one.block, rows.blocks(one.rows(d))))
+            q = one.finish(_summed(engine, one.block, rows.blocks(one.rows(d)), begun))
+            begun = True
             if q is not None:
                 return q if prior is None else q + prior
         raise AssertionError("the last of a model's passes loses no digits")
 
     return expect
+
+
+def _summed(engine: Engine, of_block: Any, blocks: Iterable[Any], begun: bool) -> Any:
+    source = Reading(blocks)
+    try:
+        return engine.sum(of_block, source)
+    except Exception as error:
+        if error is source.error or isinstance(error, EngineError):
+            raise PassFailed(error, begun) from error
+        raise

@@ -1,21 +1,27 @@
 """Latent structures that compose families.  Each builds a Q, and so is fitted by the same loop."""
 
+from emframe.data.runs import Sequences
+from emframe.latents import MixtureParameters
 from emframe.models.base import Model, observed
+from emframe.models.component_model import ComponentModel
+from emframe.models.expectation import ComponentPrior, ModelExpectation
 from emframe.models.grouped import Grouped
 from emframe.models.latent import LatentExpectation, LatentModel, Posterior
 from emframe.models.mixture import Mixture
-from emframe.models.mixture_expectation import MixtureExpectation, MixtureParameters
-from emframe.models.sequences import Sequences
+from emframe.models.mixture_parts import composed
 
 __all__ = [
+    "ComponentModel",
+    "ComponentPrior",
     "Grouped",
     "LatentExpectation",
     "LatentModel",
     "Mixture",
-    "MixtureExpectation",
     "MixtureParameters",
     "Model",
+    "ModelExpectation",
     "Posterior",
     "Sequences",
+    "composed",
     "observed",
 ]

@@ -83,6 +83,16 @@ class Model(Protocol):
     def effort(self) -> float:
         """What an EM iteration costs, in passes of a cheap density over the rows."""
 
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """The names that `prior` takes."""
+        return ()
+
+    @property
+    def unit(self) -> str:
+        """What has a z of its own: "rows", or "runs" where the rows of a run share one."""
+        return "rows"
+
     def settled(self, X: Any, weights: Any = None) -> Model:
         """The same model with what its settings leave to the data read off them."""
         return self
@@ -92,10 +102,6 @@ class Model(Protocol):
 
     def require(self, rows: Rows) -> None:
         """Refuse data that are too few to fit the model to."""
-
-    def independent(self, rows: Any) -> float:
-        """How many independent observations the rows are, by their weights: what BIC counts."""
-        return float(rows.total)
 
     def condense(self, rows: Rows) -> Rows:
         """The same data in fewer rows of more weight, where the model can."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from emframe.engines import Workspace
 from emframe.families.flat import Flat
-from emframe.models.mixture_expectation import MixtureParameters
+from emframe.latents import MixtureParameters
 from emframe.models.mixture_stack import MixtureStack
 from emframe.models.stack import Begun, Looks, Mask, Order
 from emframe.parameters import frozen

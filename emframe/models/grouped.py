@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from emframe.data.runs import per_row
 from emframe.engines import Workspace
 from emframe.families import Completed, Concluded, Family, Kernel, Survey, Wrapped, rowwise
 from emframe.families.kernel import Gathered
 from emframe.host import family as named_family
-from emframe.models.sequences import per_row
 from emframe.recipes import MAKERS
 from emframe.spaces import Array
 

@@ -26,10 +26,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.composing import Copies
 from emframe.core import Contract, Expectation
 from emframe.data import Rows, as_rows
 from emframe.engines import block_rows
-from emframe.families import FamilyError, Pieces
+from emframe.families import Family, FamilyError, Pieces
 from emframe.models.base import Pass, Plain
 from emframe.parameters import (
     build,
@@ -98,7 +99,7 @@ class LatentExpectation:
         )
 
     def moved(self, at: Any) -> LatentExpectation:
-        """The same sums, told as a Q at other parameters; see `MixtureExpectation.moved`."""
+        """The same sums, told as a Q at other parameters; see `ModelExpectation.moved`."""
         return dataclasses.replace(self, at=at)
 
     def __add__(self, other: LatentExpectation) -> LatentExpectation:
@@ -118,6 +119,8 @@ class LatentModel(ABC):
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
     sole_start: ClassVar[str] = ""  # why one start is as good as many, if it ends well
+    priors: ClassVar[tuple[str, ...]] = ()  # the names that `prior` takes
+    unit: ClassVar[str] = "rows"  # what has a z of its own; "runs" where a run's rows share one
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -213,10 +216,6 @@ class LatentModel(ABC):
             n_columns=None if columns is None else len(columns),
             columns=columns,
         )
-
-    def independent(self, rows: Any) -> float:
-        """How many observations BIC counts: rows, unless a model says otherwise."""
-        return float(rows.total)
 
     def require(self, rows: Any) -> None:
         """Refuse data that are too few to fit the model to: none are, unless a model says so."""
@@ -347,6 +346,14 @@ class LatentModel(ABC):
         own: Any = self
         fields = dataclasses.fields(own) if dataclasses.is_dataclass(own) else ()
         return {field.name: getattr(own, field.name) for field in fields}
+
+    def as_component(self) -> Family:
+        """The family of which each component is such a model."""
+        return Copies(self)
+
+    def ingredients(self) -> dict[str, Any]:
+        """What it was made from, by keyword."""
+        return self.options
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.name, "options": self.options}

@@ -19,8 +19,8 @@ from emframe.data import Rows, filled
 from emframe.engines import Workspace
 from emframe.families import Survey, refuse_empty
 from emframe.families.kernel import RowProducts, TiledProducts, retiled
+from emframe.latents import MixtureParameters
 from emframe.models.many_starts import many_moves, many_starts
-from emframe.models.mixture_expectation import MixtureParameters
 from emframe.models.mixture_points import MixturePoints
 from emframe.models.stack import FAILURES, Begun, Order, Points
 from emframe.parameters import leaves, rebuild
@@ -52,14 +52,14 @@ class MixtureBegins(MixturePoints):
         """Kinds of new starts, and responsibilities (S, K, n) that they begin with."""
         covariates = bool(self.model.family.covariates)
         discrete = any(space.discrete for space in self.model.family.supports)
-        k = self.model.n_components
+        k = self.model.latent.n
         return many_starts(self.rows, k, n, rng, not discrete, covariates, first)
 
     def moved(
         self, params: MixtureParameters, n: int, rng: np.random.Generator
     ) -> tuple[list[str], Array]:
         """Kinds of moves away from parameters, and responsibilities; none where K < 3."""
-        k, x = self.model.n_components, self.rows.x
+        k, x = self.model.latent.n, self.rows.x
         if k < 3:
             return [], np.zeros((0, k, len(x)))
         density = self.model.family.log_density(params.components, x).T
@@ -103,7 +103,7 @@ class MixtureBegins(MixturePoints):
 
     def _guilty_start(self, error: Degenerate, resp: Array) -> dict[int, str]:
         if error.component is not None:
-            return {error.component // self.model.n_components: str(error)}
+            return {error.component // self.model.latent.n: str(error)}
         found = {}
         for start in range(len(resp)):
             try:
@@ -126,8 +126,8 @@ class MixtureBegins(MixturePoints):
         components = self.family.m_step(sums, None)
         counts = counts.reshape(s, k)
         weights = counts / counts.sum(axis=1)[:, None]
-        if self.model.weights is not None:
-            weights = np.tile(self.model.weights, (s, 1))
+        if self.model.latent.held is not None:
+            weights = np.tile(self.model.latent.held, (s, 1))
         return Points(weights, components)
 
     def _accumulated(self, resp: Array) -> Any:
@@ -135,7 +135,8 @@ class MixtureBegins(MixturePoints):
 
         Those of a kernel are linear in the responsibilities, whatever the parameters.
         """
-        x, like = self.rows.x, self._of_all_rows
+        x = self.rows.x
+        like = None if self.family.hides else self._of_all_rows
         if like is not None:
             components = rebuild(like, lambda leaf: np.repeat(leaf.value[:1], len(resp), axis=0))
             kernels = self.family.kernels(components, np.zeros(len(resp)), self.survey)

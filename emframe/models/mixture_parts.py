@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from emframe.families import Family, Stack
+from emframe.host import families, models
 from emframe.host import family as named_family
+from emframe.host import model as named_model
 
 
 def composed(
@@ -106,8 +108,11 @@ def _reads(family: Family) -> str:
 
 def _resolve(family: Any, options: Mapping[str, Any], word: str) -> Family:
     if isinstance(family, str):
-        return named_family(family, **options)
-    if hasattr(family, "as_component"):  # a mixture
+        if family in models() and family not in families():
+            family, options = named_model(family, **options), {}
+        else:
+            return named_family(family, **options)
+    if hasattr(family, "as_component"):  # a model
         family = family.as_component()
     if not isinstance(family, Family):
         raise TypeError(

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from emframe.families import Family
-from emframe.models.mixture import Mixture
-from emframe.models.mixture_expectation import HeldWeights, MixtureParameters
+from emframe.latents import HeldWeights, MixtureParameters
+from emframe.models.component_model import ComponentModel
 from emframe.models.stack import Mask, Order, Points
 from emframe.parameters import Leaf, frozen, leaves, rebuild
 from emframe.spaces import Array, Simplex
@@ -35,7 +35,7 @@ class MixturePoints:
     d : columns of the data.
     """
 
-    model: Mixture
+    model: ComponentModel
     family: Family
     d: int
 
@@ -49,16 +49,16 @@ class MixturePoints:
 
     def one(self, points: Points, start: int) -> MixtureParameters:
         """The parameters of one start alone, as the model's own."""
-        k = self.model.n_components
+        k = self.model.latent.n
         own = slice(start * k, (start + 1) * k)
         values = iter([leaf.value[own].copy() for leaf in leaves(points.components)])
-        kind = MixtureParameters if self.model.weights is None else HeldWeights
+        kind = MixtureParameters if self.model.latent.held is None else HeldWeights
         components = rebuild(self._like, lambda _: next(values))
         return frozen(kind(points.weights[start].copy(), components))
 
     def take(self, points: Points, starts: Order) -> Points:
         """The points of some starts, in this order."""
-        k = self.model.n_components
+        k = self.model.latent.n
         each = (starts[:, None] * k + np.arange(k)).ravel()
         components = rebuild(points.components, lambda leaf: leaf.value[each])
         return Points(points.weights[starts], components)
@@ -66,7 +66,7 @@ class MixturePoints:
     def choose(self, which: Mask, points: Points, others: Points) -> Points:
         """Of each start in the mask its point, and of the rest that among the others."""
         values = iter([leaf.value for leaf in leaves(others.components)])
-        every = np.repeat(which, self.model.n_components)
+        every = np.repeat(which, self.model.latent.n)
 
         def chosen(leaf: Leaf) -> Array:
             mask = every.reshape(-1, *[1] * (leaf.value.ndim - 1))
@@ -125,11 +125,11 @@ class MixturePoints:
 
     @property
     def holds_weights(self) -> bool:
-        return self.model.weights is not None
+        return self.model.latent.held is not None
 
     @property
     def dims(self) -> dict[str, int]:
-        return {"K": self.model.n_components, "d": self.d}
+        return {"K": self.model.latent.n, "d": self.d}
 
     @cached_property
     def _like(self) -> Any:

@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 
 from emframe.core import Degenerate
-from emframe.models.mixture import Mixture
+from emframe.families import Kernel
+from emframe.latents import OneHot
+from emframe.latents.softmax import softmax
+from emframe.models.component_model import ComponentModel
+from emframe.models.expectation import ComponentPrior
 from emframe.models.mixture_begins import MixtureBegins
-from emframe.models.mixture_expectation import MixturePrior
-from emframe.models.mixture_pass import MixturePass
 from emframe.models.mixture_points import free
+from emframe.models.model_pass import BlockSums
 from emframe.models.stack import FAILURES, Looks, Order, Points, Sums
 from emframe.spaces import Array, Simplex
 
@@ -38,11 +41,11 @@ SPARE = 1e3
 class MixtureStack(MixtureBegins):
     """The data of a mixture, and what it takes to move many points of it at once."""
 
-    prior: MixturePrior | None = None
+    prior: ComponentPrior | None = None
 
     @classmethod
     def of(
-        cls, model: Any, rows: Any, survey: Any, prior: MixturePrior | None = None
+        cls, model: Any, rows: Any, survey: Any, prior: ComponentPrior | None = None
     ) -> MixtureStack | None:
         """The stack of a model; None where it has no such form, and its starts go one by one.
 
@@ -52,12 +55,13 @@ class MixtureStack(MixtureBegins):
         rows : all of them, condensed; they have to fit in memory.
         """
         kind = type(model)
-        own = [getattr(kind, name, None) for name in ("passes", "starts", "moves")]
-        if own != [Mixture.passes, Mixture.starts, Mixture.moves] or model.family.in_runs:
+        names = ("passes", "starts", "moves")
+        same = all(getattr(kind, name, None) is getattr(ComponentModel, name) for name in names)
+        if not same or type(model.latent) is not OneHot or model.family.in_runs:
             return None
         if not model.contract.ascends:
             return None
-        family = model.family.stacked(model.n_components)
+        family = model.family.stacked(model.latent.n)
         if family is None:
             return None
         if prior is not None and not _repeats(prior.components.statistics):
@@ -81,7 +85,7 @@ class MixtureStack(MixtureBegins):
                 why |= {int(alive[start]): told for start, told in guilty.items()}
                 stay = np.delete(np.arange(len(alive)), list(guilty))
                 alive, some = alive[stay], self.take(some, stay)
-                sums = None if sums is None else sums.of(stay, self.model.n_components)
+                sums = None if sums is None else sums.of(stay, self.model.latent.n)
                 continue
             sunk = np.flatnonzero(~looks.sound)
             why |= {int(alive[start]): "the M-step left its space" for start in sunk}
@@ -99,9 +103,8 @@ class MixtureStack(MixtureBegins):
         with np.errstate(divide="ignore"):
             log_weights = np.log(points.weights).ravel()
         for kernel in self.family.kernels(points.components, log_weights, self.survey):
-            one = MixturePass(self.family, None, kernel, n_starts=s)
-            blocks = self.rows.blocks(one.rows(self.d))
-            total = reduce(add, (one.block(block, self.work) for block in blocks))
+            blocks = self.rows.blocks(kernel.rows(self.d))
+            total = reduce(add, (self._block(kernel, s, *block) for block in blocks))
             found = kernel.finish(total.sums)
             if found is not None:
                 counts = found.counts.reshape(s, -1)
@@ -109,6 +112,11 @@ class MixtureStack(MixtureBegins):
                 entropy = total.entropy + inner.sum(axis=1)
                 return Sums(total.loglik + found.row_terms, entropy, counts, found.statistics)
         raise AssertionError("the last of a family's kernels loses no digits")
+
+    def _block(self, kernel: Kernel, s: int, x: Array, weights: Array) -> BlockSums:
+        joint, collect = kernel.meet(x, self.work)
+        found = softmax(joint, x, weights, self.work, s)
+        return BlockSums(found.loglik, found.entropy, None, collect(found.resp))
 
     def _m_step(self, points: Points, found: Sums, slopes: bool) -> Looks:
         s, counts, sums, objective = len(points.weights), found.counts, found.sums, found.loglik
@@ -147,7 +155,7 @@ class MixtureStack(MixtureBegins):
     def _guilty(self, error: Exception, points: Points) -> dict[int, str]:
         """The starts that cannot go on, with the reason.  Raises where it was none by itself."""
         if isinstance(error, Degenerate) and error.component is not None:
-            return {error.component // self.model.n_components: str(error)}
+            return {error.component // self.model.latent.n: str(error)}
         found = {}
         for start in range(len(points.weights)) if len(points.weights) > 1 else ():
             try:

@@ -20,7 +20,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from emframe.data import Rows, filled
+from emframe.data import Rows, filled, refuse_elsewhere
 from emframe.refusals import shown
 from emframe.spaces import Array
 
@@ -98,6 +98,7 @@ def _few(n: int, k: int, each: int, rng: np.random.Generator) -> Array:
 
 def as_responsibilities(start: Any, n: int, k: int, name: str = "start") -> Array:
     """Responsibilities (n, K) from responsibilities or labels (n,), validated."""
+    refuse_elsewhere(start, name)
     values = np.asarray(start)
     labels_or_rows = f"labels ({n},) or responsibilities ({n}, {k})"
     if values.dtype.kind not in "fiub":

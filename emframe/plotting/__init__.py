@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from emframe.plotting.density import density
-from emframe.plotting.pairs import MOST_COLUMNS, pairs
+from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
-from emframe.plotting.profiles import profile, profiled
+from emframe.plotting.profiles import profile
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
 from emframe.plotting.traces import trace
-from emframe.plotting.trajectories import suits, trajectories
+from emframe.plotting.trajectories import trajectories
 from emframe.plotting.uncertainty import uncertainty
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def plot(
 
 def suited(shown: Scene) -> str:
     """The kind of picture for a number of columns and the space they live in."""
-    d = len(shown.fit.columns)
-    if suits(shown):
+    if shown.has_courses:
         return "trajectories"
-    if d == 1:
-        return "density"
-    if (shown.discrete or d > MOST_COLUMNS) and profiled(shown) is not None:
+    if shown.discrete and len(shown.fit.columns) > 1 and shown.profiled is not None:
         return "profile"
-    return "plane" if d == 2 else "pairs"
+    if not shown.possible:
+        raise ValueError(f"{shown.remedy}; fit again to draw its starts.")
+    return shown.possible[0]

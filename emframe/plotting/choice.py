@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emframe.host import models
+from emframe.models.remedies import sized
 from emframe.plotting.style import MUTED, axes, dash, hues, ink, marker, tidy
 
 if TYPE_CHECKING:
@@ -58,11 +58,7 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
 
 def _size(fit: Fit) -> tuple[str, int]:
     """What the model counts, in a word, and how many it has; 0 where it comes in one size."""
-    entry = models().get(getattr(fit.model, "name", ""))
-    if entry is None:
-        return "components", fit.model.choices() or 0
-    word = entry.size.removeprefix("n_").replace("_", " ")
-    return word, getattr(fit.model, entry.size) if entry.size else 0
+    return sized(fit.model)
 
 
 def _kind(fit: Fit) -> str:

@@ -25,7 +25,7 @@ def density(scene: Scene, ax: Axes) -> None:
     if len(scene.fit.columns) != 1:
         raise ValueError(
             f"a density is drawn for one column, and this fit has {len(scene.fit.columns)}; "
-            "use kind='pairs' or 'profile'."
+            f"{scene.remedy}."
         )
     grid = _counts(scene) if scene.discrete else np.linspace(*scene.span(0), GRID)
     _data(scene, ax, grid)

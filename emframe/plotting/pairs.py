@@ -1,11 +1,11 @@
 """More than two columns: a panel for each pair, and each column's density along the diagonal.
 
-The density of a pair is an integral over the other columns, which no family is asked for, so the
-outline of a component is its concentration ellipse: that of the normal with the same means and
-covariance (Cramer 1946, section 21.10), from rows drawn from it.  Along the diagonal stand
-histograms of those rows.
+The density of a pair is an integral over the other columns, which no family is asked for, so a
+component is outlined by rows drawn from it; see ``emframe.plotting.outlines``.  Along the diagonal
+stand histograms of those rows, but of a covariate, which no component says anything of, that of the
+data alone.
 
-One known case: of Gaussian components these are the outlines of their margins.
+One known case: of Gaussian components the outlines are those of their margins.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtri
 
+from emframe.plotting.outlines import ROOM, SHARE, outlines, spread
 from emframe.plotting.plane import scatter
-from emframe.plotting.scene import Scene
+from emframe.plotting.scene import MOST_COLUMNS, Scene
 from emframe.plotting.style import MUTED, above, dash, hues, marker
-from emframe.spaces import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_COLUMNS = 6
-SHARE = 0.9  # of a component inside its outline
 BINS = 28
 MOST_MARGIN = 0.25  # of the range of the rows, that outlines may add on either side
 
@@ -38,7 +36,7 @@ def pairs(scene: Scene, ax: Axes) -> None:
     d = len(columns)
     if d > MOST_COLUMNS:
         raise ValueError(
-            f"pairs of {d} columns make {d * d} panels; fit fewer columns, or use kind='profile'."
+            f"pairs of {d} columns make {d * d} panels; fit fewer columns, or {scene.remedy}."
         )
     colours = hues(ax, scene.k)
     ax.set_axis_off()
@@ -79,6 +77,10 @@ def pairs(scene: Scene, ax: Axes) -> None:
 def _span(scene: Scene, j: int) -> tuple[float, float]:
     """The range of a column to show: with the outlines, where they reach beyond the rows."""
     low, high = scene.span(j)
+    if scene.kinds[j] == "codes":
+        return low - 2.0 * ROOM, high + 2.0 * ROOM
+    if scene.kinds[j] == "given":
+        return low, high
     most = MOST_MARGIN * (high - low)
     reach = np.sqrt(chdtri(2, 1.0 - SHARE))
     own = [scene.drawn[scene.labels == k, j] for k in range(scene.k)]
@@ -99,6 +101,8 @@ def _margin(
         known = ~np.isnan(scene.x[:, j])
         heights, _ = np.histogram(scene.x[known, j], edges, weights=scene.weights[known])
         panel.stairs(heights / (heights.sum() * width), edges, fill=True, color=MUTED, alpha=0.35)
+    if scene.kinds[j] == "given":
+        return
     for k, colour in enumerate(colours):
         heights, _ = np.histogram(scene.drawn[scene.labels == k, j], edges)
         panel.stairs(heights / (len(scene.drawn) * width), edges, color=colour, ls=dash(k), lw=1.3)
@@ -106,17 +110,8 @@ def _margin(
 
 def _pair(scene: Scene, panel: Axes, across: int, up: int, colours: list[str]) -> None:
     if scene.points is not None:
-        scatter(panel, scene.points[:, across], scene.points[:, up], scene, colours, s=6.0)
+        x, y = (spread(scene, j, scene.points[:, j]) for j in (across, up))
+        scatter(panel, x, y, scene, colours, s=6.0)
     for k, colour in enumerate(colours):
-        own = scene.drawn[scene.labels == k][:, [across, up]]
-        if len(own) > 2:
-            panel.plot(*ellipse(own, SHARE).T, color=colour, ls=dash(k), lw=1.3)
-
-
-def ellipse(x: Array, share: float, n: int = 120) -> Array:
-    """Points (n, 2) of the concentration ellipse of rows (m, 2) that holds a share of a normal."""
-    angle = np.linspace(0.0, 2.0 * np.pi, n)
-    circle = np.column_stack([np.cos(angle), np.sin(angle)])
-    values, vectors = np.linalg.eigh(np.cov(x.T))
-    radius = np.sqrt(chdtri(2, 1.0 - share) * np.maximum(values, 0.0))
-    return np.asarray(x.mean(axis=0) + circle * radius @ vectors.T)
+        for line in outlines(scene, k, across, up):
+            panel.plot(*line.T, color=colour, ls=dash(k), lw=1.3)

@@ -29,11 +29,11 @@ def profile(scene: Scene, ax: Axes) -> None:
 
     Raises ValueError where no parameter has a value for each column, and for errors of stacks.
     """
-    leaf = profiled(scene)
+    leaf = scene.profiled
     if leaf is None:
         raise ValueError(
-            f"no parameter of a {scene.fit.model.title()} has a value for each column; use "
-            "kind='density', 'plane' or 'pairs'."
+            f"no parameter of a {scene.fit.model.title()} has a value for each column; "
+            f"{scene.remedy}."
         )
     name, place = leaf.path.rpartition(".")[2], np.arange(len(scene.fit.columns))
     if leaf.declared.space.n_event_axes:
@@ -96,18 +96,6 @@ def _columns(scene: Scene, ax: Axes) -> None:
 
 def _named(scene: Scene, i: int, k: int) -> str:
     return f"component {i}, {scene.shares[i]:.0%}" if k == scene.k else f"component {i}"
-
-
-def profiled(scene: Scene) -> Leaf | None:
-    """The first parameter that has a value, or shares, for each column in each component."""
-    d = len(scene.fit.columns)
-
-    def suits(leaf: Leaf) -> bool:
-        axes, shares = leaf.declared.axes(), leaf.declared.space.n_event_axes
-        return axes[:2] == ("K", "d") and len(axes) == 2 + shares and shares < 2
-
-    found = (leaf for leaf in leaves(scene.fit.params) if suits(leaf))
-    return next((leaf for leaf in found if np.shape(leaf.value)[1] == d), None)
 
 
 def _ends(scene: Scene, leaf: Leaf) -> list[Array]:

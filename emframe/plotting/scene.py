@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from emframe.arguments import generator_from
 from emframe.data import frequencies
+from emframe.data.runs import per_row
 from emframe.models import Mixture, Sequences
-from emframe.models.sequences import per_row
+from emframe.parameters import Leaf, leaves
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
     from emframe.fitting.result import Fit
     from emframe.inference import StandardErrors
 
+MOST_COLUMNS = 6  # of which all pairs are drawn
 MOST_POINTS = 4000  # rows that a picture shows; of more, a sample by their weights
 DRAWN = 20_000  # rows drawn from the fit to find levels and shapes
 
@@ -56,10 +58,74 @@ class Scene:
         return bool((self.drawn == np.rint(self.drawn)).all())
 
     @property
+    def family(self) -> Any:
+        """The family of the components; None of a model that has none."""
+        return getattr(self.fit.model, "family", None)
+
+    @property
     def covariates(self) -> tuple[int, ...]:
         """The columns that are given, and not drawn by the fit."""
-        family: Any = getattr(self.fit.model, "family", None)
-        return () if family is None else tuple(family.covariates)
+        return () if self.family is None else tuple(self.family.covariates)
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """What each column is: "given", "codes", "counts" or "numbers", (d,)."""
+        d = len(self.fit.columns)
+        model: Any = self.fit.model
+        spaces = self.family.supports if self.family is not None else (model.support,)
+        nominal, discrete = (
+            np.logical_or.reduce([space.columns_that_are(trait, d) for space in spaces])
+            for trait in ("nominal", "discrete")
+        )
+        told = np.where(nominal, "codes", np.where(discrete, "counts", "numbers"))
+        told[list(self.covariates)] = "given"
+        return tuple(map(str, told))
+
+    @cached_property
+    def profiled(self) -> Leaf | None:
+        """The first parameter that has a value, or shares, for each column in each component."""
+        d = len(self.fit.columns)
+
+        def suits(leaf: Leaf) -> bool:
+            axes, shares = leaf.declared.axes(), leaf.declared.space.n_event_axes
+            return axes[:2] == ("K", "d") and len(axes) == 2 + shares and shares < 2
+
+        found = (leaf for leaf in leaves(self.fit.params) if suits(leaf))
+        return next((leaf for leaf in found if np.shape(leaf.value)[1] == d), None)
+
+    @cached_property
+    def has_courses(self) -> bool:
+        """Whether there are people, and a family that tells of their courses, to show."""
+        if self.runs is None or self.run_resp is None or not self.covariates:
+            return False
+        try:
+            self.family.random_effects(self.fit.params.components, self.runs[:1])
+        except TypeError:
+            return False
+        return True
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The kinds of pictures that there are of this fit, those of its columns first."""
+        d = len(self.fit.columns)
+        there = {
+            "trajectories": self.has_courses,
+            "density": d == 1,
+            "plane": d == 2,
+            "pairs": 1 < d <= MOST_COLUMNS,
+            "profile": self.profiled is not None,
+            "uncertainty": self.resp is not None and self.fit.model.choices() is not None,
+            "trace": any(one.trace for one in self.fit.starts),
+        }
+        return tuple(kind for kind, drawn in there.items() if drawn)
+
+    @property
+    def remedy(self) -> str:
+        """What to ask for in the place of a picture that there is not."""
+        *others, last = map(repr, self.possible or ("",))
+        if not self.possible:
+            return "there is no picture of this fit"
+        return f"use kind={', '.join(others)}{' or ' * bool(others)}{last}"
 
     @cached_property
     def shares(self) -> Array:
@@ -71,7 +137,7 @@ class Scene:
     def log_joint(self, x: Array) -> Array:
         """log of share times density of each component at each row, (n, K)."""
         model, params = self.fit.model, self.fit.params
-        family: Any = getattr(model, "family", None)
+        family = self.family
         with np.errstate(divide="ignore"):
             if family is not None:
                 if family.in_runs:  # each row by itself
@@ -103,9 +169,7 @@ def scene(
     generator, model = generator_from(rng), fit.model
     rows = None if X is None else model.rows(X, frequencies(X, weights), columns=fit.columns)
     source = model if rows is None else model.given(rows.x, rows.weights)
-    drawn, labels = source.sample(fit.params, DRAWN, generator)
-    if model.choices() is None:
-        labels = np.zeros(DRAWN, dtype=np.intp)
+    drawn, labels = _drawn(source, fit.params, rows, generator)
     if rows is None:
         return Scene(fit, None, None, None, None, None, errors, drawn, labels)
     given: Any = rows.x
@@ -125,3 +189,37 @@ def scene(
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
     runs = given if whole else None
     return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run)
+
+
+def _drawn(
+    model: Any, params: Any, rows: Any, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.intp]]:
+    """Rows drawn one by one, each from a component that is drawn for it, and which; (DRAWN, d).
+
+    Rows of a run would tell of the few components that it met, so that none is drawn whole: here
+    components come by their weights, or by how often the rows given, if any, are in each.
+    """
+    if model.choices() is None:
+        return model.sample(params, DRAWN, rng)[0], np.zeros(DRAWN, dtype=np.intp)
+    family = getattr(model, "family", None)
+    if family is None:
+        drawn, labels = model.sample(params, DRAWN, rng)
+        return drawn, np.asarray(labels)
+    labels = rng.choice(model.choices(), size=DRAWN, p=_shares(model, params, rows, rng))
+    covered = getattr(model, "covered", None)
+    lent = family if covered is None else covered.lend(family, DRAWN, rng)
+    drawn = np.asarray(lent.sample(params.components, labels, rng), dtype=float)
+    return (drawn[:, None] if drawn.ndim == 1 else drawn), labels
+
+
+def _shares(model: Any, params: Any, rows: Any, rng: np.random.Generator) -> Array:
+    """How often each component is met, (K,)."""
+    weights = getattr(params, "weights", None)
+    if weights is not None:
+        return np.asarray(weights)
+    if rows is None:
+        labels = model.sample(params, DRAWN, rng)[1]
+        return np.bincount(labels, minlength=model.choices()) / DRAWN
+    resp = model.posterior(params, rows.x)[1]
+    met = per_row(rows.x, rows.weights) @ np.nan_to_num(resp)
+    return np.asarray(met / met.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,18 +15,6 @@ if TYPE_CHECKING:
 MOST_PEOPLE = 200  # whose courses are shown; of more, every so many-th
 GRID = 60  # points of a curve
 LEVEL = 0.95
-
-
-def suits(scene: Scene) -> bool:
-    """Whether there are people with courses to show."""
-    if scene.run_resp is None or scene.x is None or not scene.covariates:
-        return False
-    family: Any = scene.fit.model.family  # type: ignore[attr-defined]
-    try:
-        family.response_at(scene.fit.params.components, scene.x[:1])
-    except TypeError:
-        return False
-    return True
 
 
 def trajectories(scene: Scene, ax: Axes) -> None:

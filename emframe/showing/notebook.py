@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emframe.parameters import leaves
-from emframe.showing.report import selection_cells, verdict
+from emframe.showing.report import selection_cells, told_n, told_rows, verdict
 from emframe.showing.tidy import items
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 def html(fit: Fit) -> str:
     """The summary of a fit as HTML: criteria, parameters, and the verdict."""
     facts = {
-        "rows": f"{fit.n_rows:.12g}",
+        "rows": told_rows(fit).removesuffix(" rows"),
         "parameters": str(fit.n_parameters),
         "log-likelihood": f"{fit.log_likelihood:.4f}",
         "AIC": f"{fit.aic:.2f}",
         "BIC": f"{fit.bic:.2f}",
         "ICL": f"{fit.icl:.2f}",
+        **({"n": told_n(fit).strip().removeprefix("n = ")} if told_n(fit) else {}),
     }
     parts = [
         f"<p><b>{escape(fit.model.title())}</b></p>",

@@ -10,6 +10,7 @@ import numpy as np
 
 from emframe.core import EDGE, Status
 from emframe.fitting.optima import Optimum, is_higher, is_same, optima
+from emframe.models.remedies import remedies
 from emframe.parameters import leaves
 from emframe.refusals import several
 from emframe.showing.tidy import items
@@ -28,10 +29,10 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     """
     lines = [
         fit.model.title(),
-        f"{counted(fit)}, columns {', '.join(fit.columns)}",
+        f"{told_rows(fit)}, columns {', '.join(fit.columns)}",
         "",
         f"log-likelihood {fit.log_likelihood:.6f}   parameters {fit.n_parameters}",
-        f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}",
+        f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}{told_n(fit)}",
     ]
     if fit.prior is not None:
         lines.append(f"prior {fit.prior}: log prior {fit.log_prior:.6f}")
@@ -43,12 +44,18 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     return "\n".join(lines)
 
 
-def counted(fit: Fit) -> str:
-    """How many rows, and runs where those are what is independent: what BIC counts."""
-    rows = several(fit.n_rows, "row")
-    if fit.n_independent == fit.n_rows:
-        return rows
-    return f"{rows} in {several(fit.n_independent, 'run')}, which BIC counts"
+def told_rows(fit: Fit) -> str:
+    """How many rows a fit was made from, and in how many runs."""
+    runs = "" if np.isnan(fit.n_runs) else f" in {several(fit.n_runs, 'run')}"
+    return several(fit.n_rows, "row") + runs
+
+
+def told_n(fit: Fit) -> str:
+    """The n of BIC and ICL, where it might be another than the number of rows."""
+    if np.isnan(fit.n_runs) and fit.count is None:
+        return ""
+    unit = f" {fit.unit}" if fit.unit else ""
+    return f"   n = {fit.n_units:.12g}{unit}"
 
 
 def verdict(fit: Fit) -> str:
@@ -75,10 +82,8 @@ def verdict(fit: Fit) -> str:
         first = next(s for s in fit.starts if s.status is Status.FAILED)
         parts.append(f"Start {first.index} failed by {first.message}")
     if fit.spurious:
-        parts.append(
-            f"This optimum looks spurious ({fit.spurious}). Use fewer components, a more "
-            "restricted structure, or prior='weak'."
-        )
+        more = remedies(fit.model, fit.prior)
+        parts.append(f"This optimum looks spurious ({fit.spurious}). {more}".rstrip())
     return " ".join(parts)
 
 
@@ -92,11 +97,11 @@ def on_edges(fit: Fit) -> list[str]:
     higher = [value for value in rising if is_higher(value, fit.objective)]
     if not higher or not fit.status.usable:
         return []
+    more = remedies(fit.model, fit.prior)
     return [
         f"{several(len(higher), 'start')} of {len(fit.starts)} rose above this optimum, to "
         f"{max(higher):.6g} at least, towards an edge where a coefficient {EDGE}: the objective "
-        "has no maximum there, and this is the highest that was found inside. Use fewer "
-        "components or fewer predictors."
+        f"has no maximum there, and this is the highest that was found inside. {more}".rstrip()
     ]
 
 
@@ -224,16 +229,18 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
 def selection_table(selection: Selection) -> str:
     """The table of a selection as aligned text; the chosen model is starred."""
     header, body = selection_cells(selection)
-    return aligned(header, body, text_columns=(0, len(header) - 1))
+    table = aligned(header, body, text_columns=(0, len(header) - 1))
+    said = told_n(selection.best).strip()
+    return f"{table}\n\nBIC and ICL with {said}." if said else table
 
 
 def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The table of a selection as text: the header, and a row for each model."""
-    more = {"cv": "CV", "bic_rows": "BIC by rows"}.get(selection.criterion)
+    validated = selection.criterion == "cv"
     header: tuple[str, ...]
     header = ("  model", "parameters", "log-likelihood", "AIC", "BIC", "ICL", "status")
-    if more is not None:
-        header = (*header[:-1], more, header[-1])
+    if validated:
+        header = (*header[:-1], "CV", header[-1])
     body: list[tuple[str, ...]] = [
         (
             ("* " if row["best"] else "  ") + row["model"],
@@ -242,7 +249,7 @@ def selection_cells(selection: Selection) -> tuple[tuple[str, ...], list[tuple[s
             f"{row['aic']:.3f}",
             f"{row['bic']:.3f}",
             f"{row['icl']:.3f}",
-            *([f"{row[selection.criterion]:.3f}"] if more is not None else []),
+            *([f"{row['cv']:.3f}"] if validated else []),
             row["status"]
             + (", spurious" if row["spurious"] else "")
             + (f", not determined: {row['undetermined']}" if row["undetermined"] else ""),

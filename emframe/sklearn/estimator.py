@@ -25,8 +25,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import emframe
-from emframe.data import Table
+from emframe.data import Table, refuse_elsewhere
 from emframe.models import Mixture
+from emframe.refusals import several
 from emframe.sklearn.attributes import attributes
 from emframe.sklearn.kinds import OneKind
 from emframe.sklearn.starting import given_start
@@ -126,9 +127,24 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         degenerate; warns with ConvergenceWarning where it did not converge.
         """
         start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
+        refuse_elsewhere(X, "X")
         x = validate_data(self, X, **_TAKEN, ensure_min_samples=2)
+        self._require_same(start, x)
         self._show(self._fitted(self._named(x), sample_weight, start))
         return self
+
+    def _require_same(self, start: Any, x: Array) -> None:
+        """Raise ValueError where `warm_start` would go on from a fit of another model."""
+        if start is None:
+            return
+        wrong = self._model().settled(x).problem(start, x.shape[1])
+        if wrong:
+            raise ValueError(
+                f"`warm_start` goes on from the last fit, a {self.fit_.model.title()} of "
+                f"{several(len(self.fit_.columns), 'column')}, which is no start for what is "
+                f"asked now ({wrong}); leave the settings and columns as they were, or pass "
+                "warm_start=False."
+            )
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.intp]:
         """Fit, and the most probable component of each row, (n,)."""
@@ -264,6 +280,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
     def _rows(self, X: Any) -> Table:
         check_is_fitted(self)
+        refuse_elsewhere(X, "X")
         return self._named(np.asarray(validate_data(self, X, **_TAKEN, reset=False)))
 
     def _named(self, x: Array) -> Table:

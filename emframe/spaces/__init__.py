@@ -11,19 +11,26 @@ One known case: ``UnitInterval().point(angle)`` is ``sin(angle) ** 2``, the arcs
 Bartlett (1947, Biometrics 3, 39).
 """
 
-from emframe.spaces.base import EPS, Array, Shape, Space, slopes
-from emframe.spaces.groups import Groups
+from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
+from emframe.spaces.claims import Claim
+from emframe.spaces.columns import ColumnsIn
+from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
-from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
+from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
-from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
+from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 
 __all__ = [
     "EPS",
+    "ROUNDED",
     "Array",
     "Binary",
+    "Claim",
+    "Codes",
+    "ColumnsIn",
+    "Common",
     "Groups",
     "Integers",
     "Interval",
@@ -38,6 +45,7 @@ __all__ = [
     "Simplex",
     "Simplexes",
     "Space",
+    "Turn",
     "UnitInterval",
     "cholesky",
     "slopes",

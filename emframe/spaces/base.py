@@ -63,6 +63,7 @@ class Space:
     words = "values"
     n_event_axes = 0
     discrete = False
+    nominal = False  # whether values are names, of which neither order nor distance means anything
     bounded = False
     is_scale = False  # whether a value may shrink towards 0, and a density to a point with it
     missing = False  # whether nan is among the values: one that was not observed
@@ -79,9 +80,17 @@ class Space:
         """`least_range` of each of d columns of data, (d,)."""
         return np.full(d, self.least_range)
 
-    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
-        """Which of d columns of data are discrete, (d,)."""
-        return np.full(d, self.discrete)
+    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
+        """Which of d columns of data are "discrete", or "nominal", (d,)."""
+        return np.full(d, bool(getattr(self, trait)))
+
+    def covers(self, d: int) -> NDArray[np.bool_]:
+        """Which of d columns of data it says anything of, (d,)."""
+        return np.ones(d, dtype=bool)
+
+    def column(self, j: int) -> Space:
+        """Where column j of data lives."""
+        return self
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value belongs: an array without the event axes."""

@@ -90,3 +90,62 @@ class Groups(Space):
 
     def __repr__(self) -> str:
         return f"Groups({self.space!r}, {self.k}, shared={self.shared})"
+
+
+@dataclass(frozen=True, repr=False)
+class Common(Space):
+    """One value that all members of an axis have, which is the first of its event.
+
+    One known case: with one member it is the space itself.
+    """
+
+    space: Space
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return f"{self.space.words}, the same for all"
+
+    @property
+    def n_event_axes(self) -> int:  # type: ignore[override]
+        return self.space.n_event_axes + 1
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        return self.space.bounded
+
+    def _one(self, values: Array) -> Array:
+        return np.take(values, 0, axis=values.ndim - self.n_event_axes)
+
+    def _shape(self, shape: Shape) -> Shape:
+        axis = len(shape) - self.n_event_axes
+        return (*shape[:axis], *shape[axis + 1 :])
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return self.space.contains(self._one(values))
+
+    def near(self, values: Array) -> Array:
+        return self.space.near(values)
+
+    def coordinates(self, values: Array) -> Array:
+        return self.space.coordinates(self._one(values))
+
+    def point(self, coordinates: Array, shape: Shape) -> Array:
+        one = self.space.point(coordinates, self._shape(shape))
+        axis = len(shape) - self.n_event_axes
+        return np.broadcast_to(np.expand_dims(one, axis), shape).copy()
+
+    def pullback(self, values: Array, slopes: Array) -> Array:
+        axis = values.ndim - self.n_event_axes
+        return self.space.pullback(self._one(values), slopes.sum(axis=axis))
+
+    def units(self, values: Array) -> Array:
+        return self.space.units(self._one(values))
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return self.space.n_coordinates(self._shape(shape))
+
+    def n_free(self, shape: Shape) -> int:
+        return self.space.n_free(self._shape(shape))
+
+    def __repr__(self) -> str:
+        return f"Common({self.space!r})"

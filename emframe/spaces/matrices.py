@@ -32,6 +32,13 @@ def _triangle(matrices: NDArray[Any]) -> Array:
     return matrices.reshape(*matrices.shape[:-2], d * d).take(_lower(d)[0], axis=-1)
 
 
+def _is_near(values: Array, other: Array) -> NDArray[np.bool_]:
+    """Whether matrices (..., d, d) are others but for rounding to single precision, (..., 1, 1)."""
+    sd = np.sqrt(np.abs(np.diagonal(values, axis1=-2, axis2=-1)))
+    off = np.abs(values - other) <= ROUNDED * sd[..., :, None] * sd[..., None, :]
+    return np.asarray(off.all(axis=(-2, -1), keepdims=True))
+
+
 # Numbers in matrices up to which it is quicker to look whether they were factored before.
 _FEW = 1 << 14
 
@@ -109,14 +116,16 @@ class PositiveDefinite(Space):
         return np.asarray(symmetric)
 
     def near(self, values: Array) -> Array:
-        if values.ndim < 2 or values.shape[-2] != values.shape[-1]:
+        if values.ndim < self.n_event_axes or values.shape[-2] != values.shape[-1]:
             return values
         other = values.swapaxes(-1, -2)
         with np.errstate(invalid="ignore"):
-            sd = np.sqrt(np.abs(np.diagonal(values, axis1=-2, axis2=-1)))
-            off = np.abs(values - other) <= ROUNDED * sd[..., :, None] * sd[..., None, :]
-        rounded = off.all(axis=(-2, -1), keepdims=True)
-        return np.where(rounded & (values != other), values + 0.5 * (other - values), values)
+            rounded = _is_near(values, other)
+        even = np.where(rounded & (values != other), values + 0.5 * (other - values), values)
+        if self.contains(even).all() or not PositiveDefinite().contains(even).all():
+            return even
+        there = self.point(self.coordinates(even), even.shape)
+        return np.where(_is_near(even, there), there, even)
 
     def holds(self, values: Array) -> bool:
         if self.n_event_axes == 2 and self._usual(values):

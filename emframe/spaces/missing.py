@@ -41,6 +41,10 @@ class OrMissing(Space):
         return self.space.discrete
 
     @property
+    def nominal(self) -> bool:  # type: ignore[override]
+        return self.space.nominal
+
+    @property
     def bounded(self) -> bool:  # type: ignore[override]
         return self.space.bounded
 

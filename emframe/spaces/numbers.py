@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.spaces.base import Array, Elementwise, largest
+from emframe.spaces.base import ROUNDED, Array, Elementwise, largest
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,6 +125,10 @@ class UnitInterval(Elementwise):
     def holds(self, values: Array) -> bool:
         return bool(values.min(initial=0.0) >= 0.0 and values.max(initial=1.0) <= 1.0)
 
+    def near(self, values: Array) -> Array:
+        inside = np.clip(values, 0.0, 1.0)
+        return np.where(np.abs(values - inside) <= ROUNDED, inside, values)
+
     def forward(self, values: Array) -> Array:
         return np.arcsin(np.sqrt(values))
 
@@ -194,3 +198,31 @@ class Interval(Elementwise):
 
     def units(self, values: Array) -> Array:
         return np.ones(np.size(values))
+
+
+class Turn(Interval):
+    """One turn of a circle about 0, both ends of it the same place; a space of data.
+
+    Parameters
+    ----------
+    low, high : minus and plus half a turn, pi where angles are in radians.
+    """
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        scale = self.high / np.pi
+        way = "numpy.angle(numpy.exp(1j * x))"
+        if scale != 1.0:
+            way = f"{scale:.6g} * numpy.angle(numpy.exp(1j * x / {scale:.6g}))"
+        return (
+            f"angles from {self.low:.6g} to {self.high:.6g}, a turn about 0 ({way} brings any x "
+            "there)"
+        )
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.abs(values) <= self.high
+
+    def wrapped(self, values: Array) -> Array:
+        """Where any values are on the circle."""
+        turn = self.high - self.low
+        return np.asarray(np.clip(values - turn * np.rint(values / turn), self.low, self.high))

@@ -41,6 +41,7 @@ class Binary(Elementwise):
 
     words = "0 or 1"
     discrete = True
+    nominal = True
     bounded = True
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
@@ -67,6 +68,11 @@ class Integers(Elementwise):
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
     @property
+    def nominal(self) -> bool:  # type: ignore[override]
+        """Where there are two, as of a yes and a no."""
+        return self.high - self.low == 1.0
+
+    @property
     def words(self) -> str:  # type: ignore[override]
         ends = [f"from {self.low:g}"] if np.isfinite(self.low) else []
         ends += [f"to {self.high:g}"] if np.isfinite(self.high) else []
@@ -87,3 +93,9 @@ class Integers(Elementwise):
         else:
             values = self.high - np.rint(np.square(reals)) if np.isfinite(self.high) else reals
         return np.clip(np.rint(values), self.low, self.high)
+
+
+class Codes(Integers):
+    """Whole numbers from `low` to `high` that stand for as many names; a space of data."""
+
+    nominal = True

@@ -205,19 +205,19 @@ def components(subject: Subject, case: Case) -> None:
     """Column k of the density belongs to component k alone, whatever its place."""
     density = subject.log_density(case.params, case.x)
     turn = case.rng().permutation(case.k)
-    turned = subject.log_density(_components(case.params, turn), case.x)
+    turned = subject.log_density(components_of(case.params, turn), case.x)
     _same_density(
         density[:, turn], turned, "columns of log_density to move with components", "components"
     )
     for k in range(case.k):
-        alone = subject.log_density(_components(case.params, np.array([k])), case.x)
+        alone = subject.log_density(components_of(case.params, np.array([k])), case.x)
         _same_density(
             density[:, [k]], alone, f"component {k} to have its density alone", "components"
         )
 
 
-def _components(params: Any, which: Any) -> Any:
-    """The parameters of some of the components."""
+def components_of(params: Any, which: Any) -> Any:
+    """The parameters of some of the components, in this order."""
 
     def take(leaf: Leaf) -> Array:
         return leaf.value[which] if leaf.declared.per_component else leaf.value

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emframe.testing import (
+    apart,
     bookkeeping,
     densities,
     extremes,
@@ -47,6 +48,8 @@ CHECKS: tuple[Check, ...] = (
     Check("weights", bookkeeping.weights, Plan(rows=(2, 30))),
     Check("order", bookkeeping.order, Plan(rows=(2, 30))),
     Check("components", bookkeeping.components, Plan(components=(2, 4))),
+    # A component by itself may be given more care: a climb from several places, say.
+    Check("separate", apart.separate, Plan(components=(2, 3), rows=MANY), share=0.4),
     Check(
         "normalised",
         densities.normalised,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from emframe.families import Family
 from emframe.testing.checks import CHECKS, Check
 from emframe.testing.outcome import CheckResult
+from emframe.testing.scheme import Observed, Scheme
 from emframe.testing.trial import examine
 
 EXAMPLES = 25
@@ -17,6 +18,8 @@ def check_family(
     family: Family,
     *,
     n_columns: int | None = None,
+    given: Sequence[int] | None = None,
+    observed: Observed | None = None,
     expected_failures: Mapping[str, str] | None = None,
     max_examples: int = EXAMPLES,
     seed: int = 0,
@@ -28,6 +31,11 @@ def check_family(
     family : the family, with its settings.
     n_columns : columns of the data to check with, where the family takes one certain number;
         by default 1 to 4 where it takes any, and 1 otherwise.
+    given : places of columns that are conditions and no random variables, where the family does
+        not declare them as `covariates`; its density is one of the other columns.
+    observed : ``observed(row)``, all that could have been seen in the place of a row (d,), as a
+        list of `emframe.families.Outcome`; where the family does not declare it as `outcomes`.
+        A censored time has a density over those: times of deaths before the end, and the end.
     expected_failures : reasons by name of check. One that fails as expected is reported as
         skipped, with the reason; one that passes is reported as failed, so that the list stays
         true.
@@ -36,15 +44,39 @@ def check_family(
 
     Raises
     ------
-    TypeError : where `family` is not a `emframe.Family` object.
-    ValueError : where `expected_failures` names a check that does not exist.
+    TypeError : where `family` is not a `emframe.Family` object, or `observed` no function.
+    ValueError : where `expected_failures` names a check that does not exist, or `given` no columns
+        of the family.
     """
     columns = columns_of(family, n_columns)
+    scheme = scheme_of(family, columns, given, observed)
     excused = _known(expected_failures or {})
     return [
-        excuse(examine(check, family, columns, max_examples, seed), excused.get(check.name))
+        excuse(examine(check, family, columns, max_examples, seed, scheme), excused.get(check.name))
         for check in CHECKS
     ]
+
+
+def scheme_of(
+    family: Family, columns: Sequence[int], given: Any = None, observed: Any = None
+) -> Scheme:
+    """What of a row is observed and what is given, or why that cannot be."""
+    if observed is not None and not callable(observed):
+        raise TypeError(
+            f"`observed` is {observed!r}; pass a function of a row (d,) that lists what could have "
+            "been seen in its place, as emframe.families.Outcome."
+        )
+    places = () if given is None else tuple(given)
+    if given is not None and (
+        len(set(places)) < len(places)
+        or len(places) >= min(columns)
+        or not all(place in range(min(columns)) for place in places)
+    ):
+        raise ValueError(
+            f"`given` is {given!r}; pass the places of some, and not all, of the {min(columns)} "
+            "column(s) that the family is checked with; see `n_columns`."
+        )
+    return Scheme.of(family, None if given is None else places, observed)
 
 
 def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
@@ -107,6 +139,8 @@ class FamilyConformance:
 
     family: ClassVar[Family]
     n_columns: ClassVar[int | None] = None
+    given: ClassVar[Sequence[int] | None] = None
+    observed: ClassVar[Observed | None] = None
     expected_failures: ClassVar[Mapping[str, str]] = {}
     max_examples: ClassVar[int] = EXAMPLES
     seed: ClassVar[int] = 0
@@ -119,7 +153,8 @@ def _as_test(check: Check) -> Callable[[FamilyConformance], None]:
         family: Any = getattr(self, "family", None)
         columns = columns_of(family, self.n_columns)
         reason = _known(self.expected_failures).get(check.name)
-        found = examine(check, family, columns, self.max_examples, self.seed)
+        scheme = scheme_of(family, columns, self.given, type(self).observed)
+        found = examine(check, family, columns, self.max_examples, self.seed, scheme)
         result = excuse(found, reason)
         if result.status == "skipped":
             (pytest.xfail if found.status == "failed" else pytest.skip)(result.reason)

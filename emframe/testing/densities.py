@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from hypothesis import assume
 
+from emframe.families import Outcome
 from emframe.parameters import from_vector, to_vector
 from emframe.quadrature import grid, plane
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import STATISTICS, terms, total
 from emframe.testing.cases import Case, coordinate_rows, inside, off_the_ends
-from emframe.testing.given import held
+from emframe.testing.given import along, held, lines
 from emframe.testing.outcome import Fault, Inapplicable, same
 from emframe.testing.subject import Subject
 
@@ -24,6 +27,10 @@ EDGE = -200.0  # where a genuine edge of the support lies, some component is not
 
 def normalised(subject: Subject, case: Case) -> None:
     """The density sums or integrates to 1 over the support, for one column and for two."""
+    outcomes = subject.scheme.outcomes(case.x[0])
+    if outcomes is not None:
+        _over_outcomes(subject, case, outcomes)
+        return
     subject, case = held(subject, case)
     space = case.family.support.present
     if space.n_event_axes or case.d > 2:
@@ -50,7 +57,31 @@ def normalised(subject: Subject, case: Case) -> None:
             f"the density of component {k} to {what} to 1 over {space.words}, {case.d} column(s)",
             f"{mass[k]:.9g}: log_density is off by {np.log(mass[k]):.6g} nats",
             "log_density: the normalising constant, its dependence on the number of columns, or "
-            "the support",
+            "the support; for rows that tell of a value in part, or are given in part, see "
+            "`outcomes` and `covariates` of the family, or `observed` and `given` of check_family",
+        )
+
+
+def _over_outcomes(subject: Subject, case: Case, outcomes: Sequence[Outcome]) -> None:
+    """Raise where the density has another total than 1 over all that could have been seen."""
+    mass = np.zeros(case.k)
+    for one in outcomes:
+        if one.space is None:
+            mass += np.exp(subject.log_density(case.params, one.row[None])[0])
+            continue
+        part, moving = along(one, case)
+        table = grid(one.space.present, partial(part.log_density, moving.params))
+        assume(table is not None)
+        assert table is not None
+        mass += table.mass.sum(axis=0)
+    wrong = np.abs(mass - 1.0) > 1e-5
+    if wrong.any():
+        k = int(wrong.argmax())
+        raise Fault(
+            f"the density of component {k} to have total 1 over the {len(outcomes)} outcomes in "
+            f"the place of {case.x[0]}",
+            f"{mass[k]:.9g}: log_density is off by {np.log(mass[k]):.6g} nats",
+            "log_density, or the outcomes",
         )
 
 
@@ -71,13 +102,13 @@ def _nothing_seen(subject: Subject, case: Case) -> None:
 def finite(subject: Subject, case: Case) -> None:
     """Far rows have a finite log density that keeps falling and that the statistics reproduce."""
     rng = case.rng()
-    there, moving = held(subject, case)
-    for base in moving.x[:2]:
-        for x in _rays(there, base, rng):
-            density = there.log_density(moving.params, x)
-            _look_outwards(density, x)
-            if moving.d == 1 and not moving.family.support.bounded:
-                _look_for_a_floor(density, x)
+    for there, moving in lines(subject, case):
+        for base in moving.x[:2]:
+            for x in _rays(there, base, rng):
+                density = there.log_density(moving.params, x)
+                _look_outwards(density, x)
+                if moving.d == 1 and not moving.family.support.bounded:
+                    _look_for_a_floor(density, x)
     far = np.concatenate([_far_rows(case, rng), case.x])
     density = subject.log_density(case.params, far)
     far, density = far[np.isfinite(density).all(axis=1)], density[np.isfinite(density).all(axis=1)]
@@ -95,9 +126,10 @@ def finite(subject: Subject, case: Case) -> None:
 
 def precision(subject: Subject, case: Case) -> None:
     """The log density follows the rows and the parameters to their last digits."""
-    there, moving = held(subject, case)
-    space, shape = moving.family.support, moving.x.shape
-    if not space.discrete and not space.n_event_axes:
+    for there, moving in lines(subject, case):
+        space, shape = moving.family.support, moving.x.shape
+        if space.discrete or space.n_event_axes:
+            continue
         reals = space.coordinates(moving.x)
         # Beside the end of a bounded support a number has few digits of its distance left.
         reals = np.clip(reals, -8.0, 8.0) if space.bounded else reals

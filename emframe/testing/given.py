@@ -1,83 +1,49 @@
-"""Densities given covariates, as the checks see them: with covariates to draw at, or held at one.
+"""What is observed and what is given, as the checks see it.
 
 A density of some columns given the others has no total over all of them, and no sampler before it
 is told where the others lie.  Held at the covariates of one row it is a family like any other, of
-the columns that it models.
+the columns that it models.  And where a row says how much of a value was seen, its density is one
+over all that could have been: single rows, and lines of them, each a family of one column.
 
 One known case: a family without covariates is what it was.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from emframe.families import Family
+from emframe.families import Family, Outcome
+from emframe.families.kernel import NoSampler
 from emframe.spaces import Array, Space
 from emframe.testing.cases import Case, coordinate_rows
 from emframe.testing.subject import Subject
 
-ROWS = 200  # to draw covariates from
 NEARER = 0.3
 
 
-def with_covariates(family: Family, d: int) -> Family:
-    """The family, with covariates of the kit's own to draw at where it needs any."""
-    if not family.covariates:
-        return family
-    return family.given(coordinate_rows(family, ROWS, d, np.random.default_rng(ROWS)))
-
-
-def held(subject: Subject, case: Case) -> tuple[Subject, Case]:
-    """Subject and case of the columns that are modelled, at the covariates of the first row."""
-    family = case.family
-    if not family.covariates:
-        return subject, case
-    # Nearer to the middle, where moderate parameters make a moderate density.
-    at = NEARER * family.support.coordinates(case.x[:1])
-    row = family.support.point(at, case.x[:1].shape)[0]
-    one = Held(family, tuple(map(float, row)))
-    rng = case.rng()
-    y = coordinate_rows(one, len(case.x), one.width, rng)
-    return Subject(one), replace(case, family=one, x=y)
-
-
 @dataclass(frozen=True)
-class Held(Family):
-    """A family at the covariates of a row: a density of what it models, and no M-step."""
+class Part(Family):
+    """A family at some of what a row holds: a density of the rest, and no M-step."""
 
     family: Family
     row: tuple[float, ...]
 
-    name = "held"
+    name = "part"
 
     @property
     def parameters(self) -> type:
         return self.family.parameters
 
-    @property
-    def support(self) -> Space:  # type: ignore[override]
-        return self.family.support_given(np.array(self.row))
-
-    @property
-    def modelled(self) -> list[int]:
-        """The places of the columns that are modelled."""
-        return [j for j in range(len(self.row)) if j not in self.family.covariates]
-
-    @property
-    def width(self) -> int:  # type: ignore[override]
-        return len(self.modelled)
+    @abstractmethod
+    def rows(self, x: Array) -> Array:
+        """Rows of the family (n, d) that have values x (n, width)."""
 
     def log_density(self, params: Any, x: Array) -> Array:
-        rows = np.tile(np.array(self.row), (len(x), 1))
-        rows[:, self.modelled] = x
-        return self.family.log_density(params, rows)
-
-    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
-        there = self.family.given(np.array([self.row]))
-        return np.asarray(there.sample(params, labels, rng))[:, self.modelled]
+        return self.family.log_density(params, self.rows(x))
 
     def accumulate(self, x: Array, resp: Array) -> Any:
         return None
@@ -87,3 +53,96 @@ class Held(Family):
 
     def m_step(self, statistics: Any, previous: Any) -> Any:
         return previous
+
+
+@dataclass(frozen=True)
+class Held(Part):
+    """At the columns that are given."""
+
+    given_at: tuple[int, ...] = ()
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return self.family.support_given(np.array(self.row))
+
+    @property
+    def modelled(self) -> list[int]:
+        """The places of the columns that are modelled."""
+        return [j for j in range(len(self.row)) if j not in self.given_at]
+
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        return len(self.modelled)
+
+    def rows(self, x: Array) -> Array:
+        rows = np.tile(np.array(self.row), (len(x), 1))
+        rows[:, self.modelled] = x
+        return rows
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        drawn = drawn_at(self.family, np.array(self.row), params, labels, rng)
+        return drawn[:, self.modelled]
+
+
+@dataclass(frozen=True)
+class Along(Part):
+    """Along a line of outcomes: one column."""
+
+    together: tuple[int, ...]  # the columns that have its value
+    support: Space  # type: ignore[misc]
+
+    width = 1
+
+    def rows(self, x: Array) -> Array:
+        return Outcome(np.array(self.row), self.together, self.support).rows(x[:, 0])
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        raise NoSampler("a line of outcomes is not drawn by itself")
+
+
+def drawn_at(
+    family: Family, row: Array, params: Any, labels: Any, rng: np.random.Generator
+) -> Array:
+    """Rows (n, d) that a family draws where a row's terms are given; NoSampler where it cannot."""
+    if type(family).given is Family.given:
+        raise NoSampler(
+            f"{family.name} draws without being told what is given; override `given` to have its "
+            "sampler checked"
+        )
+    drawn = np.asarray(family.given(row[None]).sample(params, labels, rng), dtype=float)
+    return drawn.reshape(len(labels), -1)
+
+
+def held(subject: Subject, case: Case) -> tuple[Subject, Case]:
+    """Subject and case of the columns that are modelled, at the covariates of the first row."""
+    family, given = case.family, subject.scheme.given
+    if not given:
+        return subject, case
+    # Nearer to the middle, where moderate parameters make a moderate density.
+    at = NEARER * family.support.coordinates(case.x[:1])
+    row = family.support.point(at, case.x[:1].shape)[0]
+    return _at(Held(family, _numbers(row), given), case)
+
+
+def lines(subject: Subject, case: Case) -> list[tuple[Subject, Case]]:
+    """Subjects and cases of columns that have a density, none of which is given or settled."""
+    found = subject.scheme.outcomes(case.x[0]) if len(case.x) else None
+    if found is None:
+        return [held(subject, case)]
+    return [along(one, case) for one in found if one.space is not None]
+
+
+def along(line: Outcome, case: Case) -> tuple[Subject, Case]:
+    """Subject and case of one line of outcomes."""
+    assert line.space is not None
+    return _at(Along(case.family, _numbers(line.row), line.columns, line.space), case)
+
+
+def _at(part: Part, case: Case) -> tuple[Subject, Case]:
+    assert part.width is not None
+    y = coordinate_rows(part, len(case.x), part.width, case.rng())
+    return Subject(part), replace(case, family=part, x=y)
+
+
+def _numbers(row: Array) -> tuple[float, ...]:
+    return tuple(map(float, row))

@@ -18,8 +18,8 @@ from emframe.parameters import declarations, frozen, leaves
 from emframe.spaces import Array, Space
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, any_params, coordinate_rows, inside, responsibilities
-from emframe.testing.outcome import Fault, Inapplicable, same
-from emframe.testing.subject import Subject, copied, told
+from emframe.testing.outcome import Fault, Inapplicable, same, told
+from emframe.testing.subject import Subject, copied
 
 
 def declared(family: Any) -> str | None:
@@ -217,7 +217,7 @@ def _round_trip(value: Any) -> Any:
 def _outputs(subject: Subject, case: Case) -> dict[str, Array]:
     """All that a family computes from a case, by the method behind it."""
     labels = np.arange(30) % case.k
-    subject = Subject(subject.family, case.params)
+    subject = subject.about(case.params)
     statistics = subject.accumulate(case.x, case.resp)
     found = {
         "log_density": subject.log_density(case.params, case.x),

@@ -31,8 +31,7 @@ from emframe.parameters import (
 )
 from emframe.testing.conformance import excuse
 from emframe.testing.inference import Slopes, quotients, same_slopes
-from emframe.testing.outcome import CheckResult, Fault, Inapplicable, agree, same
-from emframe.testing.subject import told
+from emframe.testing.outcome import CheckResult, Fault, Inapplicable, agree, same, told
 
 STARTS = 3
 STEPS = 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,3 +56,9 @@ def same(
     if not agree(one, other, scale):
         gap = f"{one:.12g} and {other:.12g}, {one - other:.3g} nats apart"
         raise Fault(expected, f"{found}: {gap}" if found else gap, culprit)
+
+
+def told(error: Exception) -> str:
+    """An exception in a sentence, with the line that raised it."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (line {where.lineno} of {where.filename})"

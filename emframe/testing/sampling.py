@@ -14,22 +14,28 @@ about 1e-10 in probability before it counts, and seeds are fixed: no verdict is 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from hypothesis import assume
+from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 from scipy.stats import chi2
 
+from emframe.families import Outcome
+from emframe.families.kernel import NoSampler
 from emframe.parameters import Leaf, from_vector, leaves, rebuild, to_vector
 from emframe.quadrature import Grid, Line, grid, line
 from emframe.spaces import Array
 from emframe.testing.cases import Case, inside, off_the_ends
-from emframe.testing.given import held
-from emframe.testing.outcome import Fault
+from emframe.testing.given import along, drawn_at, held
+from emframe.testing.outcome import Fault, Inapplicable
 from emframe.testing.subject import Subject
 
 DRAWS = 20_000  # for each of four components; twice that for one column, where they are cheap
+FEW = 100  # draws along a line, of which no distribution is judged
 Z = 6.5  # standard errors
 RARE = 1e-10
 UNSEEN = -np.log(RARE)  # events expected this often are seen, but for a chance of RARE
@@ -85,6 +91,10 @@ def _sampled(subject: Subject, case: Case, labels: Any, seed: int) -> Array:
 
 def sample(subject: Subject, case: Case) -> None:
     """The rows of each component follow its density."""
+    found = subject.scheme.outcomes(case.x[0])
+    if found is not None:
+        _follow_outcomes(subject, case, found)
+        return
     subject, case = held(subject, case)
     case = _with_neighbours(case)
     rng = case.rng()
@@ -121,6 +131,60 @@ def sample(subject: Subject, case: Case) -> None:
                 else:
                     _distribution(line(case.family.support), table, mine, k)
                 _moments(table, mine, k)
+
+
+def _follow_outcomes(subject: Subject, case: Case, outcomes: Sequence[Outcome]) -> None:
+    """Each outcome as often as its density says, and the values along a line as well."""
+    row, labels = case.x[0], np.repeat([0, 1], DRAWS)
+    try:
+        x = drawn_at(case.family, row, case.params, labels, case.rng())
+    except NoSampler as error:
+        raise Inapplicable(str(error)) from error
+    if x.shape != (len(labels), case.d):
+        raise Fault(f"sample of {(len(labels), case.d)}", f"{x.shape}", "sample, or given")
+    is_of = np.array([_belongs(one, x) for one in outcomes])
+    lost = ~(is_of.sum(axis=0) == 1)
+    if lost.any():
+        raise Fault(
+            f"draws that are one of the {len(outcomes)} outcomes in the place of {row}",
+            f"{x[lost][0]}",
+            "sample, given, or the outcomes",
+        )
+    which, tables = is_of.argmax(axis=0), [_table(subject, case, one) for one in outcomes]
+    mass = np.array([one.mass.sum(axis=0) for one in tables])
+    places = np.arange(len(outcomes), dtype=float)
+    for k in range(2):
+        _frequencies(Grid(places, places, mass), which[labels == k].astype(float), k)
+        for j, (one, table) in enumerate(zip(outcomes, tables, strict=True)):
+            mine = x[(which == j) & (labels == k)]
+            if one.space is None or len(mine) < FEW:
+                continue
+            values = mine[:, one.columns[0]]
+            if one.space.discrete:
+                _frequencies(table, values, k)
+            else:
+                _distribution(line(one.space), table, values, k)
+
+
+def _belongs(one: Outcome, x: Array) -> NDArray[np.bool_]:
+    """Which rows are that outcome, (n,)."""
+    if one.space is None:
+        return np.asarray((x == one.row).all(axis=1))
+    values = x[:, one.columns[0]]
+    alike = (x == one.rows(values)).all(axis=1)
+    return np.asarray(alike & np.asarray(one.space.contains(values[:, None]))[:, 0])
+
+
+def _table(subject: Subject, case: Case, one: Outcome) -> Grid:
+    """The mass of an outcome, along its line if it is one."""
+    if one.space is None:
+        mass = np.exp(subject.log_density(case.params, one.row[None]))
+        return Grid(np.zeros(1), np.zeros(1), mass)
+    part, moving = along(one, case)
+    found = grid(one.space.present, partial(part.log_density, moving.params))
+    assume(found is not None)
+    assert found is not None
+    return found
 
 
 def _with_neighbours(case: Case) -> Case:

@@ -7,7 +7,6 @@ method and the line; `Degenerate` passes, since it is a legitimate answer.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -18,19 +17,21 @@ from emframe.families import Family
 from emframe.families.kernel import NoSampler
 from emframe.parameters import rebuild
 from emframe.spaces import Array
-from emframe.testing.outcome import Fault, Inapplicable
+from emframe.testing.outcome import Fault, Inapplicable, told
+from emframe.testing.scheme import Scheme
 
 
 class Subject:
     """Calls the five functions of a family on copies, and looks at what comes back."""
 
-    def __init__(self, family: Family, at: Any = None) -> None:
+    def __init__(self, family: Family, scheme: Scheme | None = None, at: Any = None) -> None:
         """
         Parameters
         ----------
         at : parameters at which a latent of the family's own completes rows.
         """
         self.family, self.at = family, at
+        self.scheme = Scheme.of(family) if scheme is None else scheme
 
     def log_density(self, params: Any, x: Array) -> Array:
         """(n, K) without NaN or +inf, or a `Fault`."""
@@ -69,7 +70,11 @@ class Subject:
 
     def stepped(self, x: Array, resp: Array, previous: Any) -> Any:
         """Where the M-step leads from `previous`, or to from nothing."""
-        return self.m_step(Subject(self.family, previous).accumulate(x, resp), previous)
+        return self.m_step(self.about(previous).accumulate(x, resp), previous)
+
+    def about(self, params: Any) -> Subject:
+        """The same, whose rows are completed at other parameters."""
+        return Subject(self.family, self.scheme, params)
 
     def add(self, one: Any, other: Any) -> Any:
         """The sum of two statistics."""
@@ -118,9 +123,3 @@ def _guarded(method: str, call: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         raise Fault(f"{method} to answer", told(error), method) from error
-
-
-def told(error: Exception) -> str:
-    """An exception in a sentence, with the line that raised it."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} (line {where.lineno} of {where.filename})"

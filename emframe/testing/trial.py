@@ -16,10 +16,10 @@ from emframe.core import Degenerate
 from emframe.families import Family
 from emframe.testing.cases import Case, cases
 from emframe.testing.checks import Check
-from emframe.testing.given import with_covariates
 from emframe.testing.hygiene import declared
-from emframe.testing.outcome import CheckResult, Fault, Inapplicable
-from emframe.testing.subject import Subject, told
+from emframe.testing.outcome import CheckResult, Fault, Inapplicable, told
+from emframe.testing.scheme import Scheme
+from emframe.testing.subject import Subject
 
 SHRINKING = 60  # examples tried to make a failure simpler; a dear check has its share
 REFUSALS = 0.5  # of the examples may be Degenerate
@@ -32,9 +32,9 @@ class _Enough(BaseException):
 class Trial:
     """Tries a check on examples, and keeps the simplest that fails."""
 
-    def __init__(self, check: Check, family: Family) -> None:
+    def __init__(self, check: Check, scheme: Scheme) -> None:
         self.check = check
-        self.family = family
+        self.scheme = scheme
         self.tried = self.usable = self.degenerate = self.after = 0
         self.refused = "the examples drawn could not be judged"
         self.simplest: Case | None = None
@@ -47,7 +47,7 @@ class Trial:
                 raise _Enough
         self.tried += 1
         try:
-            self.check.body(Subject(self.family, case.params), case)
+            self.check.body(Subject(self.scheme.family, self.scheme, at=case.params), case)
         except Degenerate as error:
             self.degenerate += 1
             self.refused = f"Degenerate: {error}"
@@ -71,13 +71,19 @@ class Trial:
             return (
                 f"{what}\nexpected most examples to have an answer;\nfound {self.usable} of "
                 f"{self.tried}. The last without: {self.refused}.\nLook first at: m_step, where "
-                "it raises Degenerate, or a density without a finite total."
+                "it raises Degenerate, or a density without a finite total; see `given` and "
+                "`observed` of check_family."
             )
         return ""
 
 
 def examine(
-    check: Check, family: Family, columns: Sequence[int], max_examples: int, seed: int
+    check: Check,
+    family: Family,
+    columns: Sequence[int],
+    max_examples: int,
+    seed: int,
+    scheme: Scheme | None = None,
 ) -> CheckResult:
     """Run one check; the same arguments give the same result."""
     wrong = declared(family)
@@ -85,13 +91,19 @@ def examine(
         if check.name == "declaration":
             return CheckResult(check.name, "failed", f"{check.summary}\nfound {wrong}.")
         return CheckResult(check.name, "skipped", "the declaration does not allow any example")
-    family = with_covariates(family, max(columns))
+    scheme = Scheme.of(family) if scheme is None else scheme
+    try:
+        is_partial = scheme.is_partial(max(columns))
+    except Fault as fault:
+        return CheckResult(check.name, "failed", f"{check.summary}\n{fault}")
+    scheme = scheme.with_terms(max(columns)) if is_partial else scheme
+    family = scheme.family
     # What is given does not count where a density is looked at.
-    plan = replace(check.plan, few=check.plan.few and not family.covariates)
+    plan = replace(check.plan, few=check.plan.few and not is_partial)
     if not plan.possible(columns):
         low, high = check.plan.columns
         return CheckResult(check.name, "skipped", f"it looks at {low} to {high} columns only")
-    trial = Trial(check, family)
+    trial = Trial(check, scheme)
 
     def body(case: Case) -> None:
         trial(case)

@@ -1,59 +1,50 @@
-"""Q of a mixture whose rows are assigned otherwise than by the posterior.
+"""Q of a model whose rows are assigned to components otherwise than by the posterior.
 
-For any distribution r of a one-hot z, Q is sum_ik r_ik log p(x_i, z_k | theta): the same sums over
-rows as in EM, from other responsibilities.
+For any distribution r of z, Q is E_r log p(x, z | theta): the same sums over rows as in EM, from
+other shares.
 
 One known case: with beta = 1 the tempered Q is EM's.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import reduce
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.special import entr, logsumexp, softmax
 
 from emframe.core import Degenerate, Expectation
-from emframe.data import Rows
 from emframe.engines import block_rows
-from emframe.models import Mixture, MixtureExpectation
+from emframe.latents import Posterior
+from emframe.models import ComponentModel, ModelExpectation
 from emframe.spaces import Array
 
-
-class Assignment(NamedTuple):
-    """What the rows of a block are assigned to."""
-
-    resp: Array  # (n, K)  times row weights
-    objective: float  # F, nats
-    entropy: float  # its second term
+Assign = Callable[[Any, Array, Any, Array], Posterior]
+"""From parameters, log densities (n, K), rows or runs, and their weights: what they are given."""
 
 
-def tempered(model: Mixture, rows: Rows, beta: float) -> Callable[[Any], Expectation[Any]]:
-    """The E-step with responsibilities proportional to p(x, z_k)^beta; one-hot for inf."""
+def tempered(model: ComponentModel, rows: Any, beta: float) -> Callable[[Any], Expectation[Any]]:
+    """The E-step with shares in proportion to p(x, z)^beta; one-hot for inf."""
 
-    def assign(joint: Array, weights: Array) -> Assignment:
-        if math.isinf(beta):
-            hard = np.eye(joint.shape[1])[joint.argmax(axis=1)]
-            return Assignment(hard * weights[:, None], float(joint.max(axis=1) @ weights), 0.0)
-        total = logsumexp(beta * joint, axis=1)
-        resp = np.exp(beta * joint - total[:, None])
-        entropy = float(entr(resp).sum(axis=1) @ weights) / beta
-        return Assignment(resp * weights[:, None], float(total @ weights) / beta, entropy)
+    def assign(params: Any, log_b: Array, x: Any, weights: Array) -> Posterior:
+        return model.latent.tempered(params, log_b, x, weights, beta)
 
     return assigning(model, rows, assign)
 
 
-def shaken(model: Mixture, rows: Rows, params: Any, beta: float, rng: np.random.Generator) -> Any:
+def shaken(
+    model: ComponentModel, rows: Any, params: Any, beta: float, rng: np.random.Generator
+) -> Any:
     """The M-step from z drawn from the tempered posterior: a shake of the size of chance.
 
     Components that have become equal come apart; those far apart stay as they are.  A draw that
     leaves a component with too few rows changes nothing.
     """
-    resp = softmax(beta * model.log_joint(params, rows.x), axis=1)
+    log_b = model.log_density(params, rows.x)
+    ones = np.ones(len(rows))
+    resp = model.latent.tempered(params, log_b, rows.x, ones, beta).resp.T
     # The last sum is left out: it is 1, or a rounding less.
     labels = (resp.cumsum(axis=1)[:, :-1] < rng.random((len(resp), 1))).sum(axis=1)
     try:
@@ -63,17 +54,18 @@ def shaken(model: Mixture, rows: Rows, params: Any, beta: float, rng: np.random.
 
 
 def assigning(
-    model: Mixture, rows: Rows, assign: Callable[[Array, Array], Assignment]
+    model: ComponentModel, rows: Any, assign: Assign
 ) -> Callable[[Any], Expectation[Any]]:
-    """The E-step by a rule that assigns rows from log p(x, z_k), (n, K), and their weights."""
+    """The E-step by a rule that assigns rows to components."""
+    latent, family = model.latent, model.family
 
-    def of_block(params: Any, x: Array, weights: Array) -> MixtureExpectation:
-        resp, reached, entropy = assign(model.log_joint(params, x), weights)
-        statistics, inner = model.family.completed(params.components, x, resp)
-        entropy += float(np.sum(inner))
-        return MixtureExpectation(
-            model.family, params, reached, entropy, resp.sum(axis=0), statistics
-        )
+    def of_block(params: Any, x: Any, weights: Array) -> ModelExpectation:
+        found = assign(params, model.log_density(params, x), x, weights)
+        shares = np.ascontiguousarray(found.resp.T)
+        statistics, inner = family.completed(params.components, latent.seen(x), shares)
+        sums = found.resp.sum(axis=1) if found.sums is None else found.sums
+        entropy = found.entropy + float(np.sum(inner))
+        return ModelExpectation(latent, family, params, found.loglik, entropy, sums, statistics)
 
     def expect(params: Any) -> Expectation[Any]:
         blocks = rows.blocks(block_rows(model.work(rows)))
@@ -83,20 +75,11 @@ def assigning(
 
 
 def drawn(
-    model: Mixture, rows: Rows, rng: np.random.Generator
+    model: ComponentModel, rows: Any, rng: np.random.Generator
 ) -> Callable[[Any], Expectation[Any]]:
-    """The E-step with z drawn from its posterior, once for each of a row's whole weight.
+    """The E-step with z drawn from its posterior, once for each of a row's whole weight."""
 
-    For any z at all log p(x) = log p(x, z) - log p(z | x), so with the surprise of the drawn z,
-    -log p(z | x), in the place of the entropy the books balance as exactly as in EM.
-    """
-
-    def assign(joint: Array, weights: Array) -> Assignment:
-        total = logsumexp(joint, axis=1)
-        log_resp = joint - total[:, None]
-        resp = np.exp(log_resp)
-        times = rng.multinomial(weights.astype(int), resp / resp.sum(axis=1, keepdims=True))
-        surprise = -float((times * np.where(times > 0, log_resp, 0.0)).sum())
-        return Assignment(times.astype(float), float(total @ weights), surprise)
+    def assign(params: Any, log_b: Array, x: Any, weights: Array) -> Posterior:
+        return model.latent.drawn(params, log_b, x, weights, rng)
 
     return assigning(model, rows, assign)

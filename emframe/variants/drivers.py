@@ -12,13 +12,13 @@ import numpy as np
 from emframe.arguments import Rng, whole
 from emframe.core import Contract, MaxIterations, Run, Status, run
 from emframe.fitting import ends
-from emframe.models import Mixture
+from emframe.models import ComponentModel
 from emframe.variants.assignments import drawn, shaken, tempered
-from emframe.variants.problem import mixture_for, pose
+from emframe.variants.problem import model_with_components, pose
 
 
 def classification(
-    model: Mixture,
+    model: ComponentModel,
     X: Any,
     *,
     weights: Any = None,
@@ -31,14 +31,14 @@ def classification(
     The objective is the classification likelihood, the sum over rows of max_k log p(x, z_k).  It
     ends where no row changes its component; the parameters are as for `emframe.fit`.
     """
-    model = mixture_for(model, X, weights)
+    model = model_with_components(model, X, weights)
     problem = pose(model, X, weights, start, rng)
     expect = tempered(model, problem.rows, math.inf)
     return run(expect, problem.params, rules=ends(0.0, max_iter))
 
 
 def annealed(
-    model: Mixture,
+    model: ComponentModel,
     X: Any,
     temperatures: Sequence[float] = (5.0, 3.0, 2.0, 1.5, 1.2, 1.0),
     *,
@@ -62,7 +62,7 @@ def annealed(
     falls = all(hot > cool for hot, cool in pairwise(temperatures))
     if not temperatures or temperatures[-1] != 1.0 or not falls:
         raise ValueError(f"`temperatures` is {temperatures!r}; pass falling ones that end with 1.")
-    model = mixture_for(model, X, weights)
+    model = model_with_components(model, X, weights)
     problem = pose(model, X, weights, start, rng)
     params = problem.params
     for number, temperature in enumerate(temperatures):
@@ -82,7 +82,7 @@ def annealed(
 
 
 def stochastic(
-    model: Mixture,
+    model: ComponentModel,
     X: Any,
     n_steps: int = 200,
     *,
@@ -95,7 +95,7 @@ def stochastic(
     The parameters are a Markov chain that moves about the maximum, and leaves poor ones; the run
     is `n_steps` steps of it.  Its objective is the log-likelihood, which rises on average only.
     """
-    model = mixture_for(model, X, weights)
+    model = model_with_components(model, X, weights)
     problem = pose(model, X, weights, start, rng)
     if (problem.rows.weights != np.floor(problem.rows.weights)).any():
         raise ValueError(

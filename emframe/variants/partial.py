@@ -75,7 +75,8 @@ def incremental(
     model, rows = problem.model, problem.rows
     if not 1 <= n_blocks <= len(rows):
         raise ValueError(f"`n_blocks` is {n_blocks}; pass 1 to {len(rows)}, the number of rows.")
-    parts = [(rows.x[i::n_blocks], rows.weights[i::n_blocks]) for i in range(n_blocks)]
+    every = [np.arange(i, len(rows), n_blocks) for i in range(n_blocks)]
+    parts = [(rows.at(which), rows.weights[which]) for which in every]
     method = Incremental([_of_block(model, x, w) for x, w in parts])
     return run(
         method.expect,

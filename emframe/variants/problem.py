@@ -12,7 +12,7 @@ from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate, Status, Stopped
 from emframe.data import Rows, frequencies
 from emframe.fitting import model_for
-from emframe.models import Mixture, Model
+from emframe.models import ComponentModel, Model
 
 # Starts that are tried for one that has an M-step.
 _MOST_STARTS = 100
@@ -27,13 +27,13 @@ class Problem(NamedTuple):
     rng: np.random.Generator
 
 
-def mixture_for(model: Any, X: Any, weights: Any) -> Mixture:
-    """The mixture that was passed: a model in which each row belongs to one component."""
+def model_with_components(model: Any, X: Any, weights: Any) -> ComponentModel:
+    """The model that was passed, in which each row is drawn from one of several components."""
     found = model_for(model).settled(X, weights)
-    if not isinstance(found, Mixture):
+    if not isinstance(found, ComponentModel):
         raise TypeError(
-            f"`model` is a {found.title()}; pass a mixture, for rows are assigned to components "
-            "here."
+            f"`model` is a {found.title()}; pass a model with components, such as a mixture or a "
+            "hidden Markov model, for rows are assigned to components here."
         )
     return found
 

@@ -10,12 +10,12 @@ from emframe_families.bernoulli import Bernoulli
 from emframe_families.binomial_regression import BinomialRegression
 from emframe_families.categorical import Categorical
 from emframe_families.factor_analysis import FactorAnalysis
-from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian_gaps import gaussian
 from emframe_families.gaussian_regression import GaussianRegression
 from emframe_families.gene_counting import GeneCounting
 from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
 from emframe_families.hidden_markov import HiddenMarkov
-from emframe_families.missing import IncompleteGaussian
+from emframe_families.incomplete_gaussian import IncompleteGaussian
 from emframe_families.poisson import Poisson
 from emframe_families.poisson_regression import PoissonRegression
 from emframe_families.student import StudentT
@@ -27,7 +27,7 @@ def emframe_families() -> list[FamilyEntry]:
     return [
         FamilyEntry(
             "gaussian",
-            Gaussian,
+            gaussian,
             "Normal rows; covariance full, diag, spherical, tied, or any of mclust's fourteen",
             "McLachlan and Peel (2000), Finite Mixture Models, chapter 3",
         ),

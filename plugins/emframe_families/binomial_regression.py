@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from emframe import Binary, NonNegativeInteger
-from emframe.spaces import Array, Integers, Shape, Space
+from emframe.spaces import Array, ColumnsIn, Integers, Shape, Space
 from emframe_families.count_regression import CountRegression, divergence_at
 from emframe_families.counts import peak
 from emframe_families.poisson import LARGEST
-from emframe_families.regression import Column, ColumnsIn
+from emframe_families.regression import Column
 
 
 @dataclass(frozen=True)

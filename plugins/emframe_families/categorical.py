@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from emframe import Array, ConjugatePrior, ExponentialFamily
-from emframe.composing.product import AtColumns, Home, RowsOf
+from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.families import Kernel, Moments, Survey
 from emframe.parameters import Declared, pullback
 from emframe.records import record
-from emframe.spaces import Integers, OrMissing, Simplex, Simplexes, Space
+from emframe.spaces import Codes, OrMissing, Simplex, Simplexes, Space
 from emframe_families.answers import checked, shares, slope
 from emframe_families.lookups import lookups
 
@@ -114,7 +114,7 @@ class Categorical(ExponentialFamily):
     def support(self) -> Space:  # type: ignore[override]
         if isinstance(self.levels, tuple):
             return RowsOf(self._alike())
-        codes = Integers(0, (self.levels or MOST_LEVELS) - 1)
+        codes = Codes(0, (self.levels or MOST_LEVELS) - 1)
         return OrMissing(codes) if self.missing else codes
 
     @property

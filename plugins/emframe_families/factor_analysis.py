@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import log, pi
+from math import log, pi, prod
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ class Rotatable(Real):
     """
 
     def n_free(self, shape: Shape) -> int:
-        d, q = shape
-        return d * q - q * (q - 1) // 2
+        *several, d, q = shape
+        return prod(several) * (d * q - q * (q - 1) // 2)
 
 
 @dataclass(frozen=True)

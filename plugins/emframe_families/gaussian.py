@@ -38,7 +38,11 @@ from emframe_families.gaussian_scatter import (
     smallest_correlations,
     transposed,
 )
-from emframe_families.gaussian_structures import NAMES_FOR_ONE_COLUMN, Structure, structure
+from emframe_families.gaussian_structures import (
+    NAMES_FOR_ONE_COLUMN,
+    Structure,
+    structure,
+)
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 # A standard deviation below this share of the mean is the rounding of the rows and their sum.
@@ -79,6 +83,7 @@ class Gaussian(Family):
     name = "gaussian"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     equivariant = ("scale", "shift")
+    gaps = "expect missing values: missing=True"
 
     def __post_init__(self) -> None:
         structure(self.covariance)

@@ -53,9 +53,9 @@ def kernels(form: str, params: Any, constants: Array, survey: Survey) -> Iterato
     form : which of `FORMS` there are: "tied" where the covariance is shared, "diag", or "full".
     """
     k, d = params.means.shape
-    if survey.partial and form == "tied":  # its sums are those of all rows, less the others'
-        form = "full"
     whiten, log_det = params.whitening
+    if survey.partial and form == "tied":  # its sums are those of all rows, less the others'
+        form = "diag" if whiten.ndim == 2 else "full"
     constant = np.maximum(constants, LOG_ZERO) - 0.5 * (d * log(2 * pi) + log_det)
     cheapest = worth_it(form, k, d, survey.n_rows, whiten.ndim == 2)
     if cheapest is not None:

@@ -25,7 +25,7 @@ from emframe import Degenerate, Family, Real
 from emframe.families.kernel import NoSampler
 from emframe.parameters import Declared
 from emframe.records import identifier, record
-from emframe.spaces import Array, Shape, Space
+from emframe.spaces import Array, ColumnsIn, Space
 
 Column = str | int
 # Words that stand for something else where a coefficient is named.
@@ -222,49 +222,6 @@ class Regression(Family):
                 f"{others}, or they are too few",
                 k,
             )
-
-
-@dataclass(frozen=True, repr=False)
-class ColumnsIn(Space):
-    """Columns that each live in a space of their own."""
-
-    spaces: tuple[Space, ...]
-
-    @property
-    def words(self) -> str:  # type: ignore[override]
-        return "; ".join(f"column {j}: {space.words}" for j, space in enumerate(self.spaces))
-
-    @property
-    def discrete(self) -> bool:  # type: ignore[override]
-        return all(space.discrete for space in self.spaces)
-
-    @property
-    def largest(self) -> float:  # type: ignore[override]
-        return min(space.largest for space in self.spaces)
-
-    def least_ranges(self, d: int) -> Array:
-        return np.array([space.least_range for space in self.spaces])
-
-    def discrete_columns(self, d: int) -> NDArray[np.bool_]:
-        return np.array([space.discrete for space in self.spaces])
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = [space.contains(values[..., j]) for j, space in enumerate(self.spaces)]
-        return np.stack(held, axis=-1)
-
-    def coordinates(self, values: Array) -> Array:
-        each = [space.coordinates(values[..., j]) for j, space in enumerate(self.spaces)]
-        return np.stack(each, axis=-1).ravel()
-
-    def point(self, vector: Array, shape: Shape) -> Array:
-        reals = np.reshape(vector, shape)
-        each = [
-            space.point(reals[..., j].ravel(), shape[:-1]) for j, space in enumerate(self.spaces)
-        ]
-        return np.stack(each, axis=-1)
-
-    def __repr__(self) -> str:
-        return f"ColumnsIn({self.spaces})"
 
 
 def triangles(rows: Array) -> Array:

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Rows, Table, as_weights, chosen, drawn, in_range
 from emframe.data.blocks import real_array
-from emframe.data.frames import aligned, from_frame, is_frame, taken, without
-from emframe.families import Family
-from emframe.models.reading import read
+from emframe.data.elsewhere import refuse_elsewhere
+from emframe.data.frames import aligned, is_frame, taken, without
+from emframe.data.gate import Table
+from emframe.data.rows import Rows, drawn
 from emframe.spaces import Array
 
 T = TypeVar("T")
@@ -47,6 +47,7 @@ class Sequences:
     source: Any = field(default=None, repr=False)  # and that itself, whose index answers carry
 
     def __post_init__(self) -> None:
+        refuse_elsewhere(self.x, "x")
         n = len(self.x.X if isinstance(self.x, Table) else self.x)
         if isinstance(self.x, Table) and self.x.weights is not None:
             raise ValueError(
@@ -75,6 +76,7 @@ class Sequences:
         A frame stays one, and may have columns that a model with names of its own never reads.
         What a fit says of the rows comes back in the order in which they were given here.
         """
+        refuse_elsewhere(X, "X")
         if isinstance(groups, str):
             X, groups = without(X, groups)
         table = isinstance(X, Table)
@@ -184,9 +186,16 @@ class SequenceRows:
     numbers: NDArray[np.intp]  # (S,) where each run stood in what the user gave
     n_given: int  # runs that the user gave, those of weight 0 included
     unit: float = 1.0  # what a weight of 1 stands for, where weights were far out of range
+    rows: NDArray[np.intp] | None = None  # (n,) where each row stood in what the user gave
+    n_rows_given: int = 0  # rows of all runs that the user gave
+    in_memory = True
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of all rows that the user gave, as those of the rows that are left."""
+        return values if self.rows is None else values[self.rows]
 
     @property
     def total(self) -> float:
@@ -249,80 +258,9 @@ class SequenceRows:
             first = last
 
 
-def as_sequences(
-    X: Any, family: Family, weights: Any, columns: Sequence[str] | None
-) -> SequenceRows:
-    """Validate runs of rows for a model over a family.
-
-    Parameters
-    ----------
-    X : `Sequences`, a list of arrays or data frames (a run each), or anything else that is rows:
-        then it is one run.
-    weights : (S,) frequencies of the runs, or None; a run of weight 0 is removed.
-    columns : names of the columns of an earlier fit, which X is to have as well, or None.
-
-    What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
-    """
-    given = X if isinstance(X, Sequences) else _runs(X, family)
-    if weights is not None and np.shape(weights) != (len(given),):
-        raise ValueError(
-            f"`weights` has shape {np.shape(weights)}, the data are {len(given)} "
-            f"{'run' if len(given) == 1 else 'runs'} of rows; pass one weight per run."
-        )
-    frequency = as_weights(weights, len(given))
-    each = None if weights is None else np.repeat(frequency, given.lengths)
-    rows = read(given.x, family, each, columns)
-    kept = frequency > 0
-    keys = None if given.keys is None else given.keys[kept]
-    runs, numbers = Sequences(rows.x, given.lengths[kept], keys), np.flatnonzero(kept)
-    return in_range(SequenceRows(runs, frequency[kept], rows.columns, numbers, len(kept)))
-
-
-def _runs(X: Any, family: Family) -> Sequences:
-    """One run, or those of a list of arrays or data frames, which may have other columns too."""
-    names = family.columns
-    if isinstance(X, np.ndarray) and X.ndim == 3:
-        raise ValueError(
-            f"`X` has shape {X.shape}. Where its {X.shape[0]} parts are runs of {X.shape[1]} rows, "
-            "pass a list of them, list(X), or emframe.Sequences(x, lengths) of all rows end to end."
-        )
-    if not isinstance(X, (list, tuple)) or not any(hasattr(run, "shape") for run in X):
-        if isinstance(X, Table):  # its weights, which are of rows, are the caller's to refuse
-            return Sequences(replace(X, weights=None))
-        return Sequences(X if hasattr(X, "__len__") else np.asarray(X))
-    pairs = [_named(run if names is None else chosen(run, names)) for run in X]
-    runs = [run for run, _ in pairs]
-    widths = {run.shape[1:] for run in runs}
-    if len(widths) > 1:
-        shapes = ", ".join(str(run.shape) for run in runs[:4])
-        raise ValueError(
-            f"`X` has sequences of shapes {shapes}, ...; pass as many columns in each."
-        )
-    columns = pairs[0][1]
-    other = next((names for _, names in pairs if names != columns), columns)
-    if other != columns:
-        raise ValueError(
-            f"`X` has sequences with the columns {_told(columns)} and {_told(other)}; pass the "
-            "same ones, in the same order."
-        )
-    rows, lengths = np.concatenate(runs), np.array([len(run) for run in runs])
-    return Sequences(rows if columns is None else Table(rows, columns, None), lengths)
-
-
-def _named(run: Any) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Its numbers (m, d), and the names of its columns where it has any."""
-    if is_frame(run):
-        return from_frame(run, "X")
-    return (run.X, run.columns) if isinstance(run, Table) else (real_array(run, "X"), None)
-
-
 def _is_known(label: Any) -> bool:
     """Whether a label says anything: not where it is None, nan, or pandas' NA."""
     try:
         return label is not None and bool(label == label)  # noqa: PLR0124
     except TypeError:  # NA equals nothing, and does not say that it does not
         return False
-
-
-def _told(columns: Sequence[str] | None) -> str:
-    return "without names" if columns is None else ", ".join(columns)

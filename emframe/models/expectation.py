@@ -1,9 +1,9 @@
-"""Q of a mixture: the sums over rows that its E-step leaves behind, and their maximiser.
+"""Q of a latent times a family: the sums that an E-step leaves behind, and their maximiser.
 
-    Q(theta | at) = sum_k N_k log w_k + sum_ik r_ik log f(x_i | theta_k),      N_k = sum_i r_ik
+    Q(theta | at) = E[ log p(z | alpha) ] + sum_ik r_ik log f(x_i | theta_k)
 
-The weights maximise the first term (w_k = N_k / N) and the family's M-step the second (Bishop 2006,
-eq. 9.22 and 9.40).  Weights that are held stay as they are, and the second term does not notice.
+The latent's M-step maximises the first term and the family's the second (for a mixture Bishop 2006,
+eq. 9.22 and 9.40).
 
 One known case: with one component the first term is 0 and Q is the family's own log-likelihood.
 """
@@ -16,93 +16,38 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import xlogy
 
 from emframe.families import ConjugatePrior, Family, FamilyError
-from emframe.parameters import (
-    equal,
-    frozen,
-    leaf_problem,
-    leaves,
-    parameter,
-    real_values,
-    valid,
-)
-from emframe.spaces import Array, Simplex
-
-_SIMPLEX = Simplex()
+from emframe.latents import Latent
+from emframe.parameters import equal, frozen, leaf_problem, leaves, valid
+from emframe.spaces import Array
 
 
 @dataclass(frozen=True)
-class MixtureParameters:
-    """Prior probabilities of the components, and the components."""
-
-    weights: Array = parameter(Simplex(), shape="K", per_component=False)  # (K,)
-    components: Any = None  # the family's parameters; a tuple of them for a list of families
-
-    def after(self, counts: Array, components: Any) -> MixtureParameters:
-        """The weights that maximise sum_k N_k log w_k for counts (K,), and these components."""
-        return MixtureParameters(counts / counts.sum(), components)
-
-    def slope(self, counts: Array) -> Array:
-        """Gradient of sum_k N_k log w_k in the coordinates of the weights."""
-        w = self.weights
-        share = counts / w if w.all() else np.divide(counts, w, out=np.zeros(len(w)), where=w > 0)
-        return _SIMPLEX.pullback(w, share)
-
-
-@dataclass(frozen=True)
-class HeldWeights(MixtureParameters):
-    """The same with prior probabilities that are known, and no part of what is estimated."""
-
-    weights: Array = parameter(Simplex(), shape="K", per_component=False, fixed=True)  # (K,)
-
-    def after(self, counts: Array, components: Any) -> MixtureParameters:
-        return HeldWeights(self.weights, components)
-
-    def slope(self, counts: Array) -> Array:
-        return np.zeros(0)
-
-
-def held_weights(value: Any, k: int) -> tuple[float, ...]:
-    """Prior probabilities of k components from what the user holds them at.
-
-    Raises ValueError where they are not probabilities that sum to 1.
-    """
-    given = Simplex().near(real_values("weights", value))
-    weights = np.broadcast_to(given, k) if given.ndim == 0 else given
-    if weights.shape != (k,) or not Simplex().contains(weights).all():
-        raise ValueError(
-            f"`weights` is held at {value}; expected {k} probabilities that sum to 1, or "
-            f"{1 / k:g} for each."
-        )
-    return tuple(map(float, weights))
-
-
-@dataclass(frozen=True)
-class MixturePrior:
-    """A prior on the components as pseudo-data; flat on the weights."""
+class ComponentPrior:
+    """A prior on the components as pseudo-data; flat on where z comes from."""
 
     family: Family
     components: ConjugatePrior[Any]
 
-    def log_density(self, params: MixtureParameters) -> float:
+    def log_density(self, params: Any) -> float:
         """Log density at `params`, nats."""
         pseudo = self.family.expected(self.components.statistics, params.components)
         return pseudo + self.components.log_constant
 
 
 @dataclass(frozen=True)
-class MixtureExpectation:
-    """Q of a mixture for some rows, from sufficient sums alone."""
+class ModelExpectation:
+    """Q of a model for some rows, from sufficient sums alone."""
 
+    latent: Latent
     family: Family
-    at: MixtureParameters
+    at: Any
     loglik: float
-    entropy: float  # -sum_ik r_ik log r_ik, row weights included
-    counts: Array  # (K,)  sum of responsibilities
+    entropy: float  # of z given x, and of what the family hides, row weights included; nats
+    sums: Any  # the latent's: of a mixture the counts (K,), sums of responsibilities
     statistics: Any  # the family's sums, weighted by responsibilities
-    prior: MixturePrior | None = None
+    prior: ComponentPrior | None = None
     form: str = ""  # how the kernel computed it
 
     @cached_property
@@ -117,18 +62,19 @@ class MixtureExpectation:
             return self.statistics
         return self.statistics + self.prior.components.statistics
 
-    def value(self, params: MixtureParameters) -> float:
+    def value(self, params: Any) -> float:
         """Q(params | at)."""
         prior = 0.0 if self.prior is None else self.prior.log_density(params)
-        picking = float(xlogy(self.counts, params.weights).sum())
+        picking = self.latent.expected(self.sums, params)
         return picking + self.family.expected(self.statistics, params.components) + prior
 
-    def maximize(self) -> MixtureParameters:
-        """Shares of responsibility as weights, and the family's M-step."""
+    def maximize(self) -> Any:
+        """The M-steps of the latent and of the family."""
         components = self.family.m_step(self._with_prior, self.at.components)
-        params = self.at.after(self.counts, components)
+        own = self.latent.m_step(self.sums, self.at)
+        params = type(self.at)(**own, components=components)
         if not isinstance(components, self.family.parameters) or not valid(params, self.at):
-            check_m_step(self.family, params)
+            check_m_step(self.family, params, self.latent.n)
         return frozen(params)
 
     def gradient(self) -> Array:
@@ -137,10 +83,10 @@ class MixtureExpectation:
         By Fisher's identity it is also the gradient of the objective.
         """
         inner = self.family.gradient(self._with_prior, self.at.components)
-        return np.concatenate([self.at.slope(self.counts), inner])
+        return np.concatenate([self.latent.gradient(self.sums, self.at), inner])
 
-    def __add__(self, other: MixtureExpectation | MixturePrior) -> MixtureExpectation:
-        if isinstance(other, MixturePrior):
+    def __add__(self, other: ModelExpectation | ComponentPrior) -> ModelExpectation:
+        if isinstance(other, ComponentPrior):
             if self.prior is not None:
                 raise ValueError("this Q already has a prior; add one, once, after the rows")
             return replace(self, prior=other)
@@ -150,12 +96,12 @@ class MixtureExpectation:
             self,
             loglik=self.loglik + other.loglik,
             entropy=self.entropy + other.entropy,
-            counts=self.counts + other.counts,
+            sums=self.sums + other.sums,
             statistics=self.statistics + other.statistics,
             prior=self.prior or other.prior,
         )
 
-    def scaled(self, factor: float) -> MixtureExpectation:
+    def scaled(self, factor: float) -> ModelExpectation:
         """Q of the same rows with `factor` times their weights.
 
         Raises TypeError where the family's statistics do not scale.
@@ -171,11 +117,11 @@ class MixtureExpectation:
             self,
             loglik=self.loglik * factor,
             entropy=self.entropy * factor,
-            counts=self.counts * factor,
+            sums=self.sums * factor,
             statistics=statistics,
         )
 
-    def moved(self, at: MixtureParameters) -> MixtureExpectation:
+    def moved(self, at: Any) -> ModelExpectation:
         """The same sums, told as a Q at other parameters.
 
         What online EM adds up: rows whose posteriors were taken at different times.  The result
@@ -196,7 +142,7 @@ def composed_problem(family: Family, params: Any, dims: Mapping[str, int]) -> st
     return wrong or family.problem(params.components, dims, "components.")
 
 
-def check_m_step(family: Family, params: MixtureParameters, d: int | None = None) -> None:
+def check_m_step(family: Family, params: Any, k: int, d: int | None = None) -> None:
     """Raise FamilyError where an M-step answered with parameters outside their spaces.
 
     Or of other shapes than they declare, where the number of columns is known.
@@ -204,7 +150,7 @@ def check_m_step(family: Family, params: MixtureParameters, d: int | None = None
     if not isinstance(params.components, family.parameters):
         given, wanted = type(params.components).__name__, family.parameters.__name__
         raise FamilyError(f"{family.name}.m_step returned a {given}; expected {wanted}")
-    dims = {"K": len(params.weights)} | ({} if d is None else {"d": d})
+    dims = {"K": k} | ({} if d is None else {"d": d})
     wrong = composed_problem(family, params, dims)
     if wrong:
         raise FamilyError(f"{family.name}.m_step: {wrong}")

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, xlogy
 
-from emframe.models.sequences import Sequences
+from emframe.data.runs import Sequences
+from emframe.latents.bands import LOST, Bands
+from emframe.latents.scans import Best, Logs, Real, backwards, ends, forwards, layout
 from emframe.spaces import Array
-from emframe_families.bands import LOST, Bands
-from emframe_families.chains import Best, Logs, Real, backwards, ends, forwards, layout
 
 _FEW_RUNS, _FEW_ROWS, _MANY_STATES = 8, 1000, 32
 _ROWS = 1 << 14  # of (K, K) matrices that are held at a time
@@ -148,13 +148,18 @@ def _times_log(x: Array, y: Array) -> Array:
 
 
 def _by_logs(
-    initial: Array, transitions: Array, log_b: Array, runs: Sequences, weights: Array
+    initial: Array,
+    transitions: Array,
+    log_b: Array,
+    runs: Sequences,
+    weights: Array,
+    beta: float = 1.0,
 ) -> PathPosterior:
-    """By logarithms throughout."""
+    """By logarithms throughout, each of them times beta."""
     space = layout(runs.lengths, len(initial))
-    b = np.take(log_b.T, space.order, axis=1)
+    b = beta * np.take(log_b.T, space.order, axis=1)
     with np.errstate(divide="ignore"):
-        initial, matrix = np.log(initial), np.log(transitions)
+        initial, matrix = beta * np.log(initial), beta * np.log(transitions)
     at = ends(Logs, space, initial, matrix, b)
     a, scales = forwards(Logs, space, at.entry - Logs.total(at.entry, 0), matrix, b)
     u = backwards(Logs, space, at.exit, matrix, b)
@@ -200,3 +205,43 @@ def best_paths(
         for row in range(last - 1, first - 1, -1):
             state = path[row] = back[row][state]
     return np.array(path, dtype=np.intp)
+
+
+def tempered_paths(
+    initial: Array, transitions: Array, log_b: Array, runs: Sequences, weights: Array, beta: float
+) -> PathPosterior:
+    """The posterior in proportion to p(x, z)^beta, whose factors are each raised to beta.
+
+    `loglik` is log sum_z p(x, z)^beta.
+    """
+    return _by_logs(initial, transitions, log_b, runs, weights, beta)
+
+
+def drawn_paths(
+    initial: Array,
+    transitions: Array,
+    log_b: Array,
+    runs: Sequences,
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """A path of each run drawn from its posterior, end to end, (n,).
+
+    Forward sums, then states from the last to the first (Chib 1996, J. Econometrics 75, 79).
+    """
+    k = len(initial)
+    space = layout(runs.lengths, k)
+    with np.errstate(divide="ignore"):
+        log_initial, log_matrix = np.log(initial), np.log(transitions)
+    b = np.take(log_b.T, space.order, axis=1)
+    at = ends(Logs, space, log_initial, log_matrix, b)
+    entry = at.entry - Logs.total(at.entry, 0)
+    a = np.take(forwards(Logs, space, entry, log_matrix, b)[0], space.place, axis=1)
+    draws, path = rng.random(len(runs.x)), np.empty(len(runs.x), dtype=np.intp)
+    for first, last in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
+        ahead = np.zeros(k)
+        for row in range(last, first - 1, -1):
+            odds = a[:, row] + ahead
+            below = np.cumsum(np.exp(odds - odds.max()))
+            path[row] = state = int((draws[row] * below[-1] >= below[:-1]).sum())
+            ahead = log_matrix[:, state]
+    return path

@@ -1,0 +1,116 @@
+"""Where the rows of a product live: some columns in one space, others in another.
+
+One known case: with a single group of all columns it is the space of that group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.spaces import Array, Shape, Space
+
+
+@dataclass(frozen=True, repr=False)
+class AtColumns(Space):
+    """A space that some columns have to lie in, and the others need not."""
+
+    space: Space
+    places: tuple[int, ...]
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return self.space.words
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return self.space.discrete
+
+    @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return self.space.missing
+
+    @property
+    def largest(self) -> float:  # type: ignore[override]
+        return self.space.largest
+
+    def least_ranges(self, d: int) -> Array:
+        least = np.zeros(d)
+        least[list(self.places)] = self.space.least_ranges(len(self.places))
+        return least
+
+    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
+        which = np.zeros(d, dtype=bool)
+        which[list(self.places)] = self.space.columns_that_are(trait, len(self.places))
+        return which
+
+    def covers(self, d: int) -> NDArray[np.bool_]:
+        which = np.zeros(d, dtype=bool)
+        which[list(self.places)] = True
+        return which
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held = np.ones(values.shape, dtype=bool)
+        own = np.asarray(self.space.contains(values[:, self.places]))
+        held[:, self.places] = own if own.ndim == 2 else own[:, None]
+        return held
+
+    def __repr__(self) -> str:
+        return f"AtColumns({self.space!r}, {self.places})"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A group of columns and where it lives."""
+
+    label: str
+    space: Space
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class RowsOf(Space):
+    """Whole rows, each group of columns in a space of its own."""
+
+    homes: tuple[Home, ...]
+
+    n_event_axes = 1
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return "; ".join(f"{home.label}: {home.space.words}" for home in self.homes)
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return all(home.space.discrete for home in self.homes)
+
+    @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return any(home.space.missing for home in self.homes)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held = [np.asarray(home.space.contains(values[:, home.places])) for home in self.homes]
+        return np.asarray(
+            np.logical_and.reduce([one.reshape(len(values), -1).all(axis=1) for one in held])
+        )
+
+    def coordinates(self, values: Array) -> Array:
+        own = [home.space.coordinates(values[:, home.places]) for home in self.homes]
+        return np.concatenate(own)
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        values, used = np.zeros(shape), 0
+        for home in self.homes:
+            own = (*shape[:-1], len(home.places))
+            size = home.space.n_coordinates(own)
+            values[..., home.places] = home.space.point(vector[used : used + size], own)
+            used += size
+        return values
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return sum(home.space.n_coordinates((*shape[:-1], len(home.places))) for home in self.homes)
+
+    def __repr__(self) -> str:
+        return f"RowsOf({self.words})"

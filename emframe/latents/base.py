@@ -1,0 +1,205 @@
+"""A latent: a law of z, the choice among K components that a row comes from.
+
+    log p(x, z | theta) = log p(z | alpha) + log f(x | z, beta)
+
+The second term is the family's.  A latent says the first, and Bayes' rule with it:
+
+    posterior(params, joint, ...)    p(z | x) of a block of rows, its entropy, and sums S of z
+    expected(S, params)              E[ log p(z | params) ], from S alone
+    m_step(S, previous)              the parameters that maximise it
+
+Its parameters are fields of the model's, beside `components`.  The words are those of a `Family`,
+and so is what holds: sums add over blocks, and settings are no fit.
+
+One known case: with K = 1 there is nothing to choose, and all of them are 0 or 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.core import Contract
+from emframe.engines import Workspace
+from emframe.spaces import Array
+
+Order = NDArray[np.intp]
+
+
+class Posterior(NamedTuple):
+    """p(z | x) of a block of rows, row weights included."""
+
+    resp: Array  # (K, b), or in tiles: what each component has of a row
+    loglik: Any  # nats; a number, or one for each of several starts
+    entropy: Any  # of z given x, nats
+    sums: Any = None  # S, where it is more than the sums of `resp` over rows
+
+
+@dataclass(frozen=True)
+class Latent(ABC):
+    """Base of all laws of z.  Subclass it as a frozen dataclass of settings."""
+
+    n: int  # K, how many components z chooses from
+
+    name: ClassVar[str] = ""
+    word: ClassVar[str] = "n_components"  # what the argument for their number is called
+    noun: ClassVar[str] = "component"  # what one of them is called
+    contract: ClassVar[Contract] = Contract.EXACT
+    in_runs: ClassVar[bool] = False  # whether rows come in runs, and each has a z of its own
+    can_close: ClassVar[bool] = False  # whether a choice found impossible stays so ever after
+    in_tiles: ClassVar[bool] = False  # whether `posterior` takes what a kernel lays out in tiles
+
+    @property
+    @abstractmethod
+    def parameters(self) -> type:
+        """The parameter dataclass of the model: the fields of p(z), then ``components``."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of its own fields."""
+        return tuple(f.name for f in fields(self.parameters) if f.name != "components")
+
+    @property
+    def held(self) -> tuple[float, ...] | None:
+        """Prior probabilities that are held, (K,); None where there are none."""
+        return None
+
+    # ---- rows
+
+    def seen(self, x: Any) -> Any:
+        """What a family sees of rows."""
+        return x
+
+    def each(self, x: Any, weights: Array) -> Array:
+        """The weight of each row that a family sees."""
+        return weights
+
+    # ---- E and M
+
+    def constants(self, params: Any) -> Array:
+        """What a kernel adds to the log density of each component, (K,)."""
+        return np.zeros(self.n)
+
+    @abstractmethod
+    def posterior(
+        self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
+    ) -> Posterior:
+        """Bayes' rule for a block.
+
+        Parameters
+        ----------
+        joint : `constants` and log densities as a kernel lays them out, (K, b) or in tiles; may be
+            overwritten.
+        x, weights : the rows, or runs, and their frequencies.
+
+        Raises `emframe.Degenerate` for a row that has density 0 whatever z is.
+        """
+
+    @abstractmethod
+    def given(self, params: Any, log_b: Array, x: Any) -> tuple[Array, Array]:
+        """Log density of each row, or run, and p(z | x) of each row that a family sees, (n, K).
+
+        log_b : (n, K) log densities under each component.  What is impossible has -inf and nan.
+        """
+
+    @abstractmethod
+    def expected(self, sums: Any, params: Any) -> float:
+        """E[ log p(z | params) ] summed over rows, nats."""
+
+    @abstractmethod
+    def m_step(self, sums: Any, previous: Any) -> dict[str, Array]:
+        """The fields that maximise it."""
+
+    @abstractmethod
+    def gradient(self, sums: Any, params: Any) -> Array:
+        """Gradient of `expected` at `params`, in the coordinates of its fields, (m,)."""
+
+    @abstractmethod
+    def nothing(self) -> Any:
+        """The sums of no row."""
+
+    def widened(self, sums: Any) -> Any:
+        """The sums as if each choice had been made a little more: none is impossible then."""
+        return sums
+
+    # ---- starts
+
+    @abstractmethod
+    def begun(self, rows: Any, resp: Array) -> dict[str, Array]:
+        """The fields at a start, from the shares of components in rows, (n, K)."""
+
+    def begins(
+        self, rows: Any, resp: Array, turn: int, rng: np.random.Generator
+    ) -> dict[str, Array]:
+        """The same, for the start of this number: a latent may begin in several moods in turn."""
+        return self.begun(rows, resp)
+
+    @abstractmethod
+    def occupancy(self, params: Any) -> Array:
+        """How much each component has in the long run, (K,)."""
+
+    @abstractmethod
+    def doubled(self, twice: Any, times: Order) -> dict[str, Array]:
+        """The fields where component k of `twice` is one of `times[k]` that are alike."""
+
+    def alike(self, other: Latent) -> bool:
+        """Whether it is the same law, with more components or fewer."""
+        return type(self) is type(other)
+
+    # ---- after a fit
+
+    @abstractmethod
+    def surprise(self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace) -> float:
+        """-log of the posterior probability of the likeliest z, summed over rows, nats."""
+
+    @abstractmethod
+    def log_prob(self, params: Any, x: Any, hot: Array) -> float:
+        """log p(z | params) summed over rows, for one-hot z (n, K)."""
+
+    @abstractmethod
+    def sample(self, params: Any, n: int, rng: np.random.Generator) -> Order:
+        """z of n rows, (n,); where rows come in runs, of one run."""
+
+    def undetermined(self, sums: Any) -> str:
+        """What the data say nothing of, in a sentence; empty for nothing."""
+        return ""
+
+    # ---- variants of EM
+
+    @abstractmethod
+    def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:
+        """p(x, z)^beta in the place of p(x, z); one-hot for beta = inf.
+
+        log_b : (n, K).  `loglik` is the objective F, `entropy` its second term, H / beta.
+        """
+
+    @abstractmethod
+    def drawn(
+        self, params: Any, log_b: Array, x: Any, weights: Array, rng: np.random.Generator
+    ) -> Posterior:
+        """z drawn from its posterior, once for each of a row's whole weight.
+
+        The surprise of what was drawn, -log p(z | x), is in the place of the entropy.
+        """
+
+    # ---- parameters
+
+    def build(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Its fields from those a user gives; ValueError for one that is missing."""
+        missing = [name for name in self.fields if name not in values]
+        if missing:
+            raise ValueError(f"a start has to give `{missing[0]}`.")
+        return {name: np.array(values[name], dtype=float) for name in self.fields}
+
+    def problem(self, params: Any) -> str | None:
+        """What is wrong with parameters beyond what their spaces say, or None."""
+        return None
+
+    def settled(self, rows: Any) -> Latent:
+        """The same law with what it leaves to the data read off them."""
+        return self

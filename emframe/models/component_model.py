@@ -1,0 +1,288 @@
+"""A latent times a family: the model in which each row is drawn from one of K components.
+
+    p(x, z | theta) = p(z | alpha) prod_k f(x | theta_k) ^ z_k,        sum_k z_k = 1
+
+Its Q is the sum of two, the latent's and the family's, and because log p(x, z) is linear in z, all
+that the second needs of the posterior is its mean: the responsibility r_k of each component for a
+row (Bishop 2006, eq. 9.40; McLachlan and Peel 2000, section 2.8).  What users call a mixture or a
+hidden Markov model is this with a name, and a way to write it down.
+
+One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood of the family.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import reduce
+from operator import add
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.composing import Copies, fixed, tied
+from emframe.core import Contract, Expectation
+from emframe.engines import Workspace, block_rows
+from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
+from emframe.families.kernel import checked_density
+from emframe.families.stack import weakest
+from emframe.models import starts
+from emframe.models.base import Covered, covered
+from emframe.models.component_starts import ComponentStarts
+from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
+from emframe.models.model_pass import ModelPass
+from emframe.models.reading import as_sequences, read
+from emframe.parameters import frozen, near
+from emframe.refusals import refuse_beyond
+from emframe.spaces import Array
+
+
+class ComponentModel(ComponentStarts):
+    """Base of models with components.  What is left to say is `family`, `latent`, and a name."""
+
+    pseudo: ComponentPrior | None = None  # see `under`
+    covered: Covered | None = None  # see `given`
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """A JSON-able description from which the model can be made again."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """The model in a few words."""
+
+    @property
+    def parameters(self) -> type:
+        """The parameter dataclass: the latent's fields, then ``components``."""
+        return self.latent.parameters
+
+    @property
+    def dims(self) -> Mapping[str, int]:
+        return {"K": self._k}
+
+    @property
+    def contract(self) -> Contract:
+        return max(self.latent.contract, weakest([self.family]), key=list(Contract).index)
+
+    @property
+    def effort(self) -> float:
+        return self.family.effort
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """The names that `prior` takes."""
+        return self.family.priors
+
+    @property
+    def unit(self) -> str:
+        """What has a z of its own: rows, or runs where the rows of a run share one."""
+        return "runs" if self.family.in_runs else "rows"
+
+    def choices(self) -> int:
+        return self._k
+
+    def fixed(self, **values: Any) -> Self:
+        """The same model with parameters of its components held; see `emframe.fixed`."""
+        return self._with(family=fixed(self.family, **values))
+
+    def tied(self, *names: str) -> Self:
+        """The same model with parameters that all components share; see `emframe.tied`."""
+        return self._with(family=tied(self.family, *names))
+
+    def as_component(self) -> Family:
+        """The family of which each component is such a model."""
+        return Copies(self)
+
+    def ingredients(self) -> dict[str, Any]:
+        """What it was made from, by keyword."""
+        own: Any = self
+        return {one.name: getattr(self, one.name) for one in fields(own) if one.compare}
+
+    def given(self, x: Any, weights: Array | None = None) -> Self:
+        """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
+        return self._with(covered=covered(self.family, x, weights))
+
+    # ---- data
+
+    def settled(self, X: Any, weights: Any = None) -> Self:
+        """The same model with what its family leaves to the data read off them.
+
+        `emframe.fit` does that by itself; see ``fit.model``.
+        """
+        if self.family.is_settled:
+            return self
+        rows = self.rows(X, weights)
+        whole = self.survey(rows).statistics
+        return self._with(family=self.family.settled(whole, rows.columns))
+
+    @property
+    def in_runs(self) -> bool:
+        """Whether what is independent is a run of rows."""
+        return self.latent.in_runs or self.family.in_runs
+
+    def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
+        """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
+        if self.in_runs:
+            return as_sequences(X, self.family, weights, columns)
+        return read(X, self.family, weights, columns)
+
+    def require(self, rows: Any) -> None:
+        """Refuse fewer distinct rows than the components need."""
+        k, word = self._k, self.latent.word
+        if self.latent.in_runs:
+            refuse_beyond(word, k, len(rows.x.x), "row")
+        elif self.family.in_runs:
+            refuse_beyond(word, k, len(rows), "run")
+        else:
+            refuse_beyond(word, k, len(rows), "row")
+            refuse_beyond(word, k, rows.n_distinct(k), "distinct row")
+
+    def condense(self, rows: Any) -> Any:
+        """Distinct rows with their counts as weights, where the data are discrete and it pays."""
+        return rows if self._is_real or self.in_runs else rows.distinct()
+
+    def work(self, rows: Any) -> int:
+        """Numbers of work space for a row, or a run of average length."""
+        if not self.latent.in_runs:
+            return self._k * (len(rows.columns) + 4) * 2
+        return self._k * (len(rows.columns) + 12) * -(-len(rows.x.x) // len(rows))
+
+    def survey(self, rows: Any) -> Survey:
+        """The family's statistics of all rows as one component."""
+        latent, n = self.latent, 0
+        parts = []
+        try:
+            for x, weights in rows.blocks(block_rows(self.work(rows))):
+                each = latent.each(x, weights)
+                parts.append(self.family.whole(latent.seen(x), each))
+                n += len(each)
+            whole = reduce(add, parts)
+        except Exception as error:
+            error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
+            raise
+        self.family.refuse(whole, rows.columns)
+        return Survey(whole, n)
+
+    # ---- E
+
+    def passes(self, params: Any, survey: Survey) -> Iterator[ModelPass]:
+        """The E-step by each of the family's kernels in turn."""
+        constants = self.latent.constants(params)
+        for kernel in self.family.kernels(params.components, constants, survey):
+            yield ModelPass(self.latent, self.family, params, kernel)
+
+    def expect(self, params: Any, x: Any, weights: Array) -> ModelExpectation:
+        """Q(. | params) of rows x (n, d) with frequency weights (n,)."""
+        kernel = Densities(self.family, params.components, self.latent.constants(params))
+        whole = ModelPass(self.latent, self.family, params, kernel)
+        q = whole.finish(whole.block((x, weights), Workspace()))
+        assert q is not None  # plain densities lose no digits
+        return q
+
+    def log_density(self, params: Any, x: Any) -> Array:
+        """log f(x_i | theta_k) of each row that components see, (n, K)."""
+        return checked_density(self.family, params.components, self.latent.seen(x), self._k)
+
+    def posterior(self, params: Any, x: Any) -> tuple[Array, Array]:
+        """Log density of each row, or run, and the shares of components in rows, (n, K).
+
+        One that is impossible under every component has -inf, and no shares (nan).
+        """
+        return self.latent.given(params, self.log_density(params, x), x)
+
+    # ---- M
+
+    def prior(self, prior: Any, survey: Survey) -> ComponentPrior | None:
+        """The term that ``prior=`` adds to Q: a name the family knows, or a ConjugatePrior."""
+        if prior is None:
+            return None
+        term = (
+            prior
+            if isinstance(prior, ConjugatePrior)
+            else self.family.conjugate_prior(prior, survey.statistics, self._k)
+        )
+        return ComponentPrior(self.family, term)
+
+    # ---- parameters
+
+    def start(self, start: Any, rows: Any, rng: np.random.Generator) -> Any:
+        """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
+        given = not callable(start)
+        if not given:
+            start = start(rows.x, rng)
+        if isinstance(start, Mapping):
+            try:
+                start = self.build(start)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"`start`: {error}") from error
+        if hasattr(start, "components"):
+            start = near(start)
+            wrong = self.problem(start, len(rows.columns))
+            if wrong:
+                raise ValueError(f"`start`: {wrong}.")
+            return frozen(start)
+        # The user counts the rows that were given; a callable those that it was shown.
+        if not given:
+            resp = starts.as_responsibilities(start, len(self._weights(rows)), self._k)
+        elif self.latent.in_runs:
+            resp = starts.as_responsibilities(start, rows.n_rows_given, self._k)
+            resp = rows.of_rows(resp)
+        else:
+            resp = starts.as_responsibilities(start, rows.n_given, self._k)[rows.numbers]
+        return self.from_responsibilities(rows, resp)
+
+    def problem(self, params: Any, d: int) -> str | None:
+        """What is wrong with parameters of this model for data of d columns, or None."""
+        kind, wanted = type(params), self.parameters
+        if kind is not wanted and not issubclass(wanted, kind):
+            return f"these are {kind.__name__}; expected {wanted.__name__}"
+        found = composed_problem(self.family, params, {"K": self._k, "d": d})
+        return found or self.latent.problem(params)
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """Parameters from a mapping: the latent's fields, and the family's beside them or in
+        ``components``."""
+        own = self.latent.build(values)
+        rest = {name: value for name, value in values.items() if name not in own}
+        inner = rest["components"] if set(rest) == {"components"} else rest
+        told = isinstance(inner, (Mapping, list))
+        components = self.family.build(inner) if told else inner
+        return frozen(self.parameters(**own, components=components))
+
+    # ---- after the fit
+
+    def irregularities(self, q: Expectation[Any]) -> Mapping[int, str]:
+        """None but artefacts, which are judged at the rows."""
+        return {}
+
+    def undetermined(self, q: Any) -> str:
+        """What the data say nothing of at the point of `q`."""
+        return self.latent.undetermined(q.sums)
+
+    def pieces(self, params: Any, x: Any) -> Pieces:
+        """Its components, or what they are mixtures of, at rows x."""
+        shares = self.posterior(params, x)[1]
+        return self.family.pieces(params.components, self.latent.seen(x), shares)
+
+    def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.family.columns_modelled(d)
+
+    def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
+        """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
+        density = self.log_density(params, x)
+        hot = starts.as_one_hot(z, len(density), self._k)
+        return float(density[hot == 1].sum()) + self.latent.log_prob(params, x, hot)
+
+    def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[Any]]:
+        """n rows and their labels: first z, then x from the component z picks.
+
+        Of a chain, or of a `Grouped` family, they are one run.
+        """
+        labels = self.latent.sample(params, n, rng)
+        if self.family.in_runs:
+            labels[:] = labels[:1]
+        family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
+        rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
+        return (rows[:, None] if rows.ndim == 1 else rows), labels

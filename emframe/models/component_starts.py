@@ -1,0 +1,376 @@
+"""Where a model with components starts, and how it leaves an optimum: the same for every latent.
+
+Shares of components in rows, (n, K), are all that starts and moves speak of: one M-step of latent
+and family makes parameters of them.  How the shares are made, see `starts`, `moves`, `parting`,
+`sparing`, `reseeding`.
+
+One known case: with one component all starts are the same.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
+from functools import partial, reduce
+from operator import add
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from emframe.core import Degenerate
+from emframe.data import Rows, filled
+from emframe.data.runs import SequenceRows
+from emframe.engines import block_rows
+from emframe.families import ConjugatePrior, Family, exchanged, likely, matched, refuse_empty
+from emframe.families.kernel import checked_density
+from emframe.latents import Latent
+from emframe.models import starts
+from emframe.models.components import taken
+from emframe.models.expectation import ComponentPrior, check_m_step
+from emframe.models.moves import crossed, split_and_merge, splits, taken_over
+from emframe.models.nesting import Nesting, doubled, nesting
+from emframe.models.parting import alike, parted
+from emframe.models.reseeding import placed, without
+from emframe.models.sparing import BROAD, SHARES, spared
+from emframe.parameters import frozen
+from emframe.spaces import Array
+
+# Rows that a start looks at, drawn from the data where they are more.
+MOST_ROWS = 20_000
+
+
+class Seen(NamedTuple):
+    """Rows as components see them."""
+
+    x: Any  # (n, d), or runs
+    weights: Array  # (n,)
+    places: Rows  # where distances between them are measured
+    are_given: bool = True  # whether covariates are among the columns of these, if there are any
+
+    @property
+    def points(self) -> Array:
+        """The places, (n, d), with the gaps filled."""
+        return filled(self.places.x, self.weights)
+
+
+class ComponentStarts(ABC):
+    """The part of a model with components that says where to begin."""
+
+    family: Family  # what the components are
+    pseudo: ComponentPrior | None
+
+    @property
+    @abstractmethod
+    def latent(self) -> Latent:
+        """Where z comes from."""
+
+    @abstractmethod
+    def posterior(self, params: Any, x: Any) -> tuple[Array, Array]:
+        """Log density of each row, and the shares of components, (n, K)."""
+
+    @abstractmethod
+    def expect(self, params: Any, x: Any, weights: Array) -> Any:
+        """Q(. | params) of rows."""
+
+    @abstractmethod
+    def work(self, rows: Any) -> int:
+        """Numbers of work space for a row."""
+
+    @property
+    def _k(self) -> int:
+        return self.latent.n
+
+    @property
+    def sole_start(self) -> str:
+        if self._k > 1:
+            return ""
+        return f"with one {self.latent.noun} all starts are the same"
+
+    @property
+    def _is_real(self) -> bool:
+        return not any(space.discrete for space in self.family.supports)
+
+    def _with(self, **changes: Any) -> Self:
+        """The same model but for these fields."""
+        other = copy(self)
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def under(self, prior: ComponentPrior | None) -> Self:
+        """The same model, whose starts are M-steps on the prior's pseudo-data as well."""
+        return self._with(pseudo=prior)
+
+    def seen(self, rows: Any) -> Seen:
+        """Rows as the components see them."""
+        x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
+        if x is rows.x:
+            points = self.family.points(x)
+            if points is not None:
+                names = tuple(map(str, range(points.shape[1])))
+                return Seen(x, weights, Rows(points, weights, names), are_given=False)
+            return Seen(x, weights, rows.means() if isinstance(rows, SequenceRows) else rows)
+        columns = rows.columns[: x.shape[1]]
+        return Seen(x, weights, Rows(x, weights, columns))
+
+    # ---- the M-step from shares
+
+    def from_responsibilities(self, rows: Any, resp: Array, previous: Any = None) -> Any:
+        """The M-step from shares (n, K) of what components see, after parameters or without."""
+        return self._stepped(rows, resp, self.latent.begun(rows, resp), previous)
+
+    def _stepped(self, rows: Any, resp: Array, own: Any, previous: Any = None) -> Any:
+        refuse_empty(self._weights(rows) @ resp <= 0)
+        first, sums = 0, []
+        for x, weights in rows.blocks(block_rows(self.work(rows))):
+            each = self.latent.each(x, weights)
+            part = slice(first, first + len(each))
+            sums.append(self.family.accumulate(self.latent.seen(x), resp[part] * each[:, None]))
+            first = part.stop
+        if self.pseudo is not None:
+            sums.append(self.pseudo.components.statistics)
+        before = None if previous is None else previous.components
+        components = self.family.m_step(reduce(add, sums), before)
+        params = self.latent.parameters(**own, components=components)
+        check_m_step(self.family, params, self._k, self._width(rows))
+        return frozen(params)
+
+    def _weights(self, rows: Any) -> Array:
+        """The weight of each row that components see; of streams, too, of which no row is here."""
+        return self.latent.each(rows.x if self.latent.in_runs else None, rows.weights)
+
+    def _width(self, rows: Any) -> int:
+        """How many columns the family sees."""
+        return len(rows.columns)
+
+    def _tried(self, step: Callable[[], Any]) -> Any:
+        """An M-step, or what it raised: a start that has none need not end the search."""
+        try:
+            return step()
+        except Exception as error:
+            return error
+
+    def _started(self, rows: Any, resp: Array, places: NDArray[np.intp] | None = None) -> Any:
+        """The M-step from clusters (n, K) in any order, or at some places in any order."""
+
+        def step() -> Any:
+            return self.from_responsibilities(rows, self._matched(rows, resp, places))
+
+        return self._tried(step)
+
+    def _matched(self, rows: Any, resp: Array, places: NDArray[np.intp] | None = None) -> Array:
+        """Clusters in the order of the components that fit them best."""
+        own, families = self.seen(rows), self.family.each(self._k)
+        return matched(families, own.x, resp, own.weights, self.latent.held, places)
+
+    # ---- starts
+
+    def starts(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Starts of several kinds in turn; one that has no M-step is told as what that raised.
+
+        Of many rows a sample is enough: a start has to find a basin, not its bottom.  Where one
+        degenerates on the sample, it is made anew on all rows: no part speaks for them.
+        """
+        if self._k == 1:
+            one = np.ones((len(self._weights(rows)), 1))
+            yield "whole", self._tried(lambda: self.from_responsibilities(rows, one))
+            return
+        model, some = self._sampled(rows, rng)
+        whole: Iterator[tuple[str, Array]] | None = None
+        for turn, (kind, resp) in enumerate(self._portfolio(some, rng)):
+            found = model._begun(some, resp, turn, rng)
+            if isinstance(found, Degenerate) and len(some) < len(rows) and rows.in_memory:
+                whole = self._portfolio(rows, rng) if whole is None else whole
+                anew = next(other for name, other in whole if name == kind)
+                found = self._begun(rows, anew, turn, rng)
+            yield kind, found
+
+    def _begun(self, rows: Any, resp: Array, turn: int, rng: np.random.Generator) -> Any:
+        """The M-step from clusters, in the mood of the latent's turn."""
+
+        def step() -> Any:
+            order = self._matched(rows, resp)
+            return self._stepped(rows, order, self.latent.begins(rows, order, turn, rng))
+
+        return self._tried(step)
+
+    def _portfolio(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
+        seen = self.seen(rows)
+        is_given = bool(self.family.covariates) and seen.are_given
+        return starts.portfolio(seen.places, self._k, rng, self._is_real, is_given)
+
+    def _sampled(self, rows: Any, rng: np.random.Generator) -> tuple[Self, Any]:
+        """Rows enough to start from, and this model, whose M-steps on them know of the others.
+
+        All rows together are there as one more, so that a value too rare for the sample is
+        improbable at the start, and not impossible, from where EM has no way.
+        """
+        some = rows.sample(MOST_ROWS, rng)
+        if self._is_real or len(some) == len(rows):
+            return self, some
+        return self._knowing(rows), some
+
+    def _knowing(self, rows: Any) -> Self:
+        """The same model, whose M-steps see all these rows together as one row more."""
+        share = np.full(self._k, 1.0 / (self._k * self._weights(rows).sum()))
+        whole = reduce(
+            add,
+            (
+                self.family.accumulate(self.latent.seen(x), np.outer(self.latent.each(x, w), share))
+                for x, w in rows.blocks(block_rows(self.work(rows)))
+            ),
+        )
+        if self.pseudo is not None:
+            whole = whole + self.pseudo.components.statistics
+        return self.under(ComponentPrior(self.family, ConjugatePrior(whole, 0.0)))
+
+    # ---- ways out of an optimum
+
+    def moves(self, params: Any, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+        """Exchanges of unlike components, then splits and merges; see `emframe.models.moves`."""
+        model, rows = self._sampled(rows, rng)
+        own, resp = self.seen(rows), self.posterior(params, rows.x)[1]
+        density = checked_density(self.family, params.components, own.x, self._k)
+        families = self.family.each(self._k)
+        for changed in exchanged(families, own.x, resp, own.weights, self.latent.held):
+            yield "exchange", model._tried(partial(model.from_responsibilities, rows, changed))
+        for changed in split_and_merge(resp, density, own.points, own.weights, rng):
+            anew = np.flatnonzero((changed != resp).any(axis=0))  # the others keep their places
+            yield "split and merge", model._started(rows, changed, anew)
+
+    def crossed(
+        self, params: Any, other: Any, rows: Any, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """Children of two optima, without end; see `emframe.models.moves`.  None where K < 3."""
+        model, rows = self._sampled(rows, rng)
+        one, two = (self.posterior(parent, rows.x)[1] for parent in (params, other))
+        weights = self.seen(rows).weights
+        while self._k > 2:
+            child = crossed(one, two, weights, rng)
+            yield "crossover", model._started(rows, child)
+
+    def taken_over(
+        self, params: Any, rows: Any, mine: NDArray[np.bool_]
+    ) -> Iterator[tuple[str, Any]]:
+        """The rows `mine` in the place of each component in turn; see ``emframe.models.moves``."""
+        if self.latent.in_runs:  # which rows of a run are overlooked says little of its path
+            return
+        resp = self.posterior(params, rows.x)[1]
+        for changed in taken_over(resp, rows.weights, mine):
+            step = self._tried(partial(self.from_responsibilities, rows, changed))
+            yield "taken over", step
+
+    def has_twins(self, params: Any, rows: Any) -> bool:
+        """Whether some components share the rows alike; looked for on a sample of many.
+
+        Or whether there is one only, of a family with a latent of its own: it has saddles too.
+        """
+        if self._k == 1:
+            return self.family.hides
+        if isinstance(rows, SequenceRows):
+            own = self.posterior(params, rows.x)[1]
+            return bool(alike(own, self.latent.each(rows.x, rows.weights)))
+        stride = max(1, len(rows) // MOST_ROWS)
+        each = [(x[::stride], w[::stride]) for x, w in rows.blocks(MOST_ROWS)]
+        shares = np.concatenate([self.posterior(params, x)[1] for x, _ in each])
+        return bool(alike(shares, np.concatenate([w for _, w in each])))
+
+    def nudged(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
+        """The M-step on shares that are disturbed, of many rows those of a sample.
+
+        See `emframe.models.parting`.  Of a single component that hides something, on rows with
+        random weights.
+        """
+        if self._k == 1:
+            return self._reweighted(params, rows, rng) if self.family.hides else None
+        model, rows = self._sampled(rows, rng)
+        own, shares = self.seen(rows), self.posterior(params, rows.x)[1]
+        changed = parted(shares, own.points, own.weights, rng)
+        return model.from_responsibilities(rows, changed, params)
+
+    def _reweighted(self, params: Any, rows: Any, rng: np.random.Generator) -> Any:
+        blocks = rows.blocks(block_rows(self.work(rows)))
+        each = (self.expect(params, x, w * rng.lognormal(size=len(w))) for x, w in blocks)
+        return reduce(add, each).maximize()
+
+    def spared(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
+        """One of two alike components where it does more; see `emframe.models.sparing`."""
+        if self.latent.in_runs:  # the derivative is that of rows with a z of their own each
+            return None
+        can_shrink = self.family.freedom(params.components, self._k).any()
+        of_all = BROAD if can_shrink else SHARES
+        model, rows = self._sampled(rows, rng)
+        row_loglik, shares = self.posterior(params, rows.x)
+        families, own = self.family.each(self._k), self.seen(rows)
+        for j, k, *_ in alike(shares, rows.weights):
+            some = own.x, own.points, own.weights
+            twins = int(j), int(k)
+            changed = spared(families[k], shares, twins, row_loglik, *some, rng, of_all)
+            if changed is not None:
+                return model.from_responsibilities(rows, changed, params)
+        return None
+
+    def reseeded(self, params: Any, k: int, rows: Any, rng: np.random.Generator) -> Any:
+        """Component k given another place; see `emframe.models.reseeding`."""
+        model, rows = self._sampled(rows, rng)
+        own = self.seen(rows)
+        with np.errstate(all="ignore"):  # what has degenerated may be anywhere
+            log_b = np.nan_to_num(self.family.log_density(params.components, own.x), nan=-np.inf)
+            joint = likely(log_b) + np.log(self.latent.occupancy(params))
+            resp = np.exp(joint - logsumexp(np.delete(joint, k, axis=1), axis=1, keepdims=True))
+        family = self.family.each(self._k)[k]
+
+        def step() -> Any:
+            rest = without(resp, k)
+            new = placed(family, rest, k, own.x, own.points, own.weights, rng)
+            return model.from_responsibilities(rows, new)
+
+        return self._tried(step)
+
+    # ---- other data, other sizes
+
+    def widened(self, params: Any, some: Any, rows: Any) -> Any:
+        """The M-step on some rows where all together are there as one more.
+
+        Where what is not among some is impossible for good; elsewhere the parameters stay.
+        """
+        if self._is_real and not self.latent.can_close:
+            return params
+        model = self if self._is_real else self._knowing(rows)
+        q = model.expect(params, some.x, some.weights)
+        more = q if model.pseudo is None else q + model.pseudo
+        return replace(more, sums=self.latent.widened(q.sums)).maximize()
+
+    def embedded(self, smaller: Any, params: Any) -> Any | None:
+        """The heaviest of the smaller model's components twice; see `emframe.models.nesting`."""
+        found = self._nesting(smaller)
+        if found is None:
+            return None
+        order, times = doubled(smaller.latent.occupancy(params), found)
+        twice = taken(params, order)
+        return frozen(replace(twice, **self.latent.doubled(twice, times)))
+
+    def grown(
+        self, smaller: Any, params: Any, rows: Any, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Any]]:
+        """Splits of each of the smaller model's components; see `emframe.models.moves`."""
+        found = self._nesting(smaller)
+        if found is None:
+            return
+        model, rows = self._sampled(rows, rng)
+        own, resp = self.seen(rows), smaller.posterior(params, rows.x)[1]
+        density = checked_density(smaller.family, params.components, own.x, smaller.latent.n)
+        for changed in splits(resp, density, own.points, own.weights, *found, rng):
+            step = model._tried(partial(model.from_responsibilities, rows, changed))
+            yield f"split of K = {smaller.latent.n}", step
+
+    def _nesting(self, smaller: Any) -> Nesting | None:
+        """How this model contains a smaller one of the same latent."""
+        other = getattr(smaller, "latent", None)
+        if other is None or not self.latent.alike(other):
+            return None
+        return nesting((smaller.family, other.n), (self.family, self._k))

@@ -1,0 +1,59 @@
+"""Columns that each live in a space of their own.
+
+One known case: columns of one space are that space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emframe.spaces.base import Array, Shape, Space
+
+
+@dataclass(frozen=True, repr=False)
+class ColumnsIn(Space):
+    """Columns that each live in a space of their own."""
+
+    spaces: tuple[Space, ...]
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return "; ".join(f"column {j}: {space.words}" for j, space in enumerate(self.spaces))
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return all(space.discrete for space in self.spaces)
+
+    @property
+    def largest(self) -> float:  # type: ignore[override]
+        return min(space.largest for space in self.spaces)
+
+    def least_ranges(self, d: int) -> Array:
+        return np.array([space.least_range for space in self.spaces])
+
+    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
+        return np.array([bool(getattr(space, trait)) for space in self.spaces])
+
+    def column(self, j: int) -> Space:
+        return self.spaces[j]
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held = [space.contains(values[..., j]) for j, space in enumerate(self.spaces)]
+        return np.stack(held, axis=-1)
+
+    def coordinates(self, values: Array) -> Array:
+        each = [space.coordinates(values[..., j]) for j, space in enumerate(self.spaces)]
+        return np.stack(each, axis=-1).ravel()
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        reals = np.reshape(vector, shape)
+        each = [
+            space.point(reals[..., j].ravel(), shape[:-1]) for j, space in enumerate(self.spaces)
+        ]
+        return np.stack(each, axis=-1)
+
+    def __repr__(self) -> str:
+        return f"ColumnsIn({self.spaces})"
