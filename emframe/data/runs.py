@@ -110,8 +110,11 @@ class Sequences:
             "`X` is divided into runs, but to this model every row is its own; pass the rows alone."
         )
 
-    def __getitem__(self, part: slice) -> Sequences:
-        """Some of the runs, by a slice without a stride."""
+    def __getitem__(self, part: slice | int) -> Sequences:
+        """Some of the runs, by a slice without a stride, or one by its number."""
+        if not isinstance(part, slice):
+            place = range(len(self))[part]
+            part = slice(place, place + 1)
         bounds = np.concatenate([[0], np.cumsum(self.lengths)])
         lengths = self.lengths[part]
         first = bounds[:-1][part][0] if len(lengths) else 0

@@ -28,6 +28,7 @@ from emframe_families.growth.sums import GrowthSums, Moments, lower_triangle
 STEPS, HALVINGS = 60, 30
 # Newton's decrement, per person, from which on its steps are rounding.
 SETTLED = 1e-18
+NEAREST = 0.9  # of the way to where B is singular, that a step goes at most
 
 
 def value(sums: GrowthSums, point: Point, shared: bool) -> float:
@@ -89,28 +90,25 @@ def _highest(pull: Array, bend: Array) -> Array:
     h = bend[rows[:, None], columns[:, None], rows, columns]
     x = (rows == columns).astype(float)
 
-    def height(at: Array) -> float:
-        return float(b @ at - 0.5 * at @ h @ at + np.log(at[diagonal]).sum())
-
-    here = height(x)
     for _ in range(STEPS):
-        gradient = b - h @ x
+        plain = b - h @ x
+        gradient = plain.copy()
         gradient[diagonal] += 1.0 / x[diagonal]
         curve = h.copy()
         curve[diagonal, diagonal] += 1.0 / x[diagonal] ** 2
         step = np.linalg.solve(curve, gradient)
-        promised = float(gradient @ step)
-        if not promised > SETTLED:
+        if not gradient @ step > SETTLED:
             break
-        length = 1.0 / (1.0 + np.sqrt(promised)) if promised > 0.1 else 1.0  # self-concordance
-        for _ in range(HALVINGS):
-            there = x + length * step
-            if there[diagonal].min() > 0.0 and height(there) >= here:
-                break
-            length *= 0.5
-        else:
+        along, bent, growth = plain @ step, step @ h @ step, step[diagonal] / x[diagonal]
+        lengths = 0.5 ** np.arange(HALVINGS)
+        stays = lengths * growth.min() > -NEAREST
+        with np.errstate(invalid="ignore", divide="ignore"):
+            grown = np.log1p(lengths[:, None] * growth).sum(axis=1)
+        gains = lengths * along - 0.5 * lengths**2 * bent + grown
+        fine = np.flatnonzero(stays & (gains > 0.0))
+        if not len(fine):
             break
-        x, here = there, height(there)
+        x = x + lengths[fine[0]] * step
     turn = np.zeros((q, q))
     turn[rows, columns] = x
     return turn

@@ -67,17 +67,20 @@ class Effects:
 def effects(people: People, at: Point, alike: bool) -> Effects:
     """The E-step at a point; `alike` says whether D and sigma are those of all components."""
     roots, sigma = (at.roots[:1], at.sigma[:1]) if alike else (at.roots, at.sigma)
-    w = (people.z @ roots[:, None]) / sigma[:, None, None, None]  # (G, N, t, q)
-    turned = w.swapaxes(2, 3)
-    half, log_det = half_inverse(np.eye(roots.shape[-1]) + turned @ w)
-    back = half.swapaxes(2, 3)
-    r = people.residuals(at.coefficients) / sigma[:, None, None]
-    mean = (back @ (half @ (turned @ r[..., None])))[..., 0]  # (K, N, q)
-    lean = back @ (half @ (turned @ people.x)) / sigma[:, None, None, None]
-    left = r - (w @ mean[..., None])[..., 0]
-    quadratic = (left**2).sum(axis=2) + (mean**2).sum(axis=2)
-    level = people.visits * (LOG_TWO_PI + 2.0 * np.log(sigma)[:, None]) + log_det
-    density = -0.5 * (level + quadratic)
+    with np.errstate(over="ignore", invalid="ignore"):
+        w = (people.z @ roots[:, None]) / sigma[:, None, None, None]  # (G, N, t, q)
+        turned = w.swapaxes(2, 3)
+        half, log_det = half_inverse(np.eye(roots.shape[-1]) + turned @ w)
+        back = half.swapaxes(2, 3)
+        r = people.residuals(at.coefficients) / sigma[:, None, None]
+        mean = (back @ (half @ (turned @ r[..., None])))[..., 0]  # (K, N, q)
+        lean = back @ (half @ (turned @ people.x)) / sigma[:, None, None, None]
+        left = r - (w @ mean[..., None])[..., 0]
+        quadratic = (left**2).sum(axis=2) + (mean**2).sum(axis=2)
+        level = people.visits * (LOG_TWO_PI + 2.0 * np.log(sigma)[:, None]) + log_det
+        density = -0.5 * (level + quadratic)
+    # Where sigma is so small beside what varies that squares are no numbers, nothing is likely.
+    density = np.where(np.isnan(density), -np.inf, density)
     left *= sigma[:, None, None]
     return Effects(people, at, left, mean, lean, back @ half, log_det, density)
 

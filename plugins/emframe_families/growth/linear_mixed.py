@@ -46,7 +46,7 @@ SETTINGS = {
 }
 # People lie on lines of their own where no more is left than this share of what random effects make
 # up, for densities lose their digits beyond; or so much less than with other components.
-ON_THE_LINE, BESIDE_OTHERS = 1e-6, 1e-9
+ON_THE_LINE, BESIDE_OTHERS = 1e-4, 1e-9
 TINY = float(np.finfo(float).tiny)
 
 
@@ -291,7 +291,7 @@ class LinearMixed(Family):
         """Raise where people lie on their own lines, as far as rounding can tell."""
         visits = np.where(sums.visits > 0.0, sums.visits, 1.0)
         effects = (moments.bent(loading) * loading).sum(axis=(1, 2))
-        size = np.sqrt((effects + moments.square) / visits)
+        size = np.sqrt(np.maximum(effects + moments.square, 0.0) / visits)
         used = sums.visits > 0.0
         usual = np.sqrt((sums.visits * sigma**2).sum() / max(sums.visits.sum(), TINY))
         flat = used & ~(sigma > np.maximum(ON_THE_LINE * size, BESIDE_OTHERS * usual))
