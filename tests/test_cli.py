@@ -180,7 +180,7 @@ def test_a_fit_that_did_not_converge_says_so_and_ends_well(emf: Run) -> None:
 def test_degenerate_data_end_with_1(emf: Run, tmp_path: Path) -> None:
     (tmp_path / "flat.csv").write_text("a,b\n" + "".join(f"{i},3\n" for i in range(9)))
     result = emf("fit", "flat.csv", "--family", "gaussian", "--components", "1")
-    refused(result, "no spread in column 1", "Use fewer components", status=1)
+    refused(result, "no spread in column 1", "Use a more restricted covariance", status=1)
 
 
 def test_ctrl_c_shows_the_best_so_far(

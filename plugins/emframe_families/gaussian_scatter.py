@@ -100,7 +100,8 @@ def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
     try:
         factor = cholesky(covariances)
     except np.linalg.LinAlgError as error:
-        raise Degenerate("a covariance is singular to rounding") from error
+        k = next((k for k, one in enumerate(covariances) if not _has_factor(one)), 0)
+        raise Degenerate(f"the covariance of component {k} is singular to rounding", k) from error
     log_det = 2.0 * np.log(factor.diagonal(0, 1, 2)).sum(axis=1)
     return inverses(factor), log_det
 
@@ -174,3 +175,12 @@ def own_moments(vectors: Array, resp: Array, own: NDArray[np.bool_]) -> Array:
     vectors *= np.sqrt(resp[own])[:, None]
     ends = np.cumsum(np.count_nonzero(own, axis=1))[:-1]
     return np.stack([v.T @ v for v in np.split(vectors, ends)])
+
+
+def _has_factor(covariance: Array) -> bool:
+    """Whether a covariance (d, d) has a Cholesky factor."""
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return False
+    return True
