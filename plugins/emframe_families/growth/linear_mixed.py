@@ -276,7 +276,7 @@ class LinearMixed(Family):
         else:
             common = self.sigma == "shared" or "sigma" in shared
             sigma = maximise.best_sigma(moments, loading, point.sigma, common)
-            self._refuse_lines(moments, sums, loading, sigma)
+            self.refuse_lines(moments, sums, loading, sigma)
         return self.made(beta, covariance, sigma)
 
     def _scales(self, point: Point) -> Array:
@@ -285,7 +285,7 @@ class LinearMixed(Family):
         assert isinstance(space, Proportional)
         return np.asarray(np.sqrt(len(values) * space.parts(values)[1]))
 
-    def _refuse_lines(
+    def refuse_lines(
         self, moments: Moments, sums: GrowthSums, loading: Array, sigma: Array
     ) -> None:
         """Raise where people lie on their own lines, as far as rounding can tell."""
@@ -370,4 +370,8 @@ class PerPerson:
         return joint, collect
 
     def finish(self, sums: Gathered) -> Concluded:
+        """The sums; `Degenerate` at a point that no M-step would come to, but a longer step may."""
+        point = self.family.point(self.params)
+        moments = sums.statistics.at(point.coefficients)
+        self.family.refuse_lines(moments, sums.statistics, point.roots, point.sigma)
         return Concluded(sums.statistics, sums.counts, entropy=sums.entropy)
