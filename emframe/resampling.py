@@ -101,16 +101,22 @@ def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> A
 
     What is missing in these is missing there.
     """
-    model = model.given(rows.x, rows.weights)
     if not isinstance(rows.x, Sequences):
+        model = model.given(rows.x, rows.weights)
         drawn = model.sample(params, round(rows.total), rng)[0]
         place = np.searchsorted(np.cumsum(rows.weights), np.arange(len(drawn)) + 0.5)
         return _hidden(drawn, rows.x, np.minimum(place, len(rows) - 1))
     times = np.rint(rows.weights).astype(int)
     lengths, firsts = np.repeat(rows.x.lengths, times), np.repeat(rows.x.firsts, times)
+    places = np.repeat(np.arange(len(times)), times)
     runs = [
-        _hidden(model.sample(params, int(n), rng)[0], rows.x.x, first + np.arange(n))
-        for n, first in zip(lengths, firsts, strict=True)
+        _hidden(
+            # At the covariates of the run itself.
+            model.given(rows.at(np.array([place]))).sample(params, int(n), rng)[0],
+            rows.x.x,
+            first + np.arange(n),
+        )
+        for place, n, first in zip(places, lengths, firsts, strict=True)
     ]
     return Sequences(np.concatenate(runs), lengths)
 

@@ -46,7 +46,13 @@ SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
     metavar="K",
     help="One size or several, to choose from: 3, 1-6, 1,2,5. With --model its states or factors.",
 )
-@click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it, as one subject's.")
+@click.option(
+    "--runs",
+    "--group",
+    "runs",
+    metavar="COLUMN",
+    help="Rows of one run, as of one person, are alike in it.",
+)
 @click.option(
     "--weights-on",
     metavar="A,B",
@@ -90,6 +96,7 @@ def fit(
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
     emframe fit earthquakes --model hidden-markov --components 2-4
     emframe fit visits.csv --model hidden-markov --family poisson --runs patient
+    emframe fit visits.csv --family linear-mixed --group patient --option response=pain
     emframe fit iris --model factor-analysis --components 1
     emframe fit gaps.csv --model incomplete-gaussian --components 1-3
 
@@ -111,10 +118,18 @@ def fit(
             job = replace(job, run={**job.run, "weights": weights})
         choose(ctx, made, sheet, rows, job)
         return
-    if runs is not None:
-        raise click.UsageError("--runs goes with --model: to a mixture every row is its own.", ctx)
     (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
     parts = family_of(name, pairs)
+    if runs is None and parts.in_runs:
+        raise click.UsageError(f"the rows of {name!r} are runs; say by --runs COLUMN whose.", ctx)
+    if runs is not None and not parts.in_runs:
+        raise click.UsageError(
+            f"--runs goes with --model, and with families whose rows are runs: to {name!r} every "
+            "row is its own.",
+            ctx,
+        )
+    if runs is not None and labels is not None:
+        raise click.UsageError("--labels go with rows of their own, not with --runs.", ctx)
     gate = None
     if weights_on is not None:
         places = sheet.find(weights_on)
@@ -122,7 +137,10 @@ def fit(
         gate = emframe.Gate(*(sheet.names[j] for j in places), levels=levels)
         sheet = sheet.with_indicators(gate)
     mixtures = [emframe.Mixture(parts, n_components=k, weights=gate) for k in components]
-    data_of: Any = job.table(sheet, mixtures, labels)
+    data_of: Any = job.table(sheet, mixtures, labels, runs)
+    if runs is not None:
+        data_of, weights = in_runs(sheet, data_of, runs)
+        job = replace(job, run={**job.run, "weights": weights})
     if labels is not None:
         known = sheet.numbers(sheet.find(labels))[:, 0]
         data_of = emframe.Labelled(data_of, known)

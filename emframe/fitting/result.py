@@ -6,6 +6,7 @@ Criteria are -2 log-likelihood plus a penalty, so lower is better.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isnan, log, nan
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+    from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.inference import Intervals, StandardErrors
     from emframe.information import Information
@@ -351,6 +353,46 @@ class Fit:
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 
+    # ---- courses over time
+
+    def random_effects(self, X: Any) -> RandomEffects:
+        """What is known of each person's random effects, given their rows.
+
+        ``.means`` (N, q) are averaged over components by the person's responsibilities;
+        ``.by_component`` and ``.deviations`` (N, K, q) are of each.
+
+        Raises TypeError for a model without random effects.
+        """
+        from emframe.fitting.courses import random_effects
+
+        return random_effects(self, X)
+
+    def trajectories(
+        self,
+        times: Any,
+        *,
+        given: Mapping[str, float] | None = None,
+        column: str | None = None,
+        interval: float = 0.95,
+        errors: StandardErrors | None = None,
+    ) -> Trajectories:
+        """The mean response of each component along a column, with intervals.
+
+        Parameters
+        ----------
+        times : (m,) values of that column.
+        given : values of the other covariates, by name.
+        column : the column; the first covariate if None.
+        interval : the level. ``.low`` and ``.high`` hold that share of the component's responses;
+            ``.lower`` and ``.upper`` the mean, by the delta method, where there are errors.
+        errors : ``fit.standard_errors(X)``; a fit keeps no data.
+
+        Raises TypeError for a model without a response, and ValueError for columns without a value.
+        """
+        from emframe.fitting.courses import trajectories
+
+        return trajectories(self, times, given, column, interval, errors)
+
     # ---- how well the parameters are known
 
     def information(self, X: Any, weights: Any = None) -> Information:
@@ -493,7 +535,8 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "trace" of the objective from all starts; "uncertainty" of the rows' labels.
+            columns; "trajectories" of components over those of people; "trace" of the objective
+            from all starts; "uncertainty" of the rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
         errors : standard errors; a profile shows their 95 % intervals.

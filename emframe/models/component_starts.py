@@ -49,6 +49,7 @@ class Seen(NamedTuple):
     x: Any  # (n, d), or runs
     weights: Array  # (n,)
     places: Rows  # where distances between them are measured
+    are_given: bool = True  # whether covariates are among the columns of these, if there are any
 
     @property
     def points(self) -> Array:
@@ -108,6 +109,10 @@ class ComponentStarts(ABC):
         """Rows as the components see them."""
         x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
         if x is rows.x:
+            points = self.family.points(x)
+            if points is not None:
+                names = tuple(map(str, range(points.shape[1])))
+                return Seen(x, weights, Rows(points, weights, names), are_given=False)
             return Seen(x, weights, rows.means() if isinstance(rows, SequenceRows) else rows)
         columns = rows.columns[: self._width(rows)]
         if isinstance(x, Sequences):
@@ -197,8 +202,9 @@ class ComponentStarts(ABC):
         return self._tried(step)
 
     def _portfolio(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
-        is_given = bool(self.family.covariates)
-        return starts.portfolio(self.seen(rows).places, self._k, rng, self._is_real, is_given)
+        seen = self.seen(rows)
+        is_given = bool(self.family.covariates) and seen.are_given
+        return starts.portfolio(seen.places, self._k, rng, self._is_real, is_given)
 
     def _sampled(self, rows: Any, rng: np.random.Generator) -> tuple[Self, Any]:
         """Rows enough to start from, and this model, whose M-steps on them know of the others.

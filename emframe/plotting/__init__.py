@@ -19,6 +19,7 @@ from emframe.plotting.profiles import profile
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
 from emframe.plotting.traces import trace
+from emframe.plotting.trajectories import trajectories
 from emframe.plotting.uncertainty import uncertainty
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "plane": plane,
     "pairs": pairs,
     "profile": profile,
+    "trajectories": trajectories,
     "trace": trace,
     "uncertainty": uncertainty,
 }
@@ -59,6 +61,8 @@ def plot(
 
 def suited(shown: Scene) -> str:
     """The kind of picture for a number of columns and the space they live in."""
+    if shown.has_courses:
+        return "trajectories"
     if shown.discrete and len(shown.fit.columns) > 1 and shown.profiled is not None:
         return "profile"
     if not shown.possible:

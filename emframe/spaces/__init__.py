@@ -22,6 +22,7 @@ from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
 from emframe.spaces.partly import PartlyHeld
+from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
@@ -49,6 +50,7 @@ __all__ = [
     "PartlyHeld",
     "Positive",
     "PositiveDefinite",
+    "PositiveSemidefinite",
     "Real",
     "Shape",
     "Simplex",
@@ -59,4 +61,5 @@ __all__ = [
     "cholesky",
     "held_probabilities",
     "slopes",
+    "triangular_root",
 ]

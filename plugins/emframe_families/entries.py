@@ -13,6 +13,7 @@ from emframe_families.counting.multinomial import Multinomial
 from emframe_families.counting.negative_binomial import NegativeBinomial
 from emframe_families.gaussian_gaps import gaussian
 from emframe_families.gaussian_regression import GaussianRegression
+from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
 from emframe_families.noise.uniform import Uniform
 from emframe_families.poisson import Poisson
 from emframe_families.poisson_regression import PoissonRegression
@@ -379,5 +380,24 @@ FAMILIES = [
             ("also", "t-regression"),
             ("also", "robust-regression"),
         ),
+    ),
+    FamilyEntry(
+        "linear-mixed",
+        LinearMixed,
+        "Trajectories of people with random effects (growth mixtures); rows in runs",
+        "Verbeke and Lesaffre (1996), JASA 91, 217; Laird and Ware (1982), Biometrics 38, 963",
+        synonyms=(("lcmm", "hlme"), ("flexmix", "FLXMRlmm"), ("also", "growth")),
+    ),
+    FamilyEntry(
+        "poisson-mixed",
+        PoissonMixed,
+        "Counts of people over time, with a random effect; rows in runs",
+        "Breslow and Clayton (1993), JASA 88, 9",
+    ),
+    FamilyEntry(
+        "binomial-mixed",
+        BinomialMixed,
+        "Successes of people over time, with a random effect; rows in runs",
+        "Breslow and Clayton (1993), JASA 88, 9",
     ),
 ]

@@ -79,6 +79,10 @@ class GaussianRegression(Regression):
         away = (self.y(x)[:, None] - eta) / params.sigma
         return -0.5 * (log(2 * pi) + away**2) - np.log(params.sigma)
 
+    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+        means = self.design(x) @ self.coefficients(params).T
+        return means, np.broadcast_to(params.sigma, means.shape)
+
     def accumulate(self, x: Array, resp: Array) -> Triangle:
         rows = np.concatenate([self.design(x), self.y(x)[:, None]], axis=1)
         weighted = np.sqrt(resp.T)[:, :, None] * rows
