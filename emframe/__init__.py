@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.composing import Product, fixed, tied
+from emframe.composing import Hurdle, Point, Product, ZeroInflated, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, read_parquet
 from emframe.datasets import dataset, datasets
@@ -80,6 +80,7 @@ __all__ = [
     "Fit",
     "Gap",
     "Grouped",
+    "Hurdle",
     "Information",
     "Integers",
     "Interrupted",
@@ -94,6 +95,7 @@ __all__ = [
     "Optimum",
     "OrMissing",
     "PluginWarning",
+    "Point",
     "Positive",
     "PositiveDefinite",
     "Product",
@@ -110,6 +112,7 @@ __all__ = [
     "Stepwise",
     "Stream",
     "UnitInterval",
+    "ZeroInflated",
     "__version__",
     "bootstrap_lrt",
     "dataset",

@@ -18,14 +18,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from emframe.families import Family, from_logpdf, from_scipy
+from emframe.families import Elsewhere, Family, from_logpdf, from_scipy
 from emframe.host import families
 from emframe.host import family as named_family
 from emframe.parameters import Declared, parameter
 from emframe.spaces import Space
 
 # What makes families out of parts, by name.  A module that brings another adds it here.
-MAKERS: dict[str, Callable[..., Family]] = {"from_logpdf": from_logpdf, "from_scipy": from_scipy}
+MAKERS: dict[str, Callable[..., Family]] = {
+    "elsewhere": Elsewhere,
+    "from_logpdf": from_logpdf,
+    "from_scipy": from_scipy,
+}
 
 SPACES: dict[str, type[Space]] = {
     name: kind

@@ -3,6 +3,12 @@
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
+from emframe.composing.point import Point
 from emframe.composing.product import Product
+from emframe.composing.zeros import Hurdle, ZeroInflated
 
+<<<<<<< HEAD
 __all__ = ["Constrained", "Copies", "Nested", "Product", "fixed", "tied"]
+=======
+__all__ = ["Constrained", "Hurdle", "Nested", "Point", "Product", "ZeroInflated", "fixed", "tied"]
+>>>>>>> families

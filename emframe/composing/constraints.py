@@ -10,6 +10,10 @@ it.  What is left is estimated given that: by the family's own `m_step_given`, w
 what is held; else the M-step starts from the family's unconstrained one, puts it on the constraint,
 and climbs Q there, from where it was before if that is higher or the other has no maximum.
 
+Single numbers are held by an array with nan for those that are free:
+
+    emframe.fixed("gaussian", means=[[0.0], [nan]])
+
 One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 """
 
@@ -53,7 +57,11 @@ from emframe.parameters import (
 )
 from emframe.recipes import MAKERS
 from emframe.records import record
+<<<<<<< HEAD
 from emframe.spaces import ROUNDED, Array
+=======
+from emframe.spaces import Array, PartlyHeld
+>>>>>>> families
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def _own(statistics: Any) -> Any:
 class Constrained(Wrapped):
     """A family with parameters held or shared; made by `fixed` and `tied`."""
 
-    held: tuple[tuple[str, Any], ...] = ()  # field -> values as nested tuples
+    held: tuple[tuple[str, Any], ...] = ()  # field -> values as nested tuples, None where free
     shared: tuple[str, ...] = ()
 
     @property
@@ -101,6 +109,9 @@ class Constrained(Wrapped):
         held = dict(self.held)
 
         def change(path: str, declared: Declared) -> Declared:
+            if path in held and _has_free(held[path]):
+                space = PartlyHeld(declared.space, held[path], len(declared.axes()))
+                return dataclasses.replace(declared, space=space)
             return dataclasses.replace(
                 declared,
                 fixed=declared.fixed or path in held,
@@ -118,10 +129,12 @@ class Constrained(Wrapped):
                 return value
             return value[index if len(value) > 1 else 0]
 
-        return tuple(
-            Constrained(one, tuple((path, own(path, v, i)) for path, v in self.held), self.shared)
-            for i, one in enumerate(self.family.each(k))
-        )
+        def of(one: Family, i: int) -> Family:
+            values = ((path, own(path, value, i)) for path, value in self.held)
+            mine = tuple((path, value) for path, value in values if not _is_free(value))
+            return Constrained(one, mine, self.shared) if mine or self.shared else one
+
+        return tuple(of(one, i) for i, one in enumerate(self.family.each(k)))
 
     # ---- the five functions
 
@@ -176,8 +189,10 @@ class Constrained(Wrapped):
         if self._holds_all:
             return like
         before = None if previous is None else self._free(previous)
-        held = tuple(dict(self.held))
-        found = self.family.m_step_given(statistics, before, self._free(like), held, self.shared)
+        found = None
+        if not any(_has_free(value) for _, value in self.held):
+            held, near = tuple(dict(self.held)), self._free(like)
+            found = self.family.m_step_given(statistics, before, near, held, self.shared)
         if found is not None:
             return self.constrain(found)
         failed: Degenerate | None = None
@@ -194,7 +209,8 @@ class Constrained(Wrapped):
     @property
     def _holds_all(self) -> bool:
         """Whether nothing is left to estimate."""
-        held, found = dict(self.held), _fields(self.family.parameters)
+        held = {path for path, value in self.held if not _has_free(value)}
+        found = _fields(self.family.parameters)
         return all(path in held or declared.fixed for path, declared in found.items())
 
     def _like(self, statistics: Any, previous: Any) -> Any:
@@ -220,6 +236,8 @@ class Constrained(Wrapped):
             used += size
             if mine.declared.fixed:
                 continue
+            if isinstance(mine.declared.space, PartlyHeld):  # a coordinate for each number
+                own = own[mine.declared.space.free(np.shape(mine.value)).ravel()]
             if mine.declared.shared and not theirs.declared.shared:
                 own = own.reshape(len(theirs.value), -1).sum(axis=0)
             parts.append(own)
@@ -265,7 +283,7 @@ class Constrained(Wrapped):
             declared = declarations(self.family.parameters)
             values = dict(values)
             for path, held in self.held:
-                if path in declared and path not in values:
+                if path in declared and path not in values and not _has_free(held):
                     values[path] = _repeated(held, k, len(declared[path].shape))
         return recast(self.parameters, self.family.build(values))
 
@@ -287,7 +305,8 @@ class Constrained(Wrapped):
         def change(leaf: Leaf) -> Array:
             if leaf.path in held:
                 wanted = np.array(held[leaf.path], dtype=float)
-                return _filling(wanted, np.shape(leaf.value), leaf.path)
+                wanted = _filling(wanted, np.shape(leaf.value), leaf.path)
+                return np.where(np.isnan(wanted), leaf.value, wanted)
             if leaf.path in self.shared:
                 space, shape = leaf.declared.space, np.shape(leaf.value)
                 at = space.coordinates(leaf.value).reshape(shape[0], -1).mean(axis=0)
@@ -343,12 +362,19 @@ def fixed(family: Any, /, **values: Any) -> Any:
     Parameters
     ----------
     family : a family, or the name of a plugin; or a mixture, of which ``weights`` may be held too.
+<<<<<<< HEAD
     **values : by field; one value for all components, or an array with the axis K. A field of a
         part of a product is written with a dot, ``**{"height.means": 0.0}``. What is off its
         space by rounding to single precision, as shares that sum to 1.0000001 or a covariance that
         is not symmetric to the last digit, is moved into it.
+=======
+    **values : by field; one value for all components, or an array with the axis K, with nan for
+        numbers that are free. A field of a part of a product is written with a dot,
+        ``**{"height.means": 0.0}``.
+>>>>>>> families
 
-    Raises TypeError for an unknown field, ValueError for a value outside its space.
+    Raises TypeError for an unknown field, ValueError for a value outside its space, or nan in a
+    field whose values are several numbers, such as a covariance.
     """
     if hasattr(family, "fixed"):
         return family.fixed(**values)
@@ -430,9 +456,36 @@ def _checked(family: Constrained) -> Constrained:
     for path, value in family.held:
         space = found[path].space
         array = np.atleast_1d(np.array(value, dtype=float))
+        if _has_free(value):
+            _refuse_freed(family, path, value, found[path])
+            array = array[~np.isnan(array)]
         if array.ndim >= space.n_event_axes and not space.contains(array).all():
             raise ValueError(f"`{path}` is held at {value}; expected {space.words}.")
     return family
+
+
+def _refuse_freed(family: Constrained, path: str, value: Any, declared: Declared) -> None:
+    """Raise ValueError where a field cannot be held in part, or nothing of it is."""
+    if _is_free(value):
+        raise ValueError(f"`{path}` is nan throughout; leave it out, and it is free.")
+    if declared.shared or path in family.shared:
+        raise ValueError(f"`{path}` is shared by all components; hold it as a whole, or free it.")
+    if declared.space.n_event_axes:
+        raise ValueError(
+            f"`{path}` has nan: its values are {declared.space.words}, which are held as a whole. "
+            "Hold those of single components in a list, "
+            f"emframe.Mixture([emframe.fixed({family.name!r}, {path}=...), {family.name!r}])."
+        )
+
+
+def _has_free(value: Any) -> bool:
+    """Whether some number of nested tuples is free."""
+    return any(map(_has_free, value)) if isinstance(value, (list, tuple)) else value is None
+
+
+def _is_free(value: Any) -> bool:
+    """Whether all of them are."""
+    return all(map(_is_free, value)) if isinstance(value, (list, tuple)) else value is None
 
 
 def recast(kind: Any, params: Any) -> Any:
@@ -482,9 +535,11 @@ def _near(path: str, declared: Declared, value: Any) -> Array:
 
 
 def _frozen(value: Any) -> Any:
-    """An array as nested tuples, which compare and are saved."""
+    """An array as nested tuples, which compare and are saved: None for nan, which does not."""
     array = np.asarray(value, dtype=float)
-    return float(array) if array.ndim == 0 else tuple(_frozen(one) for one in array)
+    if array.ndim:
+        return tuple(_frozen(one) for one in array)
+    return None if np.isnan(array) else float(array)
 
 
 def _filling(value: Array, shape: tuple[int, ...], path: str) -> Array:

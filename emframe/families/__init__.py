@@ -2,8 +2,10 @@
 
 from emframe.families.axes import Axes, Curve
 from emframe.families.base import Completed, ConjugatePrior, Family, refuse_empty, refuse_kept
+from emframe.families.certain import Certain
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
+from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
 from emframe.families.kernel import (
     LOG_ZERO,
@@ -25,11 +27,13 @@ from emframe.families.wrapped import Wrapped
 __all__ = [
     "LOG_ZERO",
     "Axes",
+    "Certain",
     "Completed",
     "Concluded",
     "ConjugatePrior",
     "Curve",
     "Densities",
+    "Elsewhere",
     "ExponentialFamily",
     "Family",
     "FamilyError",
@@ -50,9 +54,11 @@ __all__ = [
     "from_logpdf",
     "from_scipy",
     "is_alike",
+    "is_mixed",
     "likely",
     "matched",
     "refuse_empty",
     "refuse_kept",
     "rowwise",
+    "together",
 ]

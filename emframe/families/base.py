@@ -151,6 +151,42 @@ class Family(ABC):
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         """One row drawn from the component that each of the n labels names, (n, d)."""
 
+    # ---- the distribution of a row, which not every family can tell
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        """Log probability that no column of a draw exceeds that of row x (n, d), (n, K), nats.
+
+        TypeError, as from the four after it, where the family has no such function.
+        """
+        raise self._without("distribution function")
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        """Log probability that a draw of one column exceeds row x (n, 1), (n, K), nats.
+
+        From `log_cdf`, unless a family knows it to all digits where it is small.
+        """
+        if x.shape[1] > 1:
+            raise self._without("log_sf of more than one column")
+        return log1mexp(self.log_cdf(params, x))
+
+    def mean(self, params: Any) -> Array:
+        """The mean of each column of each component, (K, d)."""
+        raise self._without("mean")
+
+    def variance(self, params: Any) -> Array:
+        """The variance of each column of each component, (K, d)."""
+        raise self._without("variance")
+
+    def quantile(self, params: Any, p: Array) -> Array:
+        """The least value that each column exceeds with probability 1 - p at most.
+
+        From p (m,) to (m, K, d).
+        """
+        raise self._without("quantiles")
+
+    def _without(self, what: str) -> TypeError:
+        return TypeError(f"the family {self.name!r} has no {what}.")
+
     def gradient(self, statistics: Any, params: Any) -> Array:
         """Gradient of `expected` at `params`, in the coordinates of its spaces, (m,).
 
@@ -347,6 +383,14 @@ def refuse_kept(family: Family, kept: Sequence[str], options: Mapping[str, Any])
         raise TypeError(
             f"the family {family.name!r} takes no options here; got {', '.join(options)}."
         )
+
+
+def log1mexp(log_p: Array) -> Array:
+    """log(1 - p) of a probability by its logarithm, to all digits (Maechler 2012)."""
+    with np.errstate(divide="ignore"):
+        near_one = log_p > -np.log(2.0)
+        inner = -np.expm1(np.where(near_one, log_p, 0.0))
+        return np.where(near_one, np.log(inner), np.log1p(-np.exp(np.minimum(log_p, -0.5))))
 
 
 def is_apart(kind: Any) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from emframe.families.axes import Axes
-from emframe.families.base import Family, refuse_kept
+from emframe.families.base import Family, refuse_empty, refuse_kept
 from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
 from emframe.parameters import Leaf, is_frozen, keep, rebuild
 from emframe.spaces import EPS, Array
@@ -148,6 +148,10 @@ class ExponentialFamily(Family):
         empty = counts <= 0
         if not empty.any():
             return self._from_mean(totals / counts[:, None])
+        if empty.all():  # nothing to pool either
+            if previous is None:
+                refuse_empty(empty)
+            return previous
         pooled = totals.sum(axis=0) / counts.sum()
         mean = np.where(empty[:, None], pooled, totals / np.where(empty, 1.0, counts)[:, None])
         params = self._from_mean(mean)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.parameters import Leaf, leaves
-from emframe.spaces import Array
+from emframe.spaces import Array, PartlyHeld
 
 
 class Pieces(NamedTuple):
@@ -56,9 +56,11 @@ def refined(
 
 def own_parameters(params: Any, k: int) -> NDArray[np.intp]:
     """Free parameters of each of k components by itself, (k,)."""
-    found = (leaf for leaf in leaves(params) if leaf.declared.per_component and _is_free(leaf))
-    sizes = (leaf.declared.space.n_free(leaf.free_shape) // k for leaf in found)
-    return np.full(k, sum(sizes), dtype=np.intp)
+    total = np.zeros(k, dtype=np.intp)
+    for leaf in leaves(params):
+        if leaf.declared.per_component:
+            total += _own(leaf, k)
+    return total
 
 
 def besides(params: Any, freedom: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -74,11 +76,16 @@ def shrinkable(params: Any, k: int) -> NDArray[np.intp]:
     hide one in a real number.
     """
     found = [leaf for leaf in leaves(params) if leaf.declared.per_component]
-    scales = [leaf for leaf in found if leaf.declared.space.is_scale]
-    if scales and not any(_is_free(leaf) for leaf in scales):
+    scales = [_own(leaf, k) > 0 for leaf in found if leaf.declared.space.is_scale]
+    own = own_parameters(params, k)
+    return np.where(np.any(scales, axis=0), own, 0) if scales else own
+
+
+def _own(leaf: Leaf, k: int) -> NDArray[np.intp]:
+    """Free parameters of an array that each of k components has by itself, (k,)."""
+    space = leaf.declared.space
+    if isinstance(space, PartlyHeld):
+        return space.free(leaf.free_shape).reshape(k, -1).sum(axis=1)
+    if not leaf.declared.is_own or leaf.declared.fixed:
         return np.zeros(k, dtype=np.intp)
-    return own_parameters(params, k)
-
-
-def _is_free(leaf: Leaf) -> bool:
-    return leaf.declared.is_own and not leaf.declared.fixed
+    return np.full(k, space.n_free(leaf.free_shape) // k, dtype=np.intp)

@@ -160,6 +160,21 @@ class Wrapped(Family):
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         return self.family.conjugate_prior(prior, whole, k)
 
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        return self.family.log_cdf(params, x)
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        return self.family.log_sf(params, x)
+
+    def mean(self, params: Any) -> Array:
+        return self.family.mean(params)
+
+    def variance(self, params: Any) -> Array:
+        return self.family.variance(params)
+
+    def quantile(self, params: Any, p: Array) -> Array:
+        return self.family.quantile(params, p)
+
     # ---- parameters
 
     def stacked(self, k: int) -> Family | None:

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD
 from emframe.families import Family, Stack
 from emframe.host import families, models
+=======
+from emframe.families import Family, Stack, is_mixed, together
+>>>>>>> families
 from emframe.host import family as named_family
 from emframe.host import model as named_model
 
@@ -70,13 +74,13 @@ def _listed(families: list[Family], n_components: Any, word: str) -> tuple[Stack
         raise ValueError(f"`{word}` is {sizes!r}; pass sizes of 1 or more.")
     for one in families[1:]:
         _refuse_unlike(families[0], one)
-    if len({space.discrete for one in families for space in one.supports}) > 1:
+    if is_mixed(families):
         warnings.warn(
             "a mixture of families of counts and of real numbers compares probabilities "
             "with densities: its likelihood depends on the units of the columns.",
             stacklevel=4,
         )
-    return Stack(tuple(families), tuple(int(size) for size in sizes)), sum(sizes)
+    return Stack(together(families), tuple(int(size) for size in sizes)), sum(sizes)
 
 
 def _refuse_unlike(one: Family, other: Family) -> None:

@@ -17,6 +17,7 @@ from emframe.spaces.columns import ColumnsIn
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
+<<<<<<< HEAD
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
@@ -24,6 +25,18 @@ from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 __all__ = [
     "EPS",
     "ROUNDED",
+=======
+from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
+from emframe.spaces.ordered import Increasing
+from emframe.spaces.partly import PartlyHeld
+from emframe.spaces.simplex import Simplex, Simplexes
+from emframe.spaces.unions import AnyOf, Only
+from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
+
+__all__ = [
+    "EPS",
+    "AnyOf",
+>>>>>>> families
     "Array",
     "Binary",
     "Claim",
@@ -31,11 +44,14 @@ __all__ = [
     "ColumnsIn",
     "Common",
     "Groups",
+    "Increasing",
     "Integers",
     "Interval",
     "NonNegative",
     "NonNegativeInteger",
+    "Only",
     "OrMissing",
+    "PartlyHeld",
     "Positive",
     "PositiveDefinite",
     "Real",

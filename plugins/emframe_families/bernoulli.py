@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from scipy.special import betaln
 
 from emframe import Binary, ConjugatePrior, ExponentialFamily, Space, UnitInterval, parameter
@@ -32,6 +33,7 @@ from emframe.families import (
 from emframe.parameters import pullback
 from emframe.spaces import Array, OrMissing
 from emframe_families.answers import checked, shares, slope
+from emframe_families.columns import Columns
 from emframe_families.lookups import lookups
 
 # From here on the shorter form is worth the digits of the rarer answer that it may lose.
@@ -46,7 +48,7 @@ class BernoulliParameters:
 
 
 @dataclass(frozen=True)
-class Bernoulli(ExponentialFamily):
+class Bernoulli(Columns, ExponentialFamily):
     """Any number of independent binary columns.
 
     Parameters
@@ -146,6 +148,9 @@ class Bernoulli(ExponentialFamily):
         curve = None if self.missing else Curve(x, natural, least_variance)
         ends = np.zeros(x.shape[1]), np.ones(x.shape[1])
         return Axes(*ends, BernoulliParameters, slack, curve=curve)
+
+    def law(self, params: BernoulliParameters) -> Any:
+        return scipy.stats.bernoulli(params.probs)
 
     def sample(self, params: BernoulliParameters, labels: Any, rng: np.random.Generator) -> Array:
         probs = params.probs[labels]

@@ -17,6 +17,7 @@ from math import log, pi
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.special import multigammaln
 
@@ -335,6 +336,32 @@ class Gaussian(Family):
         return pullback(params, self.parameters(along, spread))
 
     # ---- the rest
+
+    # ---- the distribution of a row
+
+    def _law(self, params: Any) -> Any:
+        """Of each column, (K, d)."""
+        return scipy.stats.norm(params.means, np.sqrt(self.variance(params)))
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        """Of one column, or of columns that are independent."""
+        if x.shape[1] > 1 and not self._diagonal:
+            raise self._without("distribution function of columns that depend on each other")
+        return np.asarray(self._law(params).logcdf(x[:, None, :]).sum(axis=2))
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        if x.shape[1] > 1:
+            return super().log_sf(params, x)
+        return np.asarray(self._law(params).logsf(x[:, None, :])[:, :, 0])
+
+    def mean(self, params: Any) -> Array:
+        return np.asarray(params.means)
+
+    def variance(self, params: Any) -> Array:
+        return np.diagonal(params.covariances, axis1=1, axis2=2)
+
+    def quantile(self, params: Any, p: Array) -> Array:
+        return np.asarray(self._law(params).ppf(np.asarray(p, dtype=float)[:, None, None]))
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         normal = rng.standard_normal((len(labels), params.means.shape[1]))

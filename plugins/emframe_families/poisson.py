@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 
-from emframe import ConjugatePrior, Family, NonNegative, NonNegativeInteger, parameter
+from emframe import ConjugatePrior, NonNegative, NonNegativeInteger, parameter
 from emframe.families import (
     Axes,
     Concluded,
@@ -27,10 +28,12 @@ from emframe.families import (
     Moments,
     RowProducts,
     Survey,
+    refuse_empty,
     refuse_kept,
 )
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array
+from emframe_families.columns import Columns
 from emframe_families.counts import Counted, counted, divergence, peak
 
 LARGEST = 2.0**53  # beyond it float64 skips whole numbers
@@ -91,7 +94,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True)
-class Poisson(Family):
+class Poisson(Columns):
     """Any number of independent Poisson columns.
 
     A rate is 0 where a component holds only zeros in a column; a positive count is then
@@ -169,6 +172,10 @@ class Poisson(Family):
         empty = sums.counts <= 0
         if not empty.any():
             return PoissonParameters(sums.means)
+        if empty.all():  # nothing to pool either
+            if previous is None:
+                refuse_empty(empty)
+            return previous
         pooled = sums.counts @ sums.means / sums.counts.sum()
         params = PoissonParameters(np.where(empty[:, None], pooled, sums.means))
         return params if previous is None else keep(empty, previous, params)
@@ -192,6 +199,9 @@ class Poisson(Family):
 
         curve = Curve(x, natural, np.minimum)
         return Axes(x.min(axis=0), x.max(axis=0), PoissonParameters, slack, curve=curve)
+
+    def law(self, params: PoissonParameters) -> Any:
+        return scipy.stats.poisson(params.rates)
 
     def sample(self, params: PoissonParameters, labels: Any, rng: np.random.Generator) -> Array:
         return rng.poisson(params.rates[labels]).astype(float)

@@ -34,6 +34,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from emframe import ConjugatePrior, Contract, Family, Real
@@ -259,6 +260,35 @@ class StudentT(Family):
         return np.concatenate([along, tail[:1] if self.dof == "shared" else tail])
 
     # ---- the rest
+
+    # ---- the distribution of a row
+
+    def _law(self, params: Any) -> Any:
+        """Of each column, (K, d)."""
+        widths = np.sqrt(np.diagonal(params.scale_matrices, axis1=1, axis2=2))
+        return scipy.stats.t(params.dof[:, None], params.locations, widths)
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        """Of one column: several share the tail, and no axes make them independent."""
+        if x.shape[1] > 1:
+            raise self._without("distribution function of more than one column")
+        return np.asarray(self._law(params).logcdf(x[:, None, :])[:, :, 0])
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        if x.shape[1] > 1:
+            return super().log_sf(params, x)
+        return np.asarray(self._law(params).logsf(x[:, None, :])[:, :, 0])
+
+    def mean(self, params: Any) -> Array:
+        """nan where the tail has none."""
+        return np.where(params.dof[:, None] > 1.0, params.locations, np.nan)
+
+    def variance(self, params: Any) -> Array:
+        """inf where the tail has none, or nan where it has no mean either."""
+        return np.asarray(self._law(params).var())
+
+    def quantile(self, params: Any, p: Array) -> Array:
+        return np.asarray(self._law(params).ppf(np.asarray(p, dtype=float)[:, None, None]))
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         centred = replace(self._at(params).normal, means=np.zeros_like(params.locations))

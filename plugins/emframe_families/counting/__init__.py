@@ -1,0 +1,1 @@
+"""Families of counts beside Poisson's: more spread, or with an end."""

@@ -1,0 +1,1 @@
+"""Components without a parameter to estimate: a constant density, a point."""

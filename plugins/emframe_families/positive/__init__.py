@@ -1,0 +1,1 @@
+"""Families of numbers above 0: durations, sizes, amounts."""

@@ -1,0 +1,73 @@
+"""Exponential columns: waiting times without memory, independent given the component.
+
+    log f(x | rate) = log rate - rate x,        x >= 0
+
+One known case: the rate of a single component is one over the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+
+from emframe import ConjugatePrior, ExponentialFamily, NonNegative, Positive, parameter
+from emframe.families import Moments
+from emframe.parameters import pullback
+from emframe.spaces import Array
+from emframe_families.columns import Columns
+from emframe_families.halves import refuse_where
+
+
+@dataclass(frozen=True)
+class ExponentialParameters:
+    """One over the mean of each column in each component."""
+
+    rates: Array = parameter(Positive(), shape="d")  # (K, d)
+
+
+@dataclass(frozen=True)
+class Exponential(Columns, ExponentialFamily):
+    """Any number of independent exponential columns."""
+
+    name = "exponential"
+    parameters = ExponentialParameters
+    support = NonNegative()
+    priors = ("weak",)
+    equivariant = ("scale",)
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def natural(self, params: ExponentialParameters) -> Array:
+        return -params.rates
+
+    def log_partition(self, params: ExponentialParameters) -> Array:
+        return -np.log(params.rates).sum(axis=1)
+
+    def from_mean(self, mean: Array) -> ExponentialParameters:
+        refuse_where(~(mean > 0.0), "has only zeros in")
+        return ExponentialParameters(1.0 / mean)
+
+    def gradient(self, statistics: Moments, params: ExponentialParameters) -> Array:
+        expected = statistics.counts[:, None] / params.rates
+        return pullback(params, ExponentialParameters(expected - statistics.totals))
+
+    def law(self, params: ExponentialParameters) -> Any:
+        return scipy.stats.expon(scale=1.0 / params.rates)
+
+    def sample(self, params: ExponentialParameters, labels: Any, rng: np.random.Generator) -> Array:
+        return rng.exponential(1.0 / params.rates[labels])
+
+    def conjugate_prior(self, prior: Any, whole: Moments, k: int) -> ConjugatePrior[Moments]:
+        """``"weak"``: independent gamma densities worth one row, with the data's rate as mode.
+
+        Gamma(shape 2, rate t) at t the data's mean: log rate - rate t + 2 log t.
+        """
+        if prior != "weak":
+            return super().conjugate_prior(prior, whole, k)
+        mean = np.repeat(whole.totals / whole.counts[:, None], k, axis=0)
+        refuse_where(~(mean > 0.0), "has only zeros in")
+        return ConjugatePrior(Moments(mean, np.ones(k), 0.0), 2.0 * float(np.log(mean).sum()))

@@ -1,0 +1,73 @@
+"""Lognormal rows: numbers whose logarithms are jointly normal within each component.
+
+    log f(x | mu, Sigma) = log N(log x | mu, Sigma) - sum_j log x_j,        x > 0
+
+All structures of the Gaussian family's covariances are to be had, of the logarithms.
+
+One known case: the median of a column is exp(mu).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from emframe import Family, Positive
+from emframe.spaces import Array, Space
+from emframe_families.gaussian import Gaussian
+from emframe_families.transformed import Transformed
+
+
+@dataclass(frozen=True)
+class Lognormal(Transformed):
+    """Any number of columns above 0, their logarithms jointly normal.
+
+    The parameters are ``means`` (K, d) and ``covariances`` (K, d, d) of the logarithms.
+
+    Parameters
+    ----------
+    covariance : the structure of the covariances, as of `gaussian`.
+    """
+
+    family: Family = field(init=False, repr=False, compare=False)
+    covariance: str = "full"
+
+    name = "lognormal"
+    equivariant = ("scale",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "family", Gaussian(self.covariance))
+
+    def ingredients(self) -> dict[str, Any]:
+        return {"covariance": self.covariance}
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return Positive()
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        return (self.support,)
+
+    def each(self, k: int) -> tuple[Family, ...]:
+        return (self,) * k
+
+    def stacked(self, k: int) -> None:
+        """None: starts go one by one."""
+
+    def forward(self, x: Array) -> Array:
+        return np.log(x)
+
+    def backward(self, y: Array) -> Array:
+        return np.exp(y)
+
+    def log_slope(self, x: Array) -> Array:
+        return -np.log(x).sum(axis=1)
+
+    def mean(self, params: Any) -> Array:
+        return np.exp(self.family.mean(params) + 0.5 * self.family.variance(params))
+
+    def variance(self, params: Any) -> Array:
+        return self.mean(params) ** 2 * np.expm1(self.family.variance(params))

@@ -1,0 +1,1 @@
+"""Families of the real line beside the Gaussian."""
