@@ -185,16 +185,7 @@ def _is_resolved(space: Space, square: Array, fine: Array) -> bool:
     """Whether a column's values, the first axis of masses (m, m', K), hold all of the total."""
     m = len(square)
     if space.discrete:
-<<<<<<< HEAD
         return space.bounded or bool((square[m // 2 :].sum(axis=(0, 1)) < 1e-6).all())
     coarse = 2.0 * square[::2].sum(axis=(0, 1))
     rim = square[0].sum(axis=0) + square[-1].sum(axis=0)
     return bool((rim < 1e-6).all() and (np.abs(fine - coarse) < 1e-5 * (1 + fine)).all())
-=======
-        far = square[m // 2 :].sum(axis=(0, 1)) + square[:, m // 2 :].sum(axis=(0, 1))
-        resolved = space.bounded or bool((far < 1e-6).all())
-    else:
-        coarse = 4.0 * square[::2, ::2].sum(axis=(0, 1))
-        resolved = bool((rim < 1e-6).all() and (np.abs(fine - coarse) < 1e-5 * (1 + fine)).all())
-    return fine if resolved else None
->>>>>>> families

@@ -7,8 +7,14 @@ from emframe.composing.point import Point
 from emframe.composing.product import Product
 from emframe.composing.zeros import Hurdle, ZeroInflated
 
-<<<<<<< HEAD
-__all__ = ["Constrained", "Copies", "Nested", "Product", "fixed", "tied"]
-=======
-__all__ = ["Constrained", "Hurdle", "Nested", "Point", "Product", "ZeroInflated", "fixed", "tied"]
->>>>>>> families
+__all__ = [
+    "Constrained",
+    "Copies",
+    "Hurdle",
+    "Nested",
+    "Point",
+    "Product",
+    "ZeroInflated",
+    "fixed",
+    "tied",
+]

@@ -57,11 +57,7 @@ from emframe.parameters import (
 )
 from emframe.recipes import MAKERS
 from emframe.records import record
-<<<<<<< HEAD
-from emframe.spaces import ROUNDED, Array
-=======
-from emframe.spaces import Array, PartlyHeld
->>>>>>> families
+from emframe.spaces import ROUNDED, Array, PartlyHeld
 
 
 @dataclass(frozen=True)
@@ -362,16 +358,10 @@ def fixed(family: Any, /, **values: Any) -> Any:
     Parameters
     ----------
     family : a family, or the name of a plugin; or a mixture, of which ``weights`` may be held too.
-<<<<<<< HEAD
-    **values : by field; one value for all components, or an array with the axis K. A field of a
-        part of a product is written with a dot, ``**{"height.means": 0.0}``. What is off its
-        space by rounding to single precision, as shares that sum to 1.0000001 or a covariance that
-        is not symmetric to the last digit, is moved into it.
-=======
     **values : by field; one value for all components, or an array with the axis K, with nan for
         numbers that are free. A field of a part of a product is written with a dot,
-        ``**{"height.means": 0.0}``.
->>>>>>> families
+        ``**{"height.means": 0.0}``. What is off its space by rounding to single precision, as shares that sum to 1.0000001 or a covariance that
+        is not symmetric to the last digit, is moved into it.
 
     Raises TypeError for an unknown field, ValueError for a value outside its space, or nan in a
     field whose values are several numbers, such as a covariance.

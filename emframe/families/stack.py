@@ -69,13 +69,10 @@ class Stack(Family):
     @property
     def name(self) -> str:  # type: ignore[override]
         return "+".join(family.name for family in self.families)
-<<<<<<< HEAD
 
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
         return common_priors(self.families)
-=======
->>>>>>> families
 
     @property
     def parameters(self) -> type:

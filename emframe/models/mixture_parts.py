@@ -11,12 +11,8 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
-from emframe.families import Family, Stack
-from emframe.host import families, models
-=======
 from emframe.families import Family, Stack, is_mixed, together
->>>>>>> families
+from emframe.host import families, models
 from emframe.host import family as named_family
 from emframe.host import model as named_model
 

@@ -17,26 +17,17 @@ from emframe.spaces.columns import ColumnsIn
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
-<<<<<<< HEAD
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
+from emframe.spaces.ordered import Increasing
+from emframe.spaces.partly import PartlyHeld
 from emframe.spaces.simplex import Simplex, Simplexes
+from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
 
 __all__ = [
     "EPS",
     "ROUNDED",
-=======
-from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, UnitInterval
-from emframe.spaces.ordered import Increasing
-from emframe.spaces.partly import PartlyHeld
-from emframe.spaces.simplex import Simplex, Simplexes
-from emframe.spaces.unions import AnyOf, Only
-from emframe.spaces.whole import Binary, Integers, NonNegativeInteger
-
-__all__ = [
-    "EPS",
     "AnyOf",
->>>>>>> families
     "Array",
     "Binary",
     "Claim",
