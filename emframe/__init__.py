@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.composing import Hurdle, Point, Product, ZeroInflated, fixed, tied
+from emframe.composing import Censored, Hurdle, Point, Product, ZeroInflated, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, read_parquet
 from emframe.datasets import dataset, datasets
@@ -69,6 +69,7 @@ __all__ = [
     "Array",
     "Binary",
     "Blocks",
+    "Censored",
     "ConjugatePrior",
     "Contract",
     "Degenerate",

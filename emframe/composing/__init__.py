@@ -1,5 +1,6 @@
 """Families made of others: products, held and shared parameters, models as components."""
 
+from emframe.composing.censored import Censored
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
@@ -8,6 +9,7 @@ from emframe.composing.product import Product
 from emframe.composing.zeros import Hurdle, ZeroInflated
 
 __all__ = [
+    "Censored",
     "Constrained",
     "Copies",
     "Hurdle",

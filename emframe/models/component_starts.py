@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 
 from emframe.core import Degenerate
 from emframe.data import Rows, filled
-from emframe.data.runs import SequenceRows
+from emframe.data.runs import SequenceRows, Sequences
 from emframe.engines import block_rows
 from emframe.families import ConjugatePrior, Family, exchanged, likely, matched, refuse_empty
 from emframe.families.kernel import checked_density
@@ -107,10 +107,12 @@ class ComponentStarts(ABC):
     def seen(self, rows: Any) -> Seen:
         """Rows as the components see them."""
         x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
-        if x is rows.x:
-            return Seen(x, weights, rows.means() if isinstance(rows, SequenceRows) else rows)
-        columns = rows.columns[: x.shape[1]]
-        return Seen(x, weights, Rows(x, weights, columns))
+        if isinstance(x, Sequences):
+            return Seen(x, weights, rows.means())
+        places = self.family.located(x)
+        if x is rows.x and places is x:
+            return Seen(x, weights, rows)
+        return Seen(x, weights, Rows(places, weights, rows.columns[: x.shape[1]]))
 
     # ---- the M-step from shares
 

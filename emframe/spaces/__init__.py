@@ -14,6 +14,7 @@ Bartlett (1947, Biometrics 3, 39).
 from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.claims import Claim
 from emframe.spaces.columns import ColumnsIn
+from emframe.spaces.ends import Bounds, Ends, TimeAndEvent
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
@@ -30,10 +31,12 @@ __all__ = [
     "AnyOf",
     "Array",
     "Binary",
+    "Bounds",
     "Claim",
     "Codes",
     "ColumnsIn",
     "Common",
+    "Ends",
     "Groups",
     "Increasing",
     "Integers",
@@ -50,6 +53,7 @@ __all__ = [
     "Simplex",
     "Simplexes",
     "Space",
+    "TimeAndEvent",
     "Turn",
     "UnitInterval",
     "cholesky",
