@@ -23,11 +23,11 @@ from scipy.special import multigammaln
 
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
-from emframe.families import Axes, Kernel, Survey, refuse_empty
+from emframe.families import Axes, Kernel, Stand, Survey, refuse_empty
 from emframe.families.flat import Flat
 from emframe.parameters import declarations, keep, pullback
 from emframe.spaces import Array
-from emframe_families import gaussian_flat, gaussian_kernels
+from emframe_families import gaussian_flat, gaussian_kernels, normal_between
 from emframe_families.gaussian_bounds import axes_of_means
 from emframe_families.gaussian_parameters import PARAMETERS
 from emframe_families.gaussian_scatter import (
@@ -84,6 +84,7 @@ class Gaussian(Family):
     name = "gaussian"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     equivariant = ("scale", "shift")
+    truncates = True
     gaps = "expect missing values: missing=True"
 
     def __post_init__(self) -> None:
@@ -353,6 +354,13 @@ class Gaussian(Family):
         if x.shape[1] > 1:
             return super().log_sf(params, x)
         return np.asarray(self._law(params).logsf(x[:, None, :])[:, :, 0])
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        """Of one column."""
+        if low.shape[1] > 1:
+            return super().truncated(params, low, high)
+        sd = np.sqrt(params.covariances[:, 0, 0])
+        return normal_between.stand(params.means[:, 0], sd, low, high)
 
     def mean(self, params: Any) -> Array:
         return np.asarray(params.means)
