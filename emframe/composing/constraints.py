@@ -360,8 +360,9 @@ def fixed(family: Any, /, **values: Any) -> Any:
     family : a family, or the name of a plugin; or a mixture, of which ``weights`` may be held too.
     **values : by field; one value for all components, or an array with the axis K, with nan for
         numbers that are free. A field of a part of a product is written with a dot,
-        ``**{"height.means": 0.0}``. What is off its space by rounding to single precision, as shares that sum to 1.0000001 or a covariance that
-        is not symmetric to the last digit, is moved into it.
+        ``**{"height.means": 0.0}``. What is off its space by rounding to single precision, as
+        shares that sum to 1.0000001 or a covariance that is not symmetric to the last digit, is
+        moved into it.
 
     Raises TypeError for an unknown field, ValueError for a value outside its space, or nan in a
     field whose values are several numbers, such as a covariance.

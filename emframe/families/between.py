@@ -34,11 +34,13 @@ class Distribution(Protocol):
 def tails(
     family: Distribution, params: Any, x: Array, below: NDArray[np.bool_], above: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """Log probability up to rows x (n, d), and beyond them, (n, K) both.
+    """Log probability up to rows x (n, d), and beyond them, (n, K) both; (n, 1) where none counts.
 
     below, above : (n,) rows whose value lies before or beyond all that is possible; what stands
         in their places is not looked at.
     """
+    if (below | above).all():
+        return np.where(below, -np.inf, 0.0)[:, None], np.where(above, -np.inf, 0.0)[:, None]
     with np.errstate(divide="ignore", over="ignore", under="ignore"):
         cdf, sf = family.log_cdf(params, x), family.log_sf(params, x)
     cdf = np.where(below[:, None], -np.inf, np.where(above[:, None], 0.0, cdf))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy.special import multigammaln
+from scipy.special import log_ndtr, multigammaln
 
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
@@ -348,12 +348,16 @@ class Gaussian(Family):
         """Of one column, or of columns that are independent."""
         if x.shape[1] > 1 and not self._diagonal:
             raise self._without("distribution function of columns that depend on each other")
-        return np.asarray(self._law(params).logcdf(x[:, None, :]).sum(axis=2))
+        return np.asarray(log_ndtr(self._away(params, x)).sum(axis=2))
 
     def log_sf(self, params: Any, x: Array) -> Array:
         if x.shape[1] > 1:
             return super().log_sf(params, x)
-        return np.asarray(self._law(params).logsf(x[:, None, :])[:, :, 0])
+        return np.asarray(log_ndtr(-self._away(params, x))[:, :, 0])
+
+    def _away(self, params: Any, x: Array) -> Array:
+        """Rows from the means, in standard deviations, (n, K, d)."""
+        return np.asarray((x[:, None, :] - params.means) / np.sqrt(self.variance(params)))
 
     def truncated(self, params: Any, low: Array, high: Array) -> Stand:
         """Of one column."""

@@ -61,6 +61,13 @@ class Exponential(Columns, ExponentialFamily):
     def law(self, params: ExponentialParameters) -> Any:
         return scipy.stats.expon(scale=1.0 / params.rates)
 
+    def log_sf(self, params: ExponentialParameters, x: Array) -> Array:
+        return super().log_sf(params, x) if x.shape[1] > 1 else -params.rates[:, 0] * x
+
+    def log_cdf(self, params: ExponentialParameters, x: Array) -> Array:
+        with np.errstate(under="ignore", divide="ignore"):
+            return np.asarray(np.log(-np.expm1(-params.rates * x[:, None, :])).sum(axis=2))
+
     def truncated(self, params: ExponentialParameters, low: Array, high: Array) -> Stand:
         """Of one column: the mean, which is a + 1 / rate - w / (exp(rate w) - 1), w = b - a."""
         if low.shape[1] > 1:
