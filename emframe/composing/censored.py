@@ -174,6 +174,10 @@ class Censored(Unseen):
         bounds, points = self.bounds(x), np.array(x)
         low, high = (np.where(np.isinf(end), np.nan, end) for end in bounds)
         middle = np.where(np.isnan(low), high, np.where(np.isnan(high), low, 0.5 * (low + high)))
+        inside = self.ends.space.contains(middle)
+        # In coordinates of the space, where times that differ by orders of magnitude are no clump.
+        middle[inside] = self.ends.space.coordinates(middle[inside])
+        middle[~inside] = np.nan
         points[:, self.pair.places] = np.stack([middle, np.zeros(len(x))], axis=1)
         return points
 
