@@ -306,9 +306,9 @@ class Censored(Unseen):
     def given(self, x: Array) -> Censored:
         """Draws have the bounds of rows x, taken in turn, where they lie within them.
 
-        A value that falls where its row was censored is seen as that was; others as they are.  Of
-        rows that all tell intervals, such as binned counts, none is: a value is seen as the
-        interval between the nearest of their ends.
+        A value that falls where its row was censored is seen as that was; others as they are.
+        Where all rows tell intervals that do not overlap, as bins with their counts do, a value is
+        seen as the interval between the nearest of their ends.
         """
         other = copy(self)
         for key in ("pair", "ends", "climbing"):
@@ -321,16 +321,16 @@ class Censored(Unseen):
         family = self.family
         if covered is None:
             drawn = np.asarray(family.sample(params, labels, rng), dtype=float)
-            rows = drawn.reshape(len(labels), -1)
+            rows = drawn.reshape(len(labels), self.inner_width)
             y = rows[:, self.pair.modelled]
             return self.pair.outer(rows, self.ends.pairs(Bounds(y, y)))
         at = covered[np.arange(len(labels)) % len(covered)]
-        inner = self.pair.inner(covered, np.full(len(covered), self._middle))
-        drawn = np.asarray(family.given(inner).sample(params, labels, rng), dtype=float)
-        rows = drawn.reshape(len(labels), -1)
+        if family.covariates:
+            family = family.given(self.pair.inner(covered, np.full(len(covered), self._middle)))
+        drawn = np.asarray(family.sample(params, labels, rng), dtype=float)
+        rows = drawn.reshape(len(labels), self.inner_width)
         y, bounds = rows[:, self.pair.modelled], self.bounds(at)
-        seen, bounded = _kinds(self.bounds(covered))
-        if not seen.any() and bounded.any():
+        if _is_binned(self.bounds(covered)):
             return self.pair.outer(rows, self.ends.pairs(self._binned(y, covered)))
         hidden = ~bounds.exact & (y >= bounds.low) & (y <= bounds.high)
         told = Bounds(np.where(hidden, bounds.low, y), np.where(hidden, bounds.high, y))
@@ -361,6 +361,8 @@ class Censored(Unseen):
             alone = [Outcome(row)] if not seen[0] else []
             return alone or [Outcome(whole, value, self.ends.space)]
         bottom, top = limits(self.ends.space)
+        if self.ends.discrete:  # the last values there are may be seen
+            bottom, top = bottom - 1.0, top + 1.0
         found = [Outcome(row)]
         for start, stop in ((bottom, low), (high, top)):
             space = _within(self.ends.space, start, stop)
@@ -373,6 +375,15 @@ def _kinds(bounds: Bounds) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Rows whose value was seen, and those of which at least one end was, (n,) both."""
     seen = bounds.exact
     return seen, ~seen & (np.isfinite(bounds.low) | np.isfinite(bounds.high))
+
+
+def _is_binned(bounds: Bounds) -> bool:
+    """Whether rows tell intervals alone, several of them, of which no two overlap."""
+    seen, bounded = _kinds(bounds)
+    if seen.any() or not bounded.any():
+        return False
+    low, high = np.unique(np.stack(bounds)[:, bounded], axis=1)
+    return len(low) > 1 and bool((low[1:] >= high[:-1]).all())
 
 
 def _within(space: Space, low: float, high: float) -> Space | None:
