@@ -6,6 +6,7 @@ from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
 from emframe.composing.point import Point
 from emframe.composing.product import Product
+from emframe.composing.truncated import Truncated
 from emframe.composing.zeros import Hurdle, ZeroInflated
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Nested",
     "Point",
     "Product",
+    "Truncated",
     "ZeroInflated",
     "fixed",
     "tied",

@@ -236,48 +236,37 @@ class Censored(Unseen):
         bounds = self.bounds(x)
         seen, bounded = _kinds(bounds)
         parts, entropy = [], np.zeros(resp.shape[1])
-        if seen.any():
-            rows = self.pair.inner(x[seen], bounds.low[seen])
-            own = self.family.completed(params, rows, resp[seen])
-            parts.append(own.statistics)
-            entropy = entropy + own.entropy
-        if bounded.any():
-            own = Bounds(bounds.low[bounded], bounds.high[bounded])
-            told = self._completed(params, x[bounded], resp[bounded], own)
+        if seen.any() or not bounded.any():
+            # Rows of which nothing was seen weigh nothing, and are no part of any sum.
+            some = seen if seen.any() else np.arange(len(x)) == 0
+            values = np.where(seen, bounds.low, self._middle)[some]
+            own = resp[some] * seen[some][:, None]
+            told = self.family.completed(params, self.pair.inner(x[some], values), own)
             parts.append(told.statistics)
             entropy = entropy + told.entropy
-        if not parts:
-            row = self.pair.inner(x[:1], np.array([self._middle]))
-            parts.append(self.family.accumulate(row, np.zeros((1, resp.shape[1]))))
+        if bounded.any():
+            more, left = self._completed(params, x, resp, bounds, bounded)
+            parts += more
+            entropy = entropy + left
         return Completed(reduce(add, parts), entropy)
 
-    def _completed(self, params: Any, x: Array, resp: Array, bounds: Bounds) -> Completed:
-        """Sums over rows between ends, by values that stand for what lies between.
-
-        The entropy of y between them is log P - E log f, and log f is linear in the sums.
-        """
-        low, high = (self.pair.inner(x, end) for end in bounds)
+    def _completed(
+        self, params: Any, x: Array, resp: Array, bounds: Bounds, which: NDArray[np.bool_]
+    ) -> tuple[list[Any], Array]:
+        """Sums over rows between ends, and the entropy of what lies there, log P - E log f."""
+        x, resp = x[which], resp[which]
+        own = Bounds(bounds.low[which], bounds.high[which])
+        log_p = self._log_probability(params, x, own)
+        low, high = (self.pair.inner(x, end) for end in own)
         stand = self.family.truncated(params, low, high)
-        log_p = self._log_probability(params, x, bounds)
-        m, _, k = stand.values.shape
-        some = resp > 0
-        entropy = np.where(some, resp * np.where(some, log_p, 0.0), 0.0).sum(axis=0)
-        parts = []
-        for one in range(k):
-            mine = np.flatnonzero(some[:, one])
-            if not len(mine):
-                continue
-            values = stand.values[:, mine, one].ravel()
-            rows = self.pair.inner(np.tile(x[mine], (m, 1)), values)
-            shares = (stand.shares[:, mine, one] * resp[mine, one]).ravel()
-            entropy[one] -= shares @ self.family.log_density(params, rows)[:, one]
-            own = np.zeros((len(rows), k))
-            own[:, one] = shares
-            parts.append(self.family.accumulate(rows, own))
+        parts, entropy = self.stood_for(
+            params, stand, lambda rows, values: self.pair.inner(x[rows], values), resp
+        )
         if not parts:
             row = self.pair.inner(x[:1], np.array([self._middle]))
-            parts.append(self.family.accumulate(row, np.zeros((1, k))))
-        return Completed(reduce(add, parts), entropy)
+            parts = [self.family.completed(params, row, np.zeros((1, resp.shape[1]))).statistics]
+        some = resp > 0
+        return parts, entropy + (resp * np.where(some, log_p, 0.0)).sum(axis=0)
 
     # ---- to begin with
 

@@ -12,7 +12,7 @@ One known case: where all was seen both come to the family's own M-step.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
-from emframe.families import Completed, Densities, Kernel, Survey, Wrapped
+from emframe.families import Completed, Densities, Kernel, Stand, Survey, Wrapped
 from emframe.families.at_start import AtStart
 from emframe.families.componentwise import coordinates
 from emframe.families.numeric import EFFORT, POINT, Along, Kept, NumericFamily
@@ -48,13 +48,13 @@ class Unseen(Wrapped):
     # ---- what a subclass says
 
     @property
-    @abstractmethod
     def completes(self) -> bool:
-        """Whether the family inside knows the moments of what is hidden."""
+        """Whether the family inside knows the moments of what is hidden; see `complete`."""
+        return False
 
-    @abstractmethod
     def complete(self, params: Any, x: Array, resp: Array) -> Completed:
         """The family's own sums, completed, and the entropy of what completes them."""
+        raise self._without("moments of what is hidden")
 
     @abstractmethod
     def rough(self, x: Array) -> Rough:
@@ -68,6 +68,40 @@ class Unseen(Wrapped):
     @abstractmethod
     def inner_width(self) -> int:
         """Columns of a row of the family inside."""
+
+    # ---- sums of what was not seen
+
+    def stood_for(
+        self,
+        params: Any,
+        stand: Stand,
+        rows: Callable[[NDArray[np.intp], Array], Array],
+        own: Array,
+    ) -> tuple[list[Any], Array]:
+        """Sums over values that stand for what was not seen, and what they leave of entropy.
+
+        Parameters
+        ----------
+        rows : rows of the family (m, d) from indices (m,) and values (m,) of its column.
+        own : (n, K) how many of these each row stands for, for each component.
+
+        The entropy of y is -E log f but for a constant, and log f is linear in the sums; so the
+        values have its expectation.
+        """
+        m, k = len(stand.values), own.shape[1]
+        parts, entropy = [], np.zeros(k)
+        for one in range(k):
+            mine = np.flatnonzero(own[:, one] > 0)
+            if not len(mine):
+                continue
+            values = rows(np.tile(mine, m), stand.values[:, mine, one].ravel())
+            shares = np.zeros((len(values), k))
+            shares[:, one] = (stand.shares[:, mine, one] * own[mine, one]).ravel()
+            entropy[one] -= shares[:, one] @ self.family.log_density(params, values)[:, one]
+            found = self.family.completed(params, values, shares)
+            entropy = entropy + found.entropy
+            parts.append(found.statistics)
+        return parts, entropy
 
     # ---- what follows
 
@@ -151,8 +185,8 @@ class Unseen(Wrapped):
         return self.family.accumulate(found.rows, found.sums(resp))
 
     def stacked(self, k: int) -> Any:
-        """Itself where components are apart; else none."""
-        return self if self.family.stacked(k) is self.family else None
+        """Itself where components are apart and each M-step is its own; else none."""
+        return self if self.completes and self.family.stacked(k) is self.family else None
 
     def flat(self, x: Array, weights: Array) -> None:
         """None: tables are of rows that were seen."""

@@ -24,6 +24,7 @@ from emframe.spaces.partly import PartlyHeld
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
+from emframe.spaces.within import Within
 
 __all__ = [
     "EPS",
@@ -56,6 +57,7 @@ __all__ = [
     "TimeAndEvent",
     "Turn",
     "UnitInterval",
+    "Within",
     "cholesky",
     "slopes",
 ]
