@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.composing import Hurdle, Point, Product, ZeroInflated, fixed, tied
+from emframe.composing import Censored, Hurdle, Point, Product, Truncated, ZeroInflated, fixed, tied
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
@@ -73,6 +73,7 @@ __all__ = [
     "Array",
     "Binary",
     "Blocks",
+    "Censored",
     "ConjugatePrior",
     "Contract",
     "Degenerate",
@@ -119,6 +120,7 @@ __all__ = [
     "Step",
     "Stepwise",
     "Stream",
+    "Truncated",
     "UnitInterval",
     "ZeroInflated",
     "__version__",

@@ -1,19 +1,23 @@
 """Families made of others: products, held and shared parameters, models as components."""
 
+from emframe.composing.censored import Censored
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
 from emframe.composing.point import Point
 from emframe.composing.product import Product
+from emframe.composing.truncated import Truncated
 from emframe.composing.zeros import Hurdle, ZeroInflated
 
 __all__ = [
+    "Censored",
     "Constrained",
     "Copies",
     "Hurdle",
     "Nested",
     "Point",
     "Product",
+    "Truncated",
     "ZeroInflated",
     "fixed",
     "tied",

@@ -180,6 +180,12 @@ class Product(Family):
             for one in part.family.claims()
         )
 
+    def located(self, x: Array) -> Array:
+        points = np.array(x)
+        for part in reversed(ordered(self.parts)):
+            points[:, part.modelled] = part.family.located(part.of(x))[:, _own(part)]
+        return points
+
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
         return common_priors(part.family for part in self.parts)
@@ -378,6 +384,11 @@ class Product(Family):
 
     def _joined(self, each: Iterator[Any]) -> Any:
         return self.parameters(**dict(zip((p.label for p in self.parts), each, strict=True)))
+
+
+def _own(part: Part) -> list[int]:
+    """Which of a part's columns it models."""
+    return [j for j in range(len(part.places)) if j not in part.family.covariates]
 
 
 def _again(parts: list[Any]) -> Product:

@@ -15,11 +15,11 @@ from emframe.spaces import Array, Space
 
 
 def there(x: Array, supports: Sequence[Space]) -> NDArray[np.bool_]:
-    """Whether each value is finite, or missing where every space has missing values; (n, d)."""
+    """Whether each value is finite, or every space has one that is missing or infinite; (n, d)."""
     found = np.isfinite(x)
     if found.all() or not any(space.missing for space in supports):
         return found
-    allowed = np.isnan(x)
+    allowed = ~found
     for space in supports:
         allowed &= per_value(space.contains(x), x)
     return found | allowed
@@ -35,7 +35,7 @@ def filled(x: Array, weights: Array) -> Array:
 
     To measure distances by, where a start or a move wants some; no likelihood sees it.
     """
-    gaps = np.isnan(x)
+    gaps = ~np.isfinite(x)
     if not gaps.any():
         return x
     seen = weights @ ~gaps

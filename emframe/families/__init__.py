@@ -1,7 +1,14 @@
 """What the author of a family sees.  No concrete family lives here: those are plugins."""
 
 from emframe.families.axes import Axes, Curve
-from emframe.families.base import Completed, ConjugatePrior, Family, refuse_empty, refuse_kept
+from emframe.families.base import (
+    Completed,
+    ConjugatePrior,
+    Family,
+    Stand,
+    refuse_empty,
+    refuse_kept,
+)
 from emframe.families.certain import Certain
 from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
@@ -45,6 +52,7 @@ __all__ = [
     "Pieces",
     "RowProducts",
     "Stack",
+    "Stand",
     "Survey",
     "TiledProducts",
     "Wrapped",

@@ -58,6 +58,17 @@ class Completed(NamedTuple):
     entropy: Any  # (K,) of what completes them given the rows, weighted by responsibilities; nats
 
 
+class Stand(NamedTuple):
+    """Values that stand for a draw: a family's sums over them are those expected of it.
+
+    Of a density whose statistics are y and y^2, two values at its mean plus and minus its
+    deviation; of one whose statistic is y, the mean alone.
+    """
+
+    values: Array  # (m, n, K) of the column that is modelled
+    shares: Array  # (m, n, K), which sum to 1 over the first axis
+
+
 @dataclass(frozen=True)
 class ConjugatePrior(Generic[S]):
     """A prior that is conjugate to the complete data, told as pseudo-data.
@@ -87,6 +98,7 @@ class Family(ABC):
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
     in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
+    truncates: ClassVar[bool] = False  # whether it has `truncated`
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -184,6 +196,18 @@ class Family(ABC):
         """
         raise self._without("quantiles")
 
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        """What stands for a draw between two rows in all sums: see `Stand`.
+
+        Parameters
+        ----------
+        low, high : (n, d) rows with the ends of the column that is modelled, which may be
+            infinite; equal in all others.
+
+        TypeError where the family has no such moments; one that has says so by `truncates`.
+        """
+        raise self._without("moments between bounds")
+
     def _without(self, what: str) -> TypeError:
         return TypeError(f"the family {self.name!r} has no {what}.")
 
@@ -255,9 +279,9 @@ class Family(ABC):
         return self.support
 
     def points(self, x: Any) -> Array | None:
-        """Where each of the rows stands, (n, m), for starts that measure distances between them.
+        """Where each run of rows stands, (S, m), for starts that measure distances between them.
 
-        None where they stand where they are, and a run at the mean of its rows.
+        None where it stands at the mean of its rows.
         """
         return None
 
@@ -274,6 +298,13 @@ class Family(ABC):
         Raises TypeError for a family without any.
         """
         raise TypeError(f"the family {self.name!r} has no random effects.")
+
+    def located(self, x: Array) -> Array:
+        """Rows x (n, d) as points of as many columns, where starts measure distances; nan for none.
+
+        The rows themselves, unless a family says what a row that was seen in part is near.
+        """
+        return x
 
     def outcomes(self, row: Array) -> Sequence[Outcome] | None:
         """All that could have been seen in the place of a row (d,), given what of it is given.

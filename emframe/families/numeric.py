@@ -303,9 +303,13 @@ class NumericFamily(Family):
 
     def _unit(self, statistics: Kept) -> Array:
         """The scale of each coordinate: the rows' own spread on the real line, 1 elsewhere."""
-        spread = statistics.spread
+        return self._units(statistics.spread)
+
+    def _units(self, spread: Array) -> Array:
+        """The same from the spread of each column, (d,)."""
         units = []
-        for leaf in self._leaves(statistics):
+        like_one = template(self.parameters, {"K": 1, "d": len(spread)})
+        for leaf in leaves(like_one):
             plain = type(leaf.declared.space).__name__ in {"Real", "NonNegative"}
             like = np.ones(size_of(leaf))
             if plain:

@@ -92,6 +92,10 @@ class Stack(Family):
     def supports(self) -> tuple[Space, ...]:
         return tuple(space for family in self.families for space in family.supports)
 
+    def located(self, x: Array) -> Array:
+        """As the first of them has it: a row says as much to all."""
+        return self.families[0].located(x)
+
     def claims(self) -> tuple[Claim, ...]:
         """Those of each family, by the components that have it."""
         return tuple(

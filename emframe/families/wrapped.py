@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
-from emframe.families.base import Completed, ConjugatePrior, Family
+from emframe.families.base import Completed, ConjugatePrior, Family, Stand
 from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
 from emframe.spaces import Array, Claim, Space
@@ -113,6 +113,9 @@ class Wrapped(Family):
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
 
+    def located(self, x: Array) -> Array:
+        return self.family.located(x)
+
     def outcomes(self, row: Array) -> Sequence[Outcome] | None:
         return self.family.outcomes(row)
 
@@ -183,6 +186,13 @@ class Wrapped(Family):
 
     def quantile(self, params: Any, p: Array) -> Array:
         return self.family.quantile(params, p)
+
+    @property
+    def truncates(self) -> bool:  # type: ignore[override]
+        return self.family.truncates
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        return self.family.truncated(params, low, high)
 
     # ---- parameters
 

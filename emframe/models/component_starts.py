@@ -108,16 +108,18 @@ class ComponentStarts(ABC):
     def seen(self, rows: Any) -> Seen:
         """Rows as the components see them."""
         x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
-        if x is rows.x:
+        columns = rows.columns[: self._width(rows)]
+        if isinstance(x, Sequences):
             points = self.family.points(x)
             if points is not None:
                 names = tuple(map(str, range(points.shape[1])))
                 return Seen(x, weights, Rows(points, weights, names), are_given=False)
-            return Seen(x, weights, rows.means() if isinstance(rows, SequenceRows) else rows)
-        columns = rows.columns[: self._width(rows)]
-        if isinstance(x, Sequences):
-            return Seen(x, weights, replace(rows, x=x, columns=columns).means())
-        return Seen(x, weights, Rows(x, weights, columns))
+            own = rows if x is rows.x else replace(rows, x=x, columns=columns)
+            return Seen(x, weights, own.means())
+        places = self.family.located(x)
+        if x is rows.x and places is x:
+            return Seen(x, weights, rows)
+        return Seen(x, weights, Rows(places, weights, columns))
 
     # ---- the M-step from shares
 

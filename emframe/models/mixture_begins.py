@@ -8,7 +8,7 @@ One known case: responsibilities of one start lead to where the mixture's own M-
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,7 +53,13 @@ class MixtureBegins(MixturePoints):
         covariates = bool(self.model.family.covariates)
         discrete = any(space.discrete for space in self.model.family.supports)
         k = self.model.latent.n
-        return many_starts(self.rows, k, n, rng, not discrete, covariates, first)
+        return many_starts(self._places, k, n, rng, not discrete, covariates, first)
+
+    @property
+    def _places(self) -> Rows:
+        """The rows where distances between them are measured."""
+        places = self.model.family.located(self.rows.x)
+        return self.rows if places is self.rows.x else replace(self.rows, source=places)
 
     def moved(
         self, params: MixtureParameters, n: int, rng: np.random.Generator
@@ -67,7 +73,7 @@ class MixtureBegins(MixturePoints):
             joint = density + np.log(params.weights)[:, None]
         resp = np.exp(joint - joint.max(axis=0))
         resp /= resp.sum(axis=0)
-        points_of = filled(x, self.rows.weights)
+        points_of = filled(self.model.family.located(x), self.rows.weights)
         new = many_moves(resp, density, points_of, self.rows.weights, n, rng)
         return ["split and merge"] * len(new), new
 

@@ -15,6 +15,7 @@ from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.claims import Claim
 from emframe.spaces.columns import ColumnsIn
 from emframe.spaces.contrasts import AgainstFirst
+from emframe.spaces.ends import Bounds, Ends, TimeAndEvent
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
@@ -26,6 +27,7 @@ from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
+from emframe.spaces.within import Within
 
 __all__ = [
     "EPS",
@@ -34,10 +36,12 @@ __all__ = [
     "AnyOf",
     "Array",
     "Binary",
+    "Bounds",
     "Claim",
     "Codes",
     "ColumnsIn",
     "Common",
+    "Ends",
     "Groups",
     "HeldSimplex",
     "Increasing",
@@ -56,8 +60,10 @@ __all__ = [
     "Simplex",
     "Simplexes",
     "Space",
+    "TimeAndEvent",
     "Turn",
     "UnitInterval",
+    "Within",
     "cholesky",
     "held_probabilities",
     "slopes",

@@ -235,7 +235,8 @@ def _outputs(subject: Subject, case: Case) -> dict[str, Array]:
 
 def _same_bits(one: dict[str, Array], other: dict[str, Array], when: str) -> None:
     for method in one.keys() | other.keys():
-        if not (method in one and method in other and np.array_equal(one[method], other[method])):
+        known = method in one and method in other
+        if not (known and np.array_equal(one[method], other[method], equal_nan=True)):
             raise Fault(
                 f"the same bits from the same call, {when}",
                 f"{method} differs: {one.get(method)} and {other.get(method)}",

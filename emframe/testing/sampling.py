@@ -51,7 +51,7 @@ def draws(subject: Subject, case: Case) -> None:
     two = _sampled(subject, case, labels, case.seed)
     if _global_state() != before:
         raise Fault("sample to leave numpy's global state alone", "it moved", "sample")
-    if not np.array_equal(one, two):
+    if not np.array_equal(one, two, equal_nan=True):
         raise Fault(
             "the same rows from two generators of the same seed",
             "different rows",
@@ -170,9 +170,9 @@ def _follow_outcomes(subject: Subject, case: Case, outcomes: Sequence[Outcome]) 
 def _belongs(one: Outcome, x: Array) -> NDArray[np.bool_]:
     """Which rows are that outcome, (n,)."""
     if one.space is None:
-        return np.asarray((x == one.row).all(axis=1))
+        return _same(x, one.row)
     values = x[:, one.columns[0]]
-    alike = (x == one.rows(values)).all(axis=1)
+    alike = _same(x, one.rows(values))
     return np.asarray(alike & np.asarray(one.space.contains(values[:, None]))[:, 0])
 
 
@@ -354,3 +354,8 @@ def _judge_mean(terms: Array, bound: float, expected: str) -> None:
     """`_judge` the mean of independent terms that are at most `bound` in size."""
     n = len(terms)
     _judge(float(terms.mean()), float(terms.std()) / np.sqrt(n), expected, bound * UNSEEN / n)
+
+
+def _same(x: Array, row: Array) -> NDArray[np.bool_]:
+    """Which rows have the same values, what is missing included, (n,)."""
+    return np.asarray(((x == row) | (np.isnan(x) & np.isnan(row))).all(axis=1))

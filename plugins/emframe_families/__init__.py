@@ -9,7 +9,6 @@ from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
 from emframe_families.entries import FAMILIES
 from emframe_families.factor_analysis import FactorAnalysis
 from emframe_families.gene_counting import GeneCounting
-from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
 from emframe_families.hidden_markov import HiddenMarkov
 from emframe_families.incomplete_gaussian import IncompleteGaussian
 

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy.special import multigammaln
+from scipy.special import log_ndtr, multigammaln
 
 from emframe import ConjugatePrior, Family, Real
 from emframe.core import Contract, Degenerate
-from emframe.families import Axes, Kernel, Survey, refuse_empty
+from emframe.families import Axes, Kernel, Stand, Survey, refuse_empty
 from emframe.families.flat import Flat
 from emframe.parameters import declarations, keep, pullback
 from emframe.spaces import Array
-from emframe_families import gaussian_flat, gaussian_kernels
+from emframe_families import gaussian_flat, gaussian_kernels, normal_between
 from emframe_families.gaussian_bounds import axes_of_means
 from emframe_families.gaussian_parameters import PARAMETERS
 from emframe_families.gaussian_scatter import (
@@ -84,6 +84,7 @@ class Gaussian(Family):
     name = "gaussian"
     support = Real(largest=LARGEST, least_range=LEAST_RANGE)
     equivariant = ("scale", "shift")
+    truncates = True
     gaps = "expect missing values: missing=True"
 
     def __post_init__(self) -> None:
@@ -347,12 +348,23 @@ class Gaussian(Family):
         """Of one column, or of columns that are independent."""
         if x.shape[1] > 1 and not self._diagonal:
             raise self._without("distribution function of columns that depend on each other")
-        return np.asarray(self._law(params).logcdf(x[:, None, :]).sum(axis=2))
+        return np.asarray(log_ndtr(self._away(params, x)).sum(axis=2))
 
     def log_sf(self, params: Any, x: Array) -> Array:
         if x.shape[1] > 1:
             return super().log_sf(params, x)
-        return np.asarray(self._law(params).logsf(x[:, None, :])[:, :, 0])
+        return np.asarray(log_ndtr(-self._away(params, x))[:, :, 0])
+
+    def _away(self, params: Any, x: Array) -> Array:
+        """Rows from the means, in standard deviations, (n, K, d)."""
+        return np.asarray((x[:, None, :] - params.means) / np.sqrt(self.variance(params)))
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        """Of one column."""
+        if low.shape[1] > 1:
+            return super().truncated(params, low, high)
+        sd = np.sqrt(params.covariances[:, 0, 0])
+        return normal_between.stand(params.means[:, 0], sd, low, high)
 
     def mean(self, params: Any) -> Array:
         return np.asarray(params.means)

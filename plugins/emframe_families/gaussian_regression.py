@@ -22,12 +22,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, log_ndtr
 
 from emframe import ConjugatePrior, Degenerate, Positive, Real
-from emframe.families import refuse_empty
+from emframe.families import Stand, refuse_empty
 from emframe.parameters import Declared, keep, pullback
 from emframe.spaces import Array, Space
+from emframe_families import normal_between
 from emframe_families.regression import LARGEST, LEAST_RANGE, Regression, triangles
 
 TINY = float(np.finfo(float).tiny)
@@ -172,6 +173,26 @@ class GaussianRegression(Regression):
         along = (roots[:, :, :-1].swapaxes(1, 2) @ away[:, :, None])[:, :, 0] / sigma[:, None]
         spread = ((away**2).sum(axis=1) - statistics.counts) / sigma
         return pullback(params, self.made(along, sigma=spread))
+
+    # ---- the distribution of a response
+
+    truncates = True
+
+    def _away(self, params: Any, x: Array) -> Array:
+        """Responses from the lines, in standard deviations, (n, K)."""
+        eta = self.design(x) @ self.coefficients(params).T
+        return np.asarray((self.y(x)[:, None] - eta) / params.sigma)
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        return np.asarray(log_ndtr(self._away(params, x)))
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        return np.asarray(log_ndtr(-self._away(params, x)))
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        eta = self.design(low) @ self.coefficients(params).T
+        ends = (self.y(one)[:, None] for one in (low, high))
+        return normal_between.stand(eta, params.sigma, *ends)
 
     # ---- the rest
 

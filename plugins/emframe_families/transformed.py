@@ -18,7 +18,7 @@ import numpy as np
 
 from emframe import Family
 from emframe.engines import Workspace
-from emframe.families import Completed, Concluded, ConjugatePrior, Kernel, Survey, Wrapped
+from emframe.families import Completed, Concluded, ConjugatePrior, Kernel, Stand, Survey, Wrapped
 from emframe.spaces import Array, Claim
 
 
@@ -119,6 +119,16 @@ class Transformed(Wrapped):
 
     def quantile(self, params: Any, p: Array) -> Array:
         return self.backward(self.family.quantile(params, p))
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        found = self.family.truncated(params, self._end(low), self._end(high))
+        return Stand(self.backward(found.values), found.shares)
+
+    def _end(self, x: Array) -> Array:
+        """t(x) of an end, that of the support or an infinite one included."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            y = self.forward(np.where(np.isneginf(x), 0.0, x))
+        return np.where(np.isneginf(x), -np.inf, y)
 
     def mean(self, params: Any) -> Array:
         raise self._without("mean in closed form")

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import scipy
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammainc, gammaincc, gammaln, polygamma
 
 from emframe import ExponentialFamily, Positive, parameter
 from emframe.families import Moments
@@ -75,6 +75,17 @@ class Gamma(Columns, ExponentialFamily):
 
     def law(self, params: GammaParameters) -> Any:
         return scipy.stats.gamma(params.shapes, scale=1.0 / params.rates)
+
+    def log_sf(self, params: GammaParameters, x: Array) -> Array:
+        if x.shape[1] > 1:
+            return super().log_sf(params, x)
+        scaled = params.rates[:, 0] * x
+        with np.errstate(under="ignore", divide="ignore"):
+            return np.asarray(np.log(gammaincc(params.shapes[:, 0], scaled)))
+
+    def log_cdf(self, params: GammaParameters, x: Array) -> Array:
+        with np.errstate(under="ignore", divide="ignore"):
+            return np.asarray(np.log(gammainc(params.shapes, params.rates * x[:, None, :])).sum(2))
 
     def sample(self, params: GammaParameters, labels: Any, rng: np.random.Generator) -> Array:
         drawn = rng.gamma(params.shapes[labels]) / params.rates[labels]

@@ -84,6 +84,17 @@ class Weibull(KeptColumns):
     def law(self, params: WeibullParameters) -> Any:
         return scipy.stats.weibull_min(params.shapes, scale=params.scales)
 
+    def log_sf(self, params: WeibullParameters, x: Array) -> Array:
+        if x.shape[1] > 1:
+            return super().log_sf(params, x)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(-((x / params.scales[:, 0]) ** params.shapes[:, 0]))
+
+    def log_cdf(self, params: WeibullParameters, x: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+            power = (x[:, None, :] / params.scales) ** params.shapes
+            return np.asarray(np.log(-np.expm1(-power)).sum(axis=2))
+
     def sample(self, params: WeibullParameters, labels: Any, rng: np.random.Generator) -> Array:
         drawn = params.scales[labels] * rng.weibull(params.shapes[labels])
         return np.maximum(drawn, np.finfo(float).tiny)  # a small shape underflows
