@@ -83,13 +83,14 @@ class Censored(Unseen):
         both = [all(one is not None for one in pair) for pair in told]
         some = [any(one is not None for one in pair) for pair in told]
         if both != some or sum(both) != 1:
-            said = {"lower": lower, "upper": upper, "time": time, "event": event}
+            given = {"lower": lower, "upper": upper, "time": time, "event": event}
             raise TypeError(
                 "pass lower= and upper=, or time= and event=, both as columns; got "
-                f"{', '.join(f'{key}={one!r}' for key, one in said.items() if one is not None)}."
+                f"{', '.join(f'{key}={one!r}' for key, one in given.items() if one is not None)}."
             )
         said = "`lower` and `upper`" if both[0] else "`time` and `event`"
-        made = settled(family, tuple(told[0] if both[0] else told[1]), said, options)
+        start, stop = told[0] if both[0] else told[1]
+        made = settled(family, (start, stop), said, options)
         first, second = made.first, made.second
         object.__setattr__(self, "family", made.family)
         for key, one in zip(("lower", "upper"), (first, second), strict=True):
