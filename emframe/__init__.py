@@ -15,18 +15,12 @@ from emframe.composing import Censored, Hurdle, Point, Product, Truncated, ZeroI
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
-from emframe.families import (
-    ConjugatePrior,
-    ExponentialFamily,
-    Family,
-    FamilyError,
-    from_logpdf,
-    from_scipy,
-)
+from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
 from emframe.fitting.gap import Gap
 from emframe.fitting.optima import Optimum
+from emframe.fitting.relabelling import relabelled
 from emframe.fitting.result import Fit, Start
 from emframe.host import (
     AccelerationEntry,
@@ -40,15 +34,14 @@ from emframe.host import (
     plugins,
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
-from emframe.information import Information
+from emframe.inference.information import Information
+from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
-from emframe.online import Stepwise, Stream
+from emframe.numeric import from_logpdf, from_scipy
 from emframe.parameters import parameter
-from emframe.relabelling import relabelled
 from emframe.relating import Relation, outcomes, predictors
-from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
-from emframe.selection import Selection, select
+from emframe.selecting.selection import Selection, select
 from emframe.spaces import (
     Array,
     Binary,
@@ -65,6 +58,7 @@ from emframe.spaces import (
     Space,
     UnitInterval,
 )
+from emframe.variants.stepwise import Stepwise, Stream
 
 __version__ = "0.1.0"
 

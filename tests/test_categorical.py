@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from emframe_families.lookups import MANY_ROWS, Lookups
+from emframe_families.items.lookups import MANY_ROWS, Lookups
 from scipy import stats
 from test_reference import column
 

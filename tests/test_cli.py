@@ -213,7 +213,7 @@ def test_degenerate_data_end_with_1(emf: Run, tmp_path: Path) -> None:
 def test_ctrl_c_shows_the_best_so_far(
     emf: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emframe_families.poisson import Poisson
+    from emframe_families.counting.poisson import Poisson
 
     usual, calls = Poisson.m_step, iter(range(40))
 
@@ -371,7 +371,7 @@ class _Raises:
 def test_a_family_that_fails_at_work_is_named_without_a_traceback(
     emf: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emframe_families.poisson import Poisson
+    from emframe_families.counting.poisson import Poisson
 
     monkeypatch.setattr(Poisson, "expected", _Raises(ZeroDivisionError("oops")))
     args = ("fit", "earthquakes", "--components", "2")

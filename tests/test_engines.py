@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from emframe_families.gaussian_scatter import own_rows
+from emframe_families.gaussian.scatter import own_rows
 from hypothesis import example, given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info

@@ -24,7 +24,7 @@ INSTALLED = frozenset(emframe.families())  # whatever else there is
 HEAD = """
 import emframe
 from emframe import ExponentialFamily, FamilyEntry, ModelEntry, Positive, hookimpl, parameter
-from emframe_families.poisson import Poisson
+from emframe_families.counting.poisson import Poisson
 class Mine(Poisson):
     name = "mine"
 """
@@ -399,7 +399,7 @@ def test_a_factory_may_be_a_function_with_settings_of_its_own(install: Install) 
     install(
         "preset",
         """
-        from emframe_families.gaussian import Gaussian
+        from emframe_families.gaussian.family import Gaussian
         def make(*, loose=False):
             return Gaussian("full" if loose else "tied")
         @hookimpl

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emframe_families.gaussian_patterns import Hidden
-from emframe_families.gene_counting import Frequencies, GeneCounting
-from emframe_families.poisson import Poisson
+from emframe_families.counting.poisson import Poisson
+from emframe_families.gaussian.patterns import Hidden
+from emframe_families.genes.gene_counting import Frequencies, GeneCounting
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from emframe_families.gaussian_spaces import Stack
+from emframe_families.gaussian.spaces import CovarianceStack
 from emframe_families.growth.proportional import Proportional
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,14 +68,14 @@ SPACES = {  # space: (shape, dimension, a value outside)
     "variances": (PositiveSemidefinite("diagonal"), (2, 3, 3), 6, -0.5),
     "proportional": (Proportional(), (2, 3, 3), 6 + 1, 0.0),
     "proportional variances": (Proportional("diagonal"), (3, 2, 2), 2 + 2, -0.5),
-    "VEI": (Stack("diagonal", "VEI"), (2, 3, 3), 2 + 2, 0.5),
-    "EVI": (Stack("diagonal", "EVI"), (2, 3, 3), 1 + 4, 0.5),
-    "VEE": (Stack("full", "VEE"), (2, 3, 3), 2 + 2 + 3, 0.0),
-    "EVV": (Stack("full", "EVV"), (2, 3, 3), 1 + 4 + 6, 0.0),
-    "EVE": (Stack("full", "EVE"), (3, 2, 2), 1 + 3 + 1, 0.0),
-    "VVE": (Stack("full", "VVE"), (3, 2, 2), 3 + 3 + 1, 0.0),
-    "EEV": (Stack("full", "EEV"), (3, 2, 2), 1 + 1 + 3, 0.0),
-    "VEV": (Stack("full", "VEV"), (3, 2, 2), 3 + 1 + 3, 0.0),
+    "VEI": (CovarianceStack("diagonal", "VEI"), (2, 3, 3), 2 + 2, 0.5),
+    "EVI": (CovarianceStack("diagonal", "EVI"), (2, 3, 3), 1 + 4, 0.5),
+    "VEE": (CovarianceStack("full", "VEE"), (2, 3, 3), 2 + 2 + 3, 0.0),
+    "EVV": (CovarianceStack("full", "EVV"), (2, 3, 3), 1 + 4 + 6, 0.0),
+    "EVE": (CovarianceStack("full", "EVE"), (3, 2, 2), 1 + 3 + 1, 0.0),
+    "VVE": (CovarianceStack("full", "VVE"), (3, 2, 2), 3 + 3 + 1, 0.0),
+    "EEV": (CovarianceStack("full", "EEV"), (3, 2, 2), 1 + 1 + 3, 0.0),
+    "VEV": (CovarianceStack("full", "VEV"), (3, 2, 2), 3 + 1 + 3, 0.0),
 }
 spaces = pytest.mark.parametrize(
     ("space", "shape", "dimension", "outside"), SPACES.values(), ids=SPACES

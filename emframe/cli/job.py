@@ -25,11 +25,11 @@ import click
 
 import emframe
 from emframe.cli import pictures, sheets
-from emframe.cli.settings import Starts, family_options, header, together
+from emframe.cli.settings import StartsOption, family_options, header, together
 from emframe.data import Table
 from emframe.inference import METHODS
 from emframe.models import Model
-from emframe.selection import CRITERIA
+from emframe.selecting.selection import CRITERIA
 
 _OPTIONS = together(
     family_options,
@@ -54,7 +54,7 @@ _OPTIONS = together(
     click.option(
         "--starts",
         "n_starts",
-        type=Starts(),
+        type=StartsOption(),
         default="default",
         show_default=True,
         metavar="N|LEVEL",

@@ -24,8 +24,8 @@ import numpy as np
 
 import emframe
 from emframe.datasets import Dataset
-from emframe.extras import extra
 from emframe.latents import Gate
+from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 _PARQUET = b"PAR1"  # how a Parquet file begins

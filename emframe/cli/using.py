@@ -14,7 +14,7 @@ import emframe
 from emframe.cli import sheets
 from emframe.cli.models import run_labels
 from emframe.cli.settings import header
-from emframe.refusals import several
+from emframe.messages.refusals import several
 from emframe.spaces import Array
 
 

@@ -32,7 +32,7 @@ from emframe.composing.pairs import Pair, settled
 from emframe.composing.unseen import Rough, Unseen
 from emframe.families import Completed, Family, Outcome
 from emframe.families.between import log_between, tails
-from emframe.recipes import MAKERS
+from emframe.host.recipes import MAKERS
 from emframe.spaces import Array, Bounds, Claim, Ends, Integers, Interval, Real, Space, TimeAndEvent
 from emframe.spaces.ends import limits
 

@@ -45,6 +45,7 @@ from emframe.families.at_start import AtStart
 from emframe.families.joined import Retold
 from emframe.families.pieces import besides
 from emframe.host import family as named_family
+from emframe.host.recipes import MAKERS
 from emframe.parameters import (
     Declared,
     Leaf,
@@ -57,8 +58,7 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import ROUNDED, Array, PartlyHeld
 
 

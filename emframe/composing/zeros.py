@@ -29,9 +29,9 @@ from emframe.families.base import log1mexp
 from emframe.families.elsewhere import moved_in
 from emframe.families.outcomes import Outcome
 from emframe.host import family as named_family
+from emframe.host.recipes import MAKERS
 from emframe.parameters import Declared
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import AnyOf, Array, Only, Space, UnitInterval
 
 MOST_DRAWS = 10_000

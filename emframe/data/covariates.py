@@ -21,8 +21,8 @@ from emframe.data.blocks import Blocks, real_array
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.gate import Table
 from emframe.data.runs import Sequences
-from emframe.extras import extra
-from emframe.refusals import several
+from emframe.messages.extras import extra
+from emframe.messages.refusals import several
 from emframe.spaces import Array
 
 Column = str | int

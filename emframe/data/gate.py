@@ -21,7 +21,7 @@ from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
-from emframe.refusals import several
+from emframe.messages.refusals import several
 from emframe.spaces import Array, Claim, Space
 
 _SMALL = 1 << 20  # numbers of which a copy is no burden

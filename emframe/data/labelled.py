@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emframe.data.blocks import Blocks
 from emframe.data.frames import without
-from emframe.refusals import shown
+from emframe.messages.refusals import shown
 from emframe.spaces import Array
 
 MOST = 52  # components: bits that a float64 holds exactly

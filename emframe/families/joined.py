@@ -147,7 +147,7 @@ class WithinSums:
 
 
 @dataclass(frozen=True)
-class Within:
+class WithinKernel:
     """The kernel of components that are mixtures themselves, of J parts."""
 
     kernels: tuple[Kernel, ...]  # (J,), with the log weight of its part as the constant of each

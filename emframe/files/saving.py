@@ -19,11 +19,11 @@ from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.fitting.result import Fit, Start
 from emframe.host import model as named_model
 from emframe.host import models
+from emframe.host.recipes import NotHere, restore
 from emframe.latents.gate import described
+from emframe.messages.refusals import shown
 from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping
-from emframe.recipes import NotHere, restore
-from emframe.refusals import shown
 from emframe.spaces import Array
 
 _DOCUMENT = "fit.json"

@@ -11,21 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pandas import DataFrame
 from scipy.special import ndtri
 
 from emframe.data.blocks import real_array
 from emframe.data.runs import answered
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
 from emframe.showing.tidy import flat, like
 from emframe.spaces import Array, slopes
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Trajectories:
 
     def to_frame(self) -> DataFrame:
         """The table as a pandas data frame; ImportError without pandas, naming the extra."""
-        from emframe.extras import extra
+        from emframe.messages.extras import extra
 
         frame: DataFrame = extra("pandas", "dataframe", "a data frame").DataFrame(self.table)
         return frame

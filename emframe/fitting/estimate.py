@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from emframe.arguments import Rng, callables, file, real
 from emframe.core import (
     Callback,
     Coordinates,
@@ -35,11 +34,12 @@ from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
 from emframe.fitting.choice import Choice, wanted
 from emframe.fitting.ends import ends
+from emframe.fitting.movers import method_for
 from emframe.fitting.result import Fit
 from emframe.fitting.search import Attempt, Cut, Search, highest, spent
 from emframe.fitting.task import Task
 from emframe.host import model as named_model
-from emframe.methods import method_for
+from emframe.messages.arguments import Rng, callables, file, real
 from emframe.models import Model
 from emframe.models.remedies import remedies
 from emframe.showing.progress import watching

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.arguments import generator_from, whole
 from emframe.core import Status
 from emframe.data import Labelled
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
+from emframe.fitting.faces import face
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
+from emframe.messages.arguments import generator_from, whole
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.inference import Intervals, StandardErrors
-    from emframe.information import Information
+    from emframe.inference.information import Information
 
 
 POLISH = "polish"  # the kind of a run to its very end from where another start ended
@@ -363,9 +364,7 @@ class Fit:
 
         Raises TypeError for a model without random effects.
         """
-        from emframe.fitting.courses import random_effects
-
-        return random_effects(self, X)
+        return face("random_effects")(self, X)
 
     def trajectories(
         self,
@@ -389,9 +388,7 @@ class Fit:
 
         Raises TypeError for a model without a response, and ValueError for columns without a value.
         """
-        from emframe.fitting.courses import trajectories
-
-        return trajectories(self, times, given, column, interval, errors)
+        return face("trajectories")(self, times, given, column, interval, errors)
 
     # ---- how well the parameters are known
 
@@ -401,9 +398,7 @@ class Fit:
         Costs two E-steps for each free parameter, on the data that the fit was made from.  See
         `emframe.Information`.
         """
-        from emframe.information import information
-
-        return information(self, X, weights)
+        return face("information")(self, X, weights)
 
     def standard_errors(
         self,
@@ -440,9 +435,7 @@ class Fit:
         ValueError : for an unknown method, or "scores" with a prior.
         Degenerate : where fewer than two bootstrap fits were sound.
         """
-        from emframe.inference import standard_errors
-
-        return standard_errors(
+        return face("standard_errors")(
             self,
             X,
             method=method,
@@ -494,17 +487,13 @@ class Fit:
         ValueError : where further components add without bound; where the fit was made under a
             prior, or with weights held; for a component of many free numbers.
         """
-        from emframe.fitting.gap import gap
-
-        return gap(self, X, weights=weights, tol=tol, max_points=max_points, **options)
+        return face("gap")(self, X, weights=weights, tol=tol, max_points=max_points, **options)
 
     # ---- showing
 
     def summary(self, errors: StandardErrors | None = None) -> str:
         """What `print` shows; with standard errors in brackets under the parameters, if given."""
-        from emframe.showing.report import summary
-
-        return summary(self, errors)
+        return face("summary")(self, errors)
 
     def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
         """The parameters as a tidy pandas data frame, a row for each number.
@@ -514,9 +503,7 @@ class Fit:
 
         Raises ImportError without pandas, naming the extra.
         """
-        from emframe.showing.parameter_frame import parameter_frame
-
-        return parameter_frame(self, errors, level)
+        return face("parameter_frame")(self, errors, level)
 
     def plot(
         self,
@@ -547,25 +534,19 @@ class Fit:
         ImportError : without matplotlib, naming the extra.
         ValueError : for an unknown kind, or one that does not go with these columns.
         """
-        from emframe.plotting import plot
-
-        return plot(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+        return face("plot")(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
 
     # ---- keeping
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a file that `emframe.load` reads; no pickle, no code."""
-        from emframe.files.saving import save
-
-        save(self, path)
+        face("save")(self, path)
 
     def __str__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        from emframe.showing.notebook import html
-
-        return html(self)
+        return face("html")(self)
 
     def __repr__(self) -> str:
         return (

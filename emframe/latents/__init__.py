@@ -8,7 +8,7 @@
 A latent and a family make a model; neither knows the other.
 """
 
-from emframe.latents.base import Latent, Posterior
+from emframe.latents.base import BlockPosterior, Latent
 from emframe.latents.chain import Chain, ChainParameters, StationaryParameters
 from emframe.latents.gate import Gate
 from emframe.latents.gated import Gated
@@ -16,6 +16,7 @@ from emframe.latents.gated_chain import GatedChain
 from emframe.latents.one_hot import HeldWeights, MixtureParameters, OneHot, held_weights
 
 __all__ = [
+    "BlockPosterior",
     "Chain",
     "ChainParameters",
     "Gate",
@@ -25,7 +26,6 @@ __all__ = [
     "Latent",
     "MixtureParameters",
     "OneHot",
-    "Posterior",
     "StationaryParameters",
     "held_weights",
 ]

@@ -34,7 +34,7 @@ from emframe.spaces import Array
 Order = NDArray[np.intp]
 
 
-class Posterior(NamedTuple):
+class BlockPosterior(NamedTuple):
     """p(z | x) of a block of rows, row weights included."""
 
     resp: Array  # (K, b), or in tiles: what each component has of a row
@@ -128,7 +128,7 @@ class Latent(ABC):
     @abstractmethod
     def posterior(
         self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """Bayes' rule for a block.
 
         Parameters
@@ -240,7 +240,9 @@ class Latent(ABC):
     # ---- variants of EM
 
     @abstractmethod
-    def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:
+    def tempered(
+        self, params: Any, log_b: Array, x: Any, weights: Array, beta: float
+    ) -> BlockPosterior:
         """p(x, z)^beta in the place of p(x, z); one-hot for beta = inf.
 
         log_b : (n, K).  `loglik` is the objective F, `entropy` its second term, H / beta.
@@ -249,7 +251,7 @@ class Latent(ABC):
     @abstractmethod
     def drawn(
         self, params: Any, log_b: Array, x: Any, weights: Array, rng: np.random.Generator
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """z drawn from its posterior, once for each of a row's whole weight.
 
         The surprise of what was drawn, -log p(z | x), is in the place of the entropy.

@@ -24,11 +24,11 @@ from emframe.core import Contract, Degenerate
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.latents import stationary
-from emframe.latents.base import Latent, Order, Posterior, apart
+from emframe.latents.base import BlockPosterior, Latent, Order, apart
 from emframe.latents.paths import best_paths, drawn_paths, path_posterior, tempered_paths
 from emframe.latents.stationary import ratio
 from emframe.parameters import Declared, parameter
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import EPS, Array, HeldSimplex, Simplex
 
 _SIMPLEX = Simplex()
@@ -128,7 +128,7 @@ class Chain(Latent):
 
     def posterior(
         self, params: Any, joint: Array, x: Sequences, weights: Array, work: Workspace
-    ) -> Posterior:
+    ) -> BlockPosterior:
         found = path_posterior(params.initial, params.transitions, joint.T, x, weights)
         refuse_impossible(found.loglik)
         shares = found.states.T
@@ -136,7 +136,7 @@ class Chain(Latent):
         if (weights != 1.0).any():
             shares = shares * self.each(x, weights)
         sums = PathSums(begins, found.steps)
-        return Posterior(shares, float(found.loglik @ weights), found.entropy, sums)
+        return BlockPosterior(shares, float(found.loglik @ weights), found.entropy, sums)
 
     def given(self, params: Any, log_b: Array, x: Sequences) -> tuple[Array, Array]:
         ones = np.ones(len(x))
@@ -283,7 +283,7 @@ class Chain(Latent):
 
     def tempered(
         self, params: Any, log_b: Array, x: Sequences, weights: Array, beta: float
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """Of whole paths: p(x, z)^beta is a chain whose every factor is raised to beta."""
         if np.isinf(beta):
             z = self.viterbi(params, log_b, x)
@@ -295,21 +295,21 @@ class Chain(Latent):
         sums = PathSums(shares[:, x.firsts] @ weights, found.steps)
         shares = shares * self.each(x, weights)
         objective = float(found.loglik @ weights) / beta
-        return Posterior(shares, objective, found.entropy / beta, sums)
+        return BlockPosterior(shares, objective, found.entropy / beta, sums)
 
     def drawn(
         self, params: Any, log_b: Array, x: Sequences, weights: Array, rng: np.random.Generator
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """A path of each run, as often as its weight says."""
         loglik = self.given(params, log_b, x)[0]
         refuse_impossible(loglik)
-        total: Posterior | None = None
+        total: BlockPosterior | None = None
         for turn in range(int(weights.max(initial=0.0))):
             now = (weights > turn).astype(float)
             z = self._drawn_paths(params, log_b, x, rng)
             missed = float((loglik - self.log_joint(params, log_b, x, z)) @ now)
             one = self._of_paths(x, now, z, float(loglik @ now), missed)
-            total = one if total is None else Posterior(*map(add, total, one))
+            total = one if total is None else BlockPosterior(*map(add, total, one))
         assert total is not None  # no run weighs nothing
         return total
 
@@ -320,14 +320,14 @@ class Chain(Latent):
 
     def _of_paths(
         self, x: Sequences, weights: Array, z: Order, loglik: float, entropy: float
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """What known paths leave behind."""
         hot = np.eye(self.n)[z]
         inner = np.delete(np.arange(len(z)), x.lasts)
         each = self.each(x, weights)
         steps = (hot[inner] * each[inner, None]).T @ hot[inner + 1]
         sums = PathSums(weights @ hot[x.firsts], steps)
-        return Posterior((hot * each[:, None]).T, loglik, entropy, sums)
+        return BlockPosterior((hot * each[:, None]).T, loglik, entropy, sums)
 
 
 def _steps(rows: Any, resp: Array) -> Array:

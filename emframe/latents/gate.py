@@ -16,7 +16,7 @@ import numpy as np
 
 from emframe.data.covariates import Column, Covariates, Levels
 from emframe.parameters import Declared
-from emframe.records import identifier, record
+from emframe.parameters.records import identifier, record
 from emframe.spaces import AgainstFirst, Array
 
 INTERCEPT = "intercept"

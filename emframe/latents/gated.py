@@ -24,11 +24,11 @@ from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.families.kernel import NoSampler, retiled, untiled
 from emframe.latents import logit
-from emframe.latents.base import Latent, Order, Posterior, apart
+from emframe.latents.base import BlockPosterior, Latent, Order, apart
 from emframe.latents.gate import Gate
 from emframe.latents.logit import LogitSums, Prior
 from emframe.latents.softmax import bayes, drawn, softmax, tempered
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array
 
 FEW_STEPS = 6  # of the fit to the shares of a start, which may be free of error
@@ -75,7 +75,7 @@ class Gated(Latent):
 
     def posterior(
         self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
-    ) -> Posterior:
+    ) -> BlockPosterior:
         prior, u = self._prior(params, x), self._covariates(x)
         joint += retiled(prior.log, joint.shape)
         found = softmax(joint, x, weights, work)
@@ -158,13 +158,15 @@ class Gated(Latent):
         below = np.exp(self.log_prior(params, x)).cumsum(axis=1)
         return np.asarray((rng.random(n)[:, None] * below[:, -1:] >= below[:, :-1]).sum(axis=1))
 
-    def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:
+    def tempered(
+        self, params: Any, log_b: Array, x: Any, weights: Array, beta: float
+    ) -> BlockPosterior:
         found = tempered(log_b + self.log_prior(params, x), weights, beta)
         return found._replace(sums=logit.summed(self._covariates(x), found.resp))
 
     def drawn(
         self, params: Any, log_b: Array, x: Any, weights: Array, rng: np.random.Generator
-    ) -> Posterior:
+    ) -> BlockPosterior:
         found = drawn(log_b + self.log_prior(params, x), weights, rng)
         return found._replace(sums=logit.summed(self._covariates(x), found.resp))
 

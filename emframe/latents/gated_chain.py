@@ -24,14 +24,14 @@ from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.families.kernel import NoSampler
 from emframe.latents import logit
-from emframe.latents.base import Latent, Order, Posterior
+from emframe.latents.base import BlockPosterior, Latent, Order
 from emframe.latents.chain import Chain, PathSums, refuse_impossible, shared
 from emframe.latents.gate import Gate
 from emframe.latents.logit import LogitSums
 from emframe.latents.stationary import ratio
 from emframe.latents.varying import Laws, varying_best, varying_drawn, varying_posterior
 from emframe.parameters import Declared
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array
 
 
@@ -124,7 +124,7 @@ class GatedChain(Chain):
 
     def posterior(
         self, params: Any, joint: Array, x: Sequences, weights: Array, work: Workspace
-    ) -> Posterior:
+    ) -> BlockPosterior:
         return self.tempered(params, joint.T, x, weights, 1.0)
 
     def given(self, params: Any, log_b: Array, x: Sequences) -> tuple[Array, Array]:
@@ -255,7 +255,7 @@ class GatedChain(Chain):
 
     def tempered(
         self, params: Any, log_b: Array, x: Sequences, weights: Array, beta: float
-    ) -> Posterior:
+    ) -> BlockPosterior:
         if np.isinf(beta):
             z = self.viterbi(params, log_b, x)
             reached = self.log_joint(params, log_b, x, z)
@@ -267,7 +267,7 @@ class GatedChain(Chain):
         steps = (found.steps * each)[:, :, later]
         sums = self._sums(x, found.states[:, x.firsts] * weights, steps)
         objective = float(found.loglik @ weights) / beta
-        return Posterior(found.states * each, objective, found.entropy / beta, sums)
+        return BlockPosterior(found.states * each, objective, found.entropy / beta, sums)
 
     def _drawn_paths(
         self, params: Any, log_b: Array, x: Sequences, rng: np.random.Generator
@@ -276,11 +276,11 @@ class GatedChain(Chain):
 
     def _of_paths(
         self, x: Sequences, weights: Array, z: Order, loglik: float, entropy: float
-    ) -> Posterior:
+    ) -> BlockPosterior:
         hot, each, later = np.eye(self.n)[z].T, self.each(x, weights), _later(x)
         steps = hot[:, None, later - 1] * hot[:, later] * each[later]
         sums = self._sums(x, hot[:, x.firsts] * weights, steps)
-        return Posterior(hot * each, loglik, entropy, sums)
+        return BlockPosterior(hot * each, loglik, entropy, sums)
 
     def _sums(self, x: Sequences, begins: Array, steps: Array) -> GatedSums:
         """From shares of the first rows, (K, S), and of the steps to the others, (K, K, n - S)."""

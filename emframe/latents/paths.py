@@ -21,7 +21,7 @@ from scipy.special import entr, xlogy
 
 from emframe.data.runs import Sequences
 from emframe.latents.bands import LOST, Bands
-from emframe.latents.scans import Best, Logs, Real, backwards, ends, forwards, layout
+from emframe.latents.scans import Best, Logs, RealSums, backwards, ends, forwards, layout
 from emframe.spaces import Array
 
 _FEW_RUNS, _FEW_ROWS, _MANY_STATES = 8, 1000, 32
@@ -119,10 +119,10 @@ def _by_chunks(
     space = layout(runs.lengths, len(initial))
     b = log_b.T - highest
     b = np.take(np.exp(b, out=b), space.order, axis=1)
-    at = ends(Real, space, initial, matrix, b)
+    at = ends(RealSums, space, initial, matrix, b)
     entry = at.entry / at.entry.sum(axis=0)  # p(z_t | all rows before)
-    a, scales = forwards(Real, space, entry, matrix, b)
-    u = backwards(Real, space, at.exit, matrix, b)
+    a, scales = forwards(RealSums, space, entry, matrix, b)
+    u = backwards(RealSums, space, at.exit, matrix, b)
     total = a.sum(axis=0)
     if not total.min() > LOST:
         return None

@@ -34,7 +34,7 @@ _CACHE = 1 << 16  # numbers that a core's cache has room for
 _PER_PRODUCT = 8  # times that a matrix product is faster, number by number, than a single one
 
 
-class Real:
+class RealSums:
     """Sums and products of real numbers.  States lead and chunks or rows follow in memory."""
 
     unit = 1.0
@@ -118,7 +118,7 @@ class Best(Logs):
         return np.asarray(terms.max(axis=axis))
 
 
-Algebra = type[Real] | type[Logs]
+Algebra = type[RealSums] | type[Logs]
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,14 @@ def _chunk_length(lengths: NDArray[np.intp], k: int) -> int:
     return longest if whole <= cut else short
 
 
-class Ends(NamedTuple):
+class ChainEnds(NamedTuple):
     """What the chunks meet at their ends, up to a factor for each chunk."""
 
     entry: Array  # (K, C)  a_{t-1} A before the first row; the initial probabilities of a run
     exit: Array  # (K, C)  A u_{t+1} after the last row; ones at the end of a run
 
 
-def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Array) -> Ends:
+def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Array) -> ChainEnds:
     """Where chunks begin and end, from the products of their matrices.
 
     Parameters
@@ -214,7 +214,7 @@ def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Arra
         entry[:, space.turn] = entering
         ongoing = ~space.is_last[:-1]
         follows[:, space.turn[:-1][ongoing]] = begun[:, 1:][:, ongoing]
-    return Ends(entry, algebra.through(matrix.T, follows))
+    return ChainEnds(entry, algebra.through(matrix.T, follows))
 
 
 def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array:

@@ -21,7 +21,7 @@ from scipy.special import entr, logsumexp, xlogy
 
 from emframe.data.runs import Sequences
 from emframe.latents.bands import LOST
-from emframe.latents.scans import Algebra, Best, Logs, Real, scan
+from emframe.latents.scans import Algebra, Best, Logs, RealSums, scan
 from emframe.spaces import Array
 
 
@@ -53,7 +53,7 @@ def varying_posterior(
     """
     laws, log_b = Laws(beta * laws.begins, beta * laws.steps), beta * log_b.T
     with np.errstate(all="ignore"):
-        found = _smoothed(Real, laws, log_b, runs)
+        found = _smoothed(RealSums, laws, log_b, runs)
         if found is None:
             found = _smoothed(Logs, laws, log_b, runs)
         assert found is not None  # logarithms do not underflow
@@ -79,7 +79,7 @@ def _around(algebra: Algebra, laws: Laws, log_b: Array, runs: Sequences) -> tupl
     k = len(log_b)
     ends = np.full((k, 1), algebra.unit)
     before, after = scan(algebra, _matrices(algebra, laws, log_b, runs), ends, ends)
-    return (np.log(before), np.log(after)) if algebra is Real else (before, after)
+    return (np.log(before), np.log(after)) if algebra is RealSums else (before, after)
 
 
 def _smoothed(
@@ -101,7 +101,7 @@ def _smoothed(
     states = joint + later
     total = _total(states)
     kept = np.minimum(total - evidence - later.max(axis=0), evidence - log_b.max(axis=0))
-    if algebra is Real and not kept.min() > np.log(LOST):
+    if algebra is RealSums and not kept.min() > np.log(LOST):
         return None
     states = np.exp(states - total)
     steps = np.exp(steps + (log_b + later - total))

@@ -30,14 +30,14 @@ from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
 from emframe.latents import Gate
+from emframe.messages.refusals import refuse_beyond
 from emframe.models import starts
 from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
-from emframe.models.reading import Beside, as_sequences, read
+from emframe.models.reading import BesideColumns, as_sequences, read
 from emframe.parameters import frozen, near
-from emframe.refusals import refuse_beyond
 from emframe.spaces import Array
 
 
@@ -140,7 +140,9 @@ class ComponentModel(ComponentStarts):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
-        beside = Beside(tuple(self._gates.values()), self.latent.n if self.labelled else None)
+        beside = BesideColumns(
+            tuple(self._gates.values()), self.latent.n if self.labelled else None
+        )
         known = X if isinstance(X, Labelled) else None
         if known is not None:
             if not self.labelled:

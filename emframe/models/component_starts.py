@@ -43,7 +43,7 @@ from emframe.spaces import Array
 MOST_ROWS = 20_000
 
 
-class Seen(NamedTuple):
+class SeenRows(NamedTuple):
     """Rows as components see them."""
 
     x: Any  # (n, d), or runs
@@ -105,7 +105,7 @@ class ComponentStarts(ABC):
         """The same model, whose starts are M-steps on the prior's pseudo-data as well."""
         return self._with(pseudo=prior)
 
-    def seen(self, rows: Any) -> Seen:
+    def seen(self, rows: Any) -> SeenRows:
         """Rows as the components see them."""
         x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
         columns = rows.columns[: self._width(rows)]
@@ -113,13 +113,13 @@ class ComponentStarts(ABC):
             points = self.family.points(x)
             if points is not None:
                 names = tuple(map(str, range(points.shape[1])))
-                return Seen(x, weights, Rows(points, weights, names), are_given=False)
+                return SeenRows(x, weights, Rows(points, weights, names), are_given=False)
             own = rows if x is rows.x else replace(rows, x=x, columns=columns)
-            return Seen(x, weights, own.means())
+            return SeenRows(x, weights, own.means())
         places = self.family.located(x)
         if x is rows.x and places is x:
-            return Seen(x, weights, rows)
-        return Seen(x, weights, Rows(places, weights, columns))
+            return SeenRows(x, weights, rows)
+        return SeenRows(x, weights, Rows(places, weights, columns))
 
     # ---- the M-step from shares
 

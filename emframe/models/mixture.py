@@ -18,12 +18,12 @@ import numpy as np
 from emframe.composing import Copies, Nested, fixed
 from emframe.families import Family
 from emframe.host import model as named_model
+from emframe.host.recipes import MAKERS, describe
 from emframe.latents import Gate, Gated, OneHot, held_weights
 from emframe.models.base import Covered
 from emframe.models.component_model import ComponentModel
 from emframe.models.expectation import ComponentPrior
 from emframe.models.mixture_parts import composed, parts, titled
-from emframe.recipes import MAKERS, describe
 from emframe.spaces import Array
 
 

@@ -23,14 +23,14 @@ from emframe.data.labelled import Labelled, everything
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
-from emframe.refusals import several
+from emframe.messages.refusals import several
 from emframe.spaces import Array, Claim, Real
 
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
 
 @dataclass(frozen=True)
-class Beside:
+class BesideColumns:
     """What is read of rows beside what the components see."""
 
     gates: tuple[Covariates, ...] = ()
@@ -53,7 +53,7 @@ class Beside:
         return len(self.labels)
 
 
-NOTHING = Beside()
+NOTHING = BesideColumns()
 
 
 def read(
@@ -61,7 +61,7 @@ def read(
     family: Family,
     weights: Any,
     columns: Sequence[str] | None,
-    beside: Beside = NOTHING,
+    beside: BesideColumns = NOTHING,
     known: Labelled | None = None,
 ) -> Rows:
     """The rows of X for a family; what is raised is that of `emframe.data.as_rows`.
@@ -97,7 +97,7 @@ def _read_beside(
     family: Family,
     weights: Any,
     columns: Sequence[str] | None,
-    beside: Beside,
+    beside: BesideColumns,
     known: Labelled | None,
 ) -> Rows:
     """The rows of a family, and behind its columns what else is read."""
@@ -147,7 +147,7 @@ def as_sequences(
     family: Family,
     weights: Any,
     columns: Sequence[str] | None,
-    beside: Beside = NOTHING,
+    beside: BesideColumns = NOTHING,
     known: Labelled | None = None,
 ) -> SequenceRows:
     """Validate runs of rows for a model over a family.

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
 from emframe.plotting.density import density
 from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
@@ -24,9 +26,6 @@ from emframe.plotting.uncertainty import uncertainty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "density": density,

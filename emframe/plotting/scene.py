@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.arguments import generator_from
 from emframe.data import frequencies
 from emframe.data.runs import per_row
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
+from emframe.messages.arguments import generator_from
 from emframe.models import Mixture, Sequences
 from emframe.parameters import Leaf, leaves
 from emframe.spaces import Array
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 MOST_COLUMNS = 6  # of which all pairs are drawn
 MOST_POINTS = 4000  # rows that a picture shows; of more, a sample by their weights

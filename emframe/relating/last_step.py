@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Degenerate
 from emframe.relating.first_step import Classes, FirstStep
-from emframe.relating.likelihoods import Membership, Outcome, contributions, slopes
+from emframe.relating.likelihoods import Membership, RelatedOutcome, contributions, slopes
 from emframe.spaces import EPS, Array
 
 MOST_STEPS, MOST_HALVINGS = 200, 40
@@ -40,7 +40,7 @@ class Solved:
     covariance: Array  # (q, q) of what is told
 
 
-def solved(method: str, first: FirstStep, relation: Outcome | Membership) -> Solved:
+def solved(method: str, first: FirstStep, relation: RelatedOutcome | Membership) -> Solved:
     """The relating step by a method.
 
     Raises `Degenerate` where its likelihood has no finite maximum.

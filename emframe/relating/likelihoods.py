@@ -73,7 +73,7 @@ def log_shares(odds: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RelatedOutcome:
     """An outcome y of a kind, one distribution for each class."""
 
     kind: str

@@ -19,12 +19,12 @@ from emframe.data import frequencies
 from emframe.data.blocks import real_array
 from emframe.data.covariates import Covariates
 from emframe.data.frames import is_frame, names_of
-from emframe.extras import extra
 from emframe.fitting.result import Fit
-from emframe.refusals import shown
+from emframe.messages.extras import extra
+from emframe.messages.refusals import shown
 from emframe.relating.first_step import FirstStep
 from emframe.relating.last_step import solved
-from emframe.relating.likelihoods import METHODS, Membership, Outcome
+from emframe.relating.likelihoods import METHODS, Membership, RelatedOutcome
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def outcomes(
     k = int(fit.model.choices() or 1)
     values, levels, found = _outcome(y, kind)
     _refuse_rows("y", values, rows.n_given)
-    relation = Outcome(found, values[rows.numbers], k, levels)
+    relation = RelatedOutcome(found, values[rows.numbers], k, levels)
     done = solved(method, first, relation)
     told = done.told.reshape(k, -1)
     names = levels or ({"normal": "mean", "binary": "probability", "count": "mean"}[found],)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emframe.fitting.result import Fit
 from emframe.parameters import leaves
+from emframe.selecting.selection import Selection
 from emframe.showing.report import selection_cells, told_n, told_rows, verdict
 from emframe.showing.tidy import items
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit
-    from emframe.selection import Selection
 
 
 def html(fit: Fit) -> str:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emframe.extras import extra
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
+from emframe.messages.extras import extra
 from emframe.showing.tidy import entries, flat
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 
 def parameter_frame(

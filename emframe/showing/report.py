@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from emframe.core import EDGE, Status
 from emframe.fitting.optima import Optimum, is_higher, is_same, optima
+from emframe.fitting.result import Fit, Start
+from emframe.inference import Intervals, StandardErrors
+from emframe.messages.refusals import several
 from emframe.models.remedies import remedies
 from emframe.parameters import leaves
-from emframe.refusals import several
+from emframe.selecting.selection import Selection
 from emframe.showing.tidy import items
 from emframe.spaces import Array
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit, Start
-    from emframe.inference import Intervals, StandardErrors
-    from emframe.selection import Selection
 
 
 def summary(fit: Fit, errors: StandardErrors | None = None) -> str:

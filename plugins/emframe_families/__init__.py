@@ -6,11 +6,11 @@ group ``emframe`` and hands over its entries through the hooks.  emframe itself 
 
 from emframe.core import QuasiNewton, Squarem
 from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
+from emframe_families.chain.hidden_markov import HiddenMarkov
 from emframe_families.entries import FAMILIES
-from emframe_families.factor_analysis import FactorAnalysis
-from emframe_families.gene_counting import GeneCounting
-from emframe_families.hidden_markov import HiddenMarkov
-from emframe_families.incomplete_gaussian import IncompleteGaussian
+from emframe_families.factors.factor_analysis import FactorAnalysis
+from emframe_families.gaussian.incomplete import IncompleteGaussian
+from emframe_families.genes.gene_counting import GeneCounting
 
 
 @hookimpl

@@ -4,19 +4,16 @@ One known case: scipy's ``nbinom`` is the family "negative-binomial".
 """
 
 from emframe.host import FamilyEntry
-from emframe_families.bernoulli import Bernoulli
-from emframe_families.binomial_regression import BinomialRegression
-from emframe_families.categorical import Categorical
 from emframe_families.counting.binomial import Binomial
 from emframe_families.counting.geometric import Geometric
 from emframe_families.counting.multinomial import Multinomial
 from emframe_families.counting.negative_binomial import NegativeBinomial
-from emframe_families.gaussian_gaps import gaussian
-from emframe_families.gaussian_regression import GaussianRegression
+from emframe_families.counting.poisson import Poisson
+from emframe_families.gaussian.gaps import gaussian
 from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
+from emframe_families.items.bernoulli import Bernoulli
+from emframe_families.items.categorical import Categorical
 from emframe_families.noise.uniform import Uniform
-from emframe_families.poisson import Poisson
-from emframe_families.poisson_regression import PoissonRegression
 from emframe_families.positive.exponential import Exponential
 from emframe_families.positive.gamma import Gamma
 from emframe_families.positive.inverse_gaussian import InverseGaussian
@@ -25,14 +22,17 @@ from emframe_families.positive.weibull import Weibull
 from emframe_families.real.laplace import Laplace
 from emframe_families.real.normal import Normal
 from emframe_families.regressions.beta import BetaRegression
+from emframe_families.regressions.binomial import BinomialRegression
 from emframe_families.regressions.gamma import ExponentialRegression, GammaRegression
+from emframe_families.regressions.gaussian import GaussianRegression
 from emframe_families.regressions.lognormal import LognormalRegression
 from emframe_families.regressions.multinomial import MultinomialRegression
 from emframe_families.regressions.negative_binomial import NegativeBinomialRegression
 from emframe_families.regressions.ordinal import OrdinalRegression
+from emframe_families.regressions.poisson import PoissonRegression
 from emframe_families.regressions.student import StudentRegression
 from emframe_families.regressions.weibull import WeibullRegression
-from emframe_families.student import StudentT
+from emframe_families.student.family import StudentT
 from emframe_families.unit.beta import Beta
 from emframe_families.unit.dirichlet import Dirichlet
 

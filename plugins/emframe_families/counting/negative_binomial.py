@@ -26,10 +26,10 @@ from scipy.special import digamma, polygamma
 
 from emframe import NonNegative, NonNegativeInteger, parameter
 from emframe.spaces import EPS, Array
-from emframe_families.counts import divergence, peak
-from emframe_families.halves import LOST
+from emframe_families.counting.halves import LOST
+from emframe_families.counting.poisson import LARGEST
+from emframe_families.counting.sums import divergence, peak
 from emframe_families.kept_columns import KeptColumns
-from emframe_families.poisson import LARGEST
 
 # With a larger size the density is Poisson's in all digits, for counts below a thousand million.
 LARGEST_SIZE = 1e30

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array, Degenerate
-from emframe_families.growth.effects import Point, effects
+from emframe_families.growth.effects import EffectPoint, effects
 from emframe_families.growth.maximise import best_coefficients
 from emframe_families.growth.people import People
 from emframe_families.growth.sums import gathered
@@ -53,13 +53,15 @@ def line_of_all(terms: Terms, people: Sequence[People]) -> tuple[Array, float]:
     return line, left / float(sum(one.visits.sum() for one in people))
 
 
-def begun(terms: Terms, blocks: Sequence[tuple[Any, Array]]) -> Point:
+def begun(terms: Terms, blocks: Sequence[tuple[Any, Array]]) -> EffectPoint:
     """Coefficients, roots of D and sigma from runs and their responsibilities (S, K)."""
     people = [People.of(terms, runs) for runs, _ in blocks]
     k, q = blocks[0][1].shape[1], len(terms.random)
     line, variance = line_of_all(terms, people)
     deviation = np.sqrt(variance) or 1.0
-    point = Point(np.repeat(line[None], k, axis=0), np.zeros((k, q, q)), np.full(k, deviation))
+    point = EffectPoint(
+        np.repeat(line[None], k, axis=0), np.zeros((k, q, q)), np.full(k, deviation)
+    )
     sums, mean_zz = None, np.zeros(q)
     for one, (_, resp) in zip(people, blocks, strict=True):
         found = effects(one, point, alike=True)
@@ -73,7 +75,7 @@ def begun(terms: Terms, blocks: Sequence[tuple[Any, Array]]) -> Point:
     each = np.sqrt(EFFECTS * left / max(q, 1) / np.where(mean_zz > 0.0, mean_zz, 1.0))
     roots = np.repeat(np.diag(each)[None], k, axis=0)
     sigma = np.full(k, np.sqrt((ERRORS if q else 1.0) * left))
-    return Point(coefficients, roots, sigma)
+    return EffectPoint(coefficients, roots, sigma)
 
 
 def standpoints(terms: Terms, people: People) -> Array:

@@ -22,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 
 from emframe import Array
-from emframe_families.growth.effects import LOG_TWO_PI, Point
-from emframe_families.growth.sums import GrowthSums, Moments, lower_triangle
+from emframe_families.growth.effects import LOG_TWO_PI, EffectPoint
+from emframe_families.growth.sums import GrowthSums, PersonMoments, lower_triangle
 
 STEPS, HALVINGS = 60, 30
 # Newton's decrement, per person, from which on its steps are rounding.
@@ -31,7 +31,7 @@ SETTLED = 1e-18
 NEAREST = 0.9  # of the way to where B is singular, that a step goes at most
 
 
-def value(sums: GrowthSums, point: Point, shared: bool) -> float:
+def value(sums: GrowthSums, point: EffectPoint, shared: bool) -> float:
     """Q there, nats; `shared` says whether all components have one L, and so one B."""
     moments = sums.at(point.coefficients)
     turn = best_turn(sums, moments, point, shared)
@@ -44,7 +44,7 @@ def value(sums: GrowthSums, point: Point, shared: bool) -> float:
     return -0.5 * float((rows + people).sum())
 
 
-def slope(sums: GrowthSums, point: Point, shared: bool) -> Point:
+def slope(sums: GrowthSums, point: EffectPoint, shared: bool) -> EffectPoint:
     """Its derivatives by beta, L and sigma; at the best B they need no derivative of that."""
     moments = sums.at(point.coefficients)
     turn = best_turn(sums, moments, point, shared)
@@ -52,14 +52,14 @@ def slope(sums: GrowthSums, point: Point, shared: bool) -> Point:
     d = np.concatenate([np.ones((len(turn), 1)), sums.centre - point.coefficients], axis=1)
     bend = sums.quadratic(loading, turn, point.sigma)
     along = moments.turned(loading) / (point.sigma**2)[:, None, None]
-    return Point(
+    return EffectPoint(
         np.einsum("kij,kj->ki", bend, d)[:, 1:],
         along @ turn.swapaxes(1, 2),
         moments.left(loading) / point.sigma**3 - moments.visits / point.sigma,
     )
 
 
-def best_turn(sums: GrowthSums, moments: Moments, point: Point, shared: bool) -> Array:
+def best_turn(sums: GrowthSums, moments: PersonMoments, point: EffectPoint, shared: bool) -> Array:
     """B (K, q, q), lower triangular, of each component, or of all together."""
     k, q, _ = point.roots.shape
     found = np.repeat(np.eye(q)[None], k, axis=0)

@@ -36,16 +36,16 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Gathered, NoSampler
 from emframe.parameters import Declared, equal, rebuild
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import ColumnsIn, Space
+from emframe_families.counting.poisson import LARGEST as LARGEST_COUNT
 from emframe_families.growth.beginning import line_of_all, standpoints
 from emframe_families.growth.maximise import solved
 from emframe_families.growth.nodes import Integrated, Visits, integrated
 from emframe_families.growth.people import condensed
 from emframe_families.growth.responses import BinomialResponse, PoissonResponse, Response
 from emframe_families.growth.terms import CONSTANT, Terms, listed
-from emframe_families.poisson import LARGEST as LARGEST_COUNT
-from emframe_families.regression import LARGEST, LEAST_RANGE
+from emframe_families.regressions.base import LARGEST, LEAST_RANGE
 
 HALVINGS = 12
 BEGINNING = 0.5  # the deviation of random effects at a start, in linear predictors

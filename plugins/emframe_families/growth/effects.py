@@ -27,14 +27,14 @@ LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
 @dataclass(frozen=True)
-class Point:
+class EffectPoint:
     """Parameters of K components as arrays."""
 
     coefficients: Array  # (K, p)
     roots: Array  # (K, q, q)  L
     sigma: Array  # (K,)
 
-    def is_at(self, other: Point) -> bool:
+    def is_at(self, other: EffectPoint) -> bool:
         """Whether both hold the same numbers."""
         return all(
             np.array_equal(getattr(self, name), getattr(other, name))
@@ -51,7 +51,7 @@ class Effects:
     """
 
     people: People
-    at: Point
+    at: EffectPoint
     left: Array  # (K, N, t)  y - X beta_k - Z L E[u | y]
     mean: Array  # (K, N, q)  E[u | y]
     lean: Array  # (G, N, q, p)  by how much it falls when beta rises: M^-1 W'X / sigma
@@ -64,7 +64,7 @@ class Effects:
         return k if len(self.variance) > 1 else 0
 
 
-def effects(people: People, at: Point, alike: bool) -> Effects:
+def effects(people: People, at: EffectPoint, alike: bool) -> Effects:
     """The E-step at a point; `alike` says whether D and sigma are those of all components."""
     roots, sigma = (at.roots[:1], at.sigma[:1]) if alike else (at.roots, at.sigma)
     with np.errstate(over="ignore", invalid="ignore"):

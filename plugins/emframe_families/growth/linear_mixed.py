@@ -25,18 +25,18 @@ from emframe import Array, Contract, Degenerate, Family, Positive, PositiveSemid
 from emframe.engines import Workspace, block_rows
 from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Gathered, NoSampler
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import Declared
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Space, triangular_root
 from emframe_families.growth import bound, maximise
 from emframe_families.growth.beginning import begun, standpoints
-from emframe_families.growth.effects import Effects, Point, effects
+from emframe_families.growth.effects import EffectPoint, Effects, effects
 from emframe_families.growth.people import People
 from emframe_families.growth.proportional import Proportional, rescaled
-from emframe_families.growth.sums import GrowthSums, Moments, gathered
+from emframe_families.growth.sums import GrowthSums, PersonMoments, gathered
 from emframe_families.growth.terms import CONSTANT, Terms, listed
-from emframe_families.regression import LARGEST, LEAST_RANGE
+from emframe_families.regressions.base import LARGEST, LEAST_RANGE
 
 SETTINGS = {
     "covariance": ("full", "diag"),
@@ -158,11 +158,11 @@ class LinearMixed(Family):
         """Those of all components, (K, p), in the order of ``terms.fixed``."""
         return np.stack([getattr(params, name) for name in self.terms.coefficients], axis=1)
 
-    def point(self, params: Any) -> Point:
+    def point(self, params: Any) -> EffectPoint:
         """Parameters as arrays."""
         k, q = len(params.sigma), len(self.random)
         roots = triangular_root(params.random_covariance) if q else np.zeros((k, 0, 0))
-        return Point(self.coefficients(params), roots, params.sigma)
+        return EffectPoint(self.coefficients(params), roots, params.sigma)
 
     def made(self, coefficients: Array, covariance: Array, sigma: Array) -> Any:
         """Parameters from coefficients (K, p), covariances (K, q, q) and deviations (K,)."""
@@ -279,14 +279,14 @@ class LinearMixed(Family):
             self.refuse_lines(moments, sums, loading, sigma)
         return self.made(beta, covariance, sigma)
 
-    def _scales(self, point: Point) -> Array:
+    def _scales(self, point: EffectPoint) -> Array:
         """By how much each component's root is that of the mean, (K,)."""
         space, values = self._covariances, point.roots @ point.roots.swapaxes(1, 2)
         assert isinstance(space, Proportional)
         return np.asarray(np.sqrt(len(values) * space.parts(values)[1]))
 
     def refuse_lines(
-        self, moments: Moments, sums: GrowthSums, loading: Array, sigma: Array
+        self, moments: PersonMoments, sums: GrowthSums, loading: Array, sigma: Array
     ) -> None:
         """Raise where people lie on their own lines, as far as rounding can tell."""
         visits = np.where(sums.visits > 0.0, sums.visits, 1.0)

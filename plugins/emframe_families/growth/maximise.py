@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from emframe import Array
 from emframe.spaces import EPS
-from emframe_families.growth.effects import Point
-from emframe_families.growth.sums import GrowthSums, Moments, lower_triangle
+from emframe_families.growth.effects import EffectPoint
+from emframe_families.growth.sums import GrowthSums, PersonMoments, lower_triangle
 
 # Directions in which a scaled system bends by less than this share of the most are flat.
 FLAT = 1e3 * EPS
@@ -42,7 +42,7 @@ def solved(matrix: Array, right: Array) -> Array:
     return np.asarray(along @ ((along.T @ (right / unit)) / bends[used])) / unit
 
 
-def best_coefficients(sums: GrowthSums, point: Point, slots: NDArray[np.intp]) -> Array:
+def best_coefficients(sums: GrowthSums, point: EffectPoint, slots: NDArray[np.intp]) -> Array:
     """beta (K, p).
 
     Parameters
@@ -66,7 +66,9 @@ def best_coefficients(sums: GrowthSums, point: Point, slots: NDArray[np.intp]) -
     return point.coefficients + step[slots]
 
 
-def best_loadings(moments: Moments, point: Point, scales: Array | None, diagonal: bool) -> Array:
+def best_loadings(
+    moments: PersonMoments, point: EffectPoint, scales: Array | None, diagonal: bool
+) -> Array:
     """A (K, q, q), lower triangular: multiples of one, or each its own.
 
     It is a root of D as L is, so no entry of its diagonal changes sign.
@@ -100,7 +102,7 @@ def best_loadings(moments: Moments, point: Point, scales: Array | None, diagonal
 
 
 def spread_of(
-    moments: Moments, loading: Array, before: Array, shared: bool, diagonal: bool
+    moments: PersonMoments, loading: Array, before: Array, shared: bool, diagonal: bool
 ) -> Array:
     """D (K, q, q) = A S A'; `before` for a component without people."""
     own, counts = moments.own, moments.counts
@@ -115,7 +117,7 @@ def spread_of(
     return np.where(some[:, None, None], spread, before)
 
 
-def best_sigma(moments: Moments, loading: Array, before: Array, shared: bool) -> Array:
+def best_sigma(moments: PersonMoments, loading: Array, before: Array, shared: bool) -> Array:
     """sigma (K,); `before` for a component without visits."""
     left, visits = moments.left(loading), moments.visits
     if shared:

@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe import Array
-from emframe_families.growth.effects import Effects, Point
+from emframe_families.growth.effects import EffectPoint, Effects
 
 
 @dataclass(frozen=True)
-class Moments:
+class PersonMoments:
     """Sums at one beta, of u and of s = y - X beta - Z L u, with the L of the base."""
 
     base: Array  # (K, q, q)  L
@@ -80,7 +80,7 @@ class GrowthSums:
     own: Array  # (K, q, 1 + p, q, 1 + p)
     outer_variance: Array  # (K, q, q, q, q)
     own_variance: Array  # (K, q, q)
-    made_at: Point | None  # where the E-step was made; None of several E-steps
+    made_at: EffectPoint | None  # where the E-step was made; None of several E-steps
 
     def __add__(self, other: GrowthSums) -> GrowthSums:
         one, two = self.made_at, other.made_at
@@ -121,11 +121,11 @@ class GrowthSums:
         both = np.einsum("kab,kajbi->kij", away, bent)
         return self.square - shift - shift.swapaxes(1, 2) + both, self.cross - bent
 
-    def at(self, coefficients: Array) -> Moments:
+    def at(self, coefficients: Array) -> PersonMoments:
         """The sums at beta (K, p)."""
         d = np.concatenate([np.ones((len(self.centre), 1)), self.centre - coefficients], axis=1)
         dd = d[:, :, None] * d[:, None, :]
-        return Moments(
+        return PersonMoments(
             self.base,
             self.counts,
             self.visits,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array
-from emframe.records import identifier
+from emframe.parameters.records import identifier
 
 CONSTANT = "intercept"
 # What else has a name where a coefficient is named.

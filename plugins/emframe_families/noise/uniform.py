@@ -21,9 +21,9 @@ import numpy as np
 from emframe import Positive, Real
 from emframe.families import Certain
 from emframe.families.kernel import NoSampler
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import Declared
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array
 
 Ends = float | tuple[float, ...]

@@ -19,7 +19,7 @@ from emframe.families import Axes, Moments, Stand
 from emframe.parameters import pullback
 from emframe.spaces import Array
 from emframe_families.columns import Columns
-from emframe_families.halves import refuse_where
+from emframe_families.counting.halves import refuse_where
 
 SHORT = 0.1  # below it the mean is told by its series (Bernoulli's numbers), which has all digits
 

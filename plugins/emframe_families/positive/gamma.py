@@ -26,7 +26,7 @@ from emframe.families import Moments
 from emframe.parameters import pullback
 from emframe.spaces import Array
 from emframe_families.columns import Columns
-from emframe_families.halves import halves, refuse_points
+from emframe_families.counting.halves import halves, refuse_points
 
 SERIES_FROM = 30.0  # six terms of Stirling's series have all digits there
 STEPS = 50

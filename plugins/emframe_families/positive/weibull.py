@@ -24,7 +24,7 @@ import scipy
 
 from emframe import Degenerate, Positive, parameter
 from emframe.spaces import EPS, Array
-from emframe_families.halves import LOST
+from emframe_families.counting.halves import LOST
 from emframe_families.kept_columns import KeptColumns
 
 STEPS = 100

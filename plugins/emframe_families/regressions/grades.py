@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from emframe import Degenerate
 from emframe.core import EDGE
 from emframe.families import refuse_empty
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import keep
 from emframe.spaces import Array, Integers, Space
-from emframe_families.categorical import MOST_LEVELS
-from emframe_families.regression import Regression, triangles
+from emframe_families.items.categorical import MOST_LEVELS
+from emframe_families.regressions.base import Regression, triangles
 from emframe_families.regressions.climb import Look, climb
 
 TINY = float(np.finfo(float).tiny)

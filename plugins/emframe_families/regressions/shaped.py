@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from emframe import Contract, Degenerate, Real
 from emframe.families import refuse_empty
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array, Space
-from emframe_families.poisson_regression import MOST_OFFSET
-from emframe_families.regression import Column, Regression, triangles
+from emframe_families.regressions.base import Column, Regression, triangles
 from emframe_families.regressions.climb import STEPS, Look, climb
+from emframe_families.regressions.poisson import MOST_OFFSET
 
 TINY = float(np.finfo(float).tiny)
 # How far one step may go: in units of the predictor's spread, and in logarithms of a shape.
