@@ -143,7 +143,7 @@ def varying_drawn(
     with np.errstate(invalid="ignore"):
         before = _around(Logs, laws, log_b.T, runs)[0]
         a = _filtered(laws, before, log_b.T, runs, best=False)
-    draws: Array = rng.random(a.shape[1])
+    draws = np.asarray(rng.random(a.shape[1]))
     path = np.empty(a.shape[1], dtype=np.intp)
     for first, last in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
         ahead: Any = 0.0

@@ -1,7 +1,7 @@
 """Bias and coverage of classes related to an outcome: ``python three_step.py [replicates] [rows]``.
 
-Three classes of equal size, six binary items that are answered alike with probability 0.8 (of middling
-separation, as in Vermunt 2010, table 3), and a normal outcome whose means are -1, 0 and 1.
+Three classes of equal size, six binary items that are answered alike with probability 0.8 (of
+middling separation, as in Vermunt 2010, table 3), and a normal outcome whose means are -1, 0 and 1.
 """
 
 from __future__ import annotations
