@@ -57,7 +57,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "message": fit.message,
         "numbers": {name: number_out(getattr(fit, name)) for name in _NUMBERS},
         "n_iter": fit.n_iter,
-        "columns": list(fit.columns),
+        "columns": _columns(fit),
         "prior": fit.prior,
         "best": fit.best,
         "form": fit.form,
@@ -71,6 +71,13 @@ def save(fit: Fit, path: str | Path) -> None:
         write_archive(path, _DOCUMENT, document, arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"this fit cannot be saved without code: {error}") from error
+
+
+def _columns(fit: Fit) -> list[str]:
+    """The columns that are read of rows; what was known of their components is not kept."""
+    own = len(fit.component_columns)
+    known = getattr(getattr(fit.model, "latent", None), "labelled", False)
+    return [*fit.columns[:own], *fit.columns[own + known :]]
 
 
 def load(path: str | Path, *, family: Family | None = None, allow: Sequence[Any] = ()) -> Fit:

@@ -340,6 +340,7 @@ class Fit:
         if given is not None:
             model = model.given(model.rows(given, columns=self.columns).x)
         rows, drawn = model.sample(self.params, whole("n", n, 0), generator_from(rng))
+        rows = getattr(model, "as_columns", np.asarray)(rows)
         k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 

@@ -99,6 +99,10 @@ class Latent(ABC):
         """What a family sees of rows."""
         return apart(x, self.beside)[0]
 
+    def seen_beside(self, x: Any) -> Array:
+        """The columns of rows (n, d) that a family does not see."""
+        return apart(x, self.beside)[1]
+
     def barred(self, x: Any) -> Array | None:
         """0 for what z may be and -inf for what it may not, (K, n); None where nothing is known.
 

@@ -35,6 +35,7 @@ class BesideColumns:
 
     gates: tuple[Covariates, ...] = ()
     n_components: int | None = None  # where it may be known which of them a row comes from
+    is_there: bool = False  # whether rows come with these columns already, behind the family's
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -105,8 +106,15 @@ def _read_beside(
     told = None if columns is None else tuple(columns[: len(columns) - q])
     if all(space.missing for space in family.supports):
         X = opened(X)
-    table = joined(X, beside.gates, family.columns or told, family.width)
-    d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - beside.width
+    if beside.is_there:
+        d = np.shape(X)[1] - q
+        names = family.columns or told or tuple(f"x{j}" for j in range(d))
+        table: Any = Table(np.asarray(X), (*names, *beside.labels), None)
+        q_covariates = q
+    else:
+        table = joined(X, beside.gates, family.columns or told, family.width)
+        q_covariates = beside.width
+    d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - q_covariates
     width = family.width if family.takes_columns else 1
     width = len(told) if told is not None else width
     if d < 1 or (width is not None and d != width):
@@ -114,7 +122,7 @@ def _read_beside(
             f"`X` leaves {several(max(d, 0), 'column')} for {owner_of_columns(family)} beside the "
             f"{beside.width} of the gate; it takes {'1 or more' if width is None else width}."
         )
-    if beside.n_components is not None:
+    if beside.n_components is not None and not beside.is_there:
         n = table.n_rows if isinstance(table, Blocks) else len(table.X)
         k = beside.n_components
         table = _with_codes(table, d, everything(k, n) if known is None else known.codes(k, n))
