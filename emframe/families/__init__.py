@@ -14,6 +14,7 @@ from emframe.families.density import FromLogpdf, from_logpdf
 from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
+from emframe.families.gaps import Gaps
 from emframe.families.kernel import (
     LOG_ZERO,
     Concluded,
@@ -46,6 +47,7 @@ __all__ = [
     "FamilyError",
     "FromLogpdf",
     "FromScipy",
+    "Gaps",
     "Kernel",
     "Moments",
     "Outcome",

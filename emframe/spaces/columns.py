@@ -28,6 +28,10 @@ class ColumnsIn(Space):
         return all(space.discrete for space in self.spaces)
 
     @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return any(space.missing for space in self.spaces)
+
+    @property
     def largest(self) -> float:  # type: ignore[override]
         return min(space.largest for space in self.spaces)
 
