@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.data import Blocks, Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.data.arrays import read_only
 from emframe.data.blocks import real_array
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
@@ -43,7 +44,24 @@ def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) ->
         columns=columns,
         width=family.width,
     )
+    if any(space.missing for space in family.supports):
+        found = _without_ends(found)
     return found if names is None else replace(found, columns=names)
+
+
+def _without_ends(rows: Rows) -> Rows:
+    """The rows with nan for an end that is infinite, which a family that takes it has for none."""
+
+    def told(x: NDArray[Any]) -> NDArray[Any]:
+        endless = np.isinf(x)
+        return np.where(endless, np.nan, x) if endless.any() else x
+
+    source = rows.source
+    if isinstance(source, Blocks):
+        given = source
+        return replace(rows, source=replace(given, read=lambda: map(told, given)))
+    values = told(source)
+    return rows if values is source else replace(rows, source=read_only(values))
 
 
 def as_sequences(
