@@ -175,6 +175,21 @@ def test_what_is_no_pair_is_refused(settings_of: dict[str, Any]) -> None:
         Censored("normal", **settings_of)
 
 
+def test_what_other_libraries_have_for_bounds() -> None:
+    pandas = pytest.importorskip("pandas")
+    made = Censored("normal", lower=0, upper=1)
+    fit = emframe.fit(emframe.Mixture(made, 1), rows(), rng=0)
+    told = stats.CensoredData([1.0, 2.0], left=[0.5], right=[3.0], interval=[[0.0, 1.5]])
+    pairs = [[1.0, 1.0], [2.0, 2.0], [nan, 0.5], [3.0, nan], [0.0, 1.5]]
+    assert np.array_equal(fit.score_samples(told), fit.score_samples(pairs))
+    between = pandas.IntervalIndex.from_tuples([(0.0, 1.0), (1.0, 4.0)])
+    expected = fit.score_samples([[0.0, 1.0], [1.0, 4.0]])
+    assert np.array_equal(fit.score_samples(between), expected)
+    assert np.array_equal(fit.score_samples(pandas.Series(between)), expected)
+    columns = (np.array([0.0, 1.0]), np.array([1.0, 4.0]))
+    assert np.array_equal(fit.score_samples(columns), expected)
+
+
 # ---- truncated
 
 

@@ -17,9 +17,11 @@ from emframe.data.arrays import read_only
 from emframe.data.blocks import real_array
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
+from emframe.data.pairs import as_pairs
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
+from emframe.spaces import Ends
 
 
 def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) -> Rows:
@@ -31,6 +33,8 @@ def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) ->
     columns : names of the columns of an earlier fit, which X is to have as well, or None.
     """
     names = family.columns
+    if any(isinstance(getattr(space, "space", space), Ends) for space in family.supports):
+        X = as_pairs(X)
     if all(space.missing for space in family.supports):
         X = opened(X)
     found = as_rows(
