@@ -238,6 +238,49 @@ def test_left_truncated_and_right_censored_together() -> None:
     assert np.allclose(found, expected, rtol=1e-12)
 
 
+# ---- errors of measurement
+
+
+def noisy(n: int = 80, seed: int = 5) -> tuple[Array, Array]:
+    """Rows (n, 2) about two centres, and the deviations of their errors."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(n, 2)) + np.where(rng.random((n, 1)) < 0.4, 0.0, 5.0)
+    s = rng.uniform(0.1, 1.5, (n, 2))
+    return y + s * rng.normal(size=(n, 2)), s
+
+
+def test_errors_add_to_the_covariance() -> None:
+    x, s = noisy(9)
+    made = emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3))
+    covariance = np.array([[1.3, 0.4], [0.4, 0.7]])
+    params = made.build({"means": [[1.0, 2.0]], "covariances": [covariance]})
+    found = made.log_density(params, np.hstack([x, s]))[:, 0]
+    expected = [
+        stats.multivariate_normal([1.0, 2.0], covariance + np.diag(e**2)).logpdf(row)
+        for row, e in zip(x, s, strict=True)
+    ]
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+def test_errors_of_zero_change_nothing() -> None:
+    x, s = noisy()
+    made = emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3))
+    fit = emframe.fit(emframe.Mixture(made, 2), np.hstack([x, 0.0 * s]), rng=0, n_starts=4)
+    plain = emframe.fit(emframe.Mixture("gaussian", 2), x, rng=0, n_starts=4)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-9)
+
+
+def test_a_mean_under_errors_is_that_of_weighted_rows() -> None:
+    """With one component and the variance held the mean is weighted by 1 / (v + s^2)."""
+    x, s = noisy()
+    made = emframe.Noisy("gaussian", values=0, errors=1)
+    held = emframe.fixed(made, covariances=[[[2.0]]])
+    fit = emframe.fit(emframe.Mixture(held, 1), np.column_stack([x[:, 0], s[:, 0]]), tol=1e-13)
+    weights = 1.0 / (2.0 + s[:, 0] ** 2)
+    mean = weights @ x[:, 0] / weights.sum()
+    assert fit.params.components.means[0, 0] == pytest.approx(mean, rel=1e-6)
+
+
 # ---- gaps
 
 
@@ -320,6 +363,7 @@ HONEST = {
     "censored exponential": Censored("exponential", time=0, event=1),
     "tobit": Censored("gaussian-regression", lower=0, upper=1, predictors=(2,)),
     "truncated weibull": Truncated("weibull", high=2.0),
+    "noisy gaussian": emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3)),
     "poisson with gaps": emframe.family("poisson", missing=True),
     "exponential with gaps": emframe.family("exponential", missing=True),
 }

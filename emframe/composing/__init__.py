@@ -4,6 +4,7 @@ from emframe.composing.censored import Censored
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
+from emframe.composing.noisy import Noisy
 from emframe.composing.point import Point
 from emframe.composing.product import Product
 from emframe.composing.truncated import Truncated
@@ -15,6 +16,7 @@ __all__ = [
     "Copies",
     "Hurdle",
     "Nested",
+    "Noisy",
     "Point",
     "Product",
     "Truncated",

@@ -88,8 +88,9 @@ class Censored(Unseen):
                 "pass lower= and upper=, or time= and event=, both as columns; got "
                 f"{', '.join(f'{key}={one!r}' for key, one in said.items() if one is not None)}."
             )
-        said = "`lower` and `upper`" if both[0] else "`time` and `event`"
-        made = settled(family, tuple(told[0] if both[0] else told[1]), said, options)
+        words = "`lower` and `upper`" if both[0] else "`time` and `event`"
+        first_told, second_told = told[0] if both[0] else told[1]
+        made = settled(family, (first_told, second_told), words, options)
         first, second = made.first, made.second
         object.__setattr__(self, "family", made.family)
         for key, one in zip(("lower", "upper"), (first, second), strict=True):

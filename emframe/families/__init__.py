@@ -2,6 +2,7 @@
 
 from emframe.families.axes import Axes, Curve
 from emframe.families.base import (
+    Blurred,
     Completed,
     ConjugatePrior,
     Family,
@@ -35,6 +36,7 @@ from emframe.families.wrapped import Wrapped
 __all__ = [
     "LOG_ZERO",
     "Axes",
+    "Blurred",
     "Certain",
     "Completed",
     "Concluded",

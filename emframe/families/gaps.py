@@ -106,7 +106,7 @@ class Gaps(Wrapped):
         """For each group its parameters, the rows that show it, and which these are."""
         for columns, told in self._groups(x.shape[1]):
             seen = ~np.isnan(x[:, told])
-            yield self._of(params, columns), x[np.ix_(seen, columns)], seen
+            yield self._of(params, columns), x[seen][:, columns], seen
 
     # ---- E
 
