@@ -151,7 +151,10 @@ def test_a_chain_with_censored_emissions_is_the_sum_over_paths() -> None:
 @pytest.mark.parametrize(
     ("x", "told"),
     [
-        ([[0.0, 1.0], [3.0, 2.0]], "row 1"),
+        (
+            [[0.0, 1.0], [3.0, 2.0]],
+            r"row 1, column 0 \('x0'\) is 3.0, and column 1 \('x1'\) is 2.0",
+        ),
         ([[0.0, 1.0], [inf, nan]], "row 1"),
     ],
 )
