@@ -23,20 +23,14 @@ from emframe.composing import (
     tied,
 )
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
-from emframe.data import Blocks, read_parquet
+from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
-from emframe.families import (
-    ConjugatePrior,
-    ExponentialFamily,
-    Family,
-    FamilyError,
-    from_logpdf,
-    from_scipy,
-)
+from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
 from emframe.fitting.gap import Gap
 from emframe.fitting.optima import Optimum
+from emframe.fitting.relabelling import relabelled
 from emframe.fitting.result import Fit, Start
 from emframe.host import (
     AccelerationEntry,
@@ -50,12 +44,14 @@ from emframe.host import (
     plugins,
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
-from emframe.information import Information
+from emframe.inference.information import Information
+from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
+from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Sequences
-from emframe.online import Stepwise, Stream
+from emframe.numeric import from_logpdf, from_scipy
 from emframe.parameters import parameter
-from emframe.resampling import LikelihoodRatioTest, bootstrap_lrt
-from emframe.selection import Selection, select
+from emframe.relating import Relation, outcomes, predictors
+from emframe.selecting.selection import Selection, select
 from emframe.spaces import (
     Array,
     Binary,
@@ -66,11 +62,13 @@ from emframe.spaces import (
     OrMissing,
     Positive,
     PositiveDefinite,
+    PositiveSemidefinite,
     Real,
     Simplex,
     Space,
     UnitInterval,
 )
+from emframe.variants.stepwise import Stepwise, Stream
 
 __version__ = "0.1.0"
 
@@ -90,6 +88,7 @@ __all__ = [
     "FamilyError",
     "Fit",
     "Gap",
+    "Gate",
     "Grouped",
     "Hurdle",
     "Information",
@@ -97,6 +96,7 @@ __all__ = [
     "Interrupted",
     "Interval",
     "Intervals",
+    "Labelled",
     "LatentModel",
     "LikelihoodRatioTest",
     "Mixture",
@@ -110,9 +110,11 @@ __all__ = [
     "Point",
     "Positive",
     "PositiveDefinite",
+    "PositiveSemidefinite",
     "Product",
     "Real",
     "Regularity",
+    "Relation",
     "Selection",
     "Sequences",
     "Simplex",
@@ -140,9 +142,12 @@ __all__ = [
     "iterate",
     "load",
     "model",
+    "outcomes",
     "parameter",
     "plugins",
+    "predictors",
     "read_parquet",
+    "relabelled",
     "select",
     "stopping",
     "tied",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from emframe.extras import installed, missing
+from emframe.messages.extras import installed, missing
 
 
 def main() -> None:

@@ -11,15 +11,12 @@ One known case: `together` of one rule is that rule.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emframe.core import HeldOut, MaxExpectations, ParameterChange, Rule, Together
 from emframe.fitting import expectation
-from emframe.models import observed
+from emframe.models import Model, observed
 from emframe.parameters import to_vector
-
-if TYPE_CHECKING:
-    from emframe.models import Model
 
 __all__ = ["held_out", "max_expectations", "parameter_change", "together"]
 

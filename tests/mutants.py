@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from emframe_families.bernoulli import Bernoulli
-from emframe_families.gaussian_regression import GaussianRegression
-from emframe_families.poisson import Poisson, PoissonParameters
+from emframe_families.counting.poisson import Poisson, PoissonParameters
+from emframe_families.items.bernoulli import Bernoulli
+from emframe_families.regressions.gaussian import GaussianRegression
 from honest import Lifetimes
 from scipy import special
 

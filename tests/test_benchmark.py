@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import emframe
-from emframe import benchmark
-from emframe.benchmark import Clock, Problem, Shape
 from emframe.cli import app
+from emframe.cli import timing as benchmark
+from emframe.cli.timing import Clock, DataShape, Problem
 
 Bench = Callable[..., Result]
 
@@ -43,7 +43,7 @@ def test_both_sides_do_the_same_work(bench: Bench, structure: str) -> None:
 
 
 def test_the_steps_are_those_of_a_fit() -> None:
-    problem = Problem(Shape(400, 2, 2))
+    problem = Problem(DataShape(400, 2, 2))
     fit = emframe.fit(
         emframe.Mixture("gaussian", 2), problem.rows, start=problem.start, accelerate=False
     )
@@ -53,7 +53,7 @@ def test_the_steps_are_those_of_a_fit() -> None:
 def test_without_scikit_learn_it_is_our_side_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emframe.benchmark.installed", lambda name: False)
+    monkeypatch.setattr("emframe.cli.timing.installed", lambda name: False)
     monkeypatch.setattr("emframe.cli.benchmarking.installed", lambda name: False)
     result = bench("--shape", "300x2x2", "--shape", "200x2x1")
     assert result.exit_code == 0

@@ -54,6 +54,33 @@ def geyser(emf: Run) -> emframe.Fit:
     return fit
 
 
+def test_weights_depend_on_columns_and_words_are_categories(emf: Run) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.integers(0, 2, size=120)
+    kind = np.where(rng.random(120) < 0.2 + 0.6 * z, "b", "a")
+    rows = [f"{y},{k},{label}" for y, k, label in zip(rng.poisson(2 + 8 * z), kind, z, strict=True)]
+    Path("own.csv").write_text("y,kind,known\n" + "\n".join(rows), encoding="utf-8")
+    args = ("fit", "own.csv", "--family", "poisson", "--components", "2")
+    told = emf(*args, "--columns", "y", "--weights-on", "kind", "--save", "own.fit", "--json")
+    best = json.loads(told.stdout)["best"]
+    by_hand = np.column_stack([[float(row.split(",")[0]) for row in rows], kind == "b"])
+    model = emframe.Mixture("poisson", 2, weights=emframe.Gate(1))
+    fit = emframe.fit(model, by_hand, rng=0)
+    assert best["log_likelihood"] == pytest.approx(fit.log_likelihood, abs=1e-6)
+    lines = list(csv.DictReader(io.StringIO(emf("predict", "own.fit", "own.csv").stdout)))
+    assert list(lines[0]) == ["y", "kind", "known", "label", "p0", "p1"]
+    shares = emframe.load("own.fit").predict_proba(by_hand)
+    assert [float(line["p1"]) for line in lines] == pytest.approx(shares[:, 1].tolist())
+    labelled = emf(*args, "--columns", "y", "--labels", "known", "--json")
+    whole = emframe.fit(emframe.Mixture("poisson", 2), by_hand[:, :1], labels=z, rng=0)
+    found = json.loads(labelled.stdout)["best"]["log_likelihood"]
+    assert found == pytest.approx(whole.log_likelihood, abs=1e-8)
+    strange = Path("own.csv").read_text(encoding="utf-8").replace("a", "c", 5)
+    Path("other.csv").write_text("y,kind,known\n" + strange.split("\n", 1)[1], encoding="utf-8")
+    refused(emf("predict", "own.fit", "other.csv"), "'c' is none of a, b")
+    refused(emf("fit", "own.csv", "--model", "hidden-markov", "--labels", "known"), "with mixtures")
+
+
 def refused(result: Result, *said: str, status: int = 2) -> None:
     """It ended as misuse does: nothing on stdout, one line on stderr."""
     assert result.exit_code == status, result.output
@@ -180,13 +207,13 @@ def test_a_fit_that_did_not_converge_says_so_and_ends_well(emf: Run) -> None:
 def test_degenerate_data_end_with_1(emf: Run, tmp_path: Path) -> None:
     (tmp_path / "flat.csv").write_text("a,b\n" + "".join(f"{i},3\n" for i in range(9)))
     result = emf("fit", "flat.csv", "--family", "gaussian", "--components", "1")
-    refused(result, "no spread in column 1", "Use fewer components", status=1)
+    refused(result, "no spread in column 1", "Use a more restricted covariance", status=1)
 
 
 def test_ctrl_c_shows_the_best_so_far(
     emf: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emframe_families.poisson import Poisson
+    from emframe_families.counting.poisson import Poisson
 
     usual, calls = Poisson.m_step, iter(range(40))
 
@@ -344,7 +371,7 @@ class _Raises:
 def test_a_family_that_fails_at_work_is_named_without_a_traceback(
     emf: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emframe_families.poisson import Poisson
+    from emframe_families.counting.poisson import Poisson
 
     monkeypatch.setattr(Poisson, "expected", _Raises(ZeroDivisionError("oops")))
     args = ("fit", "earthquakes", "--components", "2")

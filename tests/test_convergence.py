@@ -16,7 +16,7 @@ from emframe import Positive
 from emframe.core import Degenerate, MaxIterations, RemainingGain, run
 from emframe.core.tolerance import RESOLUTION, within
 from emframe.fitting import expectation
-from emframe.methods import method_for
+from emframe.fitting.movers import method_for
 
 RNG = np.random.default_rng(20_26)
 

@@ -20,6 +20,13 @@ FACTS = {
         876.5 + 458.6 + 563.7 + 179.9,
     ),
     "earthquakes": (107, 107, ("count",), "poisson", 2072.0),
+    "orthodont": (
+        108,
+        108,
+        ("child", "age", "distance", "male"),
+        "linear-mixed",
+        1512.0 + 1188.0 + 2594.5 + 64.0,
+    ),
 }
 
 
@@ -57,7 +64,7 @@ def test_particulars() -> None:
     assert (quakes.min(), quakes.max()) == (6, 41)
 
 
-@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("name", sorted(set(FACTS) - {"orthodont"}))  # whose rows are in runs
 def test_the_familys_own_mixture_fits(name: str) -> None:
     data = emframe.dataset(name)
     fit = emframe.fit(emframe.Mixture(data.family, 2), data, rng=0, n_starts=4)

@@ -24,8 +24,8 @@ from scipy import special, stats
 
 import emframe
 from emframe import Array, Contract, Interval, Positive, Real
-from emframe.families import newton
-from emframe.families.newton import ascend
+from emframe.numeric import newton
+from emframe.numeric.newton import ascend
 from emframe.parameters import from_vector, to_vector
 from emframe.spaces import slopes
 from emframe.testing import check_family

@@ -7,6 +7,7 @@ import re
 import runpy
 from pathlib import Path
 
+import families
 import numpy as np
 import pictures
 import pytest
@@ -69,6 +70,29 @@ def test_the_reference_has_every_public_name() -> None:
     text = (DOCS / "reference.md").read_text(encoding="utf-8")
     described = re.findall(r"^\.\. (?:auto|py:)\w+:: (?:\w+\.)*(\w+)", text, flags=re.MULTILINE)
     assert sorted(described) == sorted(set(emframe.__all__) - {"__version__"})
+
+
+def test_the_gallery_of_families_is_what_its_script_writes() -> None:
+    """Run ``python docs/families.py`` where it is not."""
+    page = (DOCS / "families.md").read_text(encoding="utf-8")
+    assert page == families.page()
+    shown = re.findall(r"^### (.+)$", page, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(emframe.families())
+
+
+@pytest.mark.parametrize("name", emframe.families())
+def test_each_family_of_the_gallery_is_had_by_its_call(name: str) -> None:
+    made = eval(families.call(name), {"emframe": emframe})
+    assert isinstance(made, emframe.Mixture)
+    assert made.family.name == name
+    assert emframe.families()[name].reference
+
+
+def test_what_is_made_of_families_is_had_as_the_gallery_says() -> None:
+    calls = re.findall(r"\| `(emframe\..+)` \|", families.COMPOSED)
+    assert len(calls) > 8
+    for call in calls:
+        eval(call, {"emframe": emframe, "np": np})
 
 
 def test_the_table_of_spaces_has_them_all() -> None:

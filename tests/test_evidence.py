@@ -6,7 +6,7 @@ were picked from one cloud because they lie together are not.
 
 import numpy as np
 import pytest
-from emframe_families.gaussian_structures import CODES
+from emframe_families.gaussian.structures import CODES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats

@@ -433,7 +433,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Exponential(emframe.ExponentialFamily):
-    name = "exponential"
+    name = "waiting-time"
     parameters = Rate
     support = emframe.Positive()
 
@@ -468,14 +468,14 @@ def test_a_family_of_ten_lines_has_everything():
     assert fit.log_likelihood == pytest.approx(expected, rel=1e-12)
     with pytest.raises(ValueError, match="density of one column"):
         emframe.fit(fit.model, np.ones((5, 2)))
-    with pytest.raises(ValueError, match="outside the support of the family 'exponential'"):
+    with pytest.raises(ValueError, match="outside the support of the family 'waiting-time'"):
         emframe.fit(fit.model, [1.0, 0.0])
 
 
 def test_a_family_that_is_no_plugin_is_loaded_with_its_object(tmp_path):
     fit = emframe.fit(emframe.Mixture(Exponential(), n_components=2), WAITING, rng=0, n_starts=2)
     fit.save(tmp_path / "fit.em")
-    with pytest.raises(ValueError, match=r"'exponential' is no installed plugin; pass the object"):
+    with pytest.raises(ValueError, match=r"'waiting-time' is no installed plugin; pass the object"):
         emframe.load(tmp_path / "fit.em")
     again = emframe.load(tmp_path / "fit.em", family=Exponential())
     assert np.array_equal(again.score_samples(WAITING), fit.score_samples(WAITING))
@@ -509,7 +509,7 @@ def test_a_familys_own_error_says_where_it_happened():
     family = broken(log_partition=lambda s, p: 1 / 0)
     with pytest.raises(ZeroDivisionError) as caught:
         emframe.fit(emframe.Mixture(family, n_components=2), WAITING, rng=0)
-    assert any("exponential mixture" in note for note in caught.value.__notes__)
+    assert any("waiting-time mixture" in note for note in caught.value.__notes__)
 
 
 def test_a_family_cannot_write_into_the_data():

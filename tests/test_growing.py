@@ -12,9 +12,9 @@ import emframe
 from emframe import Status, growing
 from emframe.fitting import plans
 from emframe.fitting.optima import is_higher
-from emframe.growing import Candidate, chains, joined
 from emframe.models.moves import splits
 from emframe.parameters import n_free
+from emframe.selecting.growing import Candidate, chains, joined
 
 RNG = np.random.default_rng(3)
 REAL = np.concatenate([RNG.normal(m, s, (40, 2)) for m, s in ((0, 1), (3, 0.4), (6, 2))])

@@ -335,3 +335,73 @@ def test_several_families_have_nothing_in_common_to_hold() -> None:
         tied(mixture, "covariances")
     with pytest.raises(TypeError, match="Hold those of each in the list"):
         fixed(mixture, means=0.0)
+
+
+FREED: dict[str, tuple[str, str, float]] = {
+    "gaussian": ("gaussian", "means", 0.0),
+    "student-t": ("student-t", "locations", 0.0),
+    "gamma": ("gamma", "rates", 1.0),
+    "scipy's": ("from_scipy", "loc", 0.0),
+}
+
+
+@pytest.mark.parametrize("name", FREED)
+def test_numbers_that_are_nan_are_free(name: str) -> None:
+    """The maximum is that of two families, of which one has the number held."""
+    kind, field, value = FREED[name]
+    one = emframe.from_scipy("norm") if kind == "from_scipy" else family(kind)
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, 150), rng.normal(4, 2, 250)])
+    x = np.abs(x) + 0.1 if kind == "gamma" else x
+    axes = 1 if kind == "from_scipy" else 2
+    held, freed = (np.full((1,) * axes, v) for v in (value, np.nan))
+    both = Mixture(fixed(one, **{field: np.concatenate([held, freed])}), 2)
+    apart = Mixture([fixed(one, **{field: held}), one])
+    fit, other = (emframe.fit(model, x, rng=0) for model in (both, apart))
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-7)
+    assert fit.n_parameters == other.n_parameters
+    assert getattr(fit.params.components, field)[0] == value
+
+
+def test_a_number_of_every_component_may_be_free(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal([0.3, 0.2], 1.0, size=(200, 2))
+    fit = emframe.fit(Mixture(fixed("gaussian", means=[np.nan, 0.0])), x, rng=0)
+    mean, covariance = fit.params.components.means[0], fit.params.components.covariances[0]
+    assert mean[1] == 0.0
+    # Regression of the first column on the second, which has the mean 0 and its own moment.
+    spread = (x[:, 1] ** 2).mean()
+    slope = covariance[0, 1] / covariance[1, 1]
+    assert covariance[1, 1] == pytest.approx(spread, rel=1e-6)
+    assert mean[0] == pytest.approx((x[:, 0] - slope * x[:, 1]).mean(), abs=1e-6)
+    assert fit.n_parameters == 4
+    fit.save(tmp_path / "a.fit")
+    assert emframe.load(tmp_path / "a.fit").model == fit.model
+    errors = fit.standard_errors(x)
+    assert np.isfinite(errors.params.components.means[0, 0])
+
+
+def test_what_is_free_can_shrink_and_what_is_held_cannot() -> None:
+    """Of two scales one is held: the other is a parameter that its component may shrink by."""
+    mixture = Mixture(fixed("gamma", rates=[[1.0], [np.nan]], shapes=[[2.0], [np.nan]]), 2)
+    params = mixture.family.template({"K": 2, "d": 1})
+    assert list(mixture.family.freedom(params, 2)) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("gaussian", {"means": [[np.nan]]}, "`means` is nan throughout"),
+        ("gaussian", {"covariances": [[[np.nan]], [[1.0]]]}, "which are held as a whole"),
+        ("gamma", {"rates": [[np.nan], [-1.0]]}, "expected finite numbers above 0"),
+    ],
+)
+def test_nan_where_it_frees_nothing_is_refused(name, values, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        fixed(name, **values)
+
+
+def test_what_is_shared_is_not_held_in_part() -> None:
+    with pytest.raises(ValueError, match="shared by all components; hold it as a whole"):
+        fixed(tied("gaussian", "means"), means=[[0.0], [np.nan]])

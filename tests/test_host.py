@@ -24,7 +24,7 @@ INSTALLED = frozenset(emframe.families())  # whatever else there is
 HEAD = """
 import emframe
 from emframe import ExponentialFamily, FamilyEntry, ModelEntry, Positive, hookimpl, parameter
-from emframe_families.poisson import Poisson
+from emframe_families.counting.poisson import Poisson
 class Mine(Poisson):
     name = "mine"
 """
@@ -330,6 +330,16 @@ UNKNOWN = {
     "gausian": "Did you mean 'gaussian'",
     "POISSON": "Did you mean 'poisson'",
     "zzz": "known: " + ", ".join(sorted(INSTALLED)),
+    "nbinom": "Here it is the family 'negative-binomial'.",
+    "fmm: nbreg": "Here it is the family 'negative-binomial'.",
+    "Weibull_Min": "Here it is the family 'weibull'.",
+    "ordinal-logit": "Here it is the family 'ordinal-regression'.",
+    "rayleigh": 'It is one of scipy\'s: emframe.from_scipy("rayleigh").',
+    "zero-inflated-negbin": 'It is emframe.ZeroInflated("negative-binomial").',
+    "hurdle-rayleigh": 'It is emframe.Hurdle(emframe.from_scipy("rayleigh")).',
+    "zip": 'It is emframe.ZeroInflated("poisson").',
+    "point-mass": "It is emframe.Point(value).",
+    "hidden-markov": "It is a model: emframe.model('hidden-markov').",
 }
 
 
@@ -340,11 +350,36 @@ def test_an_unknown_family_answers_with_the_known_ones(name: str, said: str) -> 
     assert said in str(caught.value)
 
 
+def test_a_family_that_is_asked_for_as_a_model_is_told_as_what_it_is() -> None:
+    with pytest.raises(ValueError, match=r"'gaussian' is a family: emframe.Mixture\('gaussian'"):
+        emframe.model("gaussian")
+
+
+def test_no_name_of_elsewhere_stands_for_two_families() -> None:
+    """But for words that two ask for alike, of which the first is answered."""
+    names = [other for entry in emframe.families().values() for _, other in entry.synonyms]
+    own = [one for where, one in names_of("also")] + [one for _, one in names_of("scipy")]
+    assert len(set(own)) == len(own)
+    assert not set(own) & (set(emframe.families()) - set(names))
+
+
+def names_of(where: str) -> list[tuple[str, str]]:
+    """Families, and what they are called there."""
+    entries = emframe.families().values()
+    return [(one.name, other) for one in entries for at, other in one.synonyms if at == where]
+
+
+@pytest.mark.parametrize(("name", "other"), names_of("also"))
+def test_a_synonym_is_answered_with_the_name_here(name: str, other: str) -> None:
+    with pytest.raises(ValueError, match=f"Here it is the family '{name}'"):
+        emframe.family(other)
+
+
 def test_an_unknown_family_answers_with_plugins_that_might_have_had_it(install: Install) -> None:
     install("broken", "import no_such_module_anywhere")
     quietly()
     with pytest.raises(ValueError, match=r"'broken-plugin' of broken 1.2: ModuleNotFoundError"):
-        emframe.family("weibull")
+        emframe.family("rayleigh-like")
 
 
 def test_an_unknown_setting_answers_with_the_known_ones() -> None:
@@ -364,7 +399,7 @@ def test_a_factory_may_be_a_function_with_settings_of_its_own(install: Install) 
     install(
         "preset",
         """
-        from emframe_families.gaussian import Gaussian
+        from emframe_families.gaussian.family import Gaussian
         def make(*, loose=False):
             return Gaussian("full" if loose else "tied")
         @hookimpl

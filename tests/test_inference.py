@@ -16,9 +16,9 @@ from test_reference import CASES, column, fit, rows_of
 import emframe
 from emframe import Regularity
 from emframe.inference import wald
+from emframe.inference.resampling import matched
 from emframe.models.components import taken
 from emframe.parameters import equal, leaves, n_free, rebuild
-from emframe.resampling import matched
 from emframe.showing.tidy import entries, flat, like
 
 REFERENCES = json.loads((Path(__file__).parent / "reference" / "errors.json").read_text())

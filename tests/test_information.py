@@ -9,7 +9,7 @@ import pytest
 from scipy.special import entr, xlogy
 
 import emframe
-from emframe.information import information, labels, sweep
+from emframe.inference.information import information, labels, sweep
 from emframe.parameters import to_vector
 from emframe.spaces import Array, UnitInterval
 

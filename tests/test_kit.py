@@ -42,6 +42,21 @@ BUILT_IN = [
     emframe.family("gaussian-regression"),
     emframe.family("poisson-regression", offset=1, predictors=2),
     emframe.family("binomial-regression", trials=1, predictors=2),
+    *(emframe.family(name) for name in ("normal", "laplace", "exponential", "gamma", "weibull")),
+    *(emframe.family(name) for name in ("lognormal", "inverse-gaussian", "beta", "dirichlet")),
+    *(emframe.family(name) for name in ("negative-binomial", "geometric")),
+    emframe.family("lognormal", covariance="VEI"),
+    emframe.family("binomial", trials=7),
+    emframe.family("binomial", trials=(3, 8)),
+    emframe.family("multinomial", trials=12),
+    *(emframe.family(f"{law}-regression") for law in ("gamma", "exponential", "weibull")),
+    *(emframe.family(f"{law}-regression") for law in ("lognormal", "beta", "student-t")),
+    emframe.family("negative-binomial-regression", offset=1, predictors=2),
+    emframe.family("multinomial-regression", levels=3),
+    emframe.family("ordinal-regression", levels=4),
+    emframe.ZeroInflated("poisson"),
+    emframe.ZeroInflated("poisson-regression"),
+    emframe.Hurdle("poisson"),
 ]
 
 

@@ -113,7 +113,7 @@ def test_repeated_rows_are_collapsed_and_nothing_else_changes(family):
 @pytest.mark.parametrize("family", ["bernoulli", "categorical", "poisson"])
 @pytest.mark.parametrize("prior", [None, "weak"])
 def test_a_value_too_rare_for_the_rows_of_a_start_is_not_impossible(family, prior, monkeypatch):
-    monkeypatch.setattr("emframe.models.mixture.MOST_ROWS", 200)
+    monkeypatch.setattr("emframe.models.component_starts.MOST_ROWS", 200)
     rng = np.random.default_rng(0)
     shares = rng.uniform(0.2, 0.8, (2, 24))[rng.integers(2, size=3000)]
     x = (rng.random(shares.shape) < shares).astype(float)
@@ -341,12 +341,14 @@ def test_the_maximum_of_a_block_is_a_fixed_point_of_its_stream(name, options):
 
 
 def test_a_model_whose_sums_do_not_scale_is_refused_before_any_work(monkeypatch):
-    gaps = emframe.model("incomplete-gaussian")
-    kind = type(gaps.e_step(gaps.build({"means": [[0.0]], "covariances": [[[1.0]]]}),
-                            np.zeros((1, 1)), np.ones(1)).statistics)  # fmt: skip
-    monkeypatch.delattr(kind, "__mul__")
-    with pytest.raises(TypeError, match="the sums of the model 'incomplete-gaussian' cannot"):
-        emframe.Stepwise(gaps).begin(np.arange(5.0), callbacks=[lambda step: 1 / 0])
+    factors = emframe.model("factor-analysis", n_factors=1)
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    params = next(params for _, params in factors.starts(factors.rows(x), None))
+    monkeypatch.delattr(type(factors.e_step(params, x, np.ones(40)).statistics), "__mul__")
+    with pytest.raises(TypeError, match="the sums of the model 'factor-analysis' cannot"):
+        emframe.Stepwise(factors).begin(x, callbacks=[lambda step: 1 / 0])
+    with pytest.raises(TypeError, match="the statistics of the family 'gaussian' cannot"):
+        emframe.Stepwise(emframe.Mixture("gaussian", 1)).begin(x, callbacks=[lambda step: 1 / 0])
 
 
 def test_a_model_that_leaves_a_setting_to_the_data_is_refused_before_any_work():

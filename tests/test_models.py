@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emframe_families.gene_counting import Frequencies, GeneCounting
-from emframe_families.poisson import Poisson
+from emframe_families.counting.poisson import Poisson
+from emframe_families.gaussian.patterns import Hidden
+from emframe_families.genes.gene_counting import Frequencies, GeneCounting
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -700,16 +701,17 @@ def test_what_a_row_hides_is_normal_given_what_it_shows():
     for gaps in ([], [0], [1, 3], [0, 1, 2]):
         hidden = np.isin(np.arange(4), gaps)
         rows = np.where(hidden, np.nan, x)
-        seen = model.complete(params, rows, hidden)
+        seen = Hidden.of(means, covariances, hidden)
+        log_density = model.log_density(params, rows)
         for k in range(2):
             S, o, m = covariances[k], np.flatnonzero(~hidden), np.flatnonzero(hidden)
             wanted = stats.multivariate_normal(means[k, o], S[np.ix_(o, o)]).logpdf(x[:, o])
-            np.testing.assert_allclose(seen.log_density[k], wanted, rtol=1e-10)
+            np.testing.assert_allclose(log_density[:, k], wanted, rtol=1e-10)
             slope = S[np.ix_(m, o)] @ np.linalg.pinv(S[np.ix_(o, o)])
             left = S[np.ix_(m, m)] - slope @ S[np.ix_(o, m)]
             filled = means[k, m] + (x[:, o] - means[k, o]) @ slope.T
-            np.testing.assert_allclose(seen.filled[k][:, m], filled, rtol=1e-9)
-            np.testing.assert_allclose(seen.spread[k][np.ix_(m, m)], left, rtol=1e-9)
+            np.testing.assert_allclose(seen.filled(rows)[k][:, m], filled, rtol=1e-9)
+            np.testing.assert_allclose(seen.left[k], left, rtol=1e-9)
             entropy = stats.multivariate_normal(np.zeros(len(m)), left).entropy() if gaps else 0.0
             assert seen.entropy[k] == pytest.approx(entropy, rel=1e-10, abs=1e-12)
 
@@ -724,4 +726,4 @@ def test_a_covariance_that_is_singular_to_rounding_is_degenerate_whatever_shows(
     )
     for row in ([0.1, 0.2, 0.3], [0.1, np.nan, 0.3], [np.nan, np.nan, 0.3]):
         with pytest.raises(Degenerate, match="component 0 is singular to rounding"):
-            model.e_step(params, np.array([row]), np.ones(1))
+            model.expect(params, np.array([row]), np.ones(1))

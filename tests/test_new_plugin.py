@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import emframe
 from emframe import host
 from emframe.cli import app, skeleton
-from emframe.recipes import describe
+from emframe.host.recipes import describe
 from emframe.testing import check_family
 
 RAYLEIGH = Path(__file__).parent.parent / "plugins" / "emframe-rayleigh"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import emframe
-from emframe.extras import extra, installed, missing
+from emframe.messages.extras import extra, installed, missing
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

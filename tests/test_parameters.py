@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from emframe_families.gaussian_spaces import Stack
+from emframe_families.gaussian.spaces import CovarianceStack
+from emframe_families.growth.proportional import Proportional
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,6 +19,7 @@ from emframe import (
     NonNegative,
     Positive,
     PositiveDefinite,
+    PositiveSemidefinite,
     Real,
     Simplex,
     UnitInterval,
@@ -41,7 +43,15 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.spaces import Binary, NonNegativeInteger, Space, cholesky, slopes
+from emframe.spaces import (
+    Binary,
+    Increasing,
+    NonNegativeInteger,
+    PartlyHeld,
+    Space,
+    cholesky,
+    slopes,
+)
 
 SPACES = {  # space: (shape, dimension, a value outside)
     "real": (Real(), (3, 2), 6, np.inf),
@@ -52,14 +62,20 @@ SPACES = {  # space: (shape, dimension, a value outside)
     "full": (PositiveDefinite(), (2, 3, 3), 12, 0.0),
     "diagonal": (PositiveDefinite("diagonal"), (2, 3, 3), 6, 0.5),
     "spherical": (PositiveDefinite("spherical"), (2, 3, 3), 2, 0.5),
-    "VEI": (Stack("diagonal", "VEI"), (2, 3, 3), 2 + 2, 0.5),
-    "EVI": (Stack("diagonal", "EVI"), (2, 3, 3), 1 + 4, 0.5),
-    "VEE": (Stack("full", "VEE"), (2, 3, 3), 2 + 2 + 3, 0.0),
-    "EVV": (Stack("full", "EVV"), (2, 3, 3), 1 + 4 + 6, 0.0),
-    "EVE": (Stack("full", "EVE"), (3, 2, 2), 1 + 3 + 1, 0.0),
-    "VVE": (Stack("full", "VVE"), (3, 2, 2), 3 + 3 + 1, 0.0),
-    "EEV": (Stack("full", "EEV"), (3, 2, 2), 1 + 1 + 3, 0.0),
-    "VEV": (Stack("full", "VEV"), (3, 2, 2), 3 + 1 + 3, 0.0),
+    "increasing": (Increasing(), (2, 4), 8, 9.0),
+    "partly held": (PartlyHeld(Real(), ((0.0, None), (None, 2.0))), (2, 2), 2, 5.0),
+    "semidefinite": (PositiveSemidefinite(), (2, 3, 3), 12, 0.0),
+    "variances": (PositiveSemidefinite("diagonal"), (2, 3, 3), 6, -0.5),
+    "proportional": (Proportional(), (2, 3, 3), 6 + 1, 0.0),
+    "proportional variances": (Proportional("diagonal"), (3, 2, 2), 2 + 2, -0.5),
+    "VEI": (CovarianceStack("diagonal", "VEI"), (2, 3, 3), 2 + 2, 0.5),
+    "EVI": (CovarianceStack("diagonal", "EVI"), (2, 3, 3), 1 + 4, 0.5),
+    "VEE": (CovarianceStack("full", "VEE"), (2, 3, 3), 2 + 2 + 3, 0.0),
+    "EVV": (CovarianceStack("full", "EVV"), (2, 3, 3), 1 + 4 + 6, 0.0),
+    "EVE": (CovarianceStack("full", "EVE"), (3, 2, 2), 1 + 3 + 1, 0.0),
+    "VVE": (CovarianceStack("full", "VVE"), (3, 2, 2), 3 + 3 + 1, 0.0),
+    "EEV": (CovarianceStack("full", "EEV"), (3, 2, 2), 1 + 1 + 3, 0.0),
+    "VEV": (CovarianceStack("full", "VEV"), (3, 2, 2), 3 + 1 + 3, 0.0),
 }
 spaces = pytest.mark.parametrize(
     ("space", "shape", "dimension", "outside"), SPACES.values(), ids=SPACES
@@ -118,13 +134,24 @@ def test_values_outside_are_refused(space, shape, dimension, outside):
 
 @pytest.mark.parametrize(
     ("space", "value"),
-    [(UnitInterval(), 0.0), (UnitInterval(), 1.0), (NonNegative(), 0.0)],
+    [
+        (UnitInterval(), 0.0),
+        (UnitInterval(), 1.0),
+        (NonNegative(), 0.0),
+        (PositiveSemidefinite(), np.zeros((2, 2))),
+        (PositiveSemidefinite(), np.ones((2, 2))),
+        (PositiveSemidefinite("diagonal"), np.diag([0.0, 2.0])),
+        (Proportional(), np.zeros((3, 2, 2))),
+        (Proportional(), np.array([np.eye(2), np.zeros((2, 2))])),
+    ],
     ids=repr,
 )
 def test_closed_boundaries_have_finite_coordinates(space, value):
-    at = space.coordinates(np.array([value]))
+    values = np.atleast_1d(value)
+    assert space.contains(values).all()
+    at = space.coordinates(values)
     assert np.isfinite(at).all()
-    assert space.point(at, (1,)) == pytest.approx([value], abs=1e-15)
+    assert space.point(at, values.shape) == pytest.approx(values, abs=1e-15)
 
 
 @pytest.mark.parametrize("space", [Binary(), NonNegativeInteger()], ids=repr)

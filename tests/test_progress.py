@@ -16,10 +16,10 @@ import pytest
 import emframe
 from emframe.showing import progress
 from emframe.showing.progress import (
-    Cell,
-    Line,
     Lines,
     Meter,
+    ProgressCell,
+    ProgressLine,
     Terminal,
     duration,
     screen_for,
@@ -94,7 +94,7 @@ def test_nothing_in_the_first_second_and_then_now_and_again() -> None:
     shown: list[str] = []
     screen = types.SimpleNamespace(every=0.5, show=shown.append, close=lambda: None)
     one, clock = meter()
-    line = Line(screen, one)
+    line = ProgressLine(screen, one)
     seen = []
     for index in range(30):
         line(step(index, 0.0))
@@ -125,7 +125,7 @@ def test_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError, match=r"showing progress needs rich: .*emframe\[progress\]"):
         screen_for(True)
     monkeypatch.setattr(progress, "_in_notebook", lambda: True)
-    assert isinstance(screen_for("auto"), Cell)
+    assert isinstance(screen_for("auto"), ProgressCell)
 
 
 def test_other_wishes_are_refused() -> None:
@@ -145,7 +145,7 @@ def test_a_notebook_has_its_line_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     module = types.SimpleNamespace(Pretty=lambda text: text, display=display)
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(display=module))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    cell = Cell()
+    cell = ProgressCell()
     cell.show("one")
     cell.show("two")
     cell.close()

@@ -44,6 +44,7 @@ def rows_of(case: dict) -> np.ndarray | emframe.Sequences:
 
 def fit(case: dict, rng: int = 0, **options) -> emframe.Fit:
     family = emframe.family(case["family"], **case["options"])
+    family = getattr(emframe, case["wrapper"])(family) if "wrapper" in case else family
     family = emframe.Grouped(family) if "groups" in case else family
     model = emframe.Mixture(family, n_components=case["n_components"])
     model = model.tied(*case["tied"]) if "tied" in case else model
@@ -59,8 +60,9 @@ def test_default_call_reaches_the_best_known_optimum(case):
     assert found.n_parameters == case["n_parameters"]
     find = FINDS.get(case["case"], 0.0)
     assert found.log_likelihood - find == pytest.approx(case["log_likelihood"], abs=1e-6)
+    counted = found.counting("rows")  # as the files do, whoever has a z of its own
     for criterion in ("aic", "bic"):
-        assert getattr(found, criterion) + 2 * find == pytest.approx(case[criterion], abs=1e-4)
+        assert getattr(counted, criterion) + 2 * find == pytest.approx(case[criterion], abs=1e-4)
     if not find:  # along a flat direction 1e-8 nats are more than a file's tolerance
         compare_parameters(fit(case, start=found.params, tol=0), case)
 

@@ -292,7 +292,7 @@ def named(**settings: Any) -> Any:
         (lambda: [LINE, named(predictors=())], ValueError, "column 1, and y"),
         (lambda: [LINE, emframe.Grouped(LINE)], TypeError, "runs of rows, and rows"),
         (lambda: emframe.Grouped(emframe.Grouped(LINE)), TypeError, "are runs already"),
-        (lambda: [COMPOSED["grouped"]], TypeError, "one by one"),
+        (lambda: [COMPOSED["grouped"], LINE], TypeError, "runs of rows, and rows"),
         (lambda: emframe.Product({0: emframe.Grouped("poisson")}), TypeError, "group the product"),
         (
             lambda: emframe.Product({("x", "y"): named(predictors="x")}),

@@ -233,7 +233,7 @@ def test_states_may_be_of_several_families(tmp_path: Any) -> None:
     [
         ({"family": ["gaussian", "poisson"], "n_states": 2}, ValueError, "`n_states` is 2 for 2"),
         ({"family": []}, ValueError, "empty list"),
-        ({"family": CHAIN.model}, TypeError, "pass a plugin's name, a Family object, or a list"),
+        ({"family": CHAIN.model}, TypeError, "are runs, whose rows share one z"),
         ({"family": emframe.Mixture(emframe.Grouped("poisson"), 2)}, TypeError, "are runs"),
         ({"family": 3}, TypeError, "number of components is n_states=3"),
         ({"family": "gaussian", "n_states": 2.5}, TypeError, "`n_states` is 2.5"),

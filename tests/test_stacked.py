@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from emframe_families.gaussian_structures import CODES
+from emframe_families.gaussian.structures import CODES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +16,11 @@ from emframe.core.expectation import objective
 from emframe.data import frequencies
 from emframe.families import ConjugatePrior
 from emframe.fitting import expectation
-from emframe.fitting.side_by_side import SideBySide
+from emframe.fitting.movers import method_for
 from emframe.fitting.stacked_climb import climb
 from emframe.fitting.stacked_ends import Ending
 from emframe.fitting.stacked_front import Rules
 from emframe.fitting.stacked_search import Effort, search
-from emframe.methods import method_for
 from emframe.models.many_starts import many_moves, many_starts
 from emframe.models.mixture_stack import MixtureStack
 from emframe.parameters import to_vector
@@ -458,19 +457,6 @@ def test_tight_clusters_far_apart_and_far_from_the_origin():
             np.log(2 * np.pi * np.mean(own**2)) / 2 + 0.5 for own in each
         )
         assert found.objective == pytest.approx(wanted, abs=1e-4)
-
-
-@pytest.mark.parametrize("name", ["fixed", "unlike"])
-def test_models_without_a_stack_climb_side_by_side(name):
-    model = NONE[name]()
-    rows = model.rows(REAL)
-    expect = expectation(model, rows)
-    stack = SideBySide(model, rows, expect)
-    effort = Effort(first=6, stay=4, moves=2, rounds=1)
-    found = search(stack, np.random.default_rng(0), n_components=2, effort=effort)
-    best = found.best[0]
-    further = emframe.fit(model, REAL, start=best.params)
-    assert best.objective == pytest.approx(further.log_likelihood, rel=1e-8)
 
 
 @pytest.mark.parametrize("family", ["gaussian", "bernoulli", "poisson", "student-t"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from emframe_families.gaussian import WIDE
-from emframe_families.gaussian_axes import (
+from emframe_families.gaussian.axes import (
     EqualVolume,
     OwnVolumes,
     Squares,
@@ -13,13 +12,14 @@ from emframe_families.gaussian_axes import (
     _slope,
     common_axes,
 )
-from emframe_families.gaussian_scatter import (
+from emframe_families.gaussian.family import WIDE
+from emframe_families.gaussian.scatter import (
     inverses,
     least_determinant,
     smallest_correlations,
 )
-from emframe_families.gaussian_spaces import Stack
-from emframe_families.gaussian_structures import CODES, Structure
+from emframe_families.gaussian.spaces import CovarianceStack
+from emframe_families.gaussian.structures import CODES, Structure
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
@@ -319,7 +319,7 @@ def test_rounding_is_no_departure_from_a_structure(code: str) -> None:
     x[:, :, -1] *= 1e-5
     scatter = np.swapaxes(x @ turn.T, 1, 2) @ (x @ turn.T)
     covariances = Structure(code).covariances(scatter, rng.uniform(10, 90, size=3), None)
-    assert Stack("full", code).contains(covariances)
+    assert CovarianceStack("full", code).contains(covariances)
 
 
 @pytest.mark.parametrize("share", [0.0, 1e-30])

@@ -7,7 +7,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from emframe_families.student_tail import Tail, normaliser
+from emframe_families.student.tail import Tail, normaliser
 from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import poisson
 
 import emframe
-from emframe.validation import dealt, held_out
+from emframe.selecting.validation import dealt, held_out
 
 WEIGHTS = arrays(float, st.integers(5, 30), elements=st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.25]))
 

@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 
 import emframe
-from emframe import workers
-from emframe.engines import Workspace
-from emframe.workers import share
+from emframe.engines import Workspace, workers
+from emframe.engines.workers import share
 
 
 class Told(NamedTuple):

@@ -11,15 +11,17 @@ from importlib import metadata
 import click
 
 import emframe
-from emframe.benchmark import SHAPES, Shape, Timing, measure
 from emframe.cli import screen
+from emframe.cli.timing import SHAPES, DataShape, Timing, measure
 from emframe.engines import cores
-from emframe.extras import installed
+from emframe.messages.extras import installed
 
 
-def _shape(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Shape, ...]:
+def _shape(
+    ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[DataShape, ...]:
     try:
-        return tuple(Shape.parse(text) for text in texts)
+        return tuple(DataShape.parse(text) for text in texts)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from error
 
@@ -57,7 +59,7 @@ def _shape(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document, nothing else.")
 def bench(
-    shapes: tuple[Shape, ...], covariance: str, turns: int, threads: int | None, as_json: bool
+    shapes: tuple[DataShape, ...], covariance: str, turns: int, threads: int | None, as_json: bool
 ) -> None:
     """Time an EM iteration on this machine.
 
@@ -113,7 +115,7 @@ def bench(
 
 
 def _measured(
-    shapes: tuple[Shape, ...], covariance: str, threads: int | None, turns: int
+    shapes: tuple[DataShape, ...], covariance: str, threads: int | None, turns: int
 ) -> Iterator[Timing]:
     """The timings, with a line on stderr meanwhile where that is a terminal."""
     watched = sys.stderr.isatty()

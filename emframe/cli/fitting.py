@@ -46,7 +46,21 @@ SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
     metavar="K",
     help="One size or several, to choose from: 3, 1-6, 1,2,5. With --model its states or factors.",
 )
-@click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it, as one subject's.")
+@click.option(
+    "--runs",
+    "--group",
+    "runs",
+    metavar="COLUMN",
+    help="Rows of one run, as of one person, are alike in it.",
+)
+@click.option(
+    "--weights-on",
+    metavar="A,B",
+    help="Columns on which the mixing weights depend; words are categories.",
+)
+@click.option(
+    "--labels", metavar="COLUMN", help="Components that are known, from 0; empty or -1 elsewhere."
+)
 @click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
 @job
 @click.pass_context
@@ -59,6 +73,8 @@ def fit(
     model: str | None,
     components: tuple[int, ...],
     runs: str | None,
+    weights_on: str | None,
+    labels: str | None,
     covariance: str | None,
     job: Job,
 ) -> None:
@@ -73,12 +89,14 @@ def fit(
     emframe fit iris --covariance tied --columns petal_length,petal_width
     emframe fit death_notices --components 2
     emframe fit counts.csv --family poisson --columns 1,2 --weights days
+    emframe fit answers.csv --family bernoulli --components 2 --weights-on age,sex
     emframe fit people.csv --family age=gaussian,visits=poisson --components 1-3
     emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
     emframe fit large.parquet --family gaussian --components 8 --starts 4 --threads 2
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
     emframe fit earthquakes --model hidden-markov --components 2-4
     emframe fit visits.csv --model hidden-markov --family poisson --runs patient
+    emframe fit visits.csv --family linear-mixed --group patient --option response=pain
     emframe fit iris --model factor-analysis --components 1
     emframe fit gaps.csv --model incomplete-gaussian --components 1-3
 
@@ -89,21 +107,44 @@ def fit(
     sheet = job.read(data)
     pairs = [*job.options, *([f"covariance={covariance}"] if covariance is not None else [])]
     if model is not None:
+        if weights_on is not None or labels is not None:
+            raise click.UsageError("--weights-on and --labels go with mixtures, not --model.", ctx)
         given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
-        rows: Any = job.table(sheet, made, leave_out=runs)
+        rows: Any = job.table(sheet, made, runs)
         if runs is not None:
             rows, weights = in_runs(sheet, rows, runs)
             job = replace(job, run={**job.run, "weights": weights})
         choose(ctx, made, sheet, rows, job)
         return
-    if runs is not None:
-        raise click.UsageError("--runs goes with --model: to a mixture every row is its own.", ctx)
     (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
     parts = family_of(name, pairs)
-    mixtures = [emframe.Mixture(parts, n_components=k) for k in components]
-    choose(ctx, mixtures, sheet, job.table(sheet, mixtures), job)
+    if runs is None and parts.in_runs:
+        raise click.UsageError(f"the rows of {name!r} are runs; say by --runs COLUMN whose.", ctx)
+    if runs is not None and not parts.in_runs:
+        raise click.UsageError(
+            f"--runs goes with --model, and with families whose rows are runs: to {name!r} every "
+            "row is its own.",
+            ctx,
+        )
+    if runs is not None and labels is not None:
+        raise click.UsageError("--labels go with rows of their own, not with --runs.", ctx)
+    gate = None
+    if weights_on is not None:
+        places = sheet.find(weights_on)
+        levels = tuple(sheet.levels(j) for j in places)
+        gate = emframe.Gate(*(sheet.names[j] for j in places), levels=levels)
+        sheet = sheet.with_indicators(gate)
+    mixtures = [emframe.Mixture(parts, n_components=k, weights=gate) for k in components]
+    data_of: Any = job.table(sheet, mixtures, labels, runs)
+    if runs is not None:
+        data_of, weights = in_runs(sheet, data_of, runs)
+        job = replace(job, run={**job.run, "weights": weights})
+    if labels is not None:
+        known = sheet.numbers(sheet.find(labels))[:, 0]
+        data_of = emframe.Labelled(data_of, known)
+    choose(ctx, mixtures, sheet, data_of, job)
 
 
 def choose(
@@ -142,7 +183,8 @@ def choose(
     if job.save is not None:
         chosen.best.save(job.save)
     if job.plot is not None:
-        pictures.draw(chosen, data, job.plot)
+        rows = data.X if isinstance(data, emframe.Labelled) else data
+        pictures.draw(chosen, rows, job.plot)
     if not job.as_json:
         for done, path in (("Saved as", job.save), ("Drawn in", job.plot)):
             if path is not None:

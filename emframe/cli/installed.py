@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 import emframe
@@ -11,9 +9,7 @@ from emframe.cli import screen, sheets
 from emframe.cli.models import entry_of, models_of
 from emframe.cli.settings import family_options, settings
 from emframe.host import models
-
-if TYPE_CHECKING:
-    from emframe.testing import CheckResult
+from emframe.testing import CheckResult
 
 
 @click.command()

@@ -25,11 +25,11 @@ import click
 
 import emframe
 from emframe.cli import pictures, sheets
-from emframe.cli.settings import Starts, family_options, header, together
+from emframe.cli.settings import StartsOption, family_options, header, together
 from emframe.data import Table
 from emframe.inference import METHODS
 from emframe.models import Model
-from emframe.selection import CRITERIA
+from emframe.selecting.selection import CRITERIA
 
 _OPTIONS = together(
     family_options,
@@ -54,7 +54,7 @@ _OPTIONS = together(
     click.option(
         "--starts",
         "n_starts",
-        type=Starts(),
+        type=StartsOption(),
         default="default",
         show_default=True,
         metavar="N|LEVEL",
@@ -132,19 +132,19 @@ class Job:
             pictures.require(self.plot)
         return sheets.read(data, self.has_header)
 
-    def table(
-        self, sheet: sheets.Sheet, models: Sequence[Model], leave_out: str | None = None
-    ) -> Table:
+    def table(self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None) -> Table:
         """The columns of a sheet that the models read, with those that are weights as weights.
 
         Unless --columns says which, those that the models name, or all where one names none.
         """
         weighing = sheet.find(self.weights) if self.weights is not None else []
-        aside = [*weighing, *(sheet.find(leave_out) if leave_out is not None else [])]
+        aside = [*weighing, *(j for one in leave_out if one is not None for j in sheet.find(one))]
         if len(weighing) > 1:
             raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")
+        words = [sheet.names.index(name) for name in words_of(models)]
         if self.columns is not None:
             taken = sheet.find(self.columns)
+            taken += [j for j in map(sheet.names.index, gated_by(models)) if j not in taken]
         else:
             named = named_columns(models)
             for name in sorted(named or ()):
@@ -154,13 +154,13 @@ class Job:
                     )
                 if sheet.names.index(name) in aside:
                     raise ValueError(
-                        f"the column {name!r} is one of the model's; --weights and --runs take "
-                        "columns that it does not read."
+                        f"the column {name!r} is one of the model's; --weights, --runs and "
+                        "--labels take columns that it does not read."
                     )
             taken = [
                 j
                 for j, name in enumerate(sheet.names)
-                if j not in aside and (named is None or name in named)
+                if j not in [*aside, *words] and (named is None or name in named)
             ]
         return Table(
             sheet.numbers(taken, covariates_of(models)),
@@ -176,8 +176,26 @@ def named_columns(models: Sequence[Model]) -> set[str] | None:
         names = getattr(getattr(model, "family", None), "columns", None)
         if names is None:
             return None
-        found.update(names)
+        found.update(names, gated_by([model]))
     return found
+
+
+def gated_by(models: Sequence[Model]) -> list[str]:
+    """The columns of numbers that the gates of models read."""
+    gates = [getattr(model, "weights", None) for model in models]
+    labels = [label for gate in gates if isinstance(gate, emframe.Gate) for label in gate.labels]
+    return list(dict.fromkeys(labels))
+
+
+def words_of(models: Sequence[Model]) -> list[str]:
+    """The columns of words in whose place they read columns of numbers."""
+    found: dict[str, None] = {}
+    for model in models:
+        gate = getattr(model, "weights", None)
+        if isinstance(gate, emframe.Gate):
+            pairs = zip(gate.columns, gate.levels or (), strict=False)
+            found |= {str(name): None for name, levels in pairs if levels}
+    return list(found)
 
 
 def covariates_of(models: Sequence[Model]) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import emframe
 from emframe.data import Table
-from emframe.extras import extra
+from emframe.messages.extras import extra
 
 
 def require(path: str) -> None:

@@ -32,7 +32,7 @@ family_options = click.option(
 Decorator = Callable[[Any], Any]
 
 
-class Starts(click.ParamType):  # type: ignore[type-arg]  # a subscript fails in click 8.1
+class StartsOption(click.ParamType):  # type: ignore[type-arg]  # a subscript fails in click 8.1
     """A number of starts, or the level of a search until they agree."""
 
     name = "starts"

@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ import numpy as np
 
 import emframe
 from emframe.datasets import Dataset
-from emframe.extras import extra
+from emframe.latents import Gate
+from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 _PARQUET = b"PAR1"  # how a Parquet file begins
@@ -81,6 +82,35 @@ class Sheet:
                     is_given = self.names[column] in covariates
                     raise ValueError(self._complaint(i, column, is_given)) from None
         return values
+
+    def levels(self, column: int) -> tuple[str, ...]:
+        """The values of a column of words, sorted; none of a column of numbers."""
+        cells = {row[column].strip() for row in self.cells}
+        given = sorted(cell for cell in cells if cell.lower() not in _MISSING)
+        return () if all(map(_is_number, given)) else tuple(given)
+
+    def with_indicators(self, gate: Gate) -> Sheet:
+        """The sheet with the columns of 0 and 1 that a gate reads in the place of words.
+
+        Raises ValueError for a value that the gate has not, with its line.
+        """
+        names, extra_cells = list(self.names), [list[str]() for _ in self.cells]
+        for name, levels in zip(gate.columns, gate.levels or (), strict=False):
+            labels = [f"{name}_{level}" for level in levels[1:]]
+            if not levels or all(label in self.names for label in labels):
+                continue
+            (column,) = self.find(str(name))
+            names += labels
+            for i, row in enumerate(self.cells):
+                cell = row[column].strip()
+                if cell not in levels:
+                    raise ValueError(
+                        f"{self.origin}, {self.unit} {self.lines[i]}, column {name!r}: {cell!r} is "
+                        f"none of {', '.join(levels)}."
+                    )
+                extra_cells[i] += ["1" if cell == level else "0" for level in levels[1:]]
+        cells = [[*row, *more] for row, more in zip(self.cells, extra_cells, strict=True)]
+        return replace(self, names=tuple(names), cells=cells)
 
     @contextmanager
     def telling_lines(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ import emframe
 from emframe.cli import sheets
 from emframe.cli.models import run_labels
 from emframe.cli.settings import header
-from emframe.refusals import several
+from emframe.messages.refusals import several
 from emframe.spaces import Array
 
 
@@ -40,7 +40,9 @@ def predict(
     emframe sample geyser.fit -n 10 | emframe predict geyser.fit -
     """
     fit = emframe.load(saved)
-    sheet = sheets.read(data, has_header)
+    given = sheets.read(data, has_header)
+    gate = getattr(fit.model, "weights", None)
+    sheet = given.with_indicators(gate) if isinstance(gate, emframe.Gate) else given
     found: Any = sheet.numbers(_columns(sheet, fit.columns, columns))
     if runs is not None:
         found = emframe.Sequences.by(found, run_labels(sheet, runs))
@@ -62,8 +64,8 @@ def predict(
             f"Warning: {rows} density zero under every component, and so no label.", err=True
         )
     told = _labelled if is_choice else lambda row: [sheets.exact(value) for value in row]
-    pairs = zip(sheet.cells, latent, strict=True)
-    _write([*sheet.names, *added], ([*cells, *told(row)] for cells, row in pairs))
+    pairs = zip(given.cells, latent, strict=True)
+    _write([*given.names, *added], ([*cells, *told(row)] for cells, row in pairs))
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """Families made of others: products, held and shared parameters, models as components."""
 
 from emframe.composing.censored import Censored
+from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
@@ -11,14 +12,17 @@ from emframe.composing.truncated import Truncated
 from emframe.composing.zeros import Hurdle, ZeroInflated
 
 __all__ = [
+    "AtColumns",
     "Censored",
     "Constrained",
     "Copies",
+    "Home",
     "Hurdle",
     "Nested",
     "Noisy",
     "Point",
     "Product",
+    "RowsOf",
     "Truncated",
     "ZeroInflated",
     "fixed",

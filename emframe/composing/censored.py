@@ -32,7 +32,7 @@ from emframe.composing.pairs import Pair, settled
 from emframe.composing.unseen import Rough, Unseen
 from emframe.families import Completed, Family, Outcome
 from emframe.families.between import log_between, tails
-from emframe.recipes import MAKERS
+from emframe.host.recipes import MAKERS
 from emframe.spaces import Array, Bounds, Claim, Ends, Integers, Interval, Real, Space, TimeAndEvent
 from emframe.spaces.ends import limits
 
@@ -83,14 +83,14 @@ class Censored(Unseen):
         both = [all(one is not None for one in pair) for pair in told]
         some = [any(one is not None for one in pair) for pair in told]
         if both != some or sum(both) != 1:
-            said = {"lower": lower, "upper": upper, "time": time, "event": event}
+            given = {"lower": lower, "upper": upper, "time": time, "event": event}
             raise TypeError(
                 "pass lower= and upper=, or time= and event=, both as columns; got "
-                f"{', '.join(f'{key}={one!r}' for key, one in said.items() if one is not None)}."
+                f"{', '.join(f'{key}={one!r}' for key, one in given.items() if one is not None)}."
             )
-        words = "`lower` and `upper`" if both[0] else "`time` and `event`"
-        first_told, second_told = told[0] if both[0] else told[1]
-        made = settled(family, (first_told, second_told), words, options)
+        said = "`lower` and `upper`" if both[0] else "`time` and `event`"
+        start, stop = told[0] if both[0] else told[1]
+        made = settled(family, (start, stop), said, options)
         first, second = made.first, made.second
         object.__setattr__(self, "family", made.family)
         for key, one in zip(("lower", "upper"), (first, second), strict=True):

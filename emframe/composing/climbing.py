@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.families.newton import BEND, BEND_WITHIN, KEPT, Shape, newton
+from emframe.numeric.newton import BEND, BEND_WITHIN, KEPT, Shape, newton
 from emframe.spaces import Array
 
 CLOSE = 1e-14  # of Q; a climb ends where about this share could still be gained

@@ -22,7 +22,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,11 @@ from emframe.families import (
     Survey,
     Wrapped,
 )
+from emframe.families.at_start import AtStart
 from emframe.families.joined import Retold
 from emframe.families.pieces import besides
 from emframe.host import family as named_family
+from emframe.host.recipes import MAKERS
 from emframe.parameters import (
     Declared,
     Leaf,
@@ -55,8 +58,7 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import ROUNDED, Array, PartlyHeld
 
 
@@ -137,6 +139,12 @@ class Constrained(Wrapped):
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(self._free(params), x)
 
+    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+        return self.family.response_at(self._free(params), x)
+
+    def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
+        return self.family.random_effects(self._free(params), x)
+
     def accumulate(self, x: Array, resp: Array) -> Sized:
         return Sized(self.family.accumulate(x, resp), resp.shape[1], _width(x))
 
@@ -185,6 +193,11 @@ class Constrained(Wrapped):
         if self._holds_all:
             return like
         before = None if previous is None else self._free(previous)
+        if isinstance(statistics, AtStart):  # rows that nothing has completed yet
+            at = self.family.m_step(statistics, None) if before is None else before
+            like = self.constrain(at)
+            each = (self.family.completed(at, x, r).statistics for x, r in statistics.blocks)
+            statistics = statistics.with_prior(reduce(add, each))
         found = None
         if not any(_has_free(value) for _, value in self.held):
             held, near = tuple(dict(self.held)), self._free(like)

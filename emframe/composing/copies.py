@@ -26,7 +26,7 @@ from emframe.data.runs import SequenceRows
 from emframe.families import Completed, ConjugatePrior, Family, Pieces, refuse_empty
 from emframe.families.at_start import AtStart
 from emframe.parameters import Declared, declarations, frozen, leaves
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array, Common, Space
 
 STARTS, CLIMBS = 3, 5  # of each copy at a start, and EM steps of each of them

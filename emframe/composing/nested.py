@@ -38,13 +38,13 @@ from emframe.families import (
     refuse_empty,
 )
 from emframe.families.at_start import AtStart
-from emframe.families.joined import Within
+from emframe.families.joined import WithinKernel
 from emframe.families.pieces import besides
 from emframe.families.rowwise import in_step
 from emframe.families.stack import Sums, common_priors, weakest
+from emframe.host.recipes import MAKERS
 from emframe.parameters import Declared, declarations
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array, Claim, Simplex, Space
 
 
@@ -199,7 +199,7 @@ class Nested(Family):
             )
         )
         for kernels in in_step(each):
-            yield Within(kernels, NestedSums)
+            yield WithinKernel(kernels, NestedSums)
 
     def expected(self, statistics: NestedSums, params: Any) -> float:
         each = zip(self.inner, statistics.parts, strict=True)

@@ -25,7 +25,7 @@ from emframe.families import Completed, Densities, Family, Kernel, Survey, Wrapp
 from emframe.families.at_start import AtStart
 from emframe.families.kernel import NoSampler
 from emframe.host import family as named_family
-from emframe.recipes import MAKERS
+from emframe.host.recipes import MAKERS
 from emframe.spaces import Array, Claim, NonNegative, Space
 
 Column = str | int

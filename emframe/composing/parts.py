@@ -15,7 +15,7 @@ from typing import Any
 
 from emframe.families import Family
 from emframe.host import family as named_family
-from emframe.records import identifier
+from emframe.parameters.records import identifier
 from emframe.spaces import Array
 
 

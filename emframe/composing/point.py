@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from emframe.families.certain import Certain
+from emframe.host.recipes import MAKERS
 from emframe.parameters import Declared
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array, Only, Real, Space
 
 

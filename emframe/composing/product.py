@@ -38,8 +38,8 @@ from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
 from emframe.families.rowwise import in_step
 from emframe.families.stack import Sums, common_priors, weakest
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.host.recipes import MAKERS
+from emframe.parameters.records import record
 from emframe.spaces import Array, Claim, Space
 
 Key = str | int | tuple[Any, ...]

@@ -24,7 +24,7 @@ from emframe.composing.unseen import Rough, Unseen
 from emframe.families import Family
 from emframe.families.between import log_between, tails
 from emframe.host import family as named_family
-from emframe.recipes import MAKERS
+from emframe.host.recipes import MAKERS
 from emframe.spaces import Array, Claim, ColumnsIn, Integers, Interval, Space, Within
 from emframe.spaces.ends import limits
 

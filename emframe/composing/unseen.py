@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from emframe.core import Contract, Degenerate
 from emframe.families import Completed, Densities, Kernel, Stand, Survey, Wrapped
 from emframe.families.at_start import AtStart
-from emframe.families.componentwise import coordinates
-from emframe.families.numeric import EFFORT, POINT, Along, Kept, NumericFamily
+from emframe.numeric.climbed import EFFORT, POINT, Directions, Kept, NumericFamily
+from emframe.numeric.componentwise import coordinates
 from emframe.spaces import EPS, Array, Space
 
 
@@ -221,12 +221,12 @@ class Climbing(NumericFamily):
 
     # ---- where to begin: at the family's own M-step on rows that stand for what was seen
 
-    def _begun(self, statistics: Kept, along: Along) -> Any:
+    def _begun(self, statistics: Kept, along: Directions) -> Any:
         x, resp = (np.concatenate(each) for each in zip(*statistics.blocks, strict=True))
         start = self.outer.family.m_step(self.outer.roughly(x, resp), None)
         return self._maximised(statistics, start, along)
 
-    def _ranked(self, statistics: Kept, k: int, along: Along | None) -> Array:
+    def _ranked(self, statistics: Kept, k: int, along: Directions | None) -> Array:
         x, weights = statistics.of(k)
         sums = self.outer.roughly(x, weights[:, None])
         at = coordinates(self.outer.family.m_step(sums, None))

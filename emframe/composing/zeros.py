@@ -27,10 +27,11 @@ from emframe.core import Contract
 from emframe.families import Completed, ConjugatePrior, Family, Wrapped, refuse_empty
 from emframe.families.base import log1mexp
 from emframe.families.elsewhere import moved_in
+from emframe.families.outcomes import Outcome
 from emframe.host import family as named_family
+from emframe.host.recipes import MAKERS
 from emframe.parameters import Declared
-from emframe.recipes import MAKERS
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import AnyOf, Array, Only, Space, UnitInterval
 
 MOST_DRAWS = 10_000
@@ -162,8 +163,21 @@ class ZeroInflated(Family):
     def given(self, x: Array) -> ZeroInflated:
         return type(self)(self.family.given(x))
 
+    def refuse(self, whole: ZeroSums, columns: Sequence[str]) -> None:
+        self.inner.refuse(whole.rest, columns)
+
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
+
+    def outcomes(self, row: Array) -> Sequence[Outcome] | None:
+        """Beside a density of one column, the point alone and the line."""
+        modelled = self._modelled(len(row))
+        if self.splits_zeros or self.inner.hides or len(modelled) > 1:
+            return None
+        zero = np.array(row, dtype=float)
+        zero[modelled] = 0.0
+        space = self.family.support_given(row)
+        return Outcome(zero), Outcome(zero, tuple(modelled), space)
 
     def ingredients(self) -> dict[str, Any]:
         return {"family": self.family}
@@ -306,7 +320,7 @@ class ZeroInflated(Family):
 
     def log_cdf(self, params: Any, x: Array) -> Array:
         """Of columns that are never below 0 together with the point."""
-        above = (x >= 0.0).all(axis=1)[:, None]
+        above = np.asarray((x >= 0.0).all(axis=1))[:, None]
         with np.errstate(divide="ignore"):
             rest = np.log1p(-params.zeros) + self.inner.log_cdf(params.rest, x)
             return np.logaddexp(rest, np.where(above, np.log(params.zeros), -np.inf))

@@ -10,6 +10,7 @@ from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned
 from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
+from emframe.data.labelled import Labelled
 from emframe.data.parquet import read_parquet
 from emframe.data.rows import MOST_AT_ONCE, Rows, drawn
 from emframe.data.weights import as_weights, counted, in_range, measured, warn_of_shares
@@ -17,6 +18,7 @@ from emframe.data.weights import as_weights, counted, in_range, measured, warn_o
 __all__ = [
     "MOST_AT_ONCE",
     "Blocks",
+    "Labelled",
     "Rows",
     "Table",
     "aligned",

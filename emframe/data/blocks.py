@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame
-from emframe.refusals import refuse_objects, refuse_where, shown
+from emframe.messages.refusals import refuse_objects, refuse_where, shown
 
 UNREAD = "while the blocks of `X` were read"
 

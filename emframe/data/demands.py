@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emframe.data.arrays import as_floats
 from emframe.data.gaps import per_value, there
 from emframe.data.rows import MOST_AT_ONCE, Rows, cut
-from emframe.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
+from emframe.messages.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
 from emframe.spaces import Array, Claim, Ends, Space
 
 

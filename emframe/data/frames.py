@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data.elsewhere import is_lazy, refuse_elsewhere
-from emframe.extras import extra
-from emframe.refusals import LARGEST_WHOLE, refusal, refuse_objects, shown
+from emframe.messages.extras import extra
+from emframe.messages.refusals import LARGEST_WHOLE, refusal, refuse_objects, shown
 
 # What data frames and series have, and arrays have not.
 _MARKS = ("__dataframe__", "__arrow_c_stream__", "__narwhals_dataframe__", "__narwhals_series__")

@@ -18,9 +18,10 @@ from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
 from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame, names_of
+from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
-from emframe.refusals import several
+from emframe.messages.refusals import several
 from emframe.spaces import Array, Claim, Space
 
 _SMALL = 1 << 20  # numbers of which a copy is no burden
@@ -131,6 +132,7 @@ def frequencies(X: Any, weights: Any) -> Any:
     Raises ValueError for a series of another index than that of the rows, and TypeError for data
     that are not in memory.
     """
+    X = X.X if isinstance(X, Labelled) else X
     refuse_elsewhere(X, "X")
     refuse_elsewhere(weights, "weights")
     are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data.blocks import Blocks
-from emframe.extras import extra
+from emframe.messages.extras import extra
 
 
 def read_parquet(

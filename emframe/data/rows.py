@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emframe.data.arrays import as_floats, ones, read_only
 from emframe.data.blocks import Blocks
-from emframe.refusals import LARGEST_WHOLE
+from emframe.messages.refusals import LARGEST_WHOLE
 from emframe.spaces import Array
 
 MOST_AT_ONCE = 1 << 16  # rows looked at together where nothing else says how many

@@ -8,10 +8,10 @@ One known case: with all lengths 1 nothing is left of the order, and these are p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,15 @@ from emframe.data.blocks import real_array
 from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned, is_frame, taken, without
 from emframe.data.gate import Table
+from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows, drawn
 from emframe.spaces import Array
 
+T = TypeVar("T")
+
 # Rows of a block: enough that work on a row outweighs the overhead of a call.
 BLOCK = 1 << 15
+_DERIVED = "derived from them"
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,30 @@ class Sequences:
             "`X` is divided into runs, but to this model every row is its own; pass the rows alone."
         )
 
-    def __getitem__(self, part: slice) -> Sequences:
-        """Some of the runs, by a slice without a stride."""
+    def __getitem__(self, part: slice | int) -> Sequences:
+        """Some of the runs, by a slice without a stride, or one by its number."""
+        if not isinstance(part, slice):
+            place = range(len(self))[part]
+            part = slice(place, place + 1)
         bounds = np.concatenate([[0], np.cumsum(self.lengths)])
         lengths = self.lengths[part]
         first = bounds[:-1][part][0] if len(lengths) else 0
         keys = None if self.keys is None else self.keys[part]
         return Sequences(self.x[first : first + lengths.sum()], lengths, keys)
+
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` makes of these runs: made at the first call with this key, and kept.
+
+        A pass comes by the same runs each time, and a family may need to read them only once.
+        """
+        kept: dict[Hashable, Any] = self.__dict__.setdefault(_DERIVED, {})
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was derived: it is made anew where the runs arrive."""
+        return {name: value for name, value in self.__dict__.items() if name != _DERIVED}
 
     def regrouped(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of rows in the order that `by` was given, one run behind the other."""
@@ -145,10 +166,11 @@ class Sequences:
 
 def answered(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     """What is said of rows as they were given, with their index, or of runs with their keys."""
+    X = X.X if isinstance(X, Labelled) else X
     if not isinstance(X, Sequences):
         return aligned(X, values, names)
     source = X.source
-    if len(values) == len(X.x) or not hasattr(source, "iloc"):
+    if len(values) == X.lengths.sum() or not hasattr(source, "iloc"):
         return aligned(source, values, names)
     firsts = X.order[X.firsts]
     return aligned(taken(source, firsts), values, names).set_axis(X.keys, axis=0)
@@ -220,15 +242,24 @@ class SequenceRows:
         return Rows(totals / self.x.lengths[:, None], self.weights, self.columns)
 
     def blocks(self, size: int) -> Iterator[tuple[Sequences, Array]]:
-        """Whole runs and their weights, a block at a time, of `size` rows or a few more."""
-        if len(self.x.x) <= max(size, BLOCK):
+        """Whole runs and their weights, a block at a time, of `size` rows or a few more.
+
+        The same blocks at each call, with what was derived of them; they are views.
+        """
+        size = max(size, BLOCK)
+        if len(self.x.x) <= size:
             yield self.x, self.weights
             return
+        for part, runs in self.x.derived(size, lambda: list(self._cut(size))):
+            yield runs, self.weights[part]
+
+    def _cut(self, size: int) -> Iterator[tuple[slice, Sequences]]:
         ends, first = np.cumsum(self.x.lengths), 0
         while first < len(self):
             begun = ends[first] - self.x.lengths[first]
-            last = int(np.searchsorted(ends, begun + max(size, BLOCK))) + 1
-            yield self.x[first:last], self.weights[first:last]
+            last = int(np.searchsorted(ends, begun + size)) + 1
+            part = slice(first, last)
+            yield part, self.x[part]
             first = last
 
 

@@ -74,6 +74,13 @@ _ENTRIES = {
         "Earthquakes of magnitude 7 or more in the world, each year from 1900 to 2006",
         "Zucchini and MacDonald (2009), Hidden Markov Models for Time Series, table 1.1",
     ),
+    "orthodont": _Entry(
+        ("child", "age", "distance", "male"),
+        None,
+        "linear-mixed",
+        "27 children at ages 8, 10, 12, 14: from pituitary to pterygomaxillary fissure, mm",
+        "Potthoff and Roy (1964), Biometrika 51, 313",
+    ),
 }
 
 

@@ -31,21 +31,21 @@ class EngineError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Part:
+class AuditedPart:
     """What blocks left behind, the rows that it was made of, and what the model raised there."""
 
     value: Any  # None where the model raised something
     seen: Tally
     error: Exception | None = None
 
-    def __add__(self, other: Any) -> Part:
-        if not isinstance(other, Part):
+    def __add__(self, other: Any) -> AuditedPart:
+        if not isinstance(other, AuditedPart):
             return NotImplemented
         error = self.error or other.error
         value = self.value + other.value if error is None else None
-        return Part(value, self.seen + other.seen, error)
+        return AuditedPart(value, self.seen + other.seen, error)
 
-    def __radd__(self, other: Any) -> Part:
+    def __radd__(self, other: Any) -> AuditedPart:
         """0 + part, with which Python's own ``sum`` begins."""
         return self if type(other) is int and other == 0 else NotImplemented
 
@@ -56,7 +56,7 @@ class OfBlock:
 
     function: Callable[[Any, Workspace], Any]
 
-    def __call__(self, block: Any, work: Workspace | None = None) -> Part:
+    def __call__(self, block: Any, work: Workspace | None = None) -> AuditedPart:
         """The part of one block.  Each thread has a workspace of its own; None makes one.
 
         Raises TypeError for what is no block.
@@ -69,9 +69,9 @@ class OfBlock:
         seen = tally(block)
         with (Workspace() if work is None else work).in_use() as mine:
             try:
-                return Part(self.function(block, mine), seen)
+                return AuditedPart(self.function(block, mine), seen)
             except Exception as error:
-                return Part(None, seen, error)
+                return AuditedPart(None, seen, error)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Audited:
             raise EngineError(f"the engine {name} raised {_told(error)}") from error
         if source.error is not None:
             raise source.error
-        if not isinstance(found, Part):
+        if not isinstance(found, AuditedPart):
             raise EngineError(f"the engine {name} returned {_shown(found)}; {EXPECTED}.")
         taken = given[0]
         for block in source:  # what the engine never asked for

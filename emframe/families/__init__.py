@@ -11,8 +11,6 @@ from emframe.families.base import (
     refuse_kept,
 )
 from emframe.families.certain import Certain
-from emframe.families.density import FromLogpdf, from_logpdf
-from emframe.families.distributions import FromScipy, from_scipy
 from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
 from emframe.families.gaps import Gaps
@@ -47,8 +45,6 @@ __all__ = [
     "ExponentialFamily",
     "Family",
     "FamilyError",
-    "FromLogpdf",
-    "FromScipy",
     "Gaps",
     "Kernel",
     "Moments",
@@ -63,8 +59,6 @@ __all__ = [
     "distinct",
     "exchanged",
     "fitted",
-    "from_logpdf",
-    "from_scipy",
     "is_alike",
     "is_mixed",
     "likely",

@@ -294,6 +294,27 @@ class Family(ABC):
         """Where the columns that are modelled live, given the covariates of a row (d,)."""
         return self.support
 
+    def points(self, x: Any) -> Array | None:
+        """Where each run of rows stands, (S, m), for starts that measure distances between them.
+
+        None where it stands at the mean of its rows.
+        """
+        return None
+
+    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of a response at the covariates of rows x (n, d), (n, K).
+
+        Raises TypeError for a family that has no response.
+        """
+        raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
+
+    def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
+        """Names of the q random effects, and their posterior means and deviations, (n, K, q).
+
+        Raises TypeError for a family without any.
+        """
+        raise TypeError(f"the family {self.name!r} has no random effects.")
+
     def located(self, x: Array) -> Array:
         """Rows x (n, d) as points of as many columns, where starts measure distances; nan for none.
 

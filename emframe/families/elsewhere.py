@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emframe.families.base import Completed, Family
 from emframe.families.wrapped import Wrapped
-from emframe.spaces import AnyOf, Array, Only, Space
+from emframe.spaces import AnyOf, Array, Claim, Only, Space
 
 PROBES = 257  # coordinates, by which one space is looked for in another
 
@@ -46,6 +46,9 @@ class Elsewhere(Wrapped):
     @property
     def supports(self) -> tuple[Space, ...]:
         return self.places
+
+    def claims(self) -> tuple[Claim, ...]:
+        return Family.claims(self)
 
     def log_density(self, params: Any, x: Array) -> Array:
         inside = within(self.family, x)

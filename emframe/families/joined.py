@@ -41,6 +41,12 @@ Join = Callable[[tuple[Any, ...]], Any]
 """What makes the statistics of the whole from those of its parts."""
 
 
+def _run(places: tuple[int, ...]) -> Any:
+    """Columns that stand side by side as a slice, which copies nothing; others as they are."""
+    first, n = places[0], len(places)
+    return slice(first, first + n) if places == tuple(range(first, first + n)) else list(places)
+
+
 def _form(kernels: tuple[Kernel, ...]) -> str:
     return "+".join(dict.fromkeys(kernel.form for kernel in kernels))
 
@@ -73,7 +79,7 @@ class Multiplied:
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
         pairs = enumerate(zip(self.kernels, self.places, strict=True))
-        met = [rowwise(one, x[:, places], work.room(p)) for p, (one, places) in pairs]
+        met = [rowwise(one, x[:, _run(places)], work.room(p)) for p, (one, places) in pairs]
         joint = work("product", *met[0].joint.shape)
         np.copyto(joint, met[0].joint)
         for one in met[1:]:
@@ -141,7 +147,7 @@ class WithinSums:
 
 
 @dataclass(frozen=True)
-class Within:
+class WithinKernel:
     """The kernel of components that are mixtures themselves, of J parts."""
 
     kernels: tuple[Kernel, ...]  # (J,), with the log weight of its part as the constant of each

@@ -31,8 +31,8 @@ class Rowwise(NamedTuple):
     collect: Callable[[Array], Any]  # from shares (K, n), row weights included
 
 
-def rowwise(kernel: Kernel, x: Array, work: Workspace) -> Rowwise:
-    """What a kernel says of rows x (n, d), in parts where they are many.
+def rowwise(kernel: Kernel, x: Any, work: Workspace) -> Rowwise:
+    """What a kernel says of rows x (n, d), or runs of them, in parts where they are many.
 
     The joint densities lie in the workspace, if they are one part.
     """
@@ -53,14 +53,17 @@ def rowwise(kernel: Kernel, x: Array, work: Workspace) -> Rowwise:
     return Rowwise(joint, collect)
 
 
-def _parts(kernel: Kernel, x: Array) -> Iterator[slice]:
+def _parts(kernel: Kernel, x: Any) -> Iterator[slice]:
+    if not hasattr(x, "shape"):  # runs of rows, which their kernel takes apart itself
+        yield slice(0, len(x))
+        return
     size = kernel.rows(x.shape[1])
     if len(x) <= SPARE * size:
         size = max(len(x), 1)
-    return (slice(first, first + size) for first in range(0, max(len(x), 1), size))
+    yield from (slice(first, first + size) for first in range(0, max(len(x), 1), size))
 
 
-def _of_part(kernel: Kernel, x: Array, work: Workspace) -> Rowwise:
+def _of_part(kernel: Kernel, x: Any, work: Workspace) -> Rowwise:
     joint, collect = kernel.meet(x, work)
     log_b = untiled(joint, len(x))
     if log_b.size and log_b.min() < LOG_ZERO * 1e-100:  # what stands for log 0 in products

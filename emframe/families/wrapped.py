@@ -98,6 +98,15 @@ class Wrapped(Family):
     def given(self, x: Array) -> Wrapped:
         return replace(self, family=self.family.given(x))
 
+    def points(self, x: Any) -> Array | None:
+        return self.family.points(x)
+
+    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+        return self.family.response_at(params, x)
+
+    def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
+        return self.family.random_effects(params, x)
+
     def each(self, k: int) -> tuple[Family, ...]:
         return tuple(replace(self, family=one) for one in self.family.each(k))
 

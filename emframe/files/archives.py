@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from emframe.arguments import file
-from emframe.refusals import shown
+from emframe.messages.arguments import file
+from emframe.messages.refusals import shown
 from emframe.spaces import Array
 
 FORMAT = 1

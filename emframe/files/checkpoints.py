@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.arguments import generator_from
 from emframe.core import (
     Midway,
     Step,
@@ -30,6 +29,7 @@ from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.files.saving import number_out, start_from, start_told
 from emframe.files.states import arrays_of, flat, over, under
 from emframe.fitting.search import Attempt
+from emframe.messages.arguments import generator_from
 from emframe.spaces import Array
 
 EVERY = 5.0  # seconds between two writings, at the least

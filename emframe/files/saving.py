@@ -19,10 +19,11 @@ from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.fitting.result import Fit, Start
 from emframe.host import model as named_model
 from emframe.host import models
+from emframe.host.recipes import NotHere, restore
+from emframe.latents.gate import described
+from emframe.messages.refusals import shown
 from emframe.models import Mixture, Model
 from emframe.parameters import nested, to_mapping
-from emframe.recipes import NotHere, restore
-from emframe.refusals import shown
 from emframe.spaces import Array
 
 _DOCUMENT = "fit.json"
@@ -180,8 +181,12 @@ def _model(description: dict[str, Any], family: Family | None, allow: Sequence[A
     sizes = _item(description, "n_components", list)
     if not parts or len(parts) != len(sizes):
         raise ValueError(f"`families` are {len(parts)}, of `n_components` {sizes}")
-    made = Mixture(parts[0], sizes[0]) if len(parts) == 1 else Mixture(parts, sizes)
-    return made.fixed(weights=description["weights"]) if "weights" in description else made
+    weights = description.get("weights")
+    if isinstance(weights, dict):
+        weights = described(weights)
+    if len(parts) == 1:
+        return Mixture(parts[0], sizes[0], weights=weights)
+    return Mixture(parts, sizes, weights=weights)
 
 
 def _names(one: type, kind: str) -> bool:

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from emframe.arguments import whole
 from emframe.core import Degenerate, MaxSeconds, Method, Rule
 from emframe.fitting.ends import ends
 from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
@@ -29,10 +28,11 @@ from emframe.fitting.saddles import Onward
 from emframe.fitting.sampled import Sampled, sample_of
 from emframe.fitting.search import Plan, Search
 from emframe.fitting.stacked_growth import RULES as GROWTH
-from emframe.fitting.stacked_growth import Together
+from emframe.fitting.stacked_growth import StackTogether
 from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, part_of, stack_for
 from emframe.fitting.stacked_search import Thin
 from emframe.fitting.task import Task
+from emframe.messages.arguments import whole
 from emframe.models.flat_stack import FlatStack
 
 FEW_ROWS = 1000  # up to which a search that led to nothing that counts is followed by a long one
@@ -109,7 +109,7 @@ class Choice:
         stack = stack_for(task.under, task.rows, task.survey, task.term)
         if not isinstance(stack, FlatStack):
             return grown
-        return Together(grown, stack, task.accused, self._is_over)
+        return StackTogether(grown, stack, task.accused, self._is_over)
 
     def _agreeing(self, task: Task, judged: Task, near: float = 0.0) -> Plan:
         """Starts until they agree: in one stack where that can be had, else one by one."""

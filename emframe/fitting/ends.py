@@ -5,8 +5,8 @@ One known case: with a cap of 0 a run ends where it starts.
 
 from __future__ import annotations
 
-from emframe.arguments import real, whole
 from emframe.core import MaxIterations, RemainingGain, Rule
+from emframe.messages.arguments import real, whole
 
 
 def ends(tol: float, max_iter: int) -> list[Rule]:

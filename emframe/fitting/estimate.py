@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from emframe.arguments import Rng, callables, file, real
 from emframe.core import (
     Callback,
     Coordinates,
@@ -28,17 +27,19 @@ from emframe.core import (
     Status,
     Step,
 )
+from emframe.data import Labelled
 from emframe.engines import one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
 from emframe.fitting.choice import Choice, wanted
 from emframe.fitting.ends import ends
+from emframe.fitting.movers import method_for
 from emframe.fitting.result import Fit
 from emframe.fitting.search import Attempt, Cut, Search, highest, spent
 from emframe.fitting.task import Task
 from emframe.host import model as named_model
-from emframe.methods import method_for
+from emframe.messages.arguments import Rng, callables, file, real
 from emframe.models import Model
 from emframe.models.remedies import remedies
 from emframe.showing.progress import watching
@@ -70,6 +71,7 @@ def fit(
     stopping: Sequence[Rule] = (),
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
     checkpoint: str | Path | None = None,
+    labels: Any = None,
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
 
@@ -114,6 +116,10 @@ def fit(
         and ends at the same bits as if it had never been stopped; with ``rng=None`` also by the
         same random numbers. It is refused where data or settings are others; callbacks may be. A
         disk that is full is warned of and does not end the fit.
+    labels : (n,) the component of each row where it is known, and -1, None or nan where it is
+        not; or (n, K) True for each that it may be; or the name of a column with either. Of a
+        hidden Markov model the states. To ask such a fit for standard errors, pass
+        ``emframe.Labelled(X, labels)`` for the rows.
 
     Returns
     -------
@@ -128,7 +134,12 @@ def fit(
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
-    model = model_for(model).settled(X, weights)
+    model = model_for(model)
+    if labels is not None:
+        X = Labelled.of(X, labels)
+    if isinstance(X, Labelled):
+        model = knowing(model)
+    model = model.settled(X, weights)
     rules = ends(tol, max_iter)
     rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
     deadline: list[MaxSeconds] = []
@@ -176,6 +187,19 @@ def fit(
     if isinstance(cut, KeyboardInterrupt):
         raise Interrupted(result)
     return result
+
+
+def knowing(model: Model) -> Model:
+    """The model for rows of which the component may be known.
+
+    Raises TypeError for one whose z is no choice among components.
+    """
+    known = getattr(model, "with_labels", None)
+    if known is None:
+        raise TypeError(
+            f"`labels` go with a model of components or states; {model.title()} has none."
+        )
+    return cast(Model, known())
 
 
 def model_for(model: Any) -> Model:

@@ -23,23 +23,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from emframe.arguments import real, whole
 from emframe.core.tolerance import RESOLUTION, within
 from emframe.engines import block_rows
 from emframe.families import Stack
 from emframe.fitting.ceiling import enclosed
 from emframe.fitting.field import Field
+from emframe.fitting.result import Fit
+from emframe.messages.arguments import real, whole
 from emframe.models import Mixture, MixtureParameters, observed
 from emframe.models.components import taken
 from emframe.parameters import leaves
 from emframe.spaces import Array
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit
 
 FIRST_SHARE = 0.001  # how near the bounds of D are brought where that is not within tol anyway
 LARGEST_LOG = 600.0  # of a ratio that is reckoned with: more only adds to the gain

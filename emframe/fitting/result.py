@@ -6,6 +6,7 @@ Criteria are -2 log-likelihood plus a penalty, so lower is better.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isnan, log, nan
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.arguments import generator_from, whole
 from emframe.core import Status
+from emframe.data import Labelled
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
+from emframe.fitting.faces import face
 from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
+from emframe.messages.arguments import generator_from, whole
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import n_free
@@ -28,9 +31,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+    from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.inference import Intervals, StandardErrors
-    from emframe.information import Information
+    from emframe.inference.information import Information
 
 
 POLISH = "polish"  # the kind of a run to its very end from where another start ended
@@ -80,6 +84,7 @@ class Start:
 
 def _as_given(X: Any, values: Array) -> Array:
     """Values of rows in the order in which the user gave them."""
+    X = X.X if isinstance(X, Labelled) else X
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
@@ -180,6 +185,12 @@ class Fit:
         return chance_missed(one for one in self.starts if one.sample == first)
 
     @property
+    def component_columns(self) -> tuple[str, ...]:
+        """The names of the columns that components see: all but those that a gate reads."""
+        beside = getattr(getattr(self.model, "latent", None), "beside", 0)
+        return self.columns[: len(self.columns) - beside]
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters."""
         return n_free(self.params)
@@ -258,6 +269,24 @@ class Fit:
             )
         return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
 
+    def prior_proba(self, X: Any) -> Any:
+        """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
+
+        Aligned like `predict_proba`.  Where the rows of a run share one z, a row for each run.
+
+        Raises TypeError for a model whose z has none: a continuous one, or a path.
+        """
+        prior = getattr(self.model, "prior_proba", None)
+        if prior is None or getattr(getattr(self.model, "latent", None), "in_runs", False):
+            raise TypeError(
+                f"a {self.model.title()} model has no prior probabilities of single rows; see "
+                "predict_proba(X)."
+            )
+        rows = self.model.rows(X, columns=self.columns)
+        blocks = rows.blocks(block_rows(self.model.work(rows)))
+        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
+        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
+
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
 
@@ -281,8 +310,7 @@ class Fit:
             raise TypeError(
                 f"the z of a {self.model.title()} model is no path through states; see predict(X)."
             )
-        rows = self.model.rows(X, columns=self.columns)
-        return answered(X, _as_given(X, path(self.params, rows.x)), ("state",))
+        return answered(X, path(self.params, X, self.columns), ("state",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
         """Sum over rows of log p(x, z | params), nats, for known z.
@@ -293,7 +321,8 @@ class Fit:
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
-        z = X.regrouped(z) if isinstance(X, Sequences) else z
+        plain = X.X if isinstance(X, Labelled) else X
+        z = plain.regrouped(z) if isinstance(plain, Sequences) else z
         return self.model.complete_log_likelihood(self.params, rows.x, z)
 
     def sample(
@@ -325,6 +354,42 @@ class Fit:
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 
+    # ---- courses over time
+
+    def random_effects(self, X: Any) -> RandomEffects:
+        """What is known of each person's random effects, given their rows.
+
+        ``.means`` (N, q) are averaged over components by the person's responsibilities;
+        ``.by_component`` and ``.deviations`` (N, K, q) are of each.
+
+        Raises TypeError for a model without random effects.
+        """
+        return face("random_effects")(self, X)
+
+    def trajectories(
+        self,
+        times: Any,
+        *,
+        given: Mapping[str, float] | None = None,
+        column: str | None = None,
+        interval: float = 0.95,
+        errors: StandardErrors | None = None,
+    ) -> Trajectories:
+        """The mean response of each component along a column, with intervals.
+
+        Parameters
+        ----------
+        times : (m,) values of that column.
+        given : values of the other covariates, by name.
+        column : the column; the first covariate if None.
+        interval : the level. ``.low`` and ``.high`` hold that share of the component's responses;
+            ``.lower`` and ``.upper`` the mean, by the delta method, where there are errors.
+        errors : ``fit.standard_errors(X)``; a fit keeps no data.
+
+        Raises TypeError for a model without a response, and ValueError for columns without a value.
+        """
+        return face("trajectories")(self, times, given, column, interval, errors)
+
     # ---- how well the parameters are known
 
     def information(self, X: Any, weights: Any = None) -> Information:
@@ -333,9 +398,7 @@ class Fit:
         Costs two E-steps for each free parameter, on the data that the fit was made from.  See
         `emframe.Information`.
         """
-        from emframe.information import information
-
-        return information(self, X, weights)
+        return face("information")(self, X, weights)
 
     def standard_errors(
         self,
@@ -372,9 +435,7 @@ class Fit:
         ValueError : for an unknown method, or "scores" with a prior.
         Degenerate : where fewer than two bootstrap fits were sound.
         """
-        from emframe.inference import standard_errors
-
-        return standard_errors(
+        return face("standard_errors")(
             self,
             X,
             method=method,
@@ -426,17 +487,13 @@ class Fit:
         ValueError : where further components add without bound; where the fit was made under a
             prior, or with weights held; for a component of many free numbers.
         """
-        from emframe.fitting.gap import gap
-
-        return gap(self, X, weights=weights, tol=tol, max_points=max_points, **options)
+        return face("gap")(self, X, weights=weights, tol=tol, max_points=max_points, **options)
 
     # ---- showing
 
     def summary(self, errors: StandardErrors | None = None) -> str:
         """What `print` shows; with standard errors in brackets under the parameters, if given."""
-        from emframe.showing.report import summary
-
-        return summary(self, errors)
+        return face("summary")(self, errors)
 
     def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
         """The parameters as a tidy pandas data frame, a row for each number.
@@ -446,9 +503,7 @@ class Fit:
 
         Raises ImportError without pandas, naming the extra.
         """
-        from emframe.showing.parameter_frame import parameter_frame
-
-        return parameter_frame(self, errors, level)
+        return face("parameter_frame")(self, errors, level)
 
     def plot(
         self,
@@ -467,7 +522,8 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "trace" of the objective from all starts; "uncertainty" of the rows' labels.
+            columns; "trajectories" of components over those of people; "trace" of the objective
+            from all starts; "uncertainty" of the rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
         errors : standard errors; a profile shows their 95 % intervals.
@@ -478,25 +534,19 @@ class Fit:
         ImportError : without matplotlib, naming the extra.
         ValueError : for an unknown kind, or one that does not go with these columns.
         """
-        from emframe.plotting import plot
-
-        return plot(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+        return face("plot")(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
 
     # ---- keeping
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a file that `emframe.load` reads; no pickle, no code."""
-        from emframe.files.saving import save
-
-        save(self, path)
+        face("save")(self, path)
 
     def __str__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        from emframe.showing.notebook import html
-
-        return html(self)
+        return face("html")(self)
 
     def __repr__(self) -> str:
         return (

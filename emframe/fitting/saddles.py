@@ -20,9 +20,9 @@ import numpy as np
 from emframe.core import Expectation, PassFailed, Status, iterate
 from emframe.data import is_unread
 from emframe.fitting.evidence import rows_in
+from emframe.fitting.movers import method_for
 from emframe.fitting.optima import is_higher
 from emframe.fitting.search import Attempt, Begin, Plan, highest
-from emframe.methods import method_for
 from emframe.models import Model
 
 TRIES, STEPS = 4, 16  # where components are alike

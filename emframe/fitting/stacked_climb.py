@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 
 from emframe.core.tolerance import RESOLUTION
-from emframe.fitting.stacked_ends import End, Ending, Place, Stack, Stop, Suspect, of_unsound
+from emframe.fitting.stacked_ends import (
+    Ending,
+    Place,
+    StackedEnd,
+    StartStack,
+    Stop,
+    Suspect,
+    of_unsound,
+)
 from emframe.fitting.stacked_front import Front, Rules, aimed, begun, moved, tried
 from emframe.models.stack import Looks, Mask, Order
 from emframe.spaces import Array
@@ -32,14 +40,14 @@ RISE = 1e-4  # of what a step promises, the least that it has to bring
 
 
 def climb(
-    stack: Stack,
+    stack: StartStack,
     points: Any,
     rules: Rules | None = None,
     *,
     floor: float = -inf,
     suspect: Suspect | None = None,
     stop: Stop | None = None,
-) -> list[End]:
+) -> list[StackedEnd]:
     """Bring starts to their ends, in the order in which they were given.
 
     Parameters
@@ -60,17 +68,22 @@ class _Climb:
     """One climb: what is known of the best so far, and the ends of those who left."""
 
     def __init__(
-        self, stack: Stack, rules: Rules, suspect: Suspect | None, floor: float, stop: Stop | None
+        self,
+        stack: StartStack,
+        rules: Rules,
+        suspect: Suspect | None,
+        floor: float,
+        stop: Stop | None,
     ) -> None:
         self.stack, self.rules, self.suspect, self.stop = stack, rules, suspect, stop
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
-        self.ends: list[End] = []
+        self.ends: list[StackedEnd] = []
         self.judged: dict[
             int, tuple[float, str | bool]
         ] = {}  # height at which each was, and the verdict
         self.tail = 0  # checks since few were left that are below the best
 
-    def run(self, points: Any) -> list[End]:
+    def run(self, points: Any) -> list[StackedEnd]:
         rules = self.rules
         front = self._plain(points)
         passes, ending = rules.plain, Ending.CAP
@@ -139,7 +152,7 @@ class _Climb:
             ending = Ending.STALLED if fell else of_unsound(self.stack)
             value = float(objective[i]), float(loglik[i])
             why = looks.why.get(i, "")
-            self.ends.append(End(int(index[i]), ending, *value, steps, why=why, place=place))
+            self.ends.append(StackedEnd(int(index[i]), ending, *value, steps, why=why, place=place))
 
     # ---- one pass
 
@@ -266,7 +279,7 @@ class _Climb:
         """The front without those that leave."""
         for i, ending in zip(map(int, which), endings, strict=True):
             self.ends.append(
-                End(
+                StackedEnd(
                     int(here.start[i]),
                     ending,
                     float(here.objective[i]),
@@ -281,7 +294,7 @@ class _Climb:
         return here.compress(self.stack, stay) if len(stay) else None
 
 
-def _taken(stack: Stack, looks: Looks, stay: Order) -> Looks:
+def _taken(stack: StartStack, looks: Looks, stay: Order) -> Looks:
     """The looks of some starts."""
     return Looks(
         looks.objective[stay],

@@ -34,7 +34,7 @@ Stop = Callable[[], bool]
 """``stop()``: whether the time is up."""
 
 
-class Stack(Protocol):
+class StartStack(Protocol):
     """Many points of one model, and what it takes to move them; see `MixtureStack`."""
 
     def join(self, each: Sequence[Any], /) -> Any: ...
@@ -47,7 +47,7 @@ class Stack(Protocol):
     def look(self, points: Any, *, slopes: bool = True) -> Looks: ...
 
 
-class Supply(Stack, Protocol):
+class Supply(StartStack, Protocol):
     """A stack that knows where to start."""
 
     def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun: ...
@@ -73,7 +73,7 @@ class Ending(Enum):
         return self in (Ending.ARRIVED, Ending.JOINED)
 
 
-def of_unsound(stack: Stack) -> Ending:
+def of_unsound(stack: StartStack) -> Ending:
     """What becomes of a start of which a pass of the stack is not sound."""
     return Ending.DEGENERATE if getattr(stack, "exact", None) is None else Ending.BEYOND
 
@@ -81,13 +81,13 @@ def of_unsound(stack: Stack) -> Ending:
 class Place(NamedTuple):
     """One point among many: most ends are never looked at."""
 
-    stack: Stack
+    stack: StartStack
     points: Any
     start: int
 
 
 @dataclass(frozen=True)
-class End:
+class StackedEnd:
     """Where a start left the stack."""
 
     index: int  # which start it was

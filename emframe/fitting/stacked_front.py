@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.fitting.stacked_ends import Stack
+from emframe.fitting.stacked_ends import StartStack
 from emframe.fitting.stacked_memory import directions, dots, shorter, with_pair
 from emframe.models.stack import Looks, Mask, Order
 from emframe.spaces import Array
@@ -64,7 +64,7 @@ class Front(NamedTuple):
     accelerating: Mask
     steps: Order  # (S,) E-steps so far
 
-    def compress(self, stack: Stack, stay: Order) -> Front:
+    def compress(self, stack: StartStack, stay: Order) -> Front:
         """The starts that stay."""
         kept = {
             name: stack.take(value, stay) if name in ("at", "em") else value[stay]
@@ -74,7 +74,7 @@ class Front(NamedTuple):
 
 
 def begun(
-    stack: Stack, index: Order, at: Any, looks: Looks, first: Array, gain: Array, steps: int
+    stack: StartStack, index: Order, at: Any, looks: Looks, first: Array, gain: Array, steps: int
 ) -> Front:
     """The front at points that EM alone has led to."""
     x, n = stack.vectors(at), len(index)
@@ -104,7 +104,7 @@ def begun(
     )
 
 
-def tried(stack: Stack, old: Front) -> tuple[Any, Array, Array]:
+def tried(stack: StartStack, old: Front) -> tuple[Any, Array, Array]:
     """Points to look at, their coordinates, and how far along its direction each went.
 
     A start whose trial is outside its space makes its EM step, of length 0.
@@ -122,7 +122,7 @@ def tried(stack: Stack, old: Front) -> tuple[Any, Array, Array]:
 
 
 def moved(
-    stack: Stack,
+    stack: StartStack,
     old: Front,
     trial: Any,
     x: Array,

@@ -26,7 +26,7 @@ BEHIND = (Ending.CAP, Ending.LEFT)
 
 
 @dataclass(frozen=True)
-class Together:
+class StackTogether:
     """`Grown`, with the ways on in one stack."""
 
     grown: Grown

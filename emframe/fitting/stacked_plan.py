@@ -21,7 +21,7 @@ from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
 from emframe.fitting.sampled import weighing
 from emframe.fitting.search import Attempt, Begin, Plan, best_of
-from emframe.fitting.stacked_ends import End, Ending, Supply
+from emframe.fitting.stacked_ends import Ending, StackedEnd, Supply
 from emframe.fitting.stacked_search import NEAR, Effort, Found, Reached, Thin, search
 from emframe.models import Model
 from emframe.models.flat_stack import FlatStack
@@ -150,7 +150,7 @@ class Stacked:
         return replace(told, objective=height, log_likelihood=loglik)
 
 
-def listed(end: End, kind: str, index: int, parent: int | None) -> Start:
+def listed(end: StackedEnd, kind: str, index: int, parent: int | None) -> Start:
     """An end in the words of the table of starts."""
     status, is_odd = STATUS[end.ending], end.ending is Ending.SUSPECT
     is_somewhere = isfinite(end.objective)
@@ -167,14 +167,14 @@ def listed(end: End, kind: str, index: int, parent: int | None) -> Start:
     )
 
 
-def _alike(found: Found) -> list[End]:
+def _alike(found: Found) -> list[StackedEnd]:
     """Other ends that were taken for the best one, the highest first."""
     ends = [one.end for one in found.reached if one.end.ending.is_found and not one.sample]
     same = [end for end in ends if 0.0 < found.objective - end.objective < NEAR]
     return sorted(same, key=lambda end: -end.objective)[: MOST_POLISHED - 1]
 
 
-def _level(end: End, found: Found) -> tuple[float, float]:
+def _level(end: StackedEnd, found: Found) -> tuple[float, float]:
     """Objective and log-likelihood of the optimum that an end joined."""
     tops = [one for one in found.best if one.objective >= end.objective - 1e-3]
     best = min(tops, key=lambda one: one.objective - end.objective, default=end)

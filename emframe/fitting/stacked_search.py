@@ -27,10 +27,10 @@ import numpy as np
 from emframe.fitting.result import POLISH
 from emframe.fitting.stacked_climb import SAME, climb
 from emframe.fitting.stacked_ends import (
-    End,
     Ending,
     Place,
-    Stack,
+    StackedEnd,
+    StartStack,
     Stop,
     Supply,
     Suspect,
@@ -74,7 +74,7 @@ class Reached(NamedTuple):
     """An end, and where it came from."""
 
     kind: str
-    end: End
+    end: StackedEnd
     parent: int | None  # index of the end that it moved away from
     sample: int = 0  # rows on which it climbed, where these were not all
 
@@ -92,7 +92,7 @@ class Found:
     """What a search found."""
 
     reached: list[Reached] = field(default_factory=list)  # every start and move, as they began
-    best: list[End] = field(default_factory=list)  # distinct sound ends, the highest first
+    best: list[StackedEnd] = field(default_factory=list)  # distinct sound ends, the highest first
     rounds: int = 0
     n_starts: int = 0  # of its own that were to climb to their ends
     times: int = 0  # how often the best was found, by starts and by moves
@@ -153,7 +153,9 @@ class _Search:
         self.k, self.thin = n_components, thin
         self.drawn = 0  # starts so far: where the rotation of kinds goes on
         self.found = Found()
-        self.peaks: list[End] = []  # sound ends and those left behind, distinct, the best first
+        self.peaks: list[
+            StackedEnd
+        ] = []  # sound ends and those left behind, distinct, the best first
 
     def run(self) -> Found:
         try:
@@ -230,7 +232,7 @@ class _Search:
             return False
         base = len(self.found.reached)
         for i, end in enumerate(given):
-            none = End(base + i, Ending.LEFT, -inf, -inf, 0)
+            none = StackedEnd(base + i, Ending.LEFT, -inf, -inf, 0)
             self.found.reached.append(Reached(POLISH, none, end.index))
         points = self.stack.join([end.params for end in given])
         rules = replace(self.effort.rules, strict=2 * self.effort.rules.strict)
@@ -338,13 +340,15 @@ class _Search:
         base = len(self.found.reached)
         for i, kind in enumerate(begun.kinds):
             why = begun.why.get(i, "")
-            end = End(base + i, Ending.DEGENERATE, -inf, -inf, 0, why=why)
+            end = StackedEnd(base + i, Ending.DEGENERATE, -inf, -inf, 0, why=why)
             self.found.reached.append(Reached(kind, end, parent))
         return base
 
     # ---- ends
 
-    def _climb(self, points: Any, index: Any, rules: Rules, stack: Stack | None = None) -> None:
+    def _climb(
+        self, points: Any, index: Any, rules: Rules, stack: StartStack | None = None
+    ) -> None:
         floor, stack = self.found.objective, self.stack if stack is None else stack
         ends = climb(stack, points, rules, floor=floor, suspect=self.suspect, stop=self.stop)
         ends = [replace(end, index=int(index[end.index])) for end in ends]
@@ -368,10 +372,10 @@ class _Search:
     ) -> None:
         kind, _, parent, _ = self.found.reached[index]
         height = float(objective)
-        end = End(index, ending, height, height, steps, why=why, place=place)
+        end = StackedEnd(index, ending, height, height, steps, why=why, place=place)
         self.found.reached[index] = Reached(kind, end, parent)
 
-    def _take(self, ends: Sequence[End]) -> None:
+    def _take(self, ends: Sequence[StackedEnd]) -> None:
         """What the ends change of the best, how often it was found, and the peaks."""
         found = self.found
         best = found.objective
@@ -398,7 +402,7 @@ class _Search:
 
     def _finished(self) -> Found:
         """The best ends brought to where nothing is left to gain, until one stays the highest."""
-        found, done = self.found, list[End]()
+        found, done = self.found, list[StackedEnd]()
         if self.effort.last is None:
             return found
         rules = replace(self.effort.rules, plain=0, last=self.effort.last, check=1)
@@ -427,7 +431,7 @@ class _Search:
         return found
 
 
-def _is_at_its_end(end: End) -> bool:
+def _is_at_its_end(end: StackedEnd) -> bool:
     """Whether a start stalled where there was nothing to gain: that is rounding, and no fault."""
     return end.ending is Ending.STALLED and end.ahead < SAME
 

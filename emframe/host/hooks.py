@@ -31,6 +31,8 @@ class FamilyEntry:
     summary: str
     reference: str = ""
     api: int = API
+    # What it is called elsewhere: (where, name), such as ("scipy", "nbinom"); ("also", "negbin").
+    synonyms: tuple[tuple[str, str], ...] = ()
 
     def takes(self, option: str) -> bool:
         """Whether the factory has a setting of this name."""

@@ -19,6 +19,9 @@ from emframe.families.base import Family
 from emframe.families.gaps import Gaps
 from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
+from emframe.host.ways import ways
+
+CLOSE = 0.7  # how alike a name has to be to be meant, of 1
 
 
 class _Installed:
@@ -162,10 +165,13 @@ def acceleration(name: str) -> Callable[[Coordinates], Method]:
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
     text = f"no {kind} is called {name!r}; known: {', '.join(sorted(known)) or 'none'}."
-    near = difflib.get_close_matches(name.lower(), known, n=2)
-    if near:
-        text += f" Did you mean {' or '.join(map(repr, near))}?"
-    broken = [f"{report}: {report.error}" for report in registry().plugins if report.error]
+    found = registry()
+    near = difflib.get_close_matches(name.lower(), known, n=2, cutoff=CLOSE)
+    told = list(ways(kind, name, found.families, found.models))
+    if near and not told:
+        told = [f"Did you mean {' or '.join(map(repr, near))}?"]
+    text += "".join(f" {one}" for one in told)
+    broken = [f"{report}: {report.error}" for report in found.plugins if report.error]
     if broken:
         text += f" Some plugins could not be used: {'; '.join(broken)}."
     return text

@@ -18,20 +18,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from emframe.core import Contract
+from emframe.data.labelled import members
+from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.spaces import Array
 
 Order = NDArray[np.intp]
 
 
-class Posterior(NamedTuple):
+class BlockPosterior(NamedTuple):
     """p(z | x) of a block of rows, row weights included."""
 
     resp: Array  # (K, b), or in tiles: what each component has of a row
@@ -40,11 +43,22 @@ class Posterior(NamedTuple):
     sums: Any = None  # S, where it is more than the sums of `resp` over rows
 
 
+def apart(x: Any, width: int) -> tuple[Any, Array]:
+    """Rows, or runs, without their last columns, and these, (n, width); views."""
+    if not width:
+        return x, np.zeros((len(x), 0))
+    if isinstance(x, Sequences):
+        return Sequences(x.x[:, :-width], x.lengths), x.x[:, -width:]
+    return x[:, :-width], x[:, -width:]
+
+
 @dataclass(frozen=True)
 class Latent(ABC):
     """Base of all laws of z.  Subclass it as a frozen dataclass of settings."""
 
     n: int  # K, how many components z chooses from
+    labelled: bool = field(default=False, kw_only=True)
+    # Whether rows have a column that tells what z may be; it stands before those of `width`.
 
     name: ClassVar[str] = ""
     word: ClassVar[str] = "n_components"  # what the argument for their number is called
@@ -71,9 +85,35 @@ class Latent(ABC):
 
     # ---- rows
 
+    @property
+    def width(self) -> int:
+        """How many covariates it reads: the last columns of each row."""
+        return 0
+
+    @property
+    def beside(self) -> int:
+        """How many columns of a row a family does not see: covariates, and what z may be."""
+        return self.width + self.labelled
+
     def seen(self, x: Any) -> Any:
         """What a family sees of rows."""
-        return x
+        return apart(x, self.beside)[0]
+
+    def barred(self, x: Any) -> Array | None:
+        """0 for what z may be and -inf for what it may not, (K, n); None where nothing is known.
+
+        It is added to log densities.  Where the rows of a run share one z, it is what all of them
+        allow.
+        """
+        if not self.labelled:
+            return None
+        codes = apart(x, self.beside)[1][:, 0]
+        if isinstance(x, Sequences) and not self.in_runs:
+            codes = np.bitwise_and.reduceat(codes.astype(np.int64), x.firsts)
+        return np.where(members(codes, self.n), 0.0, -np.inf)
+
+    def refuse(self, rows: Any) -> None:
+        """Raise ValueError where all rows together show that its columns cannot be used."""
 
     def each(self, x: Any, weights: Array) -> Array:
         """The weight of each row that a family sees."""
@@ -88,7 +128,7 @@ class Latent(ABC):
     @abstractmethod
     def posterior(
         self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """Bayes' rule for a block.
 
         Parameters
@@ -139,6 +179,27 @@ class Latent(ABC):
         """The same, for the start of this number: a latent may begin in several moods in turn."""
         return self.begun(rows, resp)
 
+    def ordered(self, rows: Any, resp: Array, alike: bool) -> Array:
+        """Shares (n, K) in the order of components that goes best with what is known of z.
+
+        alike : whether the components may change places, for all are of one family.
+        """
+        barred = [self.barred(x) for x, _ in rows.blocks(1 << 16)] if self.labelled else []
+        known = [one for one in barred if one is not None]
+        if not known:
+            return resp
+        allowed = (np.concatenate(known, axis=1) == 0.0).T.astype(float)
+        if len(allowed) < len(resp):  # of runs
+            allowed = np.repeat(allowed, rows.x.lengths, axis=0)
+        if alike:
+            told = allowed / allowed.sum(axis=1, keepdims=True)
+            resp = resp[:, linear_sum_assignment(-(told.T @ resp))[1]]
+        shares = resp * allowed
+        total = shares.sum(axis=1, keepdims=True)
+        return np.where(total > 0.0, shares, allowed) / np.where(
+            total > 0.0, total, allowed.sum(axis=1, keepdims=True)
+        )
+
     @abstractmethod
     def occupancy(self, params: Any) -> Array:
         """How much each component has in the long run, (K,)."""
@@ -161,9 +222,16 @@ class Latent(ABC):
     def log_prob(self, params: Any, x: Any, hot: Array) -> float:
         """log p(z | params) summed over rows, for one-hot z (n, K)."""
 
+    def log_prior(self, params: Any, x: Any) -> Array:
+        """log p(z) of each row, or run, that has a z of its own, (n, K)."""
+        return np.broadcast_to(self.constants(params), (len(x), self.n))
+
     @abstractmethod
-    def sample(self, params: Any, n: int, rng: np.random.Generator) -> Order:
-        """z of n rows, (n,); where rows come in runs, of one run."""
+    def sample(self, params: Any, n: int, rng: np.random.Generator, x: Any = None) -> Order:
+        """z of n rows, (n,); where rows come in runs, of one run.
+
+        x : (n, d) rows whose covariates they are drawn at, where it reads any.
+        """
 
     def undetermined(self, sums: Any) -> str:
         """What the data say nothing of, in a sentence; empty for nothing."""
@@ -172,7 +240,9 @@ class Latent(ABC):
     # ---- variants of EM
 
     @abstractmethod
-    def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:
+    def tempered(
+        self, params: Any, log_b: Array, x: Any, weights: Array, beta: float
+    ) -> BlockPosterior:
         """p(x, z)^beta in the place of p(x, z); one-hot for beta = inf.
 
         log_b : (n, K).  `loglik` is the objective F, `entropy` its second term, H / beta.
@@ -181,7 +251,7 @@ class Latent(ABC):
     @abstractmethod
     def drawn(
         self, params: Any, log_b: Array, x: Any, weights: Array, rng: np.random.Generator
-    ) -> Posterior:
+    ) -> BlockPosterior:
         """z drawn from its posterior, once for each of a row's whole weight.
 
         The surprise of what was drawn, -log p(z | x), is in the place of the entropy.

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe.engines import Workspace
-from emframe.latents.base import Latent, Order, Posterior
+from emframe.latents.base import BlockPosterior, Latent, Order
 from emframe.latents.softmax import bayes, drawn, softmax, tempered
 from emframe.parameters import parameter, real_values
 from emframe.spaces import Array, Simplex
@@ -65,7 +65,7 @@ class OneHot(Latent):
 
     def posterior(
         self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
-    ) -> Posterior:
+    ) -> BlockPosterior:
         return softmax(joint, x, weights, work)
 
     def given(self, params: Any, log_b: Array, x: Any) -> tuple[Array, Array]:
@@ -115,15 +115,17 @@ class OneHot(Latent):
     def log_prob(self, params: Any, x: Any, hot: Array) -> float:
         return float(xlogy(hot.sum(axis=0), params.weights).sum())
 
-    def sample(self, params: Any, n: int, rng: np.random.Generator) -> Order:
+    def sample(self, params: Any, n: int, rng: np.random.Generator, x: Any = None) -> Order:
         return np.asarray(rng.choice(self.n, size=n, p=params.weights))
 
-    def tempered(self, params: Any, log_b: Array, x: Any, weights: Array, beta: float) -> Posterior:
+    def tempered(
+        self, params: Any, log_b: Array, x: Any, weights: Array, beta: float
+    ) -> BlockPosterior:
         return tempered(log_b + log(params.weights), weights, beta)
 
     def drawn(
         self, params: Any, log_b: Array, x: Any, weights: Array, rng: np.random.Generator
-    ) -> Posterior:
+    ) -> BlockPosterior:
         return drawn(log_b + log(params.weights), weights, rng)
 
     # ---- parameters

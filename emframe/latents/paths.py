@@ -12,7 +12,7 @@ One known case: with runs of a single row there are no steps, and gamma is a mix
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy.special import entr, xlogy
 
 from emframe.data.runs import Sequences
 from emframe.latents.bands import LOST, Bands
-from emframe.latents.scans import Best, Logs, Real, backwards, ends, forwards, layout
+from emframe.latents.scans import Best, Logs, RealSums, backwards, ends, forwards, layout
 from emframe.spaces import Array
 
 _FEW_RUNS, _FEW_ROWS, _MANY_STATES = 8, 1000, 32
@@ -119,10 +119,10 @@ def _by_chunks(
     space = layout(runs.lengths, len(initial))
     b = log_b.T - highest
     b = np.take(np.exp(b, out=b), space.order, axis=1)
-    at = ends(Real, space, initial, matrix, b)
+    at = ends(RealSums, space, initial, matrix, b)
     entry = at.entry / at.entry.sum(axis=0)  # p(z_t | all rows before)
-    a, scales = forwards(Real, space, entry, matrix, b)
-    u = backwards(Real, space, at.exit, matrix, b)
+    a, scales = forwards(RealSums, space, entry, matrix, b)
+    u = backwards(RealSums, space, at.exit, matrix, b)
     total = a.sum(axis=0)
     if not total.min() > LOST:
         return None
@@ -153,13 +153,12 @@ def _by_logs(
     log_b: Array,
     runs: Sequences,
     weights: Array,
-    beta: float = 1.0,
 ) -> PathPosterior:
-    """By logarithms throughout, each of them times beta."""
+    """By logarithms throughout."""
     space = layout(runs.lengths, len(initial))
-    b = beta * np.take(log_b.T, space.order, axis=1)
+    b = np.take(log_b.T, space.order, axis=1)
     with np.errstate(divide="ignore"):
-        initial, matrix = beta * np.log(initial), beta * np.log(transitions)
+        initial, matrix = np.log(initial), np.log(transitions)
     at = ends(Logs, space, initial, matrix, b)
     a, scales = forwards(Logs, space, at.entry - Logs.total(at.entry, 0), matrix, b)
     u = backwards(Logs, space, at.exit, matrix, b)
@@ -212,9 +211,16 @@ def tempered_paths(
 ) -> PathPosterior:
     """The posterior in proportion to p(x, z)^beta, whose factors are each raised to beta.
 
-    `loglik` is log sum_z p(x, z)^beta.
+    They make a chain again, once each law sums to 1: what a row of transitions lacks is a factor of
+    the row of data that is left by it.  `loglik` is log sum_z p(x, z)^beta.
     """
-    return _by_logs(initial, transitions, log_b, runs, weights, beta)
+    begin, matrix = initial**beta, transitions**beta
+    lacks = matrix.sum(axis=1)
+    b = beta * log_b
+    inner = np.delete(np.arange(len(b)), runs.lasts)
+    b[inner] += np.log(lacks)
+    found = _by_logs(begin / begin.sum(), matrix / lacks[:, None], b, runs, weights)
+    return replace(found, loglik=found.loglik + np.log(begin.sum()))
 
 
 def drawn_paths(

@@ -34,7 +34,7 @@ _CACHE = 1 << 16  # numbers that a core's cache has room for
 _PER_PRODUCT = 8  # times that a matrix product is faster, number by number, than a single one
 
 
-class Real:
+class RealSums:
     """Sums and products of real numbers.  States lead and chunks or rows follow in memory."""
 
     unit = 1.0
@@ -118,7 +118,7 @@ class Best(Logs):
         return np.asarray(terms.max(axis=axis))
 
 
-Algebra = type[Real] | type[Logs]
+Algebra = type[RealSums] | type[Logs]
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,14 @@ def _chunk_length(lengths: NDArray[np.intp], k: int) -> int:
     return longest if whole <= cut else short
 
 
-class Ends(NamedTuple):
+class ChainEnds(NamedTuple):
     """What the chunks meet at their ends, up to a factor for each chunk."""
 
     entry: Array  # (K, C)  a_{t-1} A before the first row; the initial probabilities of a run
     exit: Array  # (K, C)  A u_{t+1} after the last row; ones at the end of a run
 
 
-def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Array) -> Ends:
+def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Array) -> ChainEnds:
     """Where chunks begin and end, from the products of their matrices.
 
     Parameters
@@ -210,11 +210,11 @@ def ends(algebra: Algebra, space: Layout, initial: Array, matrix: Array, b: Arra
         done = product[:, :, space.is_last]
         sums = algebra.across(np.swapaxes(done, 0, 1), np.full(done.shape[1:], algebra.unit))
         product[:, :, space.is_last] = algebra.times(sums[:, None, :], initial[None, :, None])
-        entering, begun = _scan(algebra, product, entry[:, :1], follows[:, :1])
+        entering, begun = scan(algebra, product, entry[:, :1], follows[:, :1])
         entry[:, space.turn] = entering
         ongoing = ~space.is_last[:-1]
         follows[:, space.turn[:-1][ongoing]] = begun[:, 1:][:, ongoing]
-    return Ends(entry, algebra.through(matrix.T, follows))
+    return ChainEnds(entry, algebra.through(matrix.T, follows))
 
 
 def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array:
@@ -232,7 +232,7 @@ def _products(algebra: Algebra, space: Layout, matrix: Array, b: Array) -> Array
     return product
 
 
-def _scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, Array]:
+def scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, Array]:
     """``begin m_0 ... m_{c-1}`` and ``m_c ... m_{C-1} end`` for each c, (K, C), up to factors.
 
     By halving: the products of neighbours are a chain half as long, whose answers are every other
@@ -245,7 +245,7 @@ def _scan(algebra: Algebra, m: Array, begin: Array, end: Array) -> tuple[Array, 
     pairs = algebra.joined(m[:, :, :-1:2], m[:, :, 1::2])
     algebra.rescale(pairs)
     odd = pairs.shape[2]
-    before[:, ::2], after[:, ::2] = _scan(
+    before[:, ::2], after[:, ::2] = scan(
         algebra, np.concatenate([pairs, m[:, :, 2 * odd :]], axis=2), begin, end
     )
     before[:, 1::2] = algebra.across(m[:, :, :-1:2], before[:, :-1:2])

@@ -19,7 +19,7 @@ from scipy.special import entr, logsumexp
 from emframe.core import Degenerate
 from emframe.engines import Workspace
 from emframe.families import LOG_ZERO, FamilyError
-from emframe.latents.base import Posterior
+from emframe.latents.base import BlockPosterior
 from emframe.spaces import Array
 
 # Totals of a row between these are exact to rounding, and so is everything made of them, the ratio
@@ -29,7 +29,7 @@ _SMALLEST, _LARGEST = 1e-200, 1e200
 
 def softmax(
     joint: Array, x: Any, weights: Array, work: Workspace, n_starts: int | None = None
-) -> Posterior:
+) -> BlockPosterior:
     """Responsibilities of a block, in the workspace.
 
     Parameters
@@ -63,7 +63,7 @@ def softmax(
         if np.isnan(entropy).any():  # a component impossible for a row: 0 times -inf
             np.maximum(joint, LOG_ZERO, out=joint)
             entropy = log_total - _sum(resp, joint, n_starts)
-    return Posterior(resp.reshape(whole), shift + log_total, entropy)
+    return BlockPosterior(resp.reshape(whole), shift + log_total, entropy)
 
 
 def _sum(one: Array, other: Array, n_starts: int | None) -> Any:
@@ -104,18 +104,18 @@ def bayes(joint: Array) -> tuple[Array, Array]:
     return row_loglik, resp
 
 
-def tempered(joint: Array, weights: Array, beta: float) -> Posterior:
+def tempered(joint: Array, weights: Array, beta: float) -> BlockPosterior:
     """Responsibilities in proportion to p(x, z_k)^beta, (K, n); one-hot for inf."""
     if np.isinf(beta):
         hard = np.eye(joint.shape[1])[joint.argmax(axis=1)]
-        return Posterior((hard * weights[:, None]).T, float(joint.max(axis=1) @ weights), 0.0)
+        return BlockPosterior((hard * weights[:, None]).T, float(joint.max(axis=1) @ weights), 0.0)
     total = logsumexp(beta * joint, axis=1)
     resp = np.exp(beta * joint - total[:, None])
     entropy = float(entr(resp).sum(axis=1) @ weights) / beta
-    return Posterior((resp * weights[:, None]).T, float(total @ weights) / beta, entropy)
+    return BlockPosterior((resp * weights[:, None]).T, float(total @ weights) / beta, entropy)
 
 
-def drawn(joint: Array, weights: Array, rng: np.random.Generator) -> Posterior:
+def drawn(joint: Array, weights: Array, rng: np.random.Generator) -> BlockPosterior:
     """z drawn from its posterior, once for each of a row's whole weight.
 
     For any z at all log p(x) = log p(x, z) - log p(z | x), so with the surprise of the drawn z,
@@ -126,4 +126,4 @@ def drawn(joint: Array, weights: Array, rng: np.random.Generator) -> Posterior:
     resp = np.exp(log_resp)
     times = rng.multinomial(weights.astype(int), resp / resp.sum(axis=1, keepdims=True))
     surprise = -float((times * np.where(times > 0, log_resp, 0.0)).sum())
-    return Posterior(times.T.astype(float), float(total @ weights), surprise)
+    return BlockPosterior(times.T.astype(float), float(total @ weights), surprise)

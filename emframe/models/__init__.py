@@ -2,7 +2,7 @@
 
 from emframe.data.runs import Sequences
 from emframe.latents import MixtureParameters
-from emframe.models.base import Model, observed
+from emframe.models.base import Covered, Model, observed
 from emframe.models.component_model import ComponentModel
 from emframe.models.expectation import ComponentPrior, ModelExpectation
 from emframe.models.grouped import Grouped
@@ -13,6 +13,7 @@ from emframe.models.mixture_parts import composed
 __all__ = [
     "ComponentModel",
     "ComponentPrior",
+    "Covered",
     "Grouped",
     "LatentExpectation",
     "LatentModel",

@@ -25,23 +25,42 @@ Block = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Covered:
-    """Rows whose covariates a model draws at, as often as their weights say."""
+    """Rows, or runs of them, whose covariates a model draws at, as often as their weights say."""
 
     x: Array  # (n, d)
-    shares: Array  # (n,)  sum to 1
+    shares: Array  # (n,) of rows, or (S,) of runs; they sum to 1
+    firsts: NDArray[np.intp] | None = None  # (S,) where runs begin
+    lengths: NDArray[np.intp] | None = None  # (S,)
 
     def lend(self, family: Family, n: int, rng: np.random.Generator) -> Family:
-        """The family with covariates for n rows to draw, each taken at random."""
-        return family.given(self.x[rng.choice(len(self.x), size=n, p=self.shares)])
+        """The family with covariates for n rows to draw, each taken at random.
+
+        Or run after run at random, each from its first row on, until there are n.
+        """
+        return family.given(self.drawn(n, rng))
+
+    def drawn(self, n: int, rng: np.random.Generator) -> Array:
+        """n of the rows, each taken at random, or run after run, (n, d)."""
+        if self.firsts is None or self.lengths is None:
+            return self.x[rng.choice(len(self.x), size=n, p=self.shares)]
+        runs = rng.choice(len(self.firsts), size=n, p=self.shares)  # of one row or more each
+        lengths = self.lengths[runs]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return self.x[(np.repeat(self.firsts[runs], lengths) + within)[:n]]
 
 
-def covered(family: Family, x: Any, weights: Array | None) -> Covered | None:
-    """What `Model.given` keeps of rows and their weights; None for a family without covariates."""
-    if not family.covariates:
+def covered(family: Family, x: Any, weights: Array | None, width: int = 0) -> Covered | None:
+    """What `Model.given` keeps of rows and their weights; None where there are no covariates.
+
+    width : how many columns a latent reads.
+    """
+    if not family.covariates and not width:
         return None
     each = np.ones(len(x)) if weights is None else weights
-    shares = np.repeat(each, x.lengths) if hasattr(x, "lengths") else each
-    return Covered(x.x if hasattr(x, "lengths") else x, shares / shares.sum())
+    shares = each / each.sum()
+    if hasattr(x, "lengths"):
+        return Covered(x.x, shares, x.firsts, x.lengths)
+    return Covered(x, shares)
 
 
 class Pass(Protocol):

@@ -24,18 +24,20 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
+from emframe.data.labelled import Labelled, everything
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
+from emframe.latents import Gate
+from emframe.messages.refusals import refuse_beyond
 from emframe.models import starts
 from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
-from emframe.models.reading import as_sequences, read
+from emframe.models.reading import BesideColumns, as_sequences, read
 from emframe.parameters import frozen, near
-from emframe.refusals import refuse_beyond
 from emframe.spaces import Array
 
 
@@ -44,6 +46,7 @@ class ComponentModel(ComponentStarts):
 
     pseudo: ComponentPrior | None = None  # see `under`
     covered: Covered | None = None  # see `given`
+    labelled: bool = False  # see `with_labels`
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class ComponentModel(ComponentStarts):
 
     def given(self, x: Any, weights: Array | None = None) -> Self:
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
-        return self._with(covered=covered(self.family, x, weights))
+        return self._with(covered=covered(self.family, x, weights, self.latent.width))
 
     # ---- data
 
@@ -111,11 +114,24 @@ class ComponentModel(ComponentStarts):
 
         `emframe.fit` does that by itself; see ``fit.model``.
         """
-        if self.family.is_settled:
-            return self
-        rows = self.rows(X, weights)
-        whole = self.survey(rows).statistics
-        return self._with(family=self.family.settled(whole, rows.columns))
+        told = X.X if isinstance(X, Labelled) else X
+        gates = {name: gate.settled(told) for name, gate in self._gates.items()}
+        model = self._with(**gates) if gates != self._gates else self
+        if model.family.is_settled:
+            return model
+        rows = model.rows(X, weights)
+        whole = model.survey(rows).statistics
+        return model._with(family=model.family.settled(whole, model._columns(rows)))
+
+    @property
+    def _gates(self) -> dict[str, Gate]:
+        """Its settings that are gates, in the order in which their columns follow in a row."""
+        return {k: one for k, one in self.ingredients().items() if isinstance(one, Gate)}
+
+    def _columns(self, rows: Any) -> tuple[str, ...]:
+        """The names of the columns that the family sees."""
+        found: tuple[str, ...] = rows.columns[: self._width(rows)]
+        return found
 
     @property
     def in_runs(self) -> bool:
@@ -124,9 +140,21 @@ class ComponentModel(ComponentStarts):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
+        beside = BesideColumns(
+            tuple(self._gates.values()), self.latent.n if self.labelled else None
+        )
+        known = X if isinstance(X, Labelled) else None
+        if known is not None:
+            if not self.labelled:
+                return self.with_labels().rows(X, weights, columns)
+            X = known.X
         if self.in_runs:
-            return as_sequences(X, self.family, weights, columns)
-        return read(X, self.family, weights, columns)
+            return as_sequences(X, self.family, weights, columns, beside, known)
+        return read(X, self.family, weights, columns, beside, known)
+
+    def with_labels(self) -> Self:
+        """The same model for rows of which something may be known, see `emframe.Labelled`."""
+        return self._with(labelled=True)
 
     def require(self, rows: Any) -> None:
         """Refuse fewer distinct rows than the components need."""
@@ -162,7 +190,8 @@ class ComponentModel(ComponentStarts):
         except Exception as error:
             error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
             raise
-        self.family.refuse(whole, rows.columns)
+        self.family.refuse(whole, self._columns(rows))
+        latent.refuse(rows)
         return Survey(whole, n)
 
     # ---- E
@@ -182,8 +211,13 @@ class ComponentModel(ComponentStarts):
         return q
 
     def log_density(self, params: Any, x: Any) -> Array:
-        """log f(x_i | theta_k) of each row that components see, (n, K)."""
-        return checked_density(self.family, params.components, self.latent.seen(x), self._k)
+        """log f(x_i | theta_k) of each row that components see, (n, K).
+
+        -inf for a component that a row is known not to come from.
+        """
+        seen, barred = self.latent.seen(x), self.latent.barred(x)
+        density = checked_density(self.family, params.components, seen, self._k)
+        return density if barred is None else density + barred.T
 
     def posterior(self, params: Any, x: Any) -> tuple[Array, Array]:
         """Log density of each row, or run, and the shares of components in rows, (n, K).
@@ -238,7 +272,8 @@ class ComponentModel(ComponentStarts):
         kind, wanted = type(params), self.parameters
         if kind is not wanted and not issubclass(wanted, kind):
             return f"these are {kind.__name__}; expected {wanted.__name__}"
-        found = composed_problem(self.family, params, {"K": self._k, "d": d})
+        dims = {"K": self._k, "d": d - self.latent.beside}
+        found = composed_problem(self.family, params, dims)
         return found or self.latent.problem(params)
 
     def build(self, values: Mapping[str, Any]) -> Any:
@@ -267,7 +302,9 @@ class ComponentModel(ComponentStarts):
         return self.family.pieces(params.components, self.latent.seen(x), shares)
 
     def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        return self.family.columns_modelled(d)
+        q = self.latent.beside
+        discrete, modelled = self.family.columns_modelled(d - q)
+        return np.append(discrete, np.zeros(q, bool)), np.append(modelled, np.zeros(q, bool))
 
     def complete_log_likelihood(self, params: Any, x: Any, z: NDArray[Any]) -> float:
         """Sum over rows of log p(x, z | params), for one-hot z (n, K) or labels (n,)."""
@@ -280,9 +317,36 @@ class ComponentModel(ComponentStarts):
 
         Of a chain, or of a `Grouped` family, they are one run.
         """
+        if self.latent.beside:
+            return self._sample_at_covariates(params, n, rng)
         labels = self.latent.sample(params, n, rng)
         if self.family.in_runs:
             labels[:] = labels[:1]
         family = self.family if self.covered is None else self.covered.lend(self.family, n, rng)
         rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
         return (rows[:, None] if rows.ndim == 1 else rows), labels
+
+    def _sample_at_covariates(
+        self, params: Any, n: int, rng: np.random.Generator
+    ) -> tuple[Array, NDArray[Any]]:
+        """The same at rows of `covered`, whose covariates come with what is drawn."""
+        latent, family = self.latent, self.family
+        x = None if self.covered is None else self.covered.drawn(n, rng)
+        if x is not None and family.in_runs:
+            x[:] = x[:1]
+        labels = latent.sample(params, n, rng, x)
+        if family.in_runs:
+            labels[:] = labels[:1]
+        if x is not None and family.covariates:
+            family = family.given(latent.seen(x))
+        rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
+        parts = [rows[:, None] if rows.ndim == 1 else rows]
+        if self.labelled:
+            parts.append(everything(latent.n, n)[:, None])
+        if x is not None and latent.width:
+            parts.append(x[:, -latent.width :])
+        return np.concatenate(parts, axis=1), labels
+
+    def prior_proba(self, params: Any, x: Any) -> Array:
+        """p(z) of each row, or run, that has a z of its own, before its values are seen, (n, K)."""
+        return np.exp(self.latent.log_prior(params, x))

@@ -43,12 +43,13 @@ from emframe.spaces import Array
 MOST_ROWS = 20_000
 
 
-class Seen(NamedTuple):
+class SeenRows(NamedTuple):
     """Rows as components see them."""
 
     x: Any  # (n, d), or runs
     weights: Array  # (n,)
     places: Rows  # where distances between them are measured
+    are_given: bool = True  # whether covariates are among the columns of these, if there are any
 
     @property
     def points(self) -> Array:
@@ -104,15 +105,21 @@ class ComponentStarts(ABC):
         """The same model, whose starts are M-steps on the prior's pseudo-data as well."""
         return self._with(pseudo=prior)
 
-    def seen(self, rows: Any) -> Seen:
+    def seen(self, rows: Any) -> SeenRows:
         """Rows as the components see them."""
         x, weights = self.latent.seen(rows.x), self.latent.each(rows.x, rows.weights)
+        columns = rows.columns[: self._width(rows)]
         if isinstance(x, Sequences):
-            return Seen(x, weights, rows.means())
+            points = self.family.points(x)
+            if points is not None:
+                names = tuple(map(str, range(points.shape[1])))
+                return SeenRows(x, weights, Rows(points, weights, names), are_given=False)
+            own = rows if x is rows.x else replace(rows, x=x, columns=columns)
+            return SeenRows(x, weights, own.means())
         places = self.family.located(x)
         if x is rows.x and places is x:
-            return Seen(x, weights, rows)
-        return Seen(x, weights, Rows(places, weights, rows.columns[: x.shape[1]]))
+            return SeenRows(x, weights, rows)
+        return SeenRows(x, weights, Rows(places, weights, columns))
 
     # ---- the M-step from shares
 
@@ -142,7 +149,7 @@ class ComponentStarts(ABC):
 
     def _width(self, rows: Any) -> int:
         """How many columns the family sees."""
-        return len(rows.columns)
+        return len(rows.columns) - self.latent.beside
 
     def _tried(self, step: Callable[[], Any]) -> Any:
         """An M-step, or what it raised: a start that has none need not end the search."""
@@ -162,7 +169,8 @@ class ComponentStarts(ABC):
     def _matched(self, rows: Any, resp: Array, places: NDArray[np.intp] | None = None) -> Array:
         """Clusters in the order of the components that fit them best."""
         own, families = self.seen(rows), self.family.each(self._k)
-        return matched(families, own.x, resp, own.weights, self.latent.held, places)
+        found = matched(families, own.x, resp, own.weights, self.latent.held, places)
+        return self.latent.ordered(rows, found, len(set(families)) == 1)
 
     # ---- starts
 
@@ -196,8 +204,9 @@ class ComponentStarts(ABC):
         return self._tried(step)
 
     def _portfolio(self, rows: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
-        is_given = bool(self.family.covariates)
-        return starts.portfolio(self.seen(rows).places, self._k, rng, self._is_real, is_given)
+        seen = self.seen(rows)
+        is_given = bool(self.family.covariates) and seen.are_given
+        return starts.portfolio(seen.places, self._k, rng, self._is_real, is_given)
 
     def _sampled(self, rows: Any, rng: np.random.Generator) -> tuple[Self, Any]:
         """Rows enough to start from, and this model, whose M-steps on them know of the others.

@@ -22,12 +22,12 @@ def taken(params: Any, order: NDArray[np.intp]) -> Any:
     With several families `order` does not mix them: first those of the first, and so on.
     """
     group = groups(params, int(order.max()) + 1)
-    names = list(dict.fromkeys(_family(leaf) for leaf in leaves(params) if _family(leaf)))
+    names = list(dict.fromkeys(family_of(leaf) for leaf in leaves(params) if family_of(leaf)))
 
     def of_leaf(leaf: Leaf) -> Array:
         value, own = np.asarray(leaf.value), order
-        if _family(leaf):
-            mine = names.index(_family(leaf))
+        if family_of(leaf):
+            mine = names.index(family_of(leaf))
             own = order[group[order] == mine] - np.flatnonzero(group == mine)[0]
         for axis, name in enumerate(leaf.declared.axes()):
             if name == "K":
@@ -40,15 +40,15 @@ def taken(params: Any, order: NDArray[np.intp]) -> Any:
 def groups(params: Any, k: int) -> NDArray[np.intp]:
     """The family of each of K components, (K,), counted from 0."""
     sizes = {
-        _family(leaf): len(leaf.value)
+        family_of(leaf): len(leaf.value)
         for leaf in leaves(params)
-        if _family(leaf) and leaf.declared.axes()[:1] == ("K",)
+        if family_of(leaf) and leaf.declared.axes()[:1] == ("K",)
     }
     if not sizes:
         return np.zeros(k, dtype=np.intp)
     return np.repeat(np.arange(len(sizes)), list(sizes.values()))
 
 
-def _family(leaf: Leaf) -> str:
+def family_of(leaf: Leaf) -> str:
     """Which of several families a leaf belongs to, by the numbers in its path; empty for one."""
     return ".".join(part for part in leaf.path.split(".") if part.isdigit())

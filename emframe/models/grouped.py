@@ -21,7 +21,7 @@ from emframe.engines import Workspace
 from emframe.families import Completed, Concluded, Family, Kernel, Survey, Wrapped, rowwise
 from emframe.families.kernel import Gathered
 from emframe.host import family as named_family
-from emframe.recipes import MAKERS
+from emframe.host.recipes import MAKERS
 from emframe.spaces import Array
 
 

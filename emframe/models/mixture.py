@@ -18,12 +18,12 @@ import numpy as np
 from emframe.composing import Copies, Nested, fixed
 from emframe.families import Family
 from emframe.host import model as named_model
-from emframe.latents import OneHot, held_weights
+from emframe.host.recipes import MAKERS, describe
+from emframe.latents import Gate, Gated, OneHot, held_weights
 from emframe.models.base import Covered
 from emframe.models.component_model import ComponentModel
 from emframe.models.expectation import ComponentPrior
 from emframe.models.mixture_parts import composed, parts, titled
-from emframe.recipes import MAKERS, describe
 from emframe.spaces import Array
 
 
@@ -36,6 +36,8 @@ class Mixture(ComponentModel):
     family : name of a plugin, a `Family`, a model (each component is then itself one), or a
         list of them: one for each component, or one for each group of components.
     n_components : K; for a list of families a list of group sizes (default: one each).
+    weights : by default estimated, the same for every row; an `emframe.Gate` for weights that
+        depend on columns of the data; or (K,) probabilities that are held, see `fixed`.
     **options : settings of the family, when it is given by name, such as ``covariance="tied"``.
 
     Raises
@@ -45,9 +47,10 @@ class Mixture(ComponentModel):
 
     family: Family
     n_components: int
-    weights: tuple[float, ...] | None = None  # (K,), where they are held; see `fixed`
+    weights: tuple[float, ...] | Gate | None = None  # (K,), where they are held; see `fixed`
     pseudo: ComponentPrior | None = field(default=None, repr=False, compare=False)
     covered: Covered | None = field(default=None, repr=False, compare=False)
+    labelled: bool = field(default=False, repr=False, compare=False)
 
     name = "mixture"
 
@@ -55,15 +58,21 @@ class Mixture(ComponentModel):
         self,
         family: str | Family | Mixture | Sequence[str | Family | Mixture],
         n_components: int | Sequence[int] | None = None,
+        weights: Gate | Sequence[float] | float | None = None,
         **options: Any,
     ) -> None:
         resolved, k = composed(family, n_components, options)
+        if weights is not None:
+            held = weights if isinstance(weights, Gate) else held_weights(weights, k)
+            object.__setattr__(self, "weights", held)
         object.__setattr__(self, "family", resolved)
         object.__setattr__(self, "n_components", k)
 
     @property
-    def latent(self) -> OneHot:
-        return OneHot(self.n_components, self.weights)
+    def latent(self) -> OneHot | Gated:
+        if isinstance(self.weights, Gate):
+            return Gated(self.n_components, self.weights, labelled=self.labelled)
+        return OneHot(self.n_components, self.weights, labelled=self.labelled)
 
     def fixed(self, **values: Any) -> Mixture:
         """The same mixture with parameters held; see `emframe.fixed`.
@@ -79,6 +88,11 @@ class Mixture(ComponentModel):
 
     def as_component(self) -> Family:
         """The family of which each component is such a mixture."""
+        if isinstance(self.weights, Gate):
+            raise TypeError(
+                "a mixture whose weights depend on covariates is no component of another; let "
+                "`weights=` of the outer one be the gate, or use weights that are the same."
+            )
         if self.family.in_runs:
             return super().as_component()
         nested = Nested(self.family.each(self.n_components))
@@ -86,11 +100,11 @@ class Mixture(ComponentModel):
 
     def log_joint(self, params: Any, x: Array) -> Array:
         """log p(x, z_k = 1 | params) of each row, (n, K)."""
-        return self.log_density(params, x) + self.latent.constants(params)
+        return self.log_density(params, x) + self.latent.log_prior(params, x)
 
     def start(self, start: Any, rows: Any, rng: np.random.Generator) -> Any:
         found = super().start(start, rows, rng)
-        held = self.weights
+        held = self.latent.held
         return found if held is None else self.parameters(np.array(held), found.components)
 
     def describe(self) -> dict[str, Any]:
@@ -100,22 +114,31 @@ class Mixture(ComponentModel):
             "model": "mixture",
             "families": [describe(family) for family in families],
             "n_components": list(sizes),
-            **({} if self.weights is None else {"weights": list(self.weights)}),
+            **self._weights_told(),
         }
+
+    def _weights_told(self) -> dict[str, Any]:
+        if self.weights is None:
+            return {}
+        if isinstance(self.weights, Gate):
+            return {"weights": self.weights.describe()}
+        return {"weights": list(self.weights)}
 
     def title(self) -> str:
         """For example ``gaussian mixture, covariance=full, K = 3``."""
-        held = ", weights held" * (self.weights is not None)
-        return f"{titled(self.family)}, K = {self.n_components}{held}"
+        own = ""
+        if isinstance(self.weights, Gate):
+            own = f", weights on {', '.join(map(str, self.weights.columns))}"
+        elif self.weights is not None:
+            own = ", weights held"
+        return f"{titled(self.family)}, K = {self.n_components}{own}"
 
 
 def _copies(name: str, options: dict[str, Any]) -> Family:
     """Copies of the model of this name."""
     if name != Mixture.name:
         return Copies(named_model(name, **options))
-    weights = options.pop("weights", None)
-    made = Mixture(**options)
-    return Copies(made if weights is None else made.fixed(weights=weights))
+    return Copies(Mixture(**options))
 
 
 MAKERS["copies"] = _copies

@@ -29,7 +29,7 @@ from emframe.models.expectation import ComponentPrior
 from emframe.models.mixture_begins import MixtureBegins
 from emframe.models.mixture_points import free
 from emframe.models.model_pass import BlockSums
-from emframe.models.stack import FAILURES, Looks, Order, Points, Sums
+from emframe.models.stack import FAILURES, Looks, Order, Points, StackSums
 from emframe.spaces import Array, Simplex
 
 _SIMPLEX = Simplex()
@@ -58,6 +58,8 @@ class MixtureStack(MixtureBegins):
         names = ("passes", "starts", "moves")
         same = all(getattr(kind, name, None) is getattr(ComponentModel, name) for name in names)
         if not same or type(model.latent) is not OneHot or model.family.in_runs:
+            return None
+        if model.latent.labelled:
             return None
         if not model.contract.ascends:
             return None
@@ -97,7 +99,7 @@ class MixtureStack(MixtureBegins):
         nothing, x = np.full(len(every), -np.inf), np.zeros((len(every), p))
         return Looks(nothing, nothing, points, x, np.zeros(x.shape), nothing > 0, why)
 
-    def _e_step(self, points: Points) -> Sums:
+    def _e_step(self, points: Points) -> StackSums:
         """What a pass over the rows leaves behind."""
         s, _ = points.weights.shape
         with np.errstate(divide="ignore"):
@@ -110,7 +112,7 @@ class MixtureStack(MixtureBegins):
                 counts = found.counts.reshape(s, -1)
                 inner = np.broadcast_to(found.entropy, counts.size).reshape(counts.shape)
                 entropy = total.entropy + inner.sum(axis=1)
-                return Sums(total.loglik + found.row_terms, entropy, counts, found.statistics)
+                return StackSums(total.loglik + found.row_terms, entropy, counts, found.statistics)
         raise AssertionError("the last of a family's kernels loses no digits")
 
     def _block(self, kernel: Kernel, s: int, x: Array, weights: Array) -> BlockSums:
@@ -118,7 +120,7 @@ class MixtureStack(MixtureBegins):
         found = softmax(joint, x, weights, self.work, s)
         return BlockSums(found.loglik, found.entropy, None, collect(found.resp))
 
-    def _m_step(self, points: Points, found: Sums, slopes: bool) -> Looks:
+    def _m_step(self, points: Points, found: StackSums, slopes: bool) -> Looks:
         s, counts, sums, objective = len(points.weights), found.counts, found.sums, found.loglik
         if self.prior is not None:
             sums = sums + self.prior.components.statistics.repeated(s)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from emframe.engines import Workspace
 from emframe.families import Family, Kernel, rowwise
+from emframe.families.kernel import retiled
 from emframe.latents import Latent
 from emframe.models.expectation import ModelExpectation
 from emframe.spaces import Array
@@ -65,12 +65,13 @@ class ModelPass:
         found = self.kernel.finish(total.sums)
         if found is None:
             return None
+        hides_nothing = isinstance(found.entropy, float)
         return ModelExpectation(
             self.latent,
             self.family,
             self.params,
             total.loglik + found.row_terms,
-            total.entropy + float(np.sum(found.entropy)),
+            total.entropy + (found.entropy if hides_nothing else float(found.entropy.sum())),
             found.counts if total.choices is None else total.choices,
             found.statistics,
             form=self.kernel.form,
@@ -83,6 +84,7 @@ class ModelPass:
 
     def _met(self, x: Any, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
         seen = self.latent.seen(x)
-        if self.latent.in_tiles:
-            return self.kernel.meet(seen, work)
-        return rowwise(self.kernel, seen, work)
+        met = self.kernel.meet if self.latent.in_tiles else partial(rowwise, self.kernel)
+        joint, collect = met(seen, work)
+        barred = self.latent.barred(x)
+        return (joint if barred is None else joint + retiled(barred, joint.shape)), collect

@@ -6,32 +6,77 @@ One known case: a family that names no columns reads them all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Blocks, Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.composing.columns import AtColumns
+from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
 from emframe.data.arrays import read_only
-from emframe.data.blocks import real_array
+from emframe.data.blocks import Blocks, real_array
+from emframe.data.covariates import Covariates
+from emframe.data.covariates import beside as joined
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
+from emframe.data.labelled import Labelled, everything
 from emframe.data.pairs import as_pairs
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
-from emframe.spaces import Ends
+from emframe.messages.refusals import several
+from emframe.spaces import Array, Claim, Ends, Real
+
+LABEL = "label"  # what the column of `Labelled.codes` is called
 
 
-def read(X: Any, family: Family, weights: Any, columns: Sequence[str] | None) -> Rows:
+@dataclass(frozen=True)
+class BesideColumns:
+    """What is read of rows beside what the components see."""
+
+    gates: tuple[Covariates, ...] = ()
+    n_components: int | None = None  # where it may be known which of them a row comes from
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        own = (LABEL,) * (self.n_components is not None)
+        return own + tuple(label for gate in self.gates for label in gate.labels)
+
+    @property
+    def width(self) -> int:
+        """The number of covariates."""
+        return sum(gate.width for gate in self.gates)
+
+    @property
+    def n_columns(self) -> int:
+        """The number of its columns."""
+        return len(self.labels)
+
+
+NOTHING = BesideColumns()
+
+
+def read(
+    X: Any,
+    family: Family,
+    weights: Any,
+    columns: Sequence[str] | None,
+    beside: BesideColumns = NOTHING,
+    known: Labelled | None = None,
+) -> Rows:
     """The rows of X for a family; what is raised is that of `emframe.data.as_rows`.
 
     Parameters
     ----------
     weights : (n,) frequencies, or None.
     columns : names of the columns of an earlier fit, which X is to have as well, or None.
+    beside : what else is read: its columns are the last of the rows.
+    known : what is known of the component of each row, where something is.
     """
+    if beside != NOTHING:
+        return _read_beside(X, family, weights, columns, beside, known)
     names = family.columns
     if any(isinstance(getattr(space, "space", space), Ends) for space in family.supports):
         X = as_pairs(X)
@@ -68,8 +113,65 @@ def _without_ends(rows: Rows) -> Rows:
     return rows if values is source else replace(rows, source=read_only(values))
 
 
+def _read_beside(
+    X: Any,
+    family: Family,
+    weights: Any,
+    columns: Sequence[str] | None,
+    beside: BesideColumns,
+    known: Labelled | None,
+) -> Rows:
+    """The rows of a family, and behind its columns what else is read."""
+    q = beside.n_columns
+    told = None if columns is None else tuple(columns[: len(columns) - q])
+    if all(space.missing for space in family.supports):
+        X = opened(X)
+    table = joined(X, beside.gates, family.columns or told, family.width)
+    d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - beside.width
+    width = family.width if family.takes_columns else 1
+    width = len(told) if told is not None else width
+    if d < 1 or (width is not None and d != width):
+        raise ValueError(
+            f"`X` leaves {several(max(d, 0), 'column')} for {owner_of_columns(family)} beside the "
+            f"{beside.width} of the gate; it takes {'1 or more' if width is None else width}."
+        )
+    if beside.n_components is not None:
+        n = table.n_rows if isinstance(table, Blocks) else len(table.X)
+        k = beside.n_components
+        table = _with_codes(table, d, everything(k, n) if known is None else known.codes(k, n))
+    claims = [replace(one, space=AtColumns(one.space, tuple(range(d)))) for one in family.claims()]
+    if q:
+        claims.append(Claim(AtColumns(Real(), tuple(range(d, d + q))), "the gate"))
+    found = as_rows(
+        table,
+        covariates=[*family.covariates, *range(d, d + q)],
+        claims=claims,
+        owner=owner_of_columns(family),
+        weights=weights,
+    )
+    if any(space.missing for space in family.supports):
+        found = _without_ends(found)
+    return replace(found, columns=(family.columns or told or found.columns[:d]) + beside.labels)
+
+
+def _with_codes(table: Any, d: int, codes: Array) -> Table:
+    """A table with one more column, behind the first d."""
+    if isinstance(table, Blocks):
+        raise TypeError(
+            "rows of which a component may be known are held in memory; `X` is read block by block."
+        )
+    names = (*table.columns[:d], LABEL, *table.columns[d:])
+    whole = np.column_stack([table.X[:, :d], codes, table.X[:, d:]])
+    return Table(whole, names, table.weights)
+
+
 def as_sequences(
-    X: Any, family: Family, weights: Any, columns: Sequence[str] | None
+    X: Any,
+    family: Family,
+    weights: Any,
+    columns: Sequence[str] | None,
+    beside: BesideColumns = NOTHING,
+    known: Labelled | None = None,
 ) -> SequenceRows:
     """Validate runs of rows for a model over a family.
 
@@ -83,6 +185,13 @@ def as_sequences(
     What is raised is that of `emframe.data.as_rows`; rows are counted through all runs.
     """
     named = family.columns or columns
+    if beside.gates and isinstance(X, (list, tuple)) and any(hasattr(run, "shape") for run in X):
+        told = None if columns is None else tuple(columns[: len(columns) - beside.n_columns])
+        own = family.columns or told
+        tables = [joined(run, beside.gates, own, family.width) for run in X]
+        whole = Table(np.concatenate([one.X for one in tables]), tables[0].columns, None)
+        X = Sequences(whole, np.array([len(one.X) for one in tables]))
+        beside = replace(beside, gates=(_behind(beside.gates),))
     given = X if isinstance(X, Sequences) else _runs(X, named, family.covariates)
     if weights is not None and np.shape(weights) != (len(given),):
         raise ValueError(
@@ -91,7 +200,7 @@ def as_sequences(
         )
     frequency = as_weights(weights, len(given))
     each = None if weights is None else np.repeat(frequency, given.lengths)
-    rows = read(given.x, family, each, columns)
+    rows = read(given.x, family, each, columns, beside, known)
     kept = frequency > 0
     keys = None if given.keys is None else given.keys[kept]
     runs, numbers = Sequences(rows.x, given.lengths[kept], keys), np.flatnonzero(kept)
@@ -105,7 +214,29 @@ def as_sequences(
         rows=places[np.repeat(kept, given.lengths)],
         n_rows_given=len(places),
     )
+    if family.in_runs and beside.width:
+        _refuse_unlike_within(found, beside.width)
     return in_range(found)
+
+
+def _behind(gates: Sequence[Covariates]) -> Covariates:
+    """The columns of gates as those of one, which are numbers by now."""
+    return Covariates(tuple(label for gate in gates for label in gate.labels))
+
+
+def _refuse_unlike_within(rows: SequenceRows, q: int) -> None:
+    """Raise ValueError where a run that has one z has several values of a covariate."""
+    runs = rows.x
+    u = runs.x[:, runs.x.shape[1] - q :]
+    unlike = u != np.repeat(u[runs.firsts], runs.lengths, axis=0)
+    if unlike.any():
+        row, column = np.argwhere(unlike)[0]
+        run = int(rows.numbers[np.searchsorted(runs.lasts, row)])
+        raise ValueError(
+            f"`X` column {rows.columns[len(rows.columns) - q + column]!r} differs between the rows "
+            f"of run {run}, which share one component; a gate reads columns that are the same "
+            "within a run."
+        )
 
 
 def _runs(X: Any, names: Sequence[str] | None, covariates: Sequence[int]) -> Sequences:

@@ -41,7 +41,7 @@ class Begun(NamedTuple):
     beyond: tuple[Any, Order] | None = None  # points of the exact stack, and which have these
 
 
-class Sums(NamedTuple):
+class StackSums(NamedTuple):
     """What the E-step of S points leaves behind."""
 
     loglik: Array  # (S,)
@@ -49,13 +49,13 @@ class Sums(NamedTuple):
     counts: Array  # (S, K)
     sums: Any  # the family's, of S K components
 
-    def of(self, starts: Order, k: int) -> Sums | None:
+    def of(self, starts: Order, k: int) -> StackSums | None:
         """Those of some starts; None where the family's do not come apart."""
         if not hasattr(self.sums, "taken"):
             return None
         each = (starts[:, None] * k + np.arange(k)).ravel()
         own = self.loglik[starts], self.entropy[starts], self.counts[starts]
-        return Sums(*own, self.sums.taken(each))
+        return StackSums(*own, self.sums.taken(each))
 
 
 class Looks(NamedTuple):

@@ -21,7 +21,7 @@ import scipy
 from numpy.typing import NDArray
 
 from emframe.data import Rows, filled, refuse_elsewhere
-from emframe.refusals import shown
+from emframe.messages.refusals import shown
 from emframe.spaces import Array
 
 _REAL = (

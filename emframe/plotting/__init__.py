@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
 from emframe.plotting.density import density
 from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
@@ -19,19 +21,18 @@ from emframe.plotting.profiles import profile
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
 from emframe.plotting.traces import trace
+from emframe.plotting.trajectories import trajectories
 from emframe.plotting.uncertainty import uncertainty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "density": density,
     "plane": plane,
     "pairs": pairs,
     "profile": profile,
+    "trajectories": trajectories,
     "trace": trace,
     "uncertainty": uncertainty,
 }
@@ -59,6 +60,8 @@ def plot(
 
 def suited(shown: Scene) -> str:
     """The kind of picture for a number of columns and the space they live in."""
+    if shown.has_courses:
+        return "trajectories"
     if shown.discrete and len(shown.fit.columns) > 1 and shown.profiled is not None:
         return "profile"
     if not shown.possible:

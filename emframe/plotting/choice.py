@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emframe.fitting.result import Fit
 from emframe.models.remedies import sized
 from emframe.plotting.style import MUTED, axes, dash, hues, ink, marker, tidy
+from emframe.selecting.selection import Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from emframe.fitting.result import Fit
-    from emframe.selection import Selection
 
 
 def choice(selection: Selection, ax: Axes | None = None) -> Axes:

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.arguments import generator_from
 from emframe.data import frequencies
 from emframe.data.runs import per_row
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
+from emframe.messages.arguments import generator_from
 from emframe.models import Mixture, Sequences
 from emframe.parameters import Leaf, leaves
 from emframe.spaces import Array
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 MOST_COLUMNS = 6  # of which all pairs are drawn
 MOST_POINTS = 4000  # rows that a picture shows; of more, a sample by their weights
@@ -44,6 +42,8 @@ class Scene:
     errors: StandardErrors | None
     drawn: Array  # (DRAWN, d)  from the fit
     labels: NDArray[Any]  # (DRAWN,)
+    runs: Sequences | None = None  # all rows, where they come in runs
+    run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
 
     @property
     def k(self) -> int:
@@ -91,11 +91,23 @@ class Scene:
         found = (leaf for leaf in leaves(self.fit.params) if suits(leaf))
         return next((leaf for leaf in found if np.shape(leaf.value)[1] == d), None)
 
+    @cached_property
+    def has_courses(self) -> bool:
+        """Whether there are people, and a family that tells of their courses, to show."""
+        if self.runs is None or self.run_resp is None or not self.covariates:
+            return False
+        try:
+            self.family.random_effects(self.fit.params.components, self.runs[:1])
+        except TypeError:
+            return False
+        return True
+
     @property
     def possible(self) -> tuple[str, ...]:
         """The kinds of pictures that there are of this fit, those of its columns first."""
         d = len(self.fit.columns)
         there = {
+            "trajectories": self.has_courses,
             "density": d == 1,
             "plane": d == 2,
             "pairs": 1 < d <= MOST_COLUMNS,
@@ -168,10 +180,13 @@ def scene(
         sizes = np.ones(MOST_POINTS)
     # What is known of a row in a run depends on the others.
     whole = isinstance(given, Sequences)
+    by_run = None
     resp = model.posterior(fit.params, given if whole else x[some])[1]
     if whole:
+        by_run = resp if len(resp) == len(given) else None
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
-    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels)
+    runs = given if whole else None
+    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run)
 
 
 def _drawn(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emframe.extras import extra
+from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 if TYPE_CHECKING:

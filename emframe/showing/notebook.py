@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emframe.fitting.result import Fit
 from emframe.parameters import leaves
+from emframe.selecting.selection import Selection
 from emframe.showing.report import selection_cells, told_n, told_rows, verdict
 from emframe.showing.tidy import items
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit
-    from emframe.selection import Selection
 
 
 def html(fit: Fit) -> str:
@@ -37,9 +34,11 @@ def html(fit: Fit) -> str:
         name = escape(leaf.path.removeprefix("components."))
         name += " (shared by all components)" if leaf.declared.shared else ""
         parts.append(f"<p>{name}</p>")
-        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (len(fit.columns),)
+        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (
+            len(fit.component_columns),
+        )
         heads = (
-            list(fit.columns)
+            list(fit.component_columns)
             if named
             else [str(i) for i in range(value.shape[-1] if value.ndim else 1)]
         )
@@ -47,7 +46,7 @@ def html(fit: Fit) -> str:
             parts.append(_table(heads, [_cells(value)]))
             continue
         blocks = value[:1] if leaf.declared.shared else value
-        beside = [[column] for column in items(leaf, fit.columns)]
+        beside = [[column] for column in items(leaf, fit.component_columns)]
         rows = [
             [
                 ("" if leaf.declared.shared else str(k)) if i == 0 else "",

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emframe.extras import extra
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
+from emframe.messages.extras import extra
 from emframe.showing.tidy import entries, flat
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from emframe.fitting.result import Fit
-    from emframe.inference import StandardErrors
 
 
 def parameter_frame(
@@ -22,7 +21,7 @@ def parameter_frame(
 ) -> DataFrame:
     """A tidy frame of a fit's parameters; see `Fit.to_frame`."""
     pandas = extra("pandas", "dataframe", "making data frames")
-    shown = entries(fit.params, fit.columns)
+    shown = entries(fit.params, fit.component_columns)
     places = max((len(entry.place) for entry in shown), default=0)
     numbers: dict[str, Any] = {"estimate": flat(fit.params)}
     if errors is not None:

@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from emframe.core import Step
-from emframe.extras import extra, installed
+from emframe.messages.extras import extra, installed
 
 PATIENCE = 1.0  # seconds before anything is shown
 Watcher = Callable[[Step[Any]], None]
@@ -57,7 +57,7 @@ def watching(
         yield ()
         return
     try:
-        yield (Line(screen, Meter(title, tol, n_starts)),)
+        yield (ProgressLine(screen, Meter(title, tol, n_starts)),)
     finally:
         screen.close()
 
@@ -123,7 +123,7 @@ class Meter:
 
 
 @dataclass
-class Line:
+class ProgressLine:
     """The callback: shows the meter's words on a screen, now and then."""
 
     screen: Screen
@@ -158,7 +158,7 @@ def duration(seconds: float) -> str:
 def screen_for(progress: bool | str) -> Screen | None:
     """A notebook's cell, a terminal's line or lines for a file; None where "auto" shows nothing."""
     if _in_notebook():
-        return Cell()
+        return ProgressCell()
     if sys.stderr.isatty():
         if progress == "auto" and not installed("rich"):
             return None
@@ -191,7 +191,7 @@ class Terminal:
             self._live.stop()
 
 
-class Cell:
+class ProgressCell:
     """The output of a notebook's cell, replaced in place."""
 
     every = 0.25

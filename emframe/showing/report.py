@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from emframe.core import EDGE, Status
 from emframe.fitting.optima import Optimum, is_higher, is_same, optima
+from emframe.fitting.result import Fit, Start
+from emframe.inference import Intervals, StandardErrors
+from emframe.messages.refusals import several
 from emframe.models.remedies import remedies
 from emframe.parameters import leaves
-from emframe.refusals import several
+from emframe.selecting.selection import Selection
 from emframe.showing.tidy import items
 from emframe.spaces import Array
-
-if TYPE_CHECKING:
-    from emframe.fitting.result import Fit, Start
-    from emframe.inference import Intervals, StandardErrors
-    from emframe.selection import Selection
 
 
 def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
@@ -29,7 +27,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     """
     lines = [
         fit.model.title(),
-        f"{told_rows(fit)}, columns {', '.join(fit.columns)}",
+        f"{told_rows(fit)}, columns {', '.join(dict.fromkeys(fit.columns))}",
         "",
         f"log-likelihood {fit.log_likelihood:.6f}   parameters {fit.n_parameters}",
         f"AIC {fit.aic:.3f}   BIC {fit.bic:.3f}   ICL {fit.icl:.3f}{told_n(fit)}",
@@ -37,7 +35,7 @@ def summary(fit: Fit, errors: StandardErrors | None = None) -> str:
     if fit.prior is not None:
         lines.append(f"prior {fit.prior}: log prior {fit.log_prior:.6f}")
     below = None if errors is None else errors.params
-    lines += ["", *parameter_lines(fit.params, fit.columns, below), ""]
+    lines += ["", *parameter_lines(fit.params, fit.component_columns, below), ""]
     if errors is not None:
         lines += [f"In brackets: standard errors ({errors.method}). {errors.message}".rstrip(), ""]
     lines.append(verdict(fit))

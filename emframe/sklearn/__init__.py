@@ -7,7 +7,7 @@
 Needs the extra ``sklearn``.
 """
 
-from emframe.extras import extra
+from emframe.messages.extras import extra
 
 extra("sklearn", "sklearn", "emframe.sklearn")
 

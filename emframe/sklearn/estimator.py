@@ -26,8 +26,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import emframe
 from emframe.data import Table, refuse_elsewhere
+from emframe.messages.refusals import several
 from emframe.models import Mixture
-from emframe.refusals import several
 from emframe.sklearn.attributes import attributes
 from emframe.sklearn.kinds import OneKind
 from emframe.sklearn.starting import given_start

@@ -14,13 +14,16 @@ Bartlett (1947, Biometrics 3, 39).
 from emframe.spaces.base import EPS, ROUNDED, Array, Shape, Space, slopes
 from emframe.spaces.claims import Claim
 from emframe.spaces.columns import ColumnsIn
+from emframe.spaces.contrasts import AgainstFirst
 from emframe.spaces.ends import Bounds, Ends, TimeAndEvent
 from emframe.spaces.groups import Common, Groups
+from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
 from emframe.spaces.partly import PartlyHeld
+from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
@@ -29,6 +32,7 @@ from emframe.spaces.within import Within
 __all__ = [
     "EPS",
     "ROUNDED",
+    "AgainstFirst",
     "AnyOf",
     "Array",
     "Binary",
@@ -39,6 +43,7 @@ __all__ = [
     "Common",
     "Ends",
     "Groups",
+    "HeldSimplex",
     "Increasing",
     "Integers",
     "Interval",
@@ -49,6 +54,7 @@ __all__ = [
     "PartlyHeld",
     "Positive",
     "PositiveDefinite",
+    "PositiveSemidefinite",
     "Real",
     "Shape",
     "Simplex",
@@ -59,5 +65,7 @@ __all__ = [
     "UnitInterval",
     "Within",
     "cholesky",
+    "held_probabilities",
     "slopes",
+    "triangular_root",
 ]

@@ -29,7 +29,7 @@ class PartlyHeld(Space):
 
     space: Space
     held: Any
-    n_event_axes: int = 2  # type: ignore[misc]
+    n_event_axes: int = 2
 
     def __post_init__(self) -> None:
         if self.space.n_event_axes:

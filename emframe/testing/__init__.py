@@ -9,7 +9,7 @@ maximum and its neighbourhood, draws and densities.  The kit tries these on exam
 declared spaces, and reports the simplest example that breaks one.
 """
 
-from emframe.extras import extra
+from emframe.messages.extras import extra
 
 extra("hypothesis", "testing", "emframe.testing")
 

@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import assume
 
 from emframe.families import Outcome
+from emframe.numeric.quadrature import grid, plane
 from emframe.parameters import from_vector, to_vector
-from emframe.quadrature import grid, plane
 from emframe.spaces import Array
 from emframe.testing.bookkeeping import STATISTICS, terms, total
 from emframe.testing.cases import Case, coordinate_rows, inside, off_the_ends

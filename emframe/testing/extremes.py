@@ -11,8 +11,8 @@ import json
 import numpy as np
 
 from emframe.core import Contract, Degenerate
+from emframe.host.recipes import describe
 from emframe.parameters import equal, frozen, nested, to_mapping
-from emframe.recipes import describe
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case
 from emframe.testing.outcome import Fault, same

@@ -26,7 +26,7 @@ NEARER = 0.3
 
 
 @dataclass(frozen=True)
-class Part(Family):
+class FamilyPart(Family):
     """A family at some of what a row holds: a density of the rest, and no M-step."""
 
     family: Family
@@ -56,7 +56,7 @@ class Part(Family):
 
 
 @dataclass(frozen=True)
-class Held(Part):
+class HeldFamily(FamilyPart):
     """At the columns that are given."""
 
     given_at: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ class Held(Part):
 
 
 @dataclass(frozen=True)
-class Along(Part):
+class Along(FamilyPart):
     """Along a line of outcomes: one column."""
 
     together: tuple[int, ...]  # the columns that have its value
@@ -121,7 +121,7 @@ def held(subject: Subject, case: Case) -> tuple[Subject, Case]:
     # Nearer to the middle, where moderate parameters make a moderate density.
     at = NEARER * family.support.coordinates(case.x[:1])
     row = family.support.point(at, case.x[:1].shape)[0]
-    return _at(Held(family, _numbers(row), given), case)
+    return _at(HeldFamily(family, _numbers(row), given), case)
 
 
 def lines(subject: Subject, case: Case) -> list[tuple[Subject, Case]]:
@@ -138,7 +138,7 @@ def along(line: Outcome, case: Case) -> tuple[Subject, Case]:
     return _at(Along(case.family, _numbers(line.row), line.columns, line.space), case)
 
 
-def _at(part: Part, case: Case) -> tuple[Subject, Case]:
+def _at(part: FamilyPart, case: Case) -> tuple[Subject, Case]:
     assert part.width is not None
     y = coordinate_rows(part, len(case.x), part.width, case.rng())
     return Subject(part), replace(case, family=part, x=y)

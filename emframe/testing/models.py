@@ -38,7 +38,7 @@ STEPS = 6
 
 
 @dataclass(frozen=True)
-class Scene:
+class ModelScene:
     """A model, its data, and parameters to look from."""
 
     model: Model
@@ -60,7 +60,7 @@ class Scene:
                 yield other
 
 
-def certificate(scene: Scene) -> None:
+def certificate(scene: ModelScene) -> None:
     """The log-likelihood is Q at its own point plus the posterior's entropy."""
     q = scene.expect(scene.params)
     same(
@@ -72,7 +72,7 @@ def certificate(scene: Scene) -> None:
     )
 
 
-def bound(scene: Scene) -> None:
+def bound(scene: ModelScene) -> None:
     """Q plus the entropy is below the log-likelihood everywhere else."""
     q = scene.expect(scene.params)
     for other in scene.nearby(scene.params):
@@ -85,7 +85,7 @@ def bound(scene: Scene) -> None:
             )
 
 
-def fisher(scene: Scene) -> None:
+def fisher(scene: ModelScene) -> None:
     """The gradient of Q where it was taken is that of the log-likelihood."""
     q, centre = scene.expect(scene.params), to_vector(scene.params)
     observed = quotients(lambda v: scene.expect(from_vector(scene.params, v)).loglik, centre)
@@ -98,7 +98,7 @@ def fisher(scene: Scene) -> None:
         same_slopes(given, complete, "gradient() to be the slope of value", "gradient")
 
 
-def maximum(scene: Scene) -> None:
+def maximum(scene: ModelScene) -> None:
     """`maximize` does not lower Q, and an exact one leaves nothing higher nearby."""
     if scene.model.contract is Contract.STOCHASTIC:
         raise Inapplicable("a stochastic M-step promises nothing of a single step")
@@ -118,7 +118,7 @@ def maximum(scene: Scene) -> None:
             )
 
 
-def blocks(scene: Scene) -> None:
+def blocks(scene: ModelScene) -> None:
     """Qs of two blocks of rows add up to Q of them all."""
     if len(scene.rows) < 2:
         raise Inapplicable("one row makes no two blocks")
@@ -146,7 +146,7 @@ def blocks(scene: Scene) -> None:
     raise Fault("Qs at different parameters not to add", "they did", "+ of Q")
 
 
-def weights(scene: Scene) -> None:
+def weights(scene: ModelScene) -> None:
     """A row of weight 2 counts twice."""
     doubled = scene.expect(scene.params, weights=2.0 * scene.rows.weights)
     once = scene.expect(scene.params)
@@ -157,7 +157,7 @@ def weights(scene: Scene) -> None:
     same(2 * value[0], value[1], 1.0 + abs(value[1]), "Q to be twice that", "expect: weights")
 
 
-def ascent(scene: Scene) -> None:
+def ascent(scene: ModelScene) -> None:
     """Along a fit no step lowers the objective or breaks the ledger."""
     last: Step[Any] | None = None
     steps = iterate(scene.expect, scene.params, contract=scene.model.contract)
@@ -171,14 +171,14 @@ def ascent(scene: Scene) -> None:
         last = step
 
 
-def files(scene: Scene) -> None:
+def files(scene: ModelScene) -> None:
     """Parameters written out by name are built again the same."""
     again = scene.model.build(nested(to_mapping(scene.params)))
     if not equal(frozen(again), frozen(scene.params)):
         raise Fault("the same parameters from their own arrays", f"{again}", "build")
 
 
-def problems(scene: Scene) -> None:
+def problems(scene: ModelScene) -> None:
     """The model has nothing against its own parameters, and draws rows of its own data."""
     wrong = scene.model.problem(scene.params, len(scene.rows.columns))
     if wrong:
@@ -190,7 +190,7 @@ def problems(scene: Scene) -> None:
     scene.model.rows(one, columns=scene.rows.columns)
 
 
-MODEL_CHECKS: tuple[Callable[[Scene], None], ...] = (
+MODEL_CHECKS: tuple[Callable[[ModelScene], None], ...] = (
     problems, certificate, bound, fisher, maximum, blocks, weights, ascent, files,
 )  # fmt: skip
 
@@ -225,11 +225,11 @@ def check_model(
     rows = model.rows(X, weights)
     supply = islice(model.starts(rows, np.random.default_rng(seed)), STARTS)
     points = [params for _, params in supply if not isinstance(params, Degenerate)]
-    scenes = [Scene(model, rows, params, seed) for params in points]
+    scenes = [ModelScene(model, rows, params, seed) for params in points]
     return [excuse(_one(check, scenes), excused.get(check.__name__)) for check in MODEL_CHECKS]
 
 
-def _one(check: Callable[[Scene], None], scenes: list[Scene]) -> CheckResult:
+def _one(check: Callable[[ModelScene], None], scenes: list[ModelScene]) -> CheckResult:
     name, summary = check.__name__, (check.__doc__ or "").splitlines()[0]
     if not scenes:
         return CheckResult(name, "failed", f"{summary}\nfound that no start could be used.")

@@ -26,8 +26,8 @@ from scipy.stats import chi2
 
 from emframe.families import Outcome
 from emframe.families.kernel import NoSampler
+from emframe.numeric.quadrature import Grid, Line, grid, line
 from emframe.parameters import Leaf, from_vector, leaves, rebuild, to_vector
-from emframe.quadrature import Grid, Line, grid, line
 from emframe.spaces import Array
 from emframe.testing.cases import Case, inside, off_the_ends
 from emframe.testing.given import along, drawn_at, held

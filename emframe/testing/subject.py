@@ -15,7 +15,7 @@ import numpy as np
 from emframe.core import Degenerate
 from emframe.families import Family
 from emframe.families.kernel import NoSampler
-from emframe.parameters import rebuild
+from emframe.parameters import leaves, rebuild
 from emframe.spaces import Array
 from emframe.testing.outcome import Fault, Inapplicable, told
 from emframe.testing.scheme import Scheme
@@ -106,8 +106,6 @@ class Subject:
 
 def n_components(params: Any) -> int:
     """K, from the first array that has the axis."""
-    from emframe.parameters import leaves
-
     return next(len(leaf.value) for leaf in leaves(params) if leaf.declared.per_component)
 
 

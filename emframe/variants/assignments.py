@@ -17,18 +17,18 @@ import numpy as np
 
 from emframe.core import Degenerate, Expectation
 from emframe.engines import block_rows
-from emframe.latents import Posterior
+from emframe.latents import BlockPosterior
 from emframe.models import ComponentModel, ModelExpectation
 from emframe.spaces import Array
 
-Assign = Callable[[Any, Array, Any, Array], Posterior]
+Assign = Callable[[Any, Array, Any, Array], BlockPosterior]
 """From parameters, log densities (n, K), rows or runs, and their weights: what they are given."""
 
 
 def tempered(model: ComponentModel, rows: Any, beta: float) -> Callable[[Any], Expectation[Any]]:
     """The E-step with shares in proportion to p(x, z)^beta; one-hot for inf."""
 
-    def assign(params: Any, log_b: Array, x: Any, weights: Array) -> Posterior:
+    def assign(params: Any, log_b: Array, x: Any, weights: Array) -> BlockPosterior:
         return model.latent.tempered(params, log_b, x, weights, beta)
 
     return assigning(model, rows, assign)
@@ -79,7 +79,7 @@ def drawn(
 ) -> Callable[[Any], Expectation[Any]]:
     """The E-step with z drawn from its posterior, once for each of a row's whole weight."""
 
-    def assign(params: Any, log_b: Array, x: Any, weights: Array) -> Posterior:
+    def assign(params: Any, log_b: Array, x: Any, weights: Array) -> BlockPosterior:
         return model.latent.drawn(params, log_b, x, weights, rng)
 
     return assigning(model, rows, assign)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from emframe.arguments import Rng, whole
 from emframe.core import Contract, MaxIterations, Run, Status, run
 from emframe.fitting import ends
+from emframe.messages.arguments import Rng, whole
 from emframe.models import ComponentModel
 from emframe.variants.assignments import drawn, shaken, tempered
 from emframe.variants.problem import model_with_components, pose

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import scipy
 
-from emframe.arguments import Rng
 from emframe.core import Contract, Expectation, Run, run
 from emframe.core.variants import Incremental, PartialStep
 from emframe.core.variants import conditional as with_steps
 from emframe.fitting import ends, expectation
+from emframe.messages.arguments import Rng
 from emframe.models import Model
 from emframe.parameters import from_vector, leaves, rebuild, to_vector, units, valid
 from emframe.spaces import Array, slopes

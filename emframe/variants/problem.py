@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.arguments import Rng, generator_from
 from emframe.core import Degenerate, Status, Stopped
 from emframe.data import Rows, frequencies
 from emframe.fitting import model_for
+from emframe.messages.arguments import Rng, generator_from
 from emframe.models import ComponentModel, Model
 
 # Starts that are tried for one that has an M-step.
 _MOST_STARTS = 100
 
 
-class Problem(NamedTuple):
+class Posed(NamedTuple):
     """A model, its data, where to start, and where randomness comes from."""
 
     model: Model
@@ -38,7 +38,7 @@ def model_with_components(model: Any, X: Any, weights: Any) -> ComponentModel:
     return found
 
 
-def pose(model: Model | str, X: Any, weights: Any, start: Any, rng: Rng) -> Problem:
+def pose(model: Model | str, X: Any, weights: Any, start: Any, rng: Rng) -> Posed:
     """The problem that these arguments of `emframe.fit` pose.
 
     Raises as it does for unusable ones, and `Stopped` where no start could be used.
@@ -49,8 +49,8 @@ def pose(model: Model | str, X: Any, weights: Any, start: Any, rng: Rng) -> Prob
     model.require(given)
     rows = model.condense(given)
     if start is not None:
-        return Problem(model, rows, model.start(start, given, generator), generator)
-    return Problem(model, rows, _first_sound(model.starts(rows, generator)), generator)
+        return Posed(model, rows, model.start(start, given, generator), generator)
+    return Posed(model, rows, _first_sound(model.starts(rows, generator)), generator)
 
 
 def _first_sound(starts: Iterator[tuple[str, Any]]) -> Any:

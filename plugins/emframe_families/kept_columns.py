@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from emframe.families import refuse_empty
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import declarations, keep, pullback
 from emframe.spaces import Array
 from emframe_families.columns import Columns

@@ -10,15 +10,16 @@ One known case: with t = log and g normal it is the lognormal family.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from emframe import Family
 from emframe.engines import Workspace
 from emframe.families import Completed, Concluded, ConjugatePrior, Kernel, Stand, Survey, Wrapped
-from emframe.spaces import Array
+from emframe.spaces import Array, Claim
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Transformed(Wrapped):
         inner = survey.of(with_jacobian(survey.statistics).own)
         for kernel in self.family.kernels(params, constants, inner):
             yield OfTransformed(self, kernel)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return Family.claims(self)
+
+    def refuse(self, whole: Any, columns: Sequence[str]) -> None:
+        self.family.refuse(with_jacobian(whole).own, columns)
 
     def expected(self, statistics: Any, params: Any) -> float:
         told = with_jacobian(statistics)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import emframe
-from emframe.benchmark import audited, peer
+from emframe.cli.timing import audited, peer
 from emframe.engines import one_blas_thread
 
 LEVELS = 4  # answers to each item of a categorical case

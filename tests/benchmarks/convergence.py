@@ -20,7 +20,7 @@ import numpy as np
 import emframe
 from emframe.core import Degenerate, MaxIterations, RemainingGain, Stopped, run
 from emframe.fitting import expectation
-from emframe.methods import method_for
+from emframe.fitting.movers import method_for
 
 METHODS = {"EM": False, "SQUAREM": "squarem", "default": True}
 NEAR = 1e-8  # nats from the limit

@@ -3,7 +3,7 @@
     python tests/benchmarks/forms.py [--structure full] [--columns 2 8 32] [--components 2 8]
 
 Prints nanoseconds a row of one pass, serial, by each form, beside what the model of
-`emframe_families.gaussian_kernels` says of it, which leaves the softmax out: all need that, and it
+`emframe_families.gaussian.kernels` says of it, which leaves the softmax out: all need that, and it
 pulls measured ratios towards 1.  The last column says how much slower the model's choice is than
 the fastest form.
 """
@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 import numpy as np
 from cases import Case
-from emframe_families.gaussian_direct import Direct
-from emframe_families.gaussian_expanded import Frame
-from emframe_families.gaussian_kernels import FORMS, direct_cost
+from emframe_families.gaussian.direct import Direct
+from emframe_families.gaussian.expanded import Frame
+from emframe_families.gaussian.kernels import FORMS, direct_cost
 
 import emframe
 from emframe.engines import Serial, one_blas_thread

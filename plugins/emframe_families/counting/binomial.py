@@ -19,13 +19,13 @@ import scipy
 from scipy.special import betaln
 
 from emframe import ConjugatePrior, ExponentialFamily, UnitInterval, parameter
-from emframe.composing.product import AtColumns, Home, RowsOf
+from emframe.composing import AtColumns, Home, RowsOf
 from emframe.families import Moments
 from emframe.parameters import pullback
 from emframe.spaces import Array, Integers, Space
-from emframe_families.answers import slope
 from emframe_families.columns import Columns
-from emframe_families.halves import halves
+from emframe_families.counting.halves import halves
+from emframe_families.items.answers import slope
 
 MOST_TRIALS = 10**9  # beyond it the terms of a log density lose the digits that count
 

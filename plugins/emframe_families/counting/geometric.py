@@ -21,7 +21,7 @@ from emframe.families import Moments
 from emframe.parameters import pullback
 from emframe.spaces import Array
 from emframe_families.columns import Columns
-from emframe_families.poisson import LARGEST
+from emframe_families.counting.poisson import LARGEST
 
 
 @dataclass(frozen=True)

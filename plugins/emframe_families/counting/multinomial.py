@@ -22,8 +22,8 @@ from emframe.families import Moments
 from emframe.families.kernel import NoSampler
 from emframe.parameters import pullback
 from emframe.spaces import Array, Shape, Space
-from emframe_families.answers import shares, slope
-from emframe_families.poisson import LARGEST
+from emframe_families.counting.poisson import LARGEST
+from emframe_families.items.answers import shares, slope
 
 USUAL = 20.0  # a total in the middle, where none is certain
 

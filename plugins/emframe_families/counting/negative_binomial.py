@@ -26,16 +26,17 @@ from scipy.special import digamma, polygamma
 
 from emframe import NonNegative, NonNegativeInteger, parameter
 from emframe.spaces import EPS, Array
-from emframe_families.counts import divergence, peak
-from emframe_families.halves import LOST
+from emframe_families.counting.halves import LOST
+from emframe_families.counting.poisson import LARGEST
+from emframe_families.counting.sums import divergence, peak
 from emframe_families.kept_columns import KeptColumns
-from emframe_families.poisson import LARGEST
 
 # With a larger size the density is Poisson's in all digits, for counts below a thousand million.
 LARGEST_SIZE = 1e30
 # Below this share of the counts a derivative by alpha is told by its limit.
 SMALL = 1e-6
 STEPS = 200
+CLOSE = 1e-9  # of a logarithm: so short a step of Newton's leaves an error in its square
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def dispersion(x: Array, weights: Array, mu: Array) -> Array:
         outside = (new <= low) | (new >= high)
         middle = np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), new)
         new = np.where(outside, middle, new)
-        done = np.abs(new - u) <= 8.0 * EPS * (1.0 + np.abs(u))
+        done = np.abs(new - u) <= CLOSE
         u = new
         if (done | ~over).all():
             break

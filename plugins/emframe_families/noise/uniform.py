@@ -21,9 +21,9 @@ import numpy as np
 from emframe import Positive, Real
 from emframe.families import Certain
 from emframe.families.kernel import NoSampler
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import Declared
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array
 
 Ends = float | tuple[float, ...]
@@ -123,7 +123,7 @@ class Uniform(Certain):
         whole = np.broadcast_to(np.log(params.densities), (len(x), len(params.densities)))
         if self.low is None or self.high is None:
             return whole.copy()
-        inside = ((x >= np.array(self.low)) & (x <= np.array(self.high))).all(axis=1)
+        inside = np.asarray(((x >= np.array(self.low)) & (x <= np.array(self.high))).all(axis=1))
         return np.where(inside[:, None], whole, -np.inf)
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:

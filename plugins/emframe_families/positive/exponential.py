@@ -7,6 +7,7 @@ One known case: the rate of a single component is one over the mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,11 @@ import numpy as np
 import scipy
 
 from emframe import ConjugatePrior, ExponentialFamily, NonNegative, Positive, parameter
-from emframe.families import Moments, Stand
+from emframe.families import Axes, Moments, Stand
 from emframe.parameters import pullback
 from emframe.spaces import Array
 from emframe_families.columns import Columns
-from emframe_families.halves import refuse_where
+from emframe_families.counting.halves import refuse_where
 
 SHORT = 0.1  # below it the mean is told by its series (Bernoulli's numbers), which has all digits
 
@@ -57,6 +58,16 @@ class Exponential(Columns, ExponentialFamily):
     def gradient(self, statistics: Moments, params: ExponentialParameters) -> Array:
         expected = statistics.counts[:, None] / params.rates
         return pullback(params, ExponentialParameters(expected - statistics.totals))
+
+    def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
+        """The mean, from the lowest row to the highest, where no row is 0."""
+        if not x.min() > 0.0:
+            raise ValueError(
+                "a row is 0, where the density of an exponential component grows without bound "
+                "with its rate; no mixture is the best. Leave out such rows, or give them a "
+                "component of their own, emframe.Point(0.0)."
+            )
+        return super().axes(params, x, kept, **options)
 
     def law(self, params: ExponentialParameters) -> Any:
         return scipy.stats.expon(scale=1.0 / params.rates)

@@ -24,12 +24,13 @@ from scipy.special import digamma, gammainc, gammaincc, gammaln, polygamma
 from emframe import ExponentialFamily, Positive, parameter
 from emframe.families import Moments
 from emframe.parameters import pullback
-from emframe.spaces import EPS, Array
+from emframe.spaces import Array
 from emframe_families.columns import Columns
-from emframe_families.halves import halves, refuse_points
+from emframe_families.counting.halves import halves, refuse_points
 
 SERIES_FROM = 30.0  # six terms of Stirling's series have all digits there
 STEPS = 50
+CLOSE = 1e-9  # of a value: so short a step of Newton's leaves an error in its square
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def shape_of(spread: Array) -> Array:
     for _ in range(STEPS):
         value, slope = excess(a)
         new = a / np.maximum(1.0 + (value - spread) / (slope * a), 0.1)
-        done = np.abs(new - a) <= 4.0 * EPS * a
+        done = np.abs(new - a) <= CLOSE * a
         a = new
         if done.all():
             break

@@ -16,7 +16,7 @@ import numpy as np
 
 from emframe import Family, Positive
 from emframe.spaces import Array, Space
-from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian.family import Gaussian
 from emframe_families.transformed import Transformed
 
 

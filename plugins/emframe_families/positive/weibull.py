@@ -24,10 +24,11 @@ import scipy
 
 from emframe import Degenerate, Positive, parameter
 from emframe.spaces import EPS, Array
-from emframe_families.halves import LOST
+from emframe_families.counting.halves import LOST
 from emframe_families.kept_columns import KeptColumns
 
 STEPS = 100
+CLOSE = 1e-9  # of a logarithm: so short a step of Newton's leaves an error in its square
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Weibull(KeptColumns):
             value, slope = first - 1.0 / c, np.maximum(second, 0.0) + 1.0 / c**2
             step = np.clip(-value / (c * slope), -1.0, 1.0)
             c = c * np.exp(step)
-            if (np.abs(step) <= 8.0 * EPS).all():
+            if (np.abs(step) <= CLOSE).all():
                 break
         power = weights @ np.exp(c * (away - reach))
         return c, np.exp(top + np.log(power) / c)

@@ -20,8 +20,8 @@ import scipy
 
 from emframe import Degenerate, Positive, Real, parameter
 from emframe.spaces import EPS, Array
-from emframe_families.gaussian import LARGEST, LEAST_RANGE
-from emframe_families.halves import LOST
+from emframe_families.counting.halves import LOST
+from emframe_families.gaussian.family import LARGEST, LEAST_RANGE
 from emframe_families.kept_columns import KeptColumns
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emframe_families.gaussian import Gaussian
+from emframe_families.gaussian.family import Gaussian
 
 
 @dataclass(frozen=True)

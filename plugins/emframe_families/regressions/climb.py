@@ -30,16 +30,19 @@ class Look(NamedTuple):
     bend: Array  # (m, m)
 
 
-def climb(look: Callable[[Array], Look], start: Array, reach: Array) -> tuple[Array, Look]:
+def climb(
+    look: Callable[[Array], Look], start: Array, reach: Array, steps: int = STEPS
+) -> tuple[Array, Look]:
     """The top of Q, or as far as it rises, and what Q is there.
 
     Parameters
     ----------
     look : Q at a point, with -inf for its value where it has none.
     reach : (m,) how far one step may go along each coordinate.
+    steps : how many are taken at most.
     """
     at, here = start, look(start)
-    for _ in range(STEPS if len(start) else 0):
+    for _ in range(steps if len(start) else 0):
         step = _step(here)
         promised = 0.5 * float(here.slope @ step)
         if not promised > SETTLED:

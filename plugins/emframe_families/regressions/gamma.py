@@ -18,7 +18,7 @@ import numpy as np
 from emframe import Positive
 from emframe.parameters import Declared
 from emframe.spaces import Array
-from emframe_families.counts import peak
+from emframe_families.counting.sums import peak
 from emframe_families.positive.gamma import excess
 from emframe_families.regressions.shaped import TINY, ShapedRegression, Shapes
 

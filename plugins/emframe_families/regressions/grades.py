@@ -24,15 +24,14 @@ from numpy.typing import NDArray
 from emframe import Degenerate
 from emframe.core import EDGE
 from emframe.families import refuse_empty
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import keep
 from emframe.spaces import Array, Integers, Space
-from emframe_families.categorical import MOST_LEVELS
-from emframe_families.regression import Regression, triangles
+from emframe_families.items.categorical import MOST_LEVELS
+from emframe_families.regressions.base import Regression, triangles
 from emframe_families.regressions.climb import Look, climb
 
 TINY = float(np.finfo(float).tiny)
-REACH = 5.0  # of one step, in units of the predictors' spread
 # A direction is flat with less information than this per row of the rarest answer.
 SEPARATED = 1e-11
 
@@ -161,7 +160,7 @@ class GradeRegression(Regression):
         share, y, design = resp / resp.sum(), self.answers(x), self.design(x)
         root = triangles((np.sqrt(share)[:, None] * design)[None])[0]
         self.refuse_collinear(root, k)
-        shares = np.bincount(y, share, self.m)
+        shares: Array = np.bincount(y, share, self.m).astype(float)
         if not (shares > 0.0).all():
             raise self._separated(k)
         # In these directions what the rows say spreads alike: sum share V'V = 1.
@@ -185,7 +184,7 @@ class GradeRegression(Regression):
         if start is not None:
             starts.append(turn @ start)
         best = max(starts, key=lambda one: look(one).value)
-        top, here = climb(look, best, np.full(len(best), REACH))
+        top, here = climb(look, best, np.full(len(best), np.inf))
         found = np.asarray(np.linalg.solve(turn, top))
         with np.errstate(all="ignore"):
             sound = np.isfinite(self.log_probs(whole @ found, y)).all()

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from emframe import Family, Positive
-from emframe.spaces import Array, Space
-from emframe_families.gaussian_regression import GaussianRegression
-from emframe_families.regression import Column, ColumnsIn
+from emframe.spaces import Array, ColumnsIn, Space
+from emframe_families.regressions.base import Column
+from emframe_families.regressions.gaussian import GaussianRegression
 from emframe_families.transformed import Transformed
 
 

@@ -19,7 +19,7 @@ from scipy.special import log_softmax
 
 from emframe import Real
 from emframe.parameters import Declared, pullback
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array
 from emframe_families.regressions.grades import GradeRegression
 

@@ -22,7 +22,7 @@ from emframe import Contract, NonNegative, NonNegativeInteger
 from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.counting.negative_binomial import by_dispersion, log_density, size_of
-from emframe_families.poisson import LARGEST
+from emframe_families.counting.poisson import LARGEST
 from emframe_families.regressions.shaped import ShapedRegression, Shapes
 
 

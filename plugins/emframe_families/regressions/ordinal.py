@@ -20,7 +20,7 @@ from scipy.special import expit, log_expit
 
 from emframe import Real
 from emframe.parameters import Declared, pullback
-from emframe.records import record
+from emframe.parameters.records import record
 from emframe.spaces import Array, Increasing
 from emframe_families.regressions.grades import GradeRegression
 

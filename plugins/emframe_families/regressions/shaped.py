@@ -19,22 +19,25 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe import Degenerate, Real
+from emframe import Contract, Degenerate, Real
 from emframe.families import refuse_empty
-from emframe.families.numeric import Kept
+from emframe.numeric.climbed import Kept
 from emframe.parameters import keep, pullback
 from emframe.spaces import EPS, Array, Space
-from emframe_families.poisson_regression import MOST_OFFSET
-from emframe_families.regression import Column, Regression, triangles
-from emframe_families.regressions.climb import Look, climb
+from emframe_families.regressions.base import Column, Regression, triangles
+from emframe_families.regressions.climb import STEPS, Look, climb
+from emframe_families.regressions.poisson import MOST_OFFSET
 
 TINY = float(np.finfo(float).tiny)
 # How far one step may go: in units of the predictor's spread, and in logarithms of a shape.
 REACH, SHAPE_REACH = 5.0, 2.0
-# A shape that may be 0 is tried at it where it has come below this.
-EDGE, OFF_EDGE = 1e-7, 1e-2
+# A shape that may be 0 is tried at it where it has come below the first; a climb from there begins
+# at the second, for by logarithms nothing leads away.
+EDGE, OFF_EDGE = 1e-7, 1e-6
 POINT = 16.0  # a density this many times the spacing of numbers wide is one number
 LINEAR = 1e-13  # of the responses' size: rows with no more than it left of them lie on their line
+
+BRIEF = 3  # steps of an M-step that need not come to the top
 
 Shapes = tuple[Array, ...]
 
@@ -181,7 +184,10 @@ class ShapedRegression(Regression):
         starts = [rows.point(at, np.array(self.first(rough - u @ at, share)))]
         if start is not None:
             starts.append(rows.point(root @ start[:p][free], start[p:]))
-        top, value = climb(rows.look, max(starts, key=rows.height), rows.reach)
+        best = max(starts, key=rows.height)
+        # A generalised M-step need not come to the top; from where it was a few steps are enough.
+        brief = self.contract is Contract.GENERALISED and best is not starts[0]
+        top, value = climb(rows.look, best, rows.reach, BRIEF if brief else STEPS)
         if not np.isfinite(value.value):
             raise Degenerate(f"the offsets or predictors of component {k} lie too far apart", k)
         coefficients, shapes = rows.at_edge(top)

@@ -21,9 +21,9 @@ import numpy as np
 from emframe import Contract, Positive, Real
 from emframe.parameters import Declared
 from emframe.spaces import Array
-from emframe_families.regression import LARGEST, LEAST_RANGE
+from emframe_families.regressions.base import LARGEST, LEAST_RANGE
 from emframe_families.regressions.shaped import ShapedRegression, Shapes
-from emframe_families.student_tail import DegreesOfFreedom, normaliser
+from emframe_families.student.tail import DegreesOfFreedom, normaliser
 
 
 @dataclass(frozen=True)

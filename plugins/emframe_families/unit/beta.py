@@ -21,7 +21,7 @@ from emframe.families import Moments
 from emframe.parameters import pullback
 from emframe.spaces import Array
 from emframe_families.columns import Columns
-from emframe_families.halves import halves, refuse_points
+from emframe_families.counting.halves import halves, refuse_points
 from emframe_families.unit.log_means import concentrations, spread_of
 
 

@@ -20,7 +20,7 @@ from emframe import ExponentialFamily, Positive, Simplex, parameter
 from emframe.families import Moments
 from emframe.parameters import pullback
 from emframe.spaces import Array, Shape
-from emframe_families.halves import refuse_points
+from emframe_families.counting.halves import refuse_points
 from emframe_families.unit.log_means import concentrations, spread_of
 
 TINY = float(np.finfo(float).tiny)

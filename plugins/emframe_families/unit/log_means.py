@@ -14,11 +14,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from emframe.spaces import EPS, Array
+from emframe.spaces import Array
 
 STEPS, HALVINGS = 200, 40
 LEAST_SHARE = 0.1  # of a value that one step leaves: it stays above 0
 ROUNDING = 1e-13
+CLOSE = 1e-9  # of a value: so short a step of Newton's leaves an error in its square
 
 
 def spread_of(g: Array) -> Array:
@@ -53,7 +54,7 @@ def concentrations(g: Array) -> Array:
                 break
             length = np.where(fell[..., None], 0.5 * length, length)
         a, here = a + length * step, there
-        if (np.abs(step) <= 8.0 * EPS * np.maximum(a, total * EPS**0.5)).all():
+        if (np.abs(step) <= CLOSE * a).all():
             break
     return a
 

@@ -1,0 +1,146 @@
+"""Courses over time: the mean curve of each component, and how single people are off it.
+
+A family of trajectories says two things of itself (`Family.random_effects` and
+`Family.response_at`); what is told here is made of these, of responsibilities and of standard
+errors, for any such family.
+
+One known case: without random effects, a component's people differ from its curve by errors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame
+from scipy.special import ndtri
+
+from emframe.data.blocks import real_array
+from emframe.data.runs import answered
+from emframe.fitting.result import Fit
+from emframe.inference import StandardErrors
+from emframe.showing.tidy import flat, like
+from emframe.spaces import Array, slopes
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """What is known of each person's random effects, given their rows."""
+
+    names: tuple[str, ...]  # (q,)  their terms
+    means: Any  # (N, q)  averaged over components; a frame with the people's keys where X has any
+    by_component: Array  # (N, K, q)  posterior means given that a person is of component k
+    deviations: Array  # (N, K, q)  posterior standard deviations likewise
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """The response of each component along a column, with two intervals at one level."""
+
+    column: str
+    times: Array  # (m,)
+    means: Array  # (K, m)
+    lower: Array | None  # (K, m)  ends of the interval of the mean; None without standard errors
+    upper: Array | None
+    low: Array  # (K, m)  between which the share `level` of the component's responses lies
+    high: Array
+    level: float
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each component and time."""
+        more = {"low": self.low, "high": self.high}
+        if self.lower is not None and self.upper is not None:
+            more = {"lower": self.lower, "upper": self.upper, **more}
+        return [
+            {
+                "component": k,
+                self.column: float(time),
+                "mean": float(self.means[k, j]),
+                **{name: float(values[k, j]) for name, values in more.items()},
+            }
+            for k in range(len(self.means))
+            for j, time in enumerate(self.times)
+        ]
+
+    def to_frame(self) -> DataFrame:
+        """The table as a pandas data frame; ImportError without pandas, naming the extra."""
+        from emframe.messages.extras import extra
+
+        frame: DataFrame = extra("pandas", "dataframe", "a data frame").DataFrame(self.table)
+        return frame
+
+
+def random_effects(fit: Fit, X: Any) -> RandomEffects:
+    """The random effects of the people of X; see `Fit.random_effects`."""
+    family = _family(fit, "random effects")
+    rows = fit.model.rows(X, columns=fit.columns)
+    names, means, deviations = family.random_effects(fit.params.components, rows.x)
+    shares = fit.model.posterior(fit.params, rows.x)[1]
+    averaged = (shares[:, :, None] * means).sum(axis=1)
+    return RandomEffects(names, answered(X, averaged, names), means, deviations)
+
+
+def trajectories(
+    fit: Fit,
+    times: Sequence[float],
+    given: Mapping[str, float] | None,
+    column: str | None,
+    interval: float,
+    errors: StandardErrors | None,
+) -> Trajectories:
+    """The components' curves; see `Fit.trajectories`."""
+    if not 0.0 < interval < 1.0:
+        raise ValueError(f"`interval` is {interval}; pass a number between 0 and 1, such as 0.95.")
+    family = _family(fit, "trajectories")
+    covariates = [fit.columns[place] for place in family.covariates]
+    if not covariates:
+        raise TypeError(f"{fit.model.title()} is given no column along which a curve could run.")
+    along = covariates[0] if column is None else column
+    others = dict(given or {})
+    if along not in covariates:
+        raise ValueError(f"`column` is {along!r}; expected one of {', '.join(covariates)}.")
+    missing = [name for name in covariates if name not in others and name != along]
+    strange = [name for name in others if name not in covariates or name == along]
+    if missing or strange:
+        what = f"{missing[0]!r} has no value" if missing else f"{strange[0]!r} is not one of them"
+        rest = ", ".join(name for name in covariates if name != along) or "none"
+        raise ValueError(f"`given` has a value for each other column, {rest}; {what}.")
+    where = real_array(np.asarray(times, dtype=float), "times").ravel()
+    x = np.zeros((len(where), len(fit.columns)))
+    for name in covariates:
+        x[:, fit.columns.index(name)] = where if name == along else others[name]
+    means, deviations = family.response_at(fit.params.components, x)
+    reach = float(ndtri(0.5 + interval / 2))
+    low, high = (means + sign * reach * deviations for sign in (-1.0, 1.0))
+    lower = upper = None
+    if errors is not None:
+        off = reach * _deviations(family, errors, x)
+        lower, upper = (means - off).T, (means + off).T
+    return Trajectories(along, where, means.T, lower, upper, low.T, high.T, interval)
+
+
+def _deviations(family: Any, errors: StandardErrors, x: Array) -> Array:
+    """Standard errors of the means at rows x, (m, K), by the delta method."""
+    at = flat(errors.at)
+    shape = family.response_at(errors.at.components, x)[0].shape
+    found = np.zeros(shape)
+    for place in np.ndindex(*shape):
+        row = x[place[0] : place[0] + 1]
+
+        def mean(numbers: Array, row: Array = row, k: int = place[1]) -> float:
+            params = like(errors.at, numbers)
+            return float(family.response_at(params.components, row)[0][0, k])
+
+        found[place] = np.linalg.norm(slopes(mean, at) @ errors.factor)
+    return found
+
+
+def _family(fit: Fit, what: str) -> Any:
+    """The family of a mixture; TypeError for a model that has none."""
+    family = getattr(fit.model, "family", None)
+    if family is None or not hasattr(fit.params, "components"):
+        raise TypeError(f"{fit.model.title()} has no {what}; linear-mixed mixtures have.")
+    return family

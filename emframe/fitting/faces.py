@@ -1,0 +1,36 @@
+"""What a result is asked for that lives in a room above it: its faces, each found when asked for.
+
+A fit can be shown, drawn, saved and judged, and none of the rooms that do so is needed to make one.
+So a result knows them by name alone, and nothing below imports what is above.
+
+One known case: ``face("summary")(fit)`` is the text of `Fit.summary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+FACES = {
+    "choice": "emframe.plotting.choice",
+    "errors_table": "emframe.showing.report",
+    "gap": "emframe.fitting.gap",
+    "html": "emframe.showing.notebook",
+    "information": "emframe.inference.information",
+    "parameter_frame": "emframe.showing.parameter_frame",
+    "plot": "emframe.plotting",
+    "random_effects": "emframe.fitting.courses",
+    "save": "emframe.files.saving",
+    "selection_html": "emframe.showing.notebook",
+    "selection_table": "emframe.showing.report",
+    "standard_errors": "emframe.inference",
+    "summary": "emframe.showing.report",
+    "trajectories": "emframe.fitting.courses",
+}
+
+
+def face(name: str) -> Callable[..., Any]:
+    """The function of this name, from the room that has it."""
+    found: Callable[..., Any] = getattr(import_module(FACES[name]), name)
+    return found

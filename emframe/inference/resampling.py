@@ -1,0 +1,260 @@
+"""The bootstrap: the same fit to rows drawn anew.
+
+Rows are drawn with replacement, which is drawing their frequency weights from a multinomial
+(Efron 1979, Ann. Statist. 7, 1), or from the fitted model itself.  Each fit starts from the
+original's parameters, and its components are put into the order in which they share rows best with
+the original's, since labels mean nothing (Stephens 2000, JRSS B 62, 795).
+
+`bootstrap_lrt` asks whether a larger model fits better than chance would make it.  Between
+mixtures of K and K + 1 components twice the log-likelihood ratio has no chi-squared limit, so its
+distribution is drawn from the smaller model (McLachlan 1987, Appl. Statist. 36, 318).
+
+One known case: the standard deviation of replicated means of n rows is near s / sqrt(n).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from emframe.core import Degenerate
+from emframe.data import frequencies
+from emframe.data.runs import per_row
+from emframe.engines import block_rows
+from emframe.fitting import fit as fit_model
+from emframe.fitting.result import Fit
+from emframe.messages.arguments import Rng, generator_from, whole
+from emframe.models import Model, Sequences, observed
+from emframe.models.components import groups, taken
+from emframe.spaces import Array
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Parameters of the fits to rows drawn anew, their components in the original's order."""
+
+    params: tuple[Any, ...]
+    message: str  # how many fits had to be left out, and why; empty where none
+
+
+def replicate(
+    fit: Fit,
+    X: Any,
+    *,
+    weights: Any = None,
+    parametric: bool = False,
+    n: int = 200,
+    rng: Rng = None,
+    engine: Any = None,
+) -> Replicates:
+    """Fit again to n samples of as many rows as the fit was made from.
+
+    Parameters
+    ----------
+    parametric : draw rows from the fitted model instead of from X.
+
+    Raises
+    ------
+    TypeError, ValueError : for what is no number of replicates, or fewer than two.
+    Degenerate : where fewer than two of the fits had a sound end.
+    """
+    n = whole("n_replicates", n, 2, ", and some hundreds for intervals")
+    model = fit.model
+    rows = observed(model, X, weights, fit.columns)
+    if len(rows) == 1 and not parametric:
+        raise ValueError(
+            "`method` 'bootstrap' draws rows (or runs of rows) anew, and there is one; pass "
+            "method='parametric'."
+        )
+    x, size = rows.x, rows.weights.sum()
+    sound, lost = [], Counter[str]()
+    for stream in generator_from(rng).spawn(n):
+        if parametric:
+            drawn, counts = sampled(model, fit.params, rows, stream), None
+        else:
+            drawn, counts = x, stream.multinomial(round(size), rows.weights / size)
+        try:
+            again = fit_model(
+                model, drawn, weights=counts, start=fit.params, prior=fit.prior, engine=engine
+            )
+        except Degenerate:
+            lost["degenerate"] += 1
+            continue
+        _require_whole(again)
+        if again.status.usable and not (again.spurious and not fit.spurious):
+            sound.append(matched(model, fit.params, again.params, rows))
+        else:
+            lost[again.status.value if not again.status.usable else "spurious"] += 1
+    if len(sound) < 2:
+        raise Degenerate(f"{n - len(sound)} of {n} replicates failed: {_told(lost)}")
+    message = f"{n - len(sound)} of {n} replicates left out: {_told(lost)}." if lost else ""
+    return Replicates(tuple(sound), message)
+
+
+def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> Any:
+    """As many rows drawn from a model as there are, in runs as long as theirs.
+
+    What is missing in these is missing there.
+    """
+    if not isinstance(rows.x, Sequences):
+        model = model.given(rows.x, rows.weights)
+        drawn = model.sample(params, round(rows.total), rng)[0]
+        place = np.searchsorted(np.cumsum(rows.weights), np.arange(len(drawn)) + 0.5)
+        return _hidden(drawn, rows.x, np.minimum(place, len(rows) - 1))
+    times = np.rint(rows.weights).astype(int)
+    lengths, firsts = np.repeat(rows.x.lengths, times), np.repeat(rows.x.firsts, times)
+    places = np.repeat(np.arange(len(times)), times)
+    runs = [
+        _hidden(
+            # At the covariates of the run itself.
+            model.given(rows.at(np.array([place]))).sample(params, int(n), rng)[0],
+            rows.x.x,
+            first + np.arange(n),
+        )
+        for place, n, first in zip(places, lengths, firsts, strict=True)
+    ]
+    return Sequences(np.concatenate(runs), lengths)
+
+
+def _hidden(drawn: Array, x: Array, place: NDArray[np.intp]) -> Array:
+    """Rows drawn, each less what its counterpart among the rows x hides: that at `place`, (n,)."""
+    return np.where(np.isnan(x[place]), np.nan, drawn)
+
+
+def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
+    """`params` with its components in the order in which they share most rows with `reference`'s.
+
+    The assignment maximises the sum over rows of r_k r'_k; components of unlike families are never
+    exchanged.  Where z is no choice there is nothing to match.
+    """
+    if model.choices() is None:
+        return params
+    shared: Any = 0.0
+    for x, weights in rows.blocks(block_rows(model.work(rows))):
+        ours, theirs = (model.posterior(point, x)[1] for point in (reference, params))
+        each = weights if len(ours) == len(weights) else per_row(x, weights)
+        shared = shared + np.nan_to_num(ours * each[:, None]).T @ np.nan_to_num(theirs)
+    group = groups(params, len(shared))
+    shared[group[:, None] != group] = -1.0
+    return taken(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
+
+
+@dataclass(frozen=True)
+class LikelihoodRatioTest:
+    """A likelihood-ratio test whose null distribution was drawn.  See `bootstrap_lrt`."""
+
+    null: Fit
+    alternative: Fit
+    statistic: float  # twice the log-likelihood ratio, nats
+    replicates: Array  # (B,)  the same for rows drawn from the null model
+    message: str  # how many replicates had to be left out; empty where none
+
+    @property
+    def p_value(self) -> float:
+        """Share of statistics at least as large, the observed one among them."""
+        beyond = int((self.replicates >= self.statistic).sum())
+        return (1 + beyond) / (1 + len(self.replicates))
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.null.model.title()} against {self.alternative.model.title()}",
+            f"2 log likelihood ratio {self.statistic:.4f}, p = {self.p_value:.4g} "
+            f"({len(self.replicates)} samples from the former)",
+        ]
+        return "\n".join(lines + ([self.message] if self.message else []))
+
+
+def bootstrap_lrt(
+    null: Model,
+    alternative: Model,
+    X: Any,
+    *,
+    weights: Any = None,
+    n_replicates: int = 99,
+    n_starts: int = 5,
+    prior: Any = None,
+    rng: Rng = None,
+    engine: Any = None,
+) -> LikelihoodRatioTest:
+    """Test a model against a larger one, such as K components against K + 1.
+
+    Both are fitted to the rows and to samples drawn from the fitted null model, and p is the share
+    of likelihood ratios that are as large (McLachlan 1987, Appl. Statist. 36, 318).
+
+    Parameters
+    ----------
+    null, alternative : models, the first a special case of the second.
+    X : the data, as for `emframe.fit`.
+    weights : frequencies, as for `emframe.fit`.
+    n_replicates : samples drawn; 99 is enough for a test at 5 %.
+    n_starts : starts of the larger model on each sample; the smaller one starts from its fit.
+        Where none of them ends at a regular optimum, as many more as `emframe.fit` thinks fit.
+    prior : as for `emframe.fit`; "weak" keeps components of few rows from deciding the test.
+    rng : as for `emframe.fit`.
+    engine : as for `emframe.fit`.
+
+    Raises
+    ------
+    ValueError : where `alternative` has no more free parameters than `null`.
+    Degenerate : where a model has no sound fit to the data, or to any of the samples.
+    """
+    n_replicates = whole("n_replicates", n_replicates, 1, ", 99 to test at 5 %")
+    generator = generator_from(rng)
+    weights = frequencies(X, weights)
+    alike: dict[str, Any] = {"prior": prior, "engine": engine}
+    small = fit_model(null, X, weights=weights, rng=generator, **alike)
+    large = fit_model(alternative, X, weights=weights, rng=generator, **alike)
+    if large.n_parameters <= small.n_parameters:
+        raise ValueError(
+            f"`alternative` has {large.n_parameters} free parameters and `null` has "
+            f"{small.n_parameters}; pass the smaller model first."
+        )
+    for one in (small, large):
+        if not _is_sound(one):
+            raise Degenerate(f"{one.model.title()}: {one.spurious or one.message}")
+    null, alternative = small.model, large.model  # with what was left to the data
+    rows = null.rows(X, weights)
+    ratios, lost = [], 0
+    for stream in generator.spawn(n_replicates):
+        drawn = sampled(null, small.params, rows, stream)
+        try:
+            below = fit_model(null, drawn, start=small.params, **alike)
+            above = fit_model(alternative, drawn, n_starts=n_starts, rng=stream, **alike)
+            if not _is_sound(above):
+                above = fit_model(alternative, drawn, rng=stream, **alike)
+        except Degenerate:
+            lost += 1
+            continue
+        if _is_sound(below) and _is_sound(above):
+            ratios.append(_ratio(below, above))
+        else:
+            lost += 1
+    if not ratios:
+        raise Degenerate(f"none of {n_replicates} samples had sound fits of both models")
+    message = f"{lost} of {n_replicates} samples left out: degenerate or spurious." if lost else ""
+    return LikelihoodRatioTest(small, large, _ratio(small, large), np.array(ratios), message)
+
+
+def _ratio(small: Fit, large: Fit) -> float:
+    """Twice the log-likelihood ratio; 0 where the larger model's starts missed the smaller one."""
+    return max(0.0, 2.0 * (large.log_likelihood - small.log_likelihood))
+
+
+def _require_whole(fit: Fit) -> None:
+    """Raise what the engine raised where that cut a fit short, for it is none of the replicates."""
+    if fit.error is not None:
+        raise fit.error
+
+
+def _is_sound(fit: Fit) -> bool:
+    _require_whole(fit)
+    return fit.status.usable and not fit.spurious
+
+
+def _told(lost: Counter[str]) -> str:
+    return ", ".join(f"{count} {why}" for why, count in sorted(lost.items()))

@@ -1,0 +1,292 @@
+"""A multinomial logit: which of K a row is, by covariates, and the coefficients that say so best.
+
+    log p(z = k | u) = b_k'u - log sum_l exp(b_l'u),        b_0 = 0,        u_0 = 1
+
+The expected log probability of z is linear in the coefficients but for the last term,
+
+    E log p(z | b) = sum_k b_k'c_k - sum_i t_i log sum_l exp(b_l'u_i),      c_k = sum_i r_ik u_i
+
+so that all that a posterior leaves behind is c, (K, p); the rest is of the rows alone, whose
+covariates stay where they are.  It is concave, and Newton's steps with the exact Hessian, halved
+until it rises, go to its maximum (Boehning 1992, Ann. Inst. Statist. Math. 44, 197).
+
+One known case: with the intercept alone the probabilities are shares of c, the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emframe.core import Degenerate
+from emframe.spaces import EPS, Array
+
+MOST_STEPS, MOST_HALVINGS = 25, 40
+# A gain is what was promised where it is to this share.
+PARABOLIC = 0.1
+# Log odds that reach less far leave some doubt about every row.
+FAR = 12.0
+# So small a share of the information that equal odds for all rows would leave is none.
+SEPARATED = 1e-7
+# A column is collinear with those before it where no more than this share of its length is left.
+COLLINEAR = 1e-9
+
+
+class Expansion(NamedTuple):
+    """The part that is of the rows alone at some coefficients, and its first two derivatives."""
+
+    at: Array  # (K, p)
+    away: float  # sum_i t_i log sum_k exp(b_k'u_i)
+    mean: Array  # (K, p)  sum_i t_i w_ik u_i
+    curvature: Array  # (m, m), m = (K - 1) p
+
+    def plus(self, other: Expansion) -> Expansion:
+        """The same of the rows of both."""
+        away, mean = self.away + other.away, self.mean + other.mean
+        return Expansion(self.at, away, mean, self.curvature + other.curvature)
+
+    def scaled(self, factor: float) -> Expansion:
+        """The same of rows of so many times their weights."""
+        return Expansion(self.at, self.away * factor, self.mean * factor, self.curvature * factor)
+
+
+@dataclass(frozen=True)
+class LogitSums:
+    """Sums of the posterior times covariates, and the rows that they are of; they add."""
+
+    cross: Array  # (K, p)
+    rows: tuple[tuple[Array, Array], ...] = ()  # covariates u (b, q), no intercept; weights (b,)
+    local: Expansion | None = None  # where the posterior was taken
+
+    def __add__(self, other: LogitSums) -> LogitSums:
+        local, own = None, (self.local, other.local)
+        if own[0] is None or own[1] is None:
+            local = None if self.rows and other.rows else own[0] or own[1]
+        elif np.array_equal(own[0].at, own[1].at):
+            local = own[0].plus(own[1])
+        return LogitSums(self.cross + other.cross, self.rows + other.rows, local)
+
+    def __mul__(self, factor: float) -> LogitSums:
+        local = None if self.local is None else self.local.scaled(factor)
+        rows = tuple((u, t * factor) for u, t in self.rows)
+        return LogitSums(self.cross * factor, rows, local)
+
+    @property
+    def total(self) -> float:
+        """The weight of all rows."""
+        return float(sum(t.sum() for _, t in self.rows))
+
+    def expanded(self, coefficients: Array) -> Expansion:
+        """At these coefficients: as the posterior left it, or by a pass over the rows."""
+        if self.local is not None and np.array_equal(self.local.at, coefficients):
+            return self.local
+        each = (expansion(coefficients, u, t, probabilities(coefficients, u)) for u, t in self.rows)
+        return reduce(Expansion.plus, each)
+
+
+class Prior(NamedTuple):
+    """p(z | u) of some rows."""
+
+    log: Array  # (K, b)
+    proba: Array  # (K, b)
+    away: Array  # (b,)  log sum_k exp(b_k'u)
+
+
+def design(u: Array) -> Array:
+    """Ones and the covariates u (b, q), a row for each coefficient, (p, b)."""
+    found = np.empty((u.shape[1] + 1, len(u)))
+    found[0] = 1.0
+    found[1:] = u.T
+    return found
+
+
+def log_odds(coefficients: Array, u: Array) -> Array:
+    """b_k'u of rows u (b, q), (K, b); the first is 0."""
+    found = coefficients[:, 1:] @ u.T
+    found += coefficients[:, :1]
+    return np.asarray(found)
+
+
+def probabilities(coefficients: Array, u: Array) -> Prior:
+    """p(z = k | u) of rows u (b, q)."""
+    log = log_odds(coefficients, u)
+    highest = reduce(np.maximum, log)
+    log -= highest
+    proba = np.exp(log)
+    total = proba.sum(axis=0)
+    proba /= total
+    np.log(total, out=total)
+    log -= total
+    return Prior(log, proba, highest + total)
+
+
+def summed(u: Array, shares: Array, local: Expansion | None = None) -> LogitSums:
+    """The sums of rows u (b, q) by their shares (K, b), row weights included."""
+    cross = np.concatenate([shares.sum(axis=1, keepdims=True), shares @ u], axis=1)
+    return LogitSums(cross, ((u, shares.sum(axis=0)),), local)
+
+
+def expansion(coefficients: Array, u: Array, t: Array, prior: Prior) -> Expansion:
+    """Of rows u (b, q) of weights t (b,)."""
+    (k, p), x = coefficients.shape, design(u)
+    weighted = prior.proba * t
+    pairs = [(j, l) for j in range(k - 1) for l in range(j + 1)]
+    each = np.empty((len(pairs), p, len(u)))
+    for place, (j, l) in enumerate(pairs):
+        here = weighted[j + 1] * (float(j == l) - prior.proba[l + 1])
+        np.multiply(x, here, out=each[place])
+    blocks = (each.reshape(-1, len(u)) @ x.T).reshape(len(pairs), p, p)
+    curvature = np.zeros((k - 1, p, k - 1, p))
+    for (j, l), block in zip(pairs, blocks, strict=True):
+        curvature[j, :, l] = curvature[l, :, j] = block
+    m = (k - 1) * p
+    away = float(prior.away @ t)
+    return Expansion(coefficients, away, weighted @ x.T, curvature.reshape(m, m))
+
+
+def value(sums: LogitSums, coefficients: Array) -> float:
+    """E log p(z | coefficients), nats."""
+    linear = float((sums.cross * coefficients).sum())
+    if sums.local is not None and np.array_equal(sums.local.at, coefficients):
+        return linear - sums.local.away
+    return linear - _look(sums, coefficients)[0]
+
+
+def _look(sums: LogitSums, coefficients: Array) -> tuple[float, float]:
+    """``away`` at these coefficients, and how far the log odds of a component range."""
+    away, low, high = 0.0, np.zeros(len(coefficients)), np.zeros(len(coefficients))
+    for u, t in sums.rows:
+        odds = log_odds(coefficients, u)
+        low, high = np.minimum(low, odds.min(axis=1)), np.maximum(high, odds.max(axis=1))
+        highest = reduce(np.maximum, odds)
+        odds -= highest
+        away += float((highest + np.log(np.exp(odds, out=odds).sum(axis=0))) @ t)
+    return away, float((high - low).max())
+
+
+def slope(sums: LogitSums, coefficients: Array) -> Array:
+    """Gradient of `value`, (K, p)."""
+    if not sums.rows:
+        return sums.cross
+    return np.asarray(sums.cross - sums.expanded(coefficients).mean)
+
+
+def _step(gradient: Array, curvature: Array) -> Array:
+    """Newton's, (m,); along what the rows say nothing of there is none."""
+    scale = np.sqrt(curvature.diagonal())
+    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    roots, axes = np.linalg.eigh(curvature * np.outer(inverse, inverse))
+    kept = roots > len(roots) * EPS * roots.max(initial=0.0)
+    along = axes[:, kept].T @ (gradient * inverse)
+    return np.asarray((axes[:, kept] @ (along / roots[kept])) * inverse)
+
+
+class Climbed(NamedTuple):
+    """Where Newton's steps led."""
+
+    coefficients: Array  # (K, p)
+    reach: float  # how far the log odds of a component range over the rows
+
+
+def climbed(sums: LogitSums, start: Array, most: int = MOST_STEPS) -> Climbed:
+    """Coefficients from `start` towards the maximum of `value`, to where it is a parabola.
+
+    The value never falls.  Where a step gains what the expansion about its beginning promised, the
+    next would gain next to nothing beside it, and is left to the next M-step.  Where there is no
+    finite maximum, as where a covariate tells two components apart without error, the steps go on
+    at about 1 in log odds each, `most` of them.
+    """
+    here, reach, noise = start, 0.0, EPS * sums.total
+    reached: float | None = None
+    for _ in range(most if len(start) > 1 and sums.rows else 0):
+        about = sums.expanded(here)
+        gradient = (sums.cross - about.mean)[1:].ravel()
+        step = _step(gradient, about.curvature)
+        promised = 0.5 * float(gradient @ step)
+        if not promised > noise:
+            break
+        reached = float((sums.cross * here).sum()) - about.away
+        whole = np.concatenate([np.zeros((1, start.shape[1])), step.reshape(-1, start.shape[1])])
+        length = 1.0
+        for _ in range(MOST_HALVINGS):
+            there = here + length * whole
+            away, far = _look(sums, there)
+            gain = float((sums.cross * there).sum()) - away - reached
+            if gain > 0.0:
+                break
+            length /= 2.0
+        else:
+            break
+        here, reach = there, far
+        if abs(gain - promised) <= PARABOLIC * promised:
+            break
+    return Climbed(here, reach)
+
+
+def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) -> None:
+    """Raise `Degenerate` where a component is told from the others by covariates without error.
+
+    Then the odds have no finite maximum.  It shows by what the rows say of the coefficients of
+    component k, sum_i t_i w_ik (1 - w_ik) u_i u_i': along some direction next to nothing, beside
+    what they would say were its probability the same for all of them.
+
+    names : of the coefficients, the intercept first, (p,).
+    """
+    coefficients = found.coefficients
+    k, p = coefficients.shape
+    if p == 1 or found.reach < FAR:
+        return
+    left, shares = np.zeros((k, p, p)), np.zeros(k)
+    moments, total = np.zeros((p, p)), sums.total
+    for u, t in sums.rows:
+        x, w = design(u), probabilities(coefficients, u).proba
+        shares += w @ t
+        moments += (x * t) @ x.T
+        for j in range(k):
+            rest = np.delete(w, j, axis=0).sum(axis=0)  # 1 - w loses all digits near 1
+            left[j] += (x * (t * w[j] * rest)) @ x.T
+    root = np.linalg.cholesky(moments)
+    spread = np.sqrt(np.maximum(moments.diagonal() / total - (moments[0] / total) ** 2, 0.0))
+    for j in range(k):
+        overall = shares[j] / total * (1.0 - shares[j] / total)
+        if not overall > 0.0:
+            continue
+        inner = np.linalg.solve(root, np.linalg.solve(root, left[j]).T)
+        roots, axes = np.linalg.eigh((inner + inner.T) / 2.0)
+        if roots[0] < SEPARATED * overall:
+            direction = np.abs(np.linalg.solve(root.T, axes[:, 0])) * spread
+            column = names[1 + int(direction[1:].argmax())]
+            raise Degenerate(
+                f"component {j} is told from the others by {column!r} without error (separation): "
+                f"its coefficient has no finite value; leave {column!r} out of the gate, put "
+                "categories together, or take fewer components",
+                j,
+            )
+
+
+def triangle(blocks: Iterable[Array], q: int) -> Array:
+    """R (p, p) with R'R the moments of the design of covariates, block by block (b, q)."""
+    found: Any = np.zeros((0, q + 1))
+    for u in blocks:
+        found = np.linalg.qr(np.concatenate([found, design(u).T]), mode="r")
+    return np.pad(found, ((0, max(0, q + 1 - len(found))), (0, 0)))
+
+
+def refuse_collinear(root: Array, names: tuple[str, ...]) -> None:
+    """Raise ValueError where a covariate follows from those before it.
+
+    root : (p, p) a triangle R with R'R the moments of the design.
+    """
+    left, whole = np.abs(root.diagonal()), np.sqrt((root**2).sum(axis=0))
+    follows = ~(left > COLLINEAR * whole)
+    if follows.any():
+        j = int(follows.argmax())
+        before = ", ".join(names[:j])
+        raise ValueError(
+            f"`X` column {names[j]!r} follows from {before} of the same gate, so that their "
+            "coefficients are not determined; leave it out."
+        )

@@ -1,0 +1,67 @@
+"""Parameters: one declaration gives validation, coordinates, the count, files and the kit."""
+
+from emframe.parameters.declared import (
+    KEY,
+    Declared,
+    Leaf,
+    declarations,
+    equal,
+    free_leaves,
+    frozen,
+    is_frozen,
+    keep,
+    leaves,
+    near,
+    parameter,
+    rebuild,
+)
+from emframe.parameters.judged import leaf_problem, problem, valid
+from emframe.parameters.mappings import (
+    build,
+    n_columns_free,
+    nested,
+    real_values,
+    template,
+    to_mapping,
+)
+from emframe.parameters.vectors import (
+    from_vector,
+    n_free,
+    owners,
+    pullback,
+    slopes,
+    to_vector,
+    units,
+)
+
+__all__ = [
+    "KEY",
+    "Declared",
+    "Leaf",
+    "build",
+    "declarations",
+    "equal",
+    "free_leaves",
+    "from_vector",
+    "frozen",
+    "is_frozen",
+    "keep",
+    "leaf_problem",
+    "leaves",
+    "n_columns_free",
+    "n_free",
+    "near",
+    "nested",
+    "owners",
+    "parameter",
+    "problem",
+    "pullback",
+    "real_values",
+    "rebuild",
+    "slopes",
+    "template",
+    "to_mapping",
+    "to_vector",
+    "units",
+    "valid",
+]

@@ -1,0 +1,1 @@
+"""A few factors behind many columns."""

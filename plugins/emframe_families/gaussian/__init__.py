@@ -1,0 +1,1 @@
+"""Normal rows: fourteen structures of covariance, ways past the rows, gaps."""

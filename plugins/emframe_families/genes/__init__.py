@@ -1,0 +1,1 @@
+"""Alleles behind phenotypes."""

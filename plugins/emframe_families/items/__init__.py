@@ -1,0 +1,1 @@
+"""Answers: yes and no, and one of several levels."""

@@ -1,0 +1,1 @@
+"""Rows with heavy tails: t components."""
