@@ -11,7 +11,17 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.composing import Censored, Hurdle, Point, Product, Truncated, ZeroInflated, fixed, tied
+from emframe.composing import (
+    Censored,
+    Hurdle,
+    Noisy,
+    Point,
+    Product,
+    Truncated,
+    ZeroInflated,
+    fixed,
+    tied,
+)
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
@@ -91,6 +101,7 @@ __all__ = [
     "LikelihoodRatioTest",
     "Mixture",
     "ModelEntry",
+    "Noisy",
     "NonNegative",
     "NonNegativeInteger",
     "Optimum",

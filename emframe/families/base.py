@@ -69,6 +69,14 @@ class Stand(NamedTuple):
     shares: Array  # (m, n, K), which sum to 1 over the first axis
 
 
+class Blurred(NamedTuple):
+    """Rows with errors: their density, and what the rows without them are given these."""
+
+    log_density: Array  # (n, K)
+    means: Array  # (n, K, d)
+    roots: Array  # (n, K, d, d)  R with R R' the covariance
+
+
 @dataclass(frozen=True)
 class ConjugatePrior(Generic[S]):
     """A prior that is conjugate to the complete data, told as pseudo-data.
@@ -99,6 +107,7 @@ class Family(ABC):
     in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
     truncates: ClassVar[bool] = False  # whether it has `truncated`
+    blurs: ClassVar[bool] = False  # whether it has `blurred`
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -207,6 +216,13 @@ class Family(ABC):
         TypeError where the family has no such moments; one that has says so by `truncates`.
         """
         raise self._without("moments between bounds")
+
+    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
+        """Rows x (n, d) as measured with errors of these standard deviations (n, d).
+
+        TypeError where the family does not know them; one that does says so by `blurs`.
+        """
+        raise self._without("density of rows that are measured with errors")
 
     def _without(self, what: str) -> TypeError:
         return TypeError(f"the family {self.name!r} has no {what}.")

@@ -16,6 +16,7 @@ from typing import Any
 
 from emframe.core import Coordinates, Method
 from emframe.families.base import Family
+from emframe.families.gaps import Gaps
 from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
 from emframe.host.ways import ways
@@ -92,7 +93,15 @@ def family(name: str, **options: Any) -> Family:
     TypeError : for a setting the family does not have, or needs and was not given; and where a
         plugin's factory makes something else than a `Family`.
     """
-    made = _make("family", name, registry().families, options)
+    known = registry().families
+    gaps = options.get("missing")
+    if gaps is not None and name in known and not known[name].takes("missing"):
+        # Any family takes gaps that can leave out the terms of what is not there.
+        if gaps not in (True, False):
+            raise TypeError(f"`missing` is {gaps!r}; pass True or False.")
+        rest = {key: value for key, value in options.items() if key != "missing"}
+        return Gaps(family(name, **rest)) if gaps else family(name, **rest)
+    made = _make("family", name, known, options)
     if not isinstance(made, Family):
         raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
     return _named(made, name)

@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from emframe.composing.columns import AtColumns
 from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.covariates import Covariates
 from emframe.data.covariates import beside as joined
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
 from emframe.data.labelled import Labelled, everything
+from emframe.data.pairs import as_pairs
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
 from emframe.messages.refusals import several
-from emframe.spaces import Array, Claim, Real
+from emframe.spaces import Array, Claim, Ends, Real
 
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
@@ -77,6 +79,8 @@ def read(
     if beside != NOTHING:
         return _read_beside(X, family, weights, columns, beside, known)
     names = family.columns
+    if any(isinstance(getattr(space, "space", space), Ends) for space in family.supports):
+        X = as_pairs(X)
     if all(space.missing for space in family.supports):
         X = opened(X)
     found = as_rows(
@@ -90,7 +94,24 @@ def read(
         columns=columns,
         width=family.width,
     )
+    if any(space.missing for space in family.supports):
+        found = _without_ends(found)
     return found if names is None else replace(found, columns=names)
+
+
+def _without_ends(rows: Rows) -> Rows:
+    """The rows with nan for an end that is infinite, which a family that takes it has for none."""
+
+    def told(x: NDArray[Any]) -> NDArray[Any]:
+        endless = np.isinf(x)
+        return np.where(endless, np.nan, x) if endless.any() else x
+
+    source = rows.source
+    if isinstance(source, Blocks):
+        given = source
+        return replace(rows, source=replace(given, read=lambda: map(told, given)))
+    values = told(source)
+    return rows if values is source else replace(rows, source=read_only(values))
 
 
 def _read_beside(
@@ -136,6 +157,8 @@ def _read_beside(
         owner=owner_of_columns(family),
         weights=weights,
     )
+    if any(space.missing for space in family.supports):
+        found = _without_ends(found)
     return replace(found, columns=(family.columns or told or found.columns[:d]) + beside.labels)
 
 
