@@ -99,7 +99,8 @@ def _kinds(space: Space) -> tuple[type, ...]:
 
 
 def _remedy(space: Space) -> str:
-    limited = bool(space.largest < np.finfo(float).max) and not space.discrete
+    limited = bool(space.largest < np.finfo(float).max)
+    limited &= not space.discrete or bool(space.largest >= 2.0**53)
     return f"check the data{', rescale the column' * limited} or choose another family"
 
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import CensoredData
 
 
 def as_pairs(X: Any) -> Any:
     """Rows of two columns, (n, 2), where X is any of these; else X as it is."""
-    if isinstance(X, CensoredData):
+    if type(X).__name__ == "CensoredData":  # scipy.stats takes long to import, and need not be
         return _of_scipy(X)
     intervals = getattr(X, "array", X)  # of a series, what it holds
     if all(hasattr(intervals, name) for name in ("left", "right", "closed", "mid")):
@@ -35,7 +34,7 @@ def as_pairs(X: Any) -> Any:
     return X
 
 
-def _of_scipy(X: CensoredData) -> Any:
+def _of_scipy(X: Any) -> Any:
     """Scipy keeps the kinds apart, and tells them by these names alone."""
     exact, left, right, between = (
         np.asarray(getattr(X, name), dtype=float)
