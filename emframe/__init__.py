@@ -35,6 +35,7 @@ from emframe.fitting.result import Fit, Start
 from emframe.host import (
     AccelerationEntry,
     FamilyEntry,
+    LatentEntry,
     ModelEntry,
     PluginWarning,
     families,
@@ -97,6 +98,7 @@ __all__ = [
     "Interval",
     "Intervals",
     "Labelled",
+    "LatentEntry",
     "LatentModel",
     "LikelihoodRatioTest",
     "Mixture",

@@ -17,7 +17,7 @@ from typing import Any
 from emframe.core import Coordinates, Method
 from emframe.families.base import Family
 from emframe.families.gaps import Gaps
-from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, ModelEntry
+from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, LatentEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
 from emframe.host.ways import ways
 
@@ -78,6 +78,19 @@ def accelerations() -> dict[str, AccelerationEntry]:
     return dict(registry().accelerations)
 
 
+def latents() -> dict[str, LatentEntry]:
+    """The laws of z of all installed plugins, by name."""
+    return dict(registry().latents)
+
+
+def latent(name: str, n: int, **options: Any) -> Any:
+    """Make the law of z of that name, among n components, with the given settings.
+
+    Raises ValueError and TypeError as `family` does.
+    """
+    return _make("latent", name, registry().latents, {"n": n, **options})
+
+
 def plugins() -> tuple[PluginReport, ...]:
     """A report on each installed plugin, broken ones included."""
     return registry().plugins
@@ -135,7 +148,7 @@ def model(name: str, **options: Any) -> Any:
 def _make(
     kind: str,
     name: str,
-    known: Mapping[str, FamilyEntry] | Mapping[str, ModelEntry],
+    known: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> Any:
     """What the factory of that name makes of the options."""
