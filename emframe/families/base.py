@@ -260,6 +260,15 @@ class Family(ABC):
         """
         return self
 
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        """E[x | what is seen of x], (n, d): rows with the mean of what they hide; see `Fit.impute`.
+
+        shares : (n, K) of the components.
+
+        Raises TypeError for a family that takes no missing values.
+        """
+        raise TypeError(f"the family {self.name!r} has no missing values to fill in.")
+
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         """Raise ValueError where all rows together show that there is nothing to fit.
 

@@ -303,6 +303,14 @@ class ComponentModel(ComponentStarts):
         shares = self.posterior(params, x)[1]
         return self.family.pieces(params.components, self.latent.seen(x), shares)
 
+    def imputed(self, params: Any, x: Any) -> Array:
+        """E[x | what is seen of x] of the rows that components see, (n, d).
+
+        Raises TypeError where the family has no missing values.
+        """
+        shares = self.posterior(params, x)[1]
+        return self.family.imputed(params.components, self.latent.seen(x), shares)
+
     def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         q = self.latent.beside
         discrete, modelled = self.family.columns_modelled(d - q)
