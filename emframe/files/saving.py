@@ -127,7 +127,9 @@ def _rebuild(
         name = (*unknown, "n_rows")[0]
         raise ValueError(f"`{name}` is {numbers[name]}, which no fit has")
     runs = {"n_runs": _number({"n_runs": "nan", **document}, "n_runs")}
-    if model.unit == "runs" and not 0.0 < runs["n_runs"] < math.inf:
+    # 0.1.0 kept no number of runs, and counted rows.
+    count = document.get("count") if "n_runs" in document else "rows"
+    if model.unit == "runs" and "n_runs" in document and not 0.0 < runs["n_runs"] < math.inf:
         raise ValueError(f"`n_runs` is {runs['n_runs']}, which no fit of runs has")
     prior = document["prior"]
     if not (prior is None or isinstance(prior, str)):
@@ -149,7 +151,7 @@ def _rebuild(
         **numbers,
         **runs,
     )
-    return found.counting(document.get("count"))
+    return found.counting(count if model.unit == "runs" else document.get("count"))
 
 
 def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:
