@@ -118,3 +118,12 @@ def test_importing_is_light() -> None:
     code = f"import sys, emframe; print([one for one in {heavy!r} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_command_line_needs_no_kit() -> None:
+    """Nor pandas, nor what draws: who installs ``emframe[cli]`` has none of them."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('hypothesis', 'pandas', 'matplotlib', 'sklearn'));"
+        "import emframe.cli, emframe.showing.report, emframe.plotting, emframe.selecting"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 import emframe
@@ -9,7 +11,6 @@ from emframe.cli import screen, sheets
 from emframe.cli.models import entry_of, models_of
 from emframe.cli.settings import family_options, settings
 from emframe.host import models
-from emframe.testing import CheckResult
 
 
 @click.command()
@@ -87,9 +88,7 @@ def check(
         made = emframe.family(name, **settings(options))
         if data is not None or family is not None:
             raise click.UsageError(f"{name} is a family: it makes its own examples.", ctx)
-        from emframe.testing import check_family
-
-        results = check_family(made)
+        results = emframe.testing.check_family(made)
     body = [(one.name, one.status) for one in results]
     failed = {i: "bold red" for i, one in enumerate(results) if one.status == "failed"}
     screen.table(("check", "status"), body, text_columns=range(2), styles=failed)
@@ -107,13 +106,12 @@ def check(
 
 def _of_model(
     name: str, data: str | None, family: str | None, options: tuple[str, ...]
-) -> list[CheckResult]:
+) -> list[Any]:
     """The checks of a model, on the rows of a data set or file."""
     if data is None:
         raise ValueError(f"{name} is a model, and is checked on data: emframe check {name} DATA.")
     sheet = sheets.read(data)
     own = family or (sheet.family if entry_of(name).takes("family") else None)
     (model,) = models_of(name, own, None, options)
-    from emframe.testing import check_model
-
-    return check_model(model, sheet.numbers(range(len(sheet.names))))
+    found: list[Any] = emframe.testing.check_model(model, sheet.numbers(range(len(sheet.names))))
+    return found
