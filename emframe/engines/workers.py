@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pickle import PicklingError
 from typing import Any, TypeVar
 
+_UNSENT = (AttributeError, TypeError, ValueError, PicklingError)  # as pickle says it
 STOP = -1  # jobs left, once nobody is to begin one
 R = TypeVar("R")
 Job = Callable[[], R]
@@ -103,7 +105,7 @@ def _crew(jobs: Sequence[Job[Any]], n: int) -> Iterator[_Crew]:
                 )
                 try:
                     process.start()
-                except (AttributeError, TypeError, ValueError) as error:  # as pickle says it
+                except _UNSENT as error:
                     raise TypeError(f"this cannot be sent to another process: {error}") from error
                 finally:
                     there.close()
