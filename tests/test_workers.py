@@ -76,6 +76,32 @@ def test_what_a_dead_process_took_is_done_by_the_caller(tmp_path):
     assert not cut
 
 
+@dataclass(frozen=True)
+class Large:
+    """Hands in more than a pipe holds; the caller waits until another process has taken three."""
+
+    folder: str
+    caller: int
+    index: int
+
+    def __call__(self):
+        if os.getpid() != self.caller:
+            with open(os.path.join(self.folder, str(self.index)), "w"):
+                pass
+            return Told(np.full(1_000_000, float(self.index)))
+        until = time.monotonic() + 60
+        while len(os.listdir(self.folder)) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+        return Told(np.full(1_000_000, float(self.index)))
+
+
+def test_no_process_waits_for_another_to_take_what_it_hands_in(tmp_path):
+    results, cut = share([Large(str(tmp_path), os.getpid(), i) for i in range(5)], 2)
+    assert [one.value[0] for one in results] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert len(list(tmp_path.iterdir())) >= 3
+    assert not cut
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_what_a_job_raises_is_raised(n):
     with pytest.raises(ZeroDivisionError, match="job"):

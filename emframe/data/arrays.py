@@ -25,6 +25,27 @@ def ones(n: int) -> Array:
     return np.broadcast_to(1.0, n)
 
 
+class Weighted:
+    """Base of rows with `weights`: those that are all alike are sent as one number and their count.
+
+    So they arrive as they were, in the memory of one number: sums over them are taken in another
+    order than over an array, and would differ in the last bit.
+    """
+
+    weights: Array
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self.weights.strides == (0,) and len(self.weights):
+            state["weights"] = (float(self.weights[0]), len(self.weights))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(state["weights"], tuple):
+            self.__dict__["weights"] = np.broadcast_to(*state["weights"])
+
+
 def read_only(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data.arrays import as_floats, ones, read_only
+from emframe.data.arrays import Weighted, as_floats, ones, read_only
 from emframe.data.blocks import Blocks
 from emframe.messages.refusals import LARGEST_WHOLE
 from emframe.spaces import Array
@@ -22,7 +22,7 @@ STRIP = 64  # so many rows, and any number of these, divide well into tiles
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(Weighted):
     """Validated data: rows, their frequency weights, and the names of the columns.
 
     The rows stay as they were given, in memory, in a file that is mapped to it, or in `Blocks`,

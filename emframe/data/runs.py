@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.data.arrays import Weighted
 from emframe.data.blocks import real_array
 from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import aligned, is_frame, taken, without
@@ -182,7 +183,7 @@ def per_row(x: Any, weights: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class SequenceRows:
+class SequenceRows(Weighted):
     """Validated runs, the frequency of each, and the names of the columns."""
 
     x: Sequences  # its x is (n, d), read-only

@@ -15,12 +15,16 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pickle import PicklingError
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
+_UNSENT = (AttributeError, TypeError, ValueError, PicklingError)  # as pickle says it
 STOP = -1  # jobs left, once nobody is to begin one
+NONE = -1  # in the place of a job's number: the end of what a process hands in
 R = TypeVar("R")
 Job = Callable[[], R]
 """Answers Ctrl-C with a result, of what there was by then; ``result.stopped`` says so."""
@@ -64,27 +68,32 @@ def _share(jobs: Sequence[Job[Any]], others: int, found: dict[int, Any]) -> None
 
 @dataclass(frozen=True)
 class _Crew:
-    """The other processes, and the counter of the jobs that are left."""
+    """The other processes, and the counter of the jobs that are left.
+
+    What they hand in is taken from them at once, by a thread for each: a pipe holds little, and
+    whoever waits for room in it does no job meanwhile.
+    """
 
     left: Any
-    members: list[tuple[Any, Connection]]
+    members: list[tuple[Any, Connection, threading.Thread]] = field(default_factory=list)
+    inbox: SimpleQueue[Any] = field(default_factory=SimpleQueue)
+    ended: list[int] = field(default_factory=list)  # one entry for each that hands in no more
 
     def hand_in(self, found: dict[int, Any], total: int) -> None:
         """Wait for what the others have taken."""
-        for _, pipe in self.members:
-            while len(found) < total:
-                try:
-                    index, result, error = pipe.recv()
-                except EOFError:  # it has ended, or died
-                    break
-                if error is not None:
-                    raise error
+        while len(found) < total and len(self.ended) < len(self.members):
+            index, result, error = self.inbox.get()
+            if error is not None:
+                raise error
+            if index == NONE:
+                self.ended.append(NONE)
+            else:
                 found[index] = result
 
     def stop(self) -> None:
         """Let nobody begin another job, and everybody end the one at hand."""
         self.left.value = STOP
-        for process, _ in self.members:
+        for process, *_ in self.members:
             if process.is_alive():
                 os.kill(process.pid, signal.SIGINT)
 
@@ -93,7 +102,7 @@ class _Crew:
 def _crew(jobs: Sequence[Job[Any]], n: int) -> Iterator[_Crew]:
     """So many processes that work off jobs, gone at the end whatever they were at."""
     context = get_context("spawn")
-    crew = _Crew(context.Value("i", len(jobs)), [])
+    crew = _Crew(context.Value("i", len(jobs)))
     try:
         with _deaf():  # they hear Ctrl-C while at a job, and not while they start
             for _ in range(n):
@@ -103,17 +112,31 @@ def _crew(jobs: Sequence[Job[Any]], n: int) -> Iterator[_Crew]:
                 )
                 try:
                     process.start()
-                except (AttributeError, TypeError, ValueError) as error:  # as pickle says it
+                except _UNSENT as error:
                     raise TypeError(f"this cannot be sent to another process: {error}") from error
                 finally:
                     there.close()
-                crew.members.append((process, here))
+                listener = threading.Thread(target=_listen, args=(here, crew.inbox), daemon=True)
+                listener.start()
+                crew.members.append((process, here, listener))
         yield crew
     finally:
-        for process, pipe in crew.members:
+        for process, pipe, listener in crew.members:
             process.terminate()
             process.join()
+            listener.join()
             pipe.close()
+
+
+def _listen(pipe: Connection, inbox: SimpleQueue[Any]) -> None:
+    """Put into the inbox what a process hands in, and at its end that there is no more."""
+    try:
+        while True:
+            inbox.put(pipe.recv())
+    except (EOFError, OSError):  # it has ended, or died
+        inbox.put((NONE, None, None))
+    except Exception as error:  # what it sent makes nothing here
+        inbox.put((NONE, None, error))
 
 
 def _draw(left: Any) -> Iterator[int]:

@@ -14,12 +14,13 @@ One known case: a model of which one start is as good as many makes that one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from emframe.core import Degenerate, MaxSeconds, Method, Rule
+from emframe.engines import Serial
 from emframe.fitting.ends import ends
 from emframe.fitting.plans import LEVELS, Agreement, Given, Grown, Starts
 from emframe.fitting.reseeding import Reseeding
@@ -27,6 +28,7 @@ from emframe.fitting.result import Fit
 from emframe.fitting.saddles import Onward
 from emframe.fitting.sampled import Sampled, sample_of
 from emframe.fitting.search import Plan, Search
+from emframe.fitting.shared import Running, Shared, beside
 from emframe.fitting.stacked_growth import RULES as GROWTH
 from emframe.fitting.stacked_growth import StackTogether
 from emframe.fitting.stacked_plan import CLOSE, EFFORTS, Stacked, part_of, stack_for
@@ -50,6 +52,9 @@ class Choice:
     deadline: Sequence[MaxSeconds]
     is_ruled: bool  # by rules of the user's own, which see every step of every start
     rng: np.random.Generator
+    callbacks: Sequence[Rule] = ()  # asked before the rules
+    watchers: Sequence[Rule] = ()  # of progress, in this process alone
+    workers: int = 1  # processes that a number of starts are shared out among
 
     def plan(self, task: Task, start: Any) -> tuple[Plan, Any]:
         """Where to start; and the parameters that are given for that, where there are any."""
@@ -75,8 +80,14 @@ class Choice:
                 raise Degenerate(f"`start`: {task.tell(error)}", error.component) from error
             return Given(params), params
         if isinstance(self.n_starts, int):
-            starts = Starts(model, rows, self.rng, self.n_starts)
-            return Reseeding(starts, model, rows, self.rng), None
+            starts: Any = Starts(model, rows, self.rng, self.n_starts)
+            between = beside(self.rng)
+            if self.workers > 1:
+                alone = replace(task, engine=Serial())  # with as many threads as processes
+                rules = [*self.callbacks, *self._rules()]
+                running = Running(alone, rules, self.method, self.watchers)
+                starts = Shared(starts, running, self.workers)
+            return Reseeding(starts, model, rows, between), None
         plan = self._agreeing(task, task)
         some = sample_of(model, rows, self.rng)
         if some is None:
@@ -95,12 +106,12 @@ class Choice:
 
     def _search(self, task: Task, judged: Task, tol: float) -> Search:
         """A search on some rows to within `tol`; evidence is asked of those to be judged by."""
-        rules: list[Rule] = [
-            *ends(max(self.tol, tol), self.max_iter),
-            *self.stopping,
-            *self.deadline,
-        ]
+        rules = self._rules(tol)
         return Search(task.model, task.expect, rules, self.method, task.tell, judged.irregular)
+
+    def _rules(self, tol: float = 0.0) -> list[Rule]:
+        """What ends a start; `tol` nats are enough where `self.tol` is less."""
+        return [*ends(max(self.tol, tol), self.max_iter), *self.stopping, *self.deadline]
 
     def _together(self, grown: Grown, task: Task) -> Plan:
         """The ways on from a smaller model: in one stack where that can be had as a table."""
@@ -143,6 +154,23 @@ class Choice:
 
     def _is_over(self) -> bool:
         return any(rule([]) is not None for rule in self.deadline)
+
+
+def processes(workers: Any, n_starts: int | str, start: Any, checkpoint: Any) -> int:
+    """How many processes are to share the starts; raises as `emframe.fit` does."""
+    workers = whole("workers", workers, 1)
+    if workers > 1 and (start is not None or isinstance(n_starts, str)):
+        what = f"n_starts={n_starts!r}" if start is None else "`start`"
+        raise ValueError(
+            f"`workers` is {workers}, and goes with a number of starts, which do not depend on one "
+            f"another; with {what} pass workers=1, or a number such as n_starts=24 and no `start`."
+        )
+    if workers > 1 and checkpoint is not None:
+        raise ValueError(
+            f"`workers` is {workers}; a checkpoint is of starts that are run one after another: "
+            "pass workers=1, or no `checkpoint`."
+        )
+    return workers
 
 
 def wanted(n_starts: Any) -> int | str:

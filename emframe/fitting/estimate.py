@@ -9,7 +9,7 @@ no floor, no dropped row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from typing import Any, cast
@@ -28,11 +28,11 @@ from emframe.core import (
     Step,
 )
 from emframe.data import Labelled
-from emframe.engines import one_blas_thread
+from emframe.engines import Audited, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
-from emframe.fitting.choice import Choice, wanted
+from emframe.fitting.choice import Choice, processes, wanted
 from emframe.fitting.ends import ends
 from emframe.fitting.movers import method_for
 from emframe.fitting.result import Fit
@@ -72,6 +72,7 @@ def fit(
     callbacks: Sequence[Callable[[Step[Any]], bool | None]] = (),
     checkpoint: str | Path | None = None,
     labels: Any = None,
+    workers: int = 1,
 ) -> Fit:
     """Fit a model by EM: maximum likelihood, or maximum a posteriori with a prior.
 
@@ -120,6 +121,12 @@ def fit(
         not; or (n, K) True for each that it may be; or the name of a column with either. Of a
         hidden Markov model the states. To ask such a fit for standard errors, pass
         ``emframe.Labelled(X, labels)`` for the rows.
+    workers : processes, this one included, that share out the starts where `n_starts` is a number;
+        the fit is the same to the last bit. Each has a copy of the rows and works in one thread,
+        which pays where there are many starts of small data. Model, data, rules and callbacks have
+        to be picklable then, and are those of each process: a callback sees the steps of the starts
+        that its process runs. A script that calls this has to guard its main part by
+        ``if __name__ == "__main__":``, as the module `multiprocessing` asks.
 
     Returns
     -------
@@ -149,6 +156,7 @@ def fit(
     n_starts = wanted(n_starts)
     shown = callables("callbacks", callbacks, "functions of a Step")
     path = None if checkpoint is None else file("checkpoint", checkpoint)
+    workers = processes(workers, n_starts, start, path)
     method = method_for(accelerate, model.contract)
     before = None if path is None else earlier(path)
     generator = generator_for(rng, before)
@@ -156,11 +164,31 @@ def fit(
     many = None if isinstance(start, Fit) else many
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         task = Task.of(model, X, weights, prior, engine)
-        rules[:0] = [Callback(_in_nats(one, task.unit)) for one in (*watchers, *shown)]
+        if workers > 1 and isinstance(task.engine, Audited):
+            raise ValueError(
+                f"`workers` is {workers} and `engine` an object; starts run in other processes, "
+                "each in one thread: pass workers=1, or engine=None."
+            )
+        watched, told = (
+            [Callback(_in_nats(one, task.unit)) for one in each] for each in (watchers, shown)
+        )
+        rules[:0] = [*watched, *told]
         fresh = generator.bit_generator.state
         # A stack of starts has no steps for rules of one's own to see, and one way to move.
         is_ruled = bool(stopping) or accelerate is not True
-        choice = Choice(n_starts, tol, max_iter, method, stopping, deadline, is_ruled, generator)
+        choice = Choice(
+            n_starts,
+            tol,
+            max_iter,
+            method,
+            stopping,
+            deadline,
+            is_ruled,
+            generator,
+            callbacks=told,
+            watchers=watched,
+            workers=workers,
+        )
         plan, params = choice.plan(task, start)
         search = Search(
             model, task.expect, rules, method, task.tell, task.irregular, alone=task.alone
@@ -320,9 +348,18 @@ def _in_nats(
     function: Callable[[Step[Any]], bool | None], unit: float
 ) -> Callable[[Step[Any]], bool | None]:
     """A callback that is shown the numbers of the user's weights."""
-    if unit == 1.0:
-        return function
-    amounts = ("objective", "log_prior", "q_at", "gain_q", "gain_entropy", "remaining")
-    return lambda step: function(
-        replace(step, **{name: unit * getattr(step, name) for name in amounts})
-    )
+    return function if unit == 1.0 else InUnits(function, unit)
+
+
+@dataclass(frozen=True)
+class InUnits:
+    """A callback, and what a weight of 1 of the rows stands for."""
+
+    function: Callable[[Step[Any]], bool | None]
+    unit: float
+
+    def __call__(self, step: Step[Any]) -> bool | None:
+        amounts = ("objective", "log_prior", "q_at", "gain_q", "gain_entropy", "remaining")
+        return self.function(
+            replace(step, **{name: self.unit * getattr(step, name) for name in amounts})
+        )

@@ -60,6 +60,7 @@ class Begin(NamedTuple):
     ended: Start | None = None  # its end, where it has come to one
     from_saddle: bool = False  # whether what it moves away from turned out to be no maximum
     early: Status | None = None  # why it is not run, where the clock or the keyboard came before
+    came: Any = None  # what it came to in another process (`emframe.fitting.shared.Came`)
 
 
 Cut = BaseException | None
@@ -133,9 +134,13 @@ class Search:
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
-        kind, params, parent, grown, ended, _, early = begin
+        kind, params, parent, grown, ended, _, early, came = begin
         if ended is not None:
             return Attempt(ended if ended.index == index else replace(ended, index=index))
+        if came is not None:
+            if came.error is not None:
+                raise came.error
+            return replace(came.attempt, start=replace(came.attempt.start, index=index))
         start = Start(index, kind, Status.DEGENERATE, nan, nan, 0, "", parent=parent, grown=grown)
         if isinstance(params, Degenerate):
             return Attempt(replace(start, message=self.tell(params)))

@@ -71,28 +71,17 @@ def digits_at_risk(means: Array, whiten: Array, variances: Array) -> float:
     return float(terms.sum(axis=1).max()) / means.shape[1]
 
 
-def quadratic(
-    means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter
-) -> TiledProducts:
-    """Squares and products of centred, scaled columns; their expectation is the M-step."""
-    d, diagonal = means.shape[1], whiten.ndim == 2
-    mu = (means - frame.centre) / frame.scale
-    rows, columns = (np.arange(d),) * 2 if diagonal else np.triu_indices(d)
-    if diagonal:
-        root = whiten * frame.scale
-        slope, square = root**2 * mu, -0.5 * root**2
-    else:
-        root = whiten * frame.scale
-        precision = transposed(root) @ root
-        slope = (precision @ mu[:, :, None])[:, :, 0]
-        square = -precision[:, rows, columns]
-        square[:, rows == columns] *= 0.5
-    rest = constant - 0.5 * (slope * mu).sum(axis=1)
-    natural = np.concatenate([square, slope, rest[:, None]], axis=1)
+@dataclass(frozen=True)
+class Squares:
+    """Products of centred, scaled columns and the columns themselves: T but its last, 1."""
 
-    def write(x: Array, out: Array) -> None:
-        u = centred(x, frame, out=out[:, len(rows) :])
-        if diagonal:
+    frame: Frame
+    diagonal: bool  # squares alone, and no products of two columns
+
+    def __call__(self, x: Array, out: Array) -> None:
+        d = x.shape[1]
+        u = centred(x, self.frame, out=out[:, -d:])
+        if self.diagonal:
             np.square(u, out=out[:, :d])
             return
         first = 0
@@ -100,21 +89,82 @@ def quadratic(
             np.multiply(u[:, j : j + 1], u[:, j:], out=out[:, first : first + d - j])
             first += d - j
 
-    def conclude(sums: Array) -> Concluded | None:
-        counts, first, second = sums[:, -1], sums[:, len(rows) : -1], sums[:, : len(rows)]
-        if not diagonal:
+
+@dataclass(frozen=True)
+class SquaresConclusion:
+    """What a pass found, from sums (K, P) of such statistics and 1."""
+
+    frame: Frame
+    diagonal: bool
+
+    def __call__(self, sums: Array) -> Concluded | None:
+        d = len(self.frame.centre)
+        counts, first, second = sums[:, -1], sums[:, -1 - d : -1], sums[:, : -1 - d]
+        if not self.diagonal:
+            rows, columns = np.triu_indices(d)
             products, second = second, np.empty((len(counts), d, d))
             second[:, rows, columns] = second[:, columns, rows] = products
-        return resolved(counts, first, second, frame)
+        return resolved(counts, first, second, self.frame)
 
-    return TiledProducts("quadratic", natural, write, conclude)
+
+def quadratic(
+    means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter
+) -> TiledProducts:
+    """Squares and products of centred, scaled columns; their expectation is the M-step."""
+    d, diagonal = means.shape[1], whiten.ndim == 2
+    mu = (means - frame.centre) / frame.scale
+    root = whiten * frame.scale
+    if diagonal:
+        slope, square = root**2 * mu, -0.5 * root**2
+    else:
+        rows, columns = np.triu_indices(d)
+        precision = transposed(root) @ root
+        slope = (precision @ mu[:, :, None])[:, :, 0]
+        square = -precision[:, rows, columns]
+        square[:, rows == columns] *= 0.5
+    rest = constant - 0.5 * (slope * mu).sum(axis=1)
+    natural = np.concatenate([square, slope, rest[:, None]], axis=1)
+    conclude = SquaresConclusion(frame, diagonal)
+    return TiledProducts("quadratic", natural, Squares(frame, diagonal), conclude)
+
+
+@dataclass(frozen=True)
+class Centred:
+    """The columns, centred and scaled: T but its last, 1."""
+
+    frame: Frame
+
+    def __call__(self, x: Array, out: Array) -> None:
+        centred(x, self.frame, out=out)
+
+
+@dataclass(frozen=True)
+class PooledConclusion:
+    """What a pass found, from sums (K, d + 1) of the columns and 1, where all share Sigma.
+
+    What the total scatter has beyond the means' own is the scatter within components.
+    """
+
+    frame: Frame
+    total: Array  # (d, d) or (d,): scatter of all rows about the centre
+    row_terms: float  # sum over rows of -1/2 x' L x
+
+    def __call__(self, sums: Array) -> Concluded | None:
+        counts, first, total = sums[:, -1], sums[:, :-1], self.total
+        mean = per_count(first, counts)
+        within = total - (first.T @ mean if total.ndim == 2 else (first * mean).sum(axis=0))
+        if not _keeps_digits(np.abs(mean).max(axis=0)[None], within[None] / counts.sum()):
+            return None
+        # Only the sum over components is of use.
+        k = len(counts)
+        scatter = np.broadcast_to(within / k, (k, *within.shape))
+        return Concluded(_in_units(counts, mean, scatter, self.frame), counts, self.row_terms)
 
 
 def linear(
     means: Array, whiten: Array, constant: Array, frame: Frame, whole: Scatter
 ) -> TiledProducts:
     """A shared covariance: only x' L mu tells the components apart."""
-    k = len(means)
     mu = (means - frame.centre) / frame.scale
     root = whiten[0] * frame.scale
     if root.ndim == 1:
@@ -124,22 +174,8 @@ def linear(
         total = whole.scatter[0] / frame.scale[:, None] / frame.scale
         slope, square = mu @ (root.T @ root), ((root @ total) * root).sum()
     rest = constant - 0.5 * (slope * mu).sum(axis=1)
-    row_terms = -0.5 * float(square)
-
-    def write(x: Array, out: Array) -> None:
-        centred(x, frame, out=out)
-
-    def conclude(sums: Array) -> Concluded | None:
-        counts, first = sums[:, -1], sums[:, :-1]
-        mean = per_count(first, counts)
-        within = total - (first.T @ mean if total.ndim == 2 else (first * mean).sum(axis=0))
-        if not _keeps_digits(np.abs(mean).max(axis=0)[None], within[None] / counts.sum()):
-            return None
-        # Only the sum over components is of use.
-        scatter = np.broadcast_to(within / k, (k, *within.shape))
-        return Concluded(_in_units(counts, mean, scatter, frame), counts, row_terms)
-
-    return TiledProducts("linear", np.column_stack([slope, rest]), write, conclude)
+    conclude = PooledConclusion(frame, total, -0.5 * float(square))
+    return TiledProducts("linear", np.column_stack([slope, rest]), Centred(frame), conclude)
 
 
 def resolved(counts: Array, first: Array, second: Array, frame: Frame) -> Concluded | None:

@@ -96,15 +96,9 @@ class Bernoulli(Columns, ExponentialFamily):
             yield from lookups(natural, constants, self.statistics, levels, True, survey)
         elif survey.n_rows >= MANY_ROWS and probs.min() > 0.0 and probs.max() < 1.0:
             against = np.log1p(-probs)
-
-            def conclude(ones: Array, counts: Array) -> Concluded:
-                zeros = np.maximum(counts[:, None] - ones, 0.0)
-                totals = np.concatenate([ones, zeros], axis=1)
-                return Concluded(Moments(totals, counts, 0.0), counts)
-
             constant = constants + against.sum(axis=1)
             odds = np.log(probs) - against
-            yield RowProducts(odds, constant, lambda x: x, conclude, form="log odds")
+            yield RowProducts(odds, constant, ones, conclude_ones, form="log odds")
         yield from super().kernels(params, constants, survey)
 
     def imputed(self, params: BernoulliParameters, x: Array, shares: Array) -> Array:
@@ -127,8 +121,8 @@ class Bernoulli(Columns, ExponentialFamily):
     def gradient(self, statistics: Moments, params: BernoulliParameters) -> Array:
         probs = params.probs
         d = probs.shape[1]
-        ones, zeros = statistics.totals[:, :d], statistics.totals[:, d:]
-        up, down = slope(ones, probs), slope(zeros, 1.0 - probs)
+        yes, no = statistics.totals[:, :d], statistics.totals[:, d:]
+        up, down = slope(yes, probs), slope(no, 1.0 - probs)
         return pullback(params, BernoulliParameters(up - down))
 
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
@@ -168,6 +162,17 @@ class Bernoulli(Columns, ExponentialFamily):
         # No log-partition, so the count of the pseudo-rows enters nowhere but the mean's scale.
         statistics = Moments(np.concatenate([share, 1.0 - share], axis=1), np.ones(k), 0.0)
         return ConjugatePrior(statistics, -float(betaln(1.0 + share, 2.0 - share).sum()))
+
+
+def ones(x: Array) -> Array:
+    """The statistics of the shorter form: the answers themselves, (b, d)."""
+    return x
+
+
+def conclude_ones(totals: Array, counts: Array) -> Concluded:
+    """What a pass found, from how many ones there were; the other answers are zeros."""
+    zeros = np.maximum(counts[:, None] - totals, 0.0)
+    return Concluded(Moments(np.concatenate([totals, zeros], axis=1), counts, 0.0), counts)
 
 
 def _answers(statistics: Array) -> Array:
