@@ -24,7 +24,7 @@ from scipy.stats import chi2
 from emframe.core import Degenerate
 from emframe.models import Mixture, MixtureParameters
 from emframe.parameters import from_vector, n_free, to_vector, valid
-from emframe.spaces import Array, slopes
+from emframe.spaces import EPS, Array, slopes
 from emframe.testing.cases import Case, gathered, inside, off_the_ends, stretched
 from emframe.testing.outcome import Fault, Inapplicable
 from emframe.testing.subject import Subject
@@ -116,17 +116,21 @@ def _rank(subject: Subject, case: Case, params: Any) -> int:
         x = np.concatenate([x, _drawn(subject, case, 300, params)])
     x = _usable(case, x)
     at = to_vector(params)
-    scores = np.empty((len(x), len(at)))
+    scores, noise = np.empty((len(x), len(at))), np.empty((len(x), len(at)))
     for j in range(len(at)):
         step = np.zeros(len(at))
         step[j] = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
         up, down = (from_vector(params, at + side * step) for side in (1.0, -1.0))
-        rise = subject.log_density(up, x)[:, 0] - subject.log_density(down, x)[:, 0]
-        scores[:, j] = rise / (2.0 * step[j])
-    scores = scores[np.isfinite(scores).all(axis=1)]
+        above, below = (subject.log_density(one, x)[:, 0] for one in (up, down))
+        scores[:, j] = (above - below) / (2.0 * step[j])
+        noise[:, j] = EPS * (np.abs(above) + np.abs(below)) / (2.0 * step[j])
+    kept = np.isfinite(scores).all(axis=1)
+    scores, noise = scores[kept], noise[kept]
     sizes = np.sqrt((scores**2).sum(axis=0))
-    scaled = scores / np.where(sizes > 0, sizes, 1.0)
-    return int((np.linalg.svd(scaled, compute_uv=False) > INDEPENDENT).sum())
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    # A coordinate that hardly matters here has scores of which much is rounding.
+    least = max(INDEPENDENT, float(np.linalg.norm(noise / sizes)))
+    return int((np.linalg.svd(scores / sizes, compute_uv=False) > least).sum())
 
 
 def recovery(subject: Subject, case: Case) -> None:
