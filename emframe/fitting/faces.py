@@ -14,7 +14,11 @@ from typing import Any
 
 FACES = {
     "choice": "emframe.plotting.choice",
+    "diagnostics": "emframe.inference.diagnostics",
+    "diagnostics_html": "emframe.showing.diagnostics",
+    "diagnostics_text": "emframe.showing.diagnostics",
     "errors_table": "emframe.showing.report",
+    "frame_of": "emframe.showing.parameter_frame",
     "gap": "emframe.fitting.gap",
     "html": "emframe.showing.notebook",
     "information": "emframe.inference.information",

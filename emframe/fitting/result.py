@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.inference import Intervals, StandardErrors
+    from emframe.inference.diagnostics import Diagnostics
     from emframe.inference.information import Information
 
 
@@ -209,6 +210,30 @@ class Fit:
     def icl(self) -> float:
         """BIC + 2 x classification uncertainty (Biernacki, Celeux and Govaert 2000)."""
         return self.bic + 2.0 * self.classification_uncertainty
+
+    @property
+    def sabic(self) -> float:
+        """BIC with (n + 2) / 24 in the place of n (Sclove 1987, Psychometrika 52, 333)."""
+        return -2.0 * self.log_likelihood + self.n_parameters * log((self.n_units + 2.0) / 24.0)
+
+    @property
+    def caic(self) -> float:
+        """-2 log-likelihood + parameters x (log n + 1) (Bozdogan 1987, Psychometrika 52, 345)."""
+        return self.bic + self.n_parameters
+
+    @property
+    def relative_entropy(self) -> float:
+        """1 - entropy / (n log K): 1 where components are told apart without doubt, 0: not at all.
+
+        nan where z is no choice among two or more for each unit alone (a path, or continuous), and
+        of a family that hides something of its own; `diagnostics(X)` takes it from the rows.
+        """
+        k, latent = self.model.choices() or 1, getattr(self.model, "latent", None)
+        family = getattr(self.model, "family", None)
+        if k < 2 or family is None or family.hides or getattr(latent, "in_runs", False):
+            return nan
+        n = self.n_runs if self.model.unit == "runs" else self.n_rows
+        return 1.0 - self.entropy / (n * log(k))
 
     @property
     def unit(self) -> str:
@@ -488,6 +513,40 @@ class Fit:
             prior, or with weights held; for a component of many free numbers.
         """
         return face("gap")(self, X, weights=weights, tol=tol, max_points=max_points, **options)
+
+    def diagnostics(
+        self,
+        X: Any,
+        *,
+        weights: Any = None,
+        n_replicates: int = 0,
+        rng: Any = None,
+        engine: Any = None,
+    ) -> Diagnostics:
+        """What to look at before a fit is believed.
+
+            print(fit.diagnostics(X))
+
+        Sizes of components, by mean responsibility and by assignment; average posteriors, odds of
+        correct classification, the table of classification errors, entropy R2; criteria (aic, bic,
+        sabic, caic, icl, awe); whether the data determine the parameters, and whether the optimum
+        was replicated.  Of columns of categories also G2, X2 and what is left between pairs.
+
+        Parameters
+        ----------
+        X, weights : the data that the fit was made from; a fit keeps none.
+        n_replicates : tables drawn from the fit, and fitted again, for the p-values of G2 and X2;
+            0 for those of the chi-squared law.
+        rng, engine : as for `emframe.fit`.
+
+        Raises
+        ------
+        TypeError : for a model whose z is no choice among components.
+        ValueError : for replicates of what is no table.
+        """
+        return face("diagnostics")(
+            self, X, weights=weights, n_replicates=n_replicates, rng=rng, engine=engine
+        )
 
     # ---- showing
 
