@@ -6,7 +6,7 @@ Criteria are -2 log-likelihood plus a penalty, so lower is better.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, log, nan
 from pathlib import Path
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from emframe.fitting.gap import Gap
     from emframe.inference import Intervals, StandardErrors
     from emframe.inference.diagnostics import Diagnostics
+    from emframe.inference.hypotheses import HypothesisTest
     from emframe.inference.information import Information
 
 
@@ -434,6 +435,8 @@ class Fit:
         n_replicates: int = 200,
         rng: Any = None,
         engine: Any = None,
+        clusters: Any = None,
+        strata: Any = None,
     ) -> StandardErrors:
         """Standard errors of all parameters, in the form of the parameters.
 
@@ -448,6 +451,9 @@ class Fit:
         n_replicates : number of bootstrap samples.
         rng : of the bootstrap, as for `emframe.fit`.
         engine : as for `emframe.fit`.
+        clusters, strata : (n,) labels of rows, of a "sandwich": rows of a cluster are not
+            independent of each other (pupils of a class), clusters of a stratum were drawn
+            within it.
 
         Returns
         -------
@@ -457,7 +463,7 @@ class Fit:
 
         Raises
         ------
-        ValueError : for an unknown method, or "scores" with a prior.
+        ValueError : for an unknown method, "scores" with a prior, clusters without "sandwich".
         Degenerate : where fewer than two bootstrap fits were sound.
         """
         return face("standard_errors")(
@@ -468,6 +474,8 @@ class Fit:
             n_replicates=n_replicates,
             rng=rng,
             engine=engine,
+            clusters=clusters,
+            strata=strata,
         )
 
     def confint(self, X: Any, level: float = 0.95, **options: Any) -> Intervals:
@@ -477,6 +485,35 @@ class Fit:
         logarithm of what is positive and the logit of probabilities; from a bootstrap, quantiles.
         """
         return self.standard_errors(X, **options).confint(level)
+
+    def test(
+        self,
+        hypothesis: str | Sequence[str] | Fit,
+        X: Any = None,
+        *,
+        errors: StandardErrors | None = None,
+        **options: Any,
+    ) -> HypothesisTest:
+        """Test hypotheses on the parameters, or this fit against one of a special case of it.
+
+            fit.test("time[0] = time[1]", X)      # Wald, in the names of fit.standard_errors(X)
+            fit.test(smaller)                     # likelihood ratio of nested fits of the same data
+
+        Parameters
+        ----------
+        hypothesis : an equation, such as ``"means[0, x] = means[1, x]"``, or several in a list that
+            are tested together; or a `Fit`.
+        X : the data that the fit was made from; a fit keeps none.
+        errors : standard errors that were found already, in the place of X.
+        **options : as for `standard_errors`, such as ``method="sandwich"``.
+
+        Raises
+        ------
+        TypeError : where neither data nor errors are given.
+        ValueError : for an unknown name or what is no equation; for a parameter without a
+            standard error; for fits that are not nested, or differ in the number of components.
+        """
+        return face("hypothesis_test")(self, hypothesis, X, errors=errors, **options)
 
     def gap(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -273,6 +273,12 @@ def errors_table(errors: StandardErrors, intervals: Intervals | None = None) -> 
     ]
     text = aligned(header, body, text_columns=(0,))
     return f"{text}\n\n{errors.message}" if errors.message else text
+
+
+def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of a table, each a dict of the same names, as aligned text; the first column is text."""
+    body = [[f"{v:.5g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    return aligned([name.replace("_", " ") for name in rows[0]], body, text_columns=(0,))
 
 
 def aligned(
