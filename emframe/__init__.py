@@ -34,6 +34,8 @@ from emframe.host import (
     plugins,
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
+from emframe.inference.diagnostics import Diagnostics
+from emframe.inference.hypotheses import Derived, HypothesisTest
 from emframe.inference.information import Information
 from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.latents import Gate
@@ -71,6 +73,8 @@ __all__ = [
     "ConjugatePrior",
     "Contract",
     "Degenerate",
+    "Derived",
+    "Diagnostics",
     "Expectation",
     "ExponentialFamily",
     "Family",
@@ -81,6 +85,7 @@ __all__ = [
     "Gate",
     "Grouped",
     "Hurdle",
+    "HypothesisTest",
     "Information",
     "Integers",
     "Interrupted",

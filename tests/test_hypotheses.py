@@ -173,6 +173,26 @@ def test_a_probability_on_its_boundary_has_no_wald_test() -> None:
     fit = emframe.fit(emframe.Mixture("bernoulli", 1), items, rng=0)
     errors = fit.standard_errors(items)
     assert errors.test("probs[0, x1] = 0.5").statistic == pytest.approx(0.01 / (0.24 / 5), rel=1e-5)
-    with pytest.raises(ValueError, match="without a standard error.*boundary"):
+    with pytest.raises(ValueError, match=r"without a standard error.*boundary"):
         errors.test("probs[0, x0] = probs[0, x1]")
     assert np.isnan(errors.derived("probs[0, x0] - 1").standard_errors[0])
+
+
+def test_drawing_stops_where_p_is_large_anyway() -> None:
+    """The samples are the first of those that would be drawn without; p is 3 over their number."""
+    x = np.random.default_rng(4).normal(size=60)
+    call = [
+        emframe.Mixture("gaussian", 1, covariance="E"),
+        emframe.Mixture("gaussian", 2, covariance="E"),
+        x,
+    ]
+    full = emframe.bootstrap_lrt(*call, n_replicates=19, rng=0)
+    short = emframe.bootstrap_lrt(*call, n_replicates=19, rng=0, stop_at=3)
+    n = len(short.replicates)
+    larger = np.flatnonzero(full.replicates >= full.statistic)
+    assert short.replicates == pytest.approx(full.replicates[:n])
+    assert n == larger[2] + 1 < 19
+    assert short.p_value == 3 / n
+    assert full.p_value == (1 + len(larger)) / 20
+    with pytest.raises(ValueError, match="`stop_at` is 0"):
+        emframe.bootstrap_lrt(*call, stop_at=0)

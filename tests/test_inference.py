@@ -15,7 +15,7 @@ from test_reference import CASES, column, fit, rows_of
 
 import emframe
 from emframe import Regularity
-from emframe.inference import wald
+from emframe.inference.standard_errors import wald
 from emframe.inference.resampling import matched
 from emframe.models.components import taken
 from emframe.parameters import equal, leaves, n_free, rebuild

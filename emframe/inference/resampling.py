@@ -153,11 +153,17 @@ class LikelihoodRatioTest:
     statistic: float  # twice the log-likelihood ratio, nats
     replicates: Array  # (B,)  the same for rows drawn from the null model
     message: str  # how many replicates had to be left out; empty where none
+    stopped: bool = False  # whether enough were as large before all had been drawn
 
     @property
     def p_value(self) -> float:
-        """Share of statistics at least as large, the observed one among them."""
+        """Share of statistics at least as large, the observed one among them.
+
+        Where drawing stopped at as many as that takes, their share of those drawn.
+        """
         beyond = int((self.replicates >= self.statistic).sum())
+        if self.stopped:
+            return beyond / len(self.replicates)
         return (1 + beyond) / (1 + len(self.replicates))
 
     def __str__(self) -> str:
@@ -180,6 +186,7 @@ def bootstrap_lrt(
     prior: Any = None,
     rng: Rng = None,
     engine: Any = None,
+    stop_at: int | None = None,
 ) -> LikelihoodRatioTest:
     """Test a model against a larger one, such as K components against K + 1.
 
@@ -197,6 +204,9 @@ def bootstrap_lrt(
     prior : as for `emframe.fit`; "weak" keeps components of few rows from deciding the test.
     rng : as for `emframe.fit`.
     engine : as for `emframe.fit`.
+    stop_at : stop drawing once so many ratios were as large (Besag and Clifford 1991, Biometrika
+        78, 301), which saves most of the work where p is large: with 10, as a rule 20 samples
+        at p = 0.5. None for all samples.
 
     Raises
     ------
@@ -204,6 +214,8 @@ def bootstrap_lrt(
     Degenerate : where a model has no sound fit to the data, or to any of the samples.
     """
     n_replicates = whole("n_replicates", n_replicates, 1, ", 99 to test at 5 %")
+    if stop_at is not None:
+        stop_at = whole("stop_at", stop_at, 1, ", such as 10, or None")
     generator = generator_from(rng)
     weights = frequencies(X, weights)
     alike: dict[str, Any] = {"prior": prior, "engine": engine}
@@ -219,7 +231,8 @@ def bootstrap_lrt(
             raise Degenerate(f"{one.model.title()}: {one.spurious or one.message}")
     null, alternative = small.model, large.model  # with what was left to the data
     rows = null.rows(X, weights)
-    ratios, lost = [], 0
+    observed_ratio = _ratio(small, large)
+    ratios, lost, beyond = [], 0, 0
     for stream in generator.spawn(n_replicates):
         drawn = sampled(null, small.params, rows, stream)
         try:
@@ -232,12 +245,18 @@ def bootstrap_lrt(
             continue
         if _is_sound(below) and _is_sound(above):
             ratios.append(_ratio(below, above))
+            beyond += ratios[-1] >= observed_ratio
         else:
             lost += 1
+        if beyond == stop_at:
+            break
     if not ratios:
         raise Degenerate(f"none of {n_replicates} samples had sound fits of both models")
-    message = f"{lost} of {n_replicates} samples left out: degenerate or spurious." if lost else ""
-    return LikelihoodRatioTest(small, large, _ratio(small, large), np.array(ratios), message)
+    tried = len(ratios) + lost
+    message = f"{lost} of {tried} samples left out: degenerate or spurious." if lost else ""
+    return LikelihoodRatioTest(
+        small, large, observed_ratio, np.array(ratios), message, beyond == stop_at
+    )
 
 
 def _ratio(small: Fit, large: Fit) -> float:
