@@ -44,6 +44,7 @@ from emframe.numeric import from_logpdf, from_scipy
 from emframe.parameters import parameter
 from emframe.relating import Relation, outcomes, predictors
 from emframe.selecting.selection import Selection, select
+from emframe.showing.versions import show_versions
 from emframe.spaces import (
     Array,
     Binary,
@@ -143,6 +144,7 @@ __all__ = [
     "read_parquet",
     "relabelled",
     "select",
+    "show_versions",
     "stopping",
     "tied",
     "variants",

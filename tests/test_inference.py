@@ -15,8 +15,8 @@ from test_reference import CASES, column, fit, rows_of
 
 import emframe
 from emframe import Regularity
-from emframe.inference.standard_errors import wald
 from emframe.inference.resampling import matched
+from emframe.inference.standard_errors import wald
 from emframe.models.components import taken
 from emframe.parameters import equal, leaves, n_free, rebuild
 from emframe.showing.tidy import entries, flat, like

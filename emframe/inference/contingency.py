@@ -134,7 +134,8 @@ def pair_residuals(fit: Fit, rows: Any) -> tuple[PairResidual, ...]:
     family has to know of missing answers (its `missing`); rows that lack one are left out.
     """
     model: Any = fit.model
-    d, family = len(fit.columns), getattr(model, "family", None)
+    family: Any = getattr(model, "family", None)
+    d = len(fit.columns)
     settings = [one.name for one in fields(family)] if is_dataclass(family) else []
     if not isinstance(rows, Rows) or not rows.in_memory or "missing" not in settings:
         return ()

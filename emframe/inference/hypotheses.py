@@ -155,7 +155,7 @@ def wald_test(errors: StandardErrors, texts: str | Sequence[str]) -> HypothesisT
         )
     scale = found.standard_errors
     if not scale.all():
-        what = found.names[int((scale == 0.0).argmax())]
+        what = found.names[int(np.argmin(scale))]
         raise ValueError(f"{what!r} is no question: no estimate that could vary is in it.")
     roots, axes = np.linalg.eigh(found.covariance / np.outer(scale, scale))
     if roots[0] <= SINGULAR * roots[-1]:

@@ -29,6 +29,7 @@ from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
 from emframe.fitting.result import Fit
 from emframe.messages.arguments import Rng, generator_from, whole
+from emframe.messages.words import in_our_words
 from emframe.models import Model, Sequences, observed
 from emframe.models.components import groups, taken
 from emframe.spaces import Array
@@ -175,6 +176,7 @@ class LikelihoodRatioTest:
         return "\n".join(lines + ([self.message] if self.message else []))
 
 
+@in_our_words
 def bootstrap_lrt(
     null: Model,
     alternative: Model,
