@@ -20,6 +20,7 @@ from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
 from emframe.fitting.gap import Gap
 from emframe.fitting.optima import Optimum
+from emframe.fitting.profiles import Profiles
 from emframe.fitting.relabelling import relabelled
 from emframe.fitting.result import Fit, Start
 from emframe.host import (
@@ -107,6 +108,7 @@ __all__ = [
     "PositiveDefinite",
     "PositiveSemidefinite",
     "Product",
+    "Profiles",
     "Real",
     "Regularity",
     "Relation",

@@ -24,7 +24,7 @@ from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
 from emframe.messages.arguments import generator_from, whole
 from emframe.models import Model
 from emframe.models.starts import one_hot
-from emframe.parameters import n_free
+from emframe.parameters import leaves, n_free
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
+    from emframe.fitting.profiles import Profiles
     from emframe.inference import Intervals, StandardErrors
     from emframe.inference.diagnostics import Diagnostics
     from emframe.inference.hypotheses import HypothesisTest
@@ -590,6 +591,32 @@ class Fit:
     def summary(self, errors: StandardErrors | None = None) -> str:
         """What `print` shows; with standard errors in brackets under the parameters, if given."""
         return face("summary")(self, errors)
+
+    def profiles(self) -> Profiles:
+        """The parameters of components side by side: a row for each, a column for each component.
+
+        It prints, and has ``to_frame()``, ``to_csv(path)`` and ``to_latex(path)``.
+
+        Raises TypeError for a model whose z is no choice among components.
+        """
+        return face("profiles")(self)
+
+    def __getitem__(self, name: str) -> Array:
+        """A parameter by its name: ``fit["means"]`` is ``fit.params.components.means``.
+
+        Raises KeyError for a name that no parameter has, or several: with those there are.
+        """
+        known = {leaf.path.removeprefix("components."): leaf.value for leaf in leaves(self.params)}
+        ends = [path for path in known if path.split(".")[-1] == name]
+        path = name if name in known else ends[0] if len(ends) == 1 else None
+        if path is None:
+            which = "several parameters are" if ends else "no parameter is"
+            raise KeyError(
+                f"{which} called {name!r}; there are {', '.join(map(repr, ends or known))}"
+            )
+        return np.asarray(known[path])
+
+    __iter__ = None  # a fit has names, and no first item
 
     def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
         """The parameters as a tidy pandas data frame, a row for each number.

@@ -6,7 +6,7 @@ One known case: components far apart have average posteriors of 1, and no classi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from emframe.data.runs import per_row
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.inference.classes import ClassTable, class_table
 from emframe.inference.contingency import (
     Contingency,
@@ -28,12 +29,9 @@ from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.models import observed
 from emframe.selecting.freedom import freedom_of
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 
 @dataclass(frozen=True)
-class Diagnostics:
+class Diagnostics(Tabled):
     """What the rows say of a fit.  See `Fit.diagnostics`."""
 
     fit: Fit
@@ -88,10 +86,6 @@ class Diagnostics:
             }
             for k in range(len(found.sizes))
         ]
-
-    def to_frame(self) -> DataFrame:
-        """`rows` as a data frame; ImportError without pandas, naming the extra."""
-        return face("frame_of")(self.rows)
 
     def __str__(self) -> str:
         return face("diagnostics_text")(self)

@@ -15,29 +15,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import chi2
 
 from emframe.core.tolerance import within
-from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.inference.expressions import expressions, hypotheses
 from emframe.inference.standard_errors import StandardErrors
 from emframe.showing.tidy import entries, flat, like
 from emframe.spaces import EPS, Array
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 SINGULAR = 1e-10  # a root of a covariance relative to the largest, that is none
 SAME = 1e-6  # log-likelihoods this near to each other, relatively, may be in either order
 
 
 @dataclass(frozen=True)
-class Derived:
+class Derived(Tabled):
     """Functions of parameters, with their covariance.  See `StandardErrors.derived`."""
 
     names: tuple[str, ...]  # (m,)
@@ -72,16 +69,9 @@ class Derived:
             )
         ]
 
-    def to_frame(self) -> DataFrame:
-        """`rows` as a data frame; ImportError without pandas, naming the extra."""
-        return face("frame_of")(self.rows)
-
-    def __str__(self) -> str:
-        return face("rows_text")(self.rows)
-
 
 @dataclass(frozen=True)
-class HypothesisTest:
+class HypothesisTest(Tabled):
     """A test with a chi-squared law.  See `Fit.test`."""
 
     kind: str  # "Wald" or "likelihood ratio"
@@ -107,10 +97,6 @@ class HypothesisTest:
                 "p_value": self.p_value,
             }
         ]
-
-    def to_frame(self) -> DataFrame:
-        """`rows` as a data frame; ImportError without pandas, naming the extra."""
-        return face("frame_of")(self.rows)
 
     def __str__(self) -> str:
         return (
