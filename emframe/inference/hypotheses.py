@@ -222,8 +222,8 @@ def _covariance(errors: StandardErrors, slopes: Array) -> Array:
     """G V G', where a parameter without a standard error matters only if it is in it."""
     factor = np.where(slopes.any(axis=0)[:, None], errors.factor, 0.0)
     moved = slopes @ np.nan_to_num(factor)
-    lost = (slopes != 0.0) @ np.isnan(factor).any(axis=1)
-    moved[lost] = np.nan
+    without = np.asarray(np.isnan(factor).any(axis=1))
+    moved[((slopes != 0.0) & without).any(axis=1)] = np.nan
     return np.asarray(moved @ moved.T)
 
 
