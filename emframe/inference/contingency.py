@@ -23,8 +23,8 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-from scipy.special import xlogy
-from scipy.stats import chi2
+from scipy.special import chdtrc, xlogy
+
 
 from emframe.core import Degenerate
 from emframe.data import Rows
@@ -69,7 +69,7 @@ class Contingency:
         elif self.freedom < 1:
             return float("nan"), float("nan")
         else:
-            first, second = chi2.sf(found, self.freedom)
+            first, second = chdtrc(self.freedom, found)
         return float(first), float(second)
 
 

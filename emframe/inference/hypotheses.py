@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import chi2
+from scipy.special import chdtrc, ndtri
+
 
 from emframe.core.tolerance import within
 from emframe.fitting.result import Fit
@@ -83,7 +83,7 @@ class HypothesisTest(Tabled):
     @property
     def p_value(self) -> float:
         """The chance of a statistic at least as large where the hypotheses hold."""
-        return float(chi2.sf(self.statistic, self.df))
+        return float(chdtrc(self.df, self.statistic))
 
     @property
     def rows(self) -> list[dict[str, Any]]:
