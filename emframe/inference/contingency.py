@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtrc, xlogy
 
-
 from emframe.core import Degenerate
 from emframe.data import Rows
 from emframe.fitting import fit as fit_model

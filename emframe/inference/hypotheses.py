@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
-
 from emframe.core.tolerance import within
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
