@@ -11,7 +11,17 @@ import importlib
 from typing import Any
 
 from emframe import stopping, variants
-from emframe.composing import Censored, Hurdle, Point, Product, Truncated, ZeroInflated, fixed, tied
+from emframe.composing import (
+    Censored,
+    Hurdle,
+    Noisy,
+    Point,
+    Product,
+    Truncated,
+    ZeroInflated,
+    fixed,
+    tied,
+)
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, read_parquet
 from emframe.datasets import dataset, datasets
@@ -26,6 +36,7 @@ from emframe.fitting.result import Fit, Start
 from emframe.host import (
     AccelerationEntry,
     FamilyEntry,
+    LatentEntry,
     ModelEntry,
     PluginWarning,
     families,
@@ -94,10 +105,12 @@ __all__ = [
     "Interval",
     "Intervals",
     "Labelled",
+    "LatentEntry",
     "LatentModel",
     "LikelihoodRatioTest",
     "Mixture",
     "ModelEntry",
+    "Noisy",
     "NonNegative",
     "NonNegativeInteger",
     "Optimum",

@@ -257,7 +257,7 @@ SPOILT = {
         "test_inference.py::test_a_bootstrap_draws_rows_as_often_as_their_weights_say",
     ),
     "a deviation of replicates by their number": Spoilt(
-        "emframe.inference",
+        "emframe.inference.standard_errors",
         "np.sqrt(len(values) - 1)",
         "np.sqrt(len(values))",
         "test_inference.py::test_a_standard_error_of_replicates_has_one_degree_of_freedom_less"

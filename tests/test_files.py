@@ -437,3 +437,25 @@ def test_what_a_file_may_not_choose_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="density_of_ones_own") as refusal:
         emframe.load(tmp_path / "f.emframe")
     assert "damaged" not in str(refusal.value)
+
+
+OLD = ("hmm", "inc", "fa", "grp", "nest")
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_files_of_the_first_version_load_and_say_the_same(name: str) -> None:
+    """Saved by 0.1.0: a chain, rows with gaps, factors, grouped rows, nested mixtures."""
+    fit = emframe.load(Path(__file__).parent / "fixtures" / f"{name}-0.1.0.fit")
+    quakes = emframe.dataset("earthquakes").X
+    faithful = emframe.dataset("faithful").X.copy()
+    faithful[np.random.default_rng(0).random(faithful.shape) < 0.1] = np.nan
+    rows = {
+        "hmm": quakes,
+        "inc": faithful,
+        "fa": emframe.dataset("iris").X[:, :4],
+        "grp": emframe.Sequences(quakes[:105], np.full(21, 5)),
+        "nest": quakes,
+    }[name]
+    total = float(np.sum(np.asarray(fit.score_samples(rows))))
+    assert total == pytest.approx(fit.log_likelihood, rel=1e-9)
+    assert np.isfinite(fit.bic)

@@ -542,3 +542,27 @@ def test_with_the_intercept_alone_probabilities_are_shares():
     expected = shares.sum(axis=1) / shares.sum()
     assert odds_found / odds_found.sum() == pytest.approx(expected)
     assert n_free(emframe.Gate().made(np.zeros((3, 1)))) == 2
+
+
+def test_covariates_stay_where_they_were_in_what_is_drawn_and_drawn_anew():
+    turned = ROWS[:, ::-1]
+    model = emframe.Mixture("poisson", 2, weights=emframe.Gate(0))
+    fit = emframe.fit(model, turned, rng=0)
+    rows, _ = fit.sample(50, 0, given=turned)
+    assert np.isin(rows[:, 0], turned[:, 0]).all()
+    assert fit.predict_proba(rows).shape == (50, 2)
+    gate = {"intercept": fit.params.gate.intercept, "x1": fit.params.gate.x0}
+    straight = emframe.fit(GATED, ROWS, start={"gate": gate, "rates": fit.params.components.rates})
+    options = {"method": "bootstrap", "n_replicates": 6}
+    one = fit.standard_errors(turned, rng=1, **options)
+    two = straight.standard_errors(ROWS, rng=1, **options)
+    assert to_vector(one.params) == pytest.approx(to_vector(two.params), rel=1e-2)
+
+
+@pytest.mark.parametrize("kind", [None, "density", "uncertainty", "trace"])
+def test_pictures_are_of_what_components_see(plain, kind):
+    pytest.importorskip("matplotlib").use("Agg")
+    axes = plain.plot(None if kind == "trace" else ROWS, kind)
+    assert axes.get_xlabel() != "x1"
+    with pytest.raises(TypeError, match="no bounds are known for such mixtures"):
+        plain.gap(ROWS)

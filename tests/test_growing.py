@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import emframe
-from emframe import Status, growing
+from emframe import Status
 from emframe.fitting import plans
 from emframe.fitting.optima import is_higher
 from emframe.models.moves import splits
 from emframe.parameters import n_free
+from emframe.selecting import growing
 from emframe.selecting.growing import Candidate, chains, joined
 
 RNG = np.random.default_rng(3)

@@ -76,7 +76,10 @@ def test_the_built_in_families_come_through_the_same_door() -> None:
     (own,) = (one for one in emframe.plugins() if one.distribution == "emframe")
     assert set(own.families) >= BUILT_IN
     assert own.version == emframe.__version__
-    assert set(own.hooks) == {"emframe_families", "emframe_models", "emframe_accelerations"}
+    assert set(own.hooks) == {
+        f"emframe_{kind}" for kind in ("families", "models", "accelerations", "latents")
+    }
+    assert set(own.latents) == {"one-hot", "chain"}
     assert set(own.accelerations) == {"quasi-newton", "squarem"}
     assert not own.error
 
@@ -283,6 +286,48 @@ def test_a_family_and_a_model_may_share_a_name(install: Install) -> None:
     assert report("fine").models == ("mine",)
     assert "mine" in emframe.host.models()
     assert "mine" in emframe.families()
+
+
+def test_a_law_of_z_comes_by_name(install: Install) -> None:
+    """Weights of which no component may have more than a plugin says, over any family."""
+    install(
+        "capped",
+        """
+        from dataclasses import dataclass
+        import numpy as np
+        from emframe import LatentEntry
+        from emframe.latents import OneHot
+        @dataclass(frozen=True)
+        class Capped(OneHot):
+            most: float = 0.6
+            name = "capped"
+            def m_step(self, sums, previous):
+                first = min(max(sums[0] / sums.sum(), 1 - self.most), self.most)
+                return {"weights": np.array([first, 1 - first])}
+        @hookimpl
+        def emframe_latents():
+            return [LatentEntry("capped", Capped, "weights with a cap")]
+        """,
+    )
+    quietly()
+    assert report("capped").latents == ("capped",)
+    X = [0] * 80 + [9] * 20
+    model = emframe.model("composed", latent="capped", family="poisson", n=2, law={"most": 0.7})
+    fit = emframe.fit(model, X, rng=0, n_starts=2)
+    assert sorted(fit.params.weights) == pytest.approx([0.3, 0.7])
+    assert sorted(fit.params.components.rates.ravel()) == pytest.approx([0.0, 9.0], abs=0.1)
+    with pytest.raises(ValueError, match="no latent is called 'caped'"):
+        emframe.model("composed", latent="caped", family="poisson", n=2)
+
+
+def test_a_law_of_z_by_its_name_is_the_model_that_it_makes() -> None:
+    X = emframe.dataset("earthquakes").X
+    by_name = emframe.model("composed", latent="chain", family="poisson", n=2)
+    one, two = (
+        emframe.fit(model, X, rng=0, n_starts=2)
+        for model in (by_name, emframe.model("hidden-markov", family="poisson", n_states=2))
+    )
+    assert one.log_likelihood == pytest.approx(two.log_likelihood, abs=1e-6)
 
 
 def test_an_acceleration_comes_by_name(install: Install) -> None:

@@ -55,7 +55,6 @@ BUILT_IN = [
     emframe.family("multinomial-regression", levels=3),
     emframe.family("ordinal-regression", levels=4),
     emframe.ZeroInflated("poisson"),
-    emframe.ZeroInflated("poisson-regression"),
     emframe.Hurdle("poisson"),
 ]
 

@@ -192,3 +192,25 @@ def test_labels_go_with_components_and_rows_in_memory():
     blocks = emframe.Blocks(lambda: [X[:, :1]], len(X), 1)
     with pytest.raises(TypeError, match="rows in memory"):
         emframe.fit(emframe.Mixture("poisson", 2), blocks, labels=KNOWN)
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "parametric"])
+def test_rows_drawn_anew_keep_what_is_known_of_them(method):
+    fit = emframe.fit(emframe.Mixture("poisson", 2), X[:, :1], labels=Z, rng=0)
+    known = emframe.Labelled(X[:, :1], Z)
+    errors = fit.standard_errors(known, method=method, n_replicates=20, rng=0)
+    rates = fit.params.components.rates[:, 0]
+    expected = np.sqrt(rates / np.bincount(Z))  # with all labels there, classes are groups
+    assert errors.params.components.rates[:, 0] == pytest.approx(expected, rel=0.6)
+    assert fit.sample(4, 0)[0].shape[0] == 4
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_saved_fit_asks_rows_without_labels(name, tmp_path):
+    model, x, labels, _ = MODELS[name]
+    fit = emframe.fit(model, x, labels=labels, rng=0, n_starts=2)
+    fit.save(tmp_path / "one.fit")
+    back = emframe.load(tmp_path / "one.fit")
+    assert np.array_equal(back.predict_proba(x), fit.predict_proba(x))
+    assert "label" not in back.columns
+    assert back.n_parameters == fit.n_parameters

@@ -138,9 +138,9 @@ UNLIKE: dict[str, tuple[Any, Any, str]] = {
         "outside the support of component 0, the family 'poisson'",
     ),
     "groups": (
-        mixture([emframe.from_scipy("norm"), emframe.from_scipy("gamma")], [1, 2]),
+        mixture([emframe.from_scipy("lognorm"), emframe.from_scipy("gamma")], [1, 2]),
         [1.0, 2.0, -3.0, 4.0],
-        "outside the support of components 1 to 2, the family 'gamma'",
+        "outside the support of component 0, the family 'lognorm'",
     ),
     "columns": (
         mixture([emframe.from_scipy("gamma"), emframe.from_scipy("lognorm")]),

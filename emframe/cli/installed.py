@@ -45,7 +45,7 @@ def plugins() -> None:
             one.name,
             f"{one.distribution} {one.version}",
             ", ".join(one.hooks) or "-",
-            ", ".join((*one.families, *one.models, *one.accelerations)) or "-",
+            ", ".join((*one.families, *one.models, *one.latents, *one.accelerations)) or "-",
             "error" if one.error else "ok",
         )
         for one in reports

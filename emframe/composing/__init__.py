@@ -5,6 +5,7 @@ from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
 from emframe.composing.nested import Nested
+from emframe.composing.noisy import Noisy
 from emframe.composing.point import Point
 from emframe.composing.product import Product
 from emframe.composing.truncated import Truncated
@@ -18,6 +19,7 @@ __all__ = [
     "Home",
     "Hurdle",
     "Nested",
+    "Noisy",
     "Point",
     "Product",
     "RowsOf",

@@ -152,6 +152,9 @@ class Constrained(Wrapped):
         found = self.family.completed(self._free(params), x, resp)
         return found._replace(statistics=Sized(found.statistics, resp.shape[1], _width(x)))
 
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        return self.family.imputed(self._free(params), x, shares)
+
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         self.family.refuse(_own(whole), columns)
 

@@ -224,6 +224,14 @@ class Product(Family):
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
 
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        """Part by part, where a part hides something."""
+        filled = np.array(x)
+        for part, own in self._with(params):
+            if np.isnan(part.of(x)).any():
+                filled[:, part.places] = part.family.imputed(own, part.of(x), shares)
+        return filled
+
     def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
         for part, own in zip(self.parts, whole.parts, strict=True):
             part.family.refuse(own, [columns[j] for j in part.places])

@@ -16,7 +16,7 @@ from emframe.data.arrays import as_floats
 from emframe.data.gaps import per_value, there
 from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.messages.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
-from emframe.spaces import Array, Claim, Space
+from emframe.spaces import Array, Claim, Ends, Space
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class _Demand:
     met: Callable[[NDArray[Any], Array], NDArray[np.bool_]]  # (as given, as float64) -> per value
     what: str
     remedy: Callable[[int], str]  # by the column of the first value that is not
+    together: tuple[int, ...] = ()  # columns that tell of one value, and are shown side by side
 
 
 def require(rows: Rows, claims: Sequence[Claim], owner: str) -> None:
@@ -61,6 +62,7 @@ def require(rows: Rows, claims: Sequence[Claim], owner: str) -> None:
             lambda _, x, space=one.space: per_value(space.contains(x), x),  # type: ignore[misc]
             f"outside the support of {one.owner}",
             lambda _, space=one.space: f"it takes {space.words}; {_remedy(space)}",  # type: ignore[misc]
+            _pair(one.space),
         )
         for one in claims
     ]
@@ -86,8 +88,19 @@ def require(rows: Rows, claims: Sequence[Claim], owner: str) -> None:
         )
 
 
+def _pair(space: Space) -> tuple[int, ...]:
+    """The columns with both ends of a value; none of another space."""
+    return getattr(space, "places", (0, 1)) if Ends in _kinds(space) else ()
+
+
+def _kinds(space: Space) -> tuple[type, ...]:
+    """What a space is, or the one that it has at some columns."""
+    return type(getattr(space, "space", space)).__mro__
+
+
 def _remedy(space: Space) -> str:
-    limited = bool(space.largest < np.finfo(float).max) and not space.discrete
+    limited = bool(space.largest < np.finfo(float).max)
+    limited &= not space.discrete or bool(space.largest >= 2.0**53)
     return f"check the data{', rescale the column' * limited} or choose another family"
 
 
@@ -119,7 +132,14 @@ def _refusal(rows: Rows, demand: _Demand) -> str:
             row, column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
             number = first + row if rows.kept is None else int(rows.kept[first + row])
             value = given[row, column]
-            where = (number, column, rows.columns[column], shown(value))
+            told = shown(value)
+            if column in demand.together:
+                others = [j for j in demand.together if j != column]
+                said = (
+                    f"column {j} ({rows.columns[j]!r}) is {shown(given[row, j])}" for j in others
+                )
+                told = ", and ".join([told, *said])
+            where = (number, column, rows.columns[column], told)
         count += int(bad.sum())
         first += len(x)
     return refusal("X", *where, demand.what, count, demand.remedy(where[1]))

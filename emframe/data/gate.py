@@ -107,6 +107,7 @@ def chosen(X: Any, names: tuple[str, ...], covariates: Collection[str | int] = (
 
     Raises ValueError naming one that is missing.
     """
+    refuse_elsewhere(X, "X")
     have = names_of(X) if is_frame(X) else X.columns if isinstance(X, (Blocks, Table)) else None
     if not have or have == names:
         return X

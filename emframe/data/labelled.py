@@ -26,6 +26,13 @@ MOST = 52  # components: bits that a float64 holds exactly
 
 
 @dataclass(frozen=True)
+class LaidOut:
+    """Rows, or runs, with their columns as a model has them: its family's, then what is beside."""
+
+    x: Any
+
+
+@dataclass(frozen=True)
 class Labelled:
     """Rows, and what is known of the component of each.
 

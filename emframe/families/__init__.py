@@ -2,6 +2,7 @@
 
 from emframe.families.axes import Axes, Curve
 from emframe.families.base import (
+    Blurred,
     Completed,
     ConjugatePrior,
     Family,
@@ -12,6 +13,7 @@ from emframe.families.base import (
 from emframe.families.certain import Certain
 from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
+from emframe.families.gaps import Gaps
 from emframe.families.kernel import (
     LOG_ZERO,
     Concluded,
@@ -32,6 +34,7 @@ from emframe.families.wrapped import Wrapped
 __all__ = [
     "LOG_ZERO",
     "Axes",
+    "Blurred",
     "Certain",
     "Completed",
     "Concluded",
@@ -42,6 +45,7 @@ __all__ = [
     "ExponentialFamily",
     "Family",
     "FamilyError",
+    "Gaps",
     "Kernel",
     "Moments",
     "Outcome",

@@ -69,6 +69,14 @@ class Stand(NamedTuple):
     shares: Array  # (m, n, K), which sum to 1 over the first axis
 
 
+class Blurred(NamedTuple):
+    """Rows with errors: their density, and what the rows without them are given these."""
+
+    log_density: Array  # (n, K)
+    means: Array  # (n, K, d)
+    roots: Array  # (n, K, d, d)  R with R R' the covariance
+
+
 @dataclass(frozen=True)
 class ConjugatePrior(Generic[S]):
     """A prior that is conjugate to the complete data, told as pseudo-data.
@@ -99,6 +107,7 @@ class Family(ABC):
     in_runs: ClassVar[bool] = False  # whether each of its rows is a run of rows, `Sequences`
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
     truncates: ClassVar[bool] = False  # whether it has `truncated`
+    blurs: ClassVar[bool] = False  # whether it has `blurred`
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -208,6 +217,13 @@ class Family(ABC):
         """
         raise self._without("moments between bounds")
 
+    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
+        """Rows x (n, d) as measured with errors of these standard deviations (n, d).
+
+        TypeError where the family does not know them; one that does says so by `blurs`.
+        """
+        raise self._without("density of rows that are measured with errors")
+
     def _without(self, what: str) -> TypeError:
         return TypeError(f"the family {self.name!r} has no {what}.")
 
@@ -243,6 +259,15 @@ class Family(ABC):
         Raises ValueError where the data do not tell.
         """
         return self
+
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        """E[x | what is seen of x], (n, d): rows with the mean of what they hide; see `Fit.impute`.
+
+        shares : (n, K) of the components.
+
+        Raises TypeError for a family that takes no missing values.
+        """
+        raise TypeError(f"the family {self.name!r} has no missing values to fill in.")
 
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         """Raise ValueError where all rows together show that there is nothing to fit.

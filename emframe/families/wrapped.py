@@ -137,6 +137,9 @@ class Wrapped(Family):
     def whole(self, x: Array, weights: Array) -> Any:
         return self.family.whole(x, weights)
 
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        return self.family.imputed(params, x, shares)
+
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         self.family.refuse(whole, columns)
 

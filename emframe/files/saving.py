@@ -57,7 +57,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "message": fit.message,
         "numbers": {name: number_out(getattr(fit, name)) for name in _NUMBERS},
         "n_iter": fit.n_iter,
-        "columns": list(fit.columns),
+        "columns": _columns(fit),
         "prior": fit.prior,
         "best": fit.best,
         "form": fit.form,
@@ -71,6 +71,13 @@ def save(fit: Fit, path: str | Path) -> None:
         write_archive(path, _DOCUMENT, document, arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"this fit cannot be saved without code: {error}") from error
+
+
+def _columns(fit: Fit) -> list[str]:
+    """The columns that are read of rows; what was known of their components is not kept."""
+    own = len(fit.component_columns)
+    known = getattr(getattr(fit.model, "latent", None), "labelled", False)
+    return [*fit.columns[:own], *fit.columns[own + known :]]
 
 
 def load(path: str | Path, *, family: Family | None = None, allow: Sequence[Any] = ()) -> Fit:
@@ -120,7 +127,9 @@ def _rebuild(
         name = (*unknown, "n_rows")[0]
         raise ValueError(f"`{name}` is {numbers[name]}, which no fit has")
     runs = {"n_runs": _number({"n_runs": "nan", **document}, "n_runs")}
-    if model.unit == "runs" and not 0.0 < runs["n_runs"] < math.inf:
+    # 0.1.0 kept no number of runs, and counted rows.
+    count = document.get("count") if "n_runs" in document else "rows"
+    if model.unit == "runs" and "n_runs" in document and not 0.0 < runs["n_runs"] < math.inf:
         raise ValueError(f"`n_runs` is {runs['n_runs']}, which no fit of runs has")
     prior = document["prior"]
     if not (prior is None or isinstance(prior, str)):
@@ -142,7 +151,7 @@ def _rebuild(
         **numbers,
         **runs,
     )
-    return found.counting(document.get("count"))
+    return found.counting(count if model.unit == "runs" else document.get("count"))
 
 
 def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:

@@ -33,6 +33,7 @@ from emframe.families import Stack
 from emframe.fitting.ceiling import enclosed
 from emframe.fitting.field import Field
 from emframe.fitting.result import Fit
+from emframe.latents import Gate
 from emframe.messages.arguments import real, whole
 from emframe.models import Mixture, MixtureParameters, observed
 from emframe.models.components import taken
@@ -169,6 +170,11 @@ def _mixture(fit: Fit) -> Mixture:
         raise TypeError(
             "a certificate is for components of one family, and these are of several; fit a "
             "mixture of one of them."
+        )
+    if isinstance(model.weights, Gate):
+        raise TypeError(
+            "the weights depend on covariates, and no bounds are known for such mixtures; fit "
+            "without a gate."
         )
     if model.weights is not None:
         raise ValueError("the weights are held, and leave none to a further component; free them.")

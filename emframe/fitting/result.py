@@ -322,6 +322,23 @@ class Fit:
         found = self.posterior(X)[1]
         return answered(X, found, tuple(f"z{k}" for k in range(found.shape[1])))
 
+    def impute(self, X: Any) -> Any:
+        """The rows with the mean of what is missing given what is seen, (n, d), E[x | seen].
+
+        Of a code without an order it is the likeliest one.  A frame with the index of X where X is
+        a pandas one.
+
+            fit = emframe.fit(emframe.Mixture("gaussian", 2, missing=True), X, rng=0)
+            fit.impute(X)
+
+        Raises TypeError for a model that takes no missing values.
+        """
+        if not hasattr(self.model, "imputed"):
+            raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
+        rows = self.model.rows(X, columns=self.columns)
+        filled = self.model.imputed(self.params, rows.x)
+        return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
+
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
@@ -367,6 +384,7 @@ class Fit:
         if given is not None:
             model = model.given(model.rows(given, columns=self.columns).x)
         rows, drawn = model.sample(self.params, whole("n", n, 0), generator_from(rng))
+        rows = getattr(model, "as_columns", np.asarray)(rows)
         k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 

@@ -1,4 +1,4 @@
-"""The plugin host: families, models and accelerations come from other distributions, by pluggy.
+"""The plugin host: families, models, laws of z and accelerations come from other distributions.
 
 A plugin is a module, an object or a class without arguments, named in the entry-point group
 ``emframe``, that implements a hook:
@@ -19,6 +19,7 @@ from emframe.host.hooks import (
     AccelerationEntry,
     FamilyEntry,
     Hooks,
+    LatentEntry,
     ModelEntry,
     hookimpl,
     hookspec,
@@ -28,6 +29,8 @@ from emframe.host.installed import (
     accelerations,
     families,
     family,
+    latent,
+    latents,
     model,
     models,
     name_of,
@@ -43,6 +46,7 @@ __all__ = [
     "AccelerationEntry",
     "FamilyEntry",
     "Hooks",
+    "LatentEntry",
     "ModelEntry",
     "PluginReport",
     "PluginWarning",
@@ -53,6 +57,8 @@ __all__ = [
     "family",
     "hookimpl",
     "hookspec",
+    "latent",
+    "latents",
     "load",
     "model",
     "models",

@@ -66,7 +66,18 @@ class AccelerationEntry:
     api: int = API
 
 
-Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry)
+@dataclass(frozen=True)
+class LatentEntry:
+    """A law of z, of which component a row is, as its plugin announces it."""
+
+    name: str
+    factory: Callable[..., Any]  # factory(n, **options) -> emframe.latents.Latent
+    summary: str
+    reference: str = ""
+    api: int = API
+
+
+Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry, LatentEntry)
 
 
 class Hooks:
@@ -83,3 +94,7 @@ class Hooks:
     @hookspec
     def emframe_accelerations(self) -> Iterable[AccelerationEntry]:  # type: ignore[empty-body]
         """Return the accelerations that this plugin brings, for ``fit(accelerate=NAME)``."""
+
+    @hookspec
+    def emframe_latents(self) -> Iterable[LatentEntry]:  # type: ignore[empty-body]
+        """Return the laws of z that this plugin brings, for ``emframe.model("composed", ...)``."""

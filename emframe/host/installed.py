@@ -16,7 +16,8 @@ from typing import Any
 
 from emframe.core import Coordinates, Method
 from emframe.families.base import Family
-from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, ModelEntry
+from emframe.families.gaps import Gaps
+from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, LatentEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
 from emframe.host.ways import ways
 from emframe.messages.words import meant
@@ -78,6 +79,19 @@ def accelerations() -> dict[str, AccelerationEntry]:
     return dict(registry().accelerations)
 
 
+def latents() -> dict[str, LatentEntry]:
+    """The laws of z of all installed plugins, by name."""
+    return dict(registry().latents)
+
+
+def latent(name: str, n: int, **options: Any) -> Any:
+    """Make the law of z of that name, among n components, with the given settings.
+
+    Raises ValueError and TypeError as `family` does.
+    """
+    return _make("latent", name, registry().latents, {"n": n, **options})
+
+
 def plugins() -> tuple[PluginReport, ...]:
     """A report on each installed plugin, broken ones included."""
     return registry().plugins
@@ -93,7 +107,15 @@ def family(name: str, **options: Any) -> Family:
     TypeError : for a setting the family does not have, or needs and was not given; and where a
         plugin's factory makes something else than a `Family`.
     """
-    made = _make("family", name, registry().families, options)
+    known = registry().families
+    gaps = options.get("missing")
+    if gaps is not None and name in known and not known[name].takes("missing"):
+        # Any family takes gaps that can leave out the terms of what is not there.
+        if gaps not in (True, False):
+            raise TypeError(f"`missing` is {gaps!r}; pass True or False.")
+        rest = {key: value for key, value in options.items() if key != "missing"}
+        return Gaps(family(name, **rest)) if gaps else family(name, **rest)
+    made = _make("family", name, known, options)
     if not isinstance(made, Family):
         raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
     return _named(made, name)
@@ -127,7 +149,7 @@ def model(name: str, **options: Any) -> Any:
 def _make(
     kind: str,
     name: str,
-    known: Mapping[str, FamilyEntry] | Mapping[str, ModelEntry],
+    known: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> Any:
     """What the factory of that name makes of the options."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -21,10 +21,17 @@ from emframe.host.hooks import (
     Entry,
     FamilyEntry,
     Hooks,
+    LatentEntry,
     ModelEntry,
 )
 
 HOME = "emframe"  # the distribution that this host belongs to
+KINDS: dict[str, Any] = {
+    "families": FamilyEntry,
+    "models": ModelEntry,
+    "accelerations": AccelerationEntry,
+    "latents": LatentEntry,
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class PluginReport:
     families: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     accelerations: tuple[str, ...] = ()
+    latents: tuple[str, ...] = ()
     error: str = ""
 
     def __str__(self) -> str:
@@ -56,6 +64,7 @@ class Registry:
     families: Mapping[str, FamilyEntry]
     models: Mapping[str, ModelEntry]
     accelerations: Mapping[str, AccelerationEntry]
+    latents: Mapping[str, LatentEntry]
     plugins: tuple[PluginReport, ...]
 
 
@@ -64,9 +73,7 @@ class _Plugin:
     """A plugin as it loaded: its report, and its entries."""
 
     report: PluginReport
-    families: tuple[FamilyEntry, ...] = ()
-    models: tuple[ModelEntry, ...] = ()
-    accelerations: tuple[AccelerationEntry, ...] = ()
+    entries: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, ()))
 
 
 def load(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
@@ -77,20 +84,22 @@ def load(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
     """
     plugins = [_load_one(point) for point in entry_points]
     errors: list[list[str]] = [[p.report.error] if p.report.error else [] for p in plugins]
-    families = _unclaimed([p.families for p in plugins], plugins, errors)
-    models = _unclaimed([p.models for p in plugins], plugins, errors)
-    accelerations = _unclaimed([p.accelerations for p in plugins], plugins, errors)
+    given = {
+        kind: _unclaimed([p.entries[kind] for p in plugins], plugins, errors) for kind in KINDS
+    }
     reports = tuple(
         dataclasses.replace(
             plugin.report,
-            families=_kept(plugin.families, families),
-            models=_kept(plugin.models, models),
-            accelerations=_kept(plugin.accelerations, accelerations),
             error="; ".join(wrong),
+            **_names_kept(plugin, given),
         )
         for plugin, wrong in zip(plugins, errors, strict=True)
     )
-    return Registry(families, models, accelerations, reports)
+    return Registry(**given, plugins=reports)
+
+
+def _names_kept(plugin: _Plugin, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: _kept(plugin.entries[kind], given[kind]) for kind in KINDS}
 
 
 def _kept(offered: Sequence[Entry], given: Mapping[str, Entry]) -> tuple[str, ...]:
@@ -129,16 +138,16 @@ def _load_one(point: metadata.EntryPoint) -> _Plugin:
             report = PluginReport(point.name, point.dist.name, point.dist.version)
         plugin = point.load()
         hooks = _hooks(plugin() if inspect.isclass(plugin) else plugin)
-        families = _entries(hooks.get("emframe_families"), FamilyEntry)
-        models = _entries(hooks.get("emframe_models"), ModelEntry)
-        accelerations = _entries(hooks.get("emframe_accelerations"), AccelerationEntry)
+        entries = {
+            kind: _entries(hooks.get(f"emframe_{kind}"), entry) for kind, entry in KINDS.items()
+        }
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         said = " ".join(str(error).split())
         return _Plugin(dataclasses.replace(report, error=f"{type(error).__name__}: {said}"))
     report = dataclasses.replace(report, hooks=tuple(hooks))
-    return _Plugin(report, families, models, accelerations)
+    return _Plugin(report, entries)
 
 
 def _hooks(plugin: object) -> dict[str, Any]:
@@ -149,7 +158,9 @@ def _hooks(plugin: object) -> dict[str, Any]:
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Hooks)
-    known = "the hooks are emframe_families, emframe_models and emframe_accelerations"
+    known = (
+        "the hooks are emframe_families, emframe_models, emframe_accelerations and emframe_latents"
+    )
     try:
         manager.register(plugin)
         manager.check_pending()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from emframe.families import Elsewhere, Family
+from emframe.families import Elsewhere, Family, Gaps
 from emframe.host import families
 from emframe.host import family as named_family
 from emframe.numeric import from_logpdf, from_scipy
@@ -29,6 +29,7 @@ from emframe.spaces import Space
 MAKERS: dict[str, Callable[..., Family]] = {
     "elsewhere": Elsewhere,
     "from_logpdf": from_logpdf,
+    "gaps": Gaps,
     "from_scipy": from_scipy,
 }
 

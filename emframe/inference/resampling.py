@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Degenerate
 from emframe.data import frequencies
+from emframe.data.labelled import LaidOut
 from emframe.data.runs import per_row
 from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
@@ -78,7 +79,7 @@ def replicate(
         if parametric:
             drawn, counts = sampled(model, fit.params, rows, stream), None
         else:
-            drawn, counts = x, stream.multinomial(round(size), rows.weights / size)
+            drawn, counts = laid_out(model, x), stream.multinomial(round(size), rows.weights / size)
         try:
             again = fit_model(
                 model, drawn, weights=counts, start=fit.params, prior=fit.prior, engine=engine
@@ -106,7 +107,7 @@ def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> A
         model = model.given(rows.x, rows.weights)
         drawn = model.sample(params, round(rows.total), rng)[0]
         place = np.searchsorted(np.cumsum(rows.weights), np.arange(len(drawn)) + 0.5)
-        return _hidden(drawn, rows.x, np.minimum(place, len(rows) - 1))
+        return laid_out(model, _hidden(drawn, rows.x, np.minimum(place, len(rows) - 1)))
     times = np.rint(rows.weights).astype(int)
     lengths, firsts = np.repeat(rows.x.lengths, times), np.repeat(rows.x.firsts, times)
     places = np.repeat(np.arange(len(times)), times)
@@ -119,7 +120,13 @@ def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> A
         )
         for place, n, first in zip(places, lengths, firsts, strict=True)
     ]
-    return Sequences(np.concatenate(runs), lengths)
+    return laid_out(model, Sequences(np.concatenate(runs), lengths))
+
+
+def laid_out(model: Any, x: Any) -> Any:
+    """Rows as a model has them, told as such where it reads more than its family's columns."""
+    latent = getattr(model, "latent", None)
+    return x if latent is None or not latent.beside else LaidOut(x)
 
 
 def _hidden(drawn: Array, x: Array, place: NDArray[np.intp]) -> Array:

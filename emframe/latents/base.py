@@ -23,7 +23,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from emframe.core import Contract
 from emframe.data.labelled import members
@@ -98,6 +97,10 @@ class Latent(ABC):
     def seen(self, x: Any) -> Any:
         """What a family sees of rows."""
         return apart(x, self.beside)[0]
+
+    def seen_beside(self, x: Any) -> Array:
+        """The columns of rows (n, d) that a family does not see."""
+        return apart(x, self.beside)[1]
 
     def barred(self, x: Any) -> Array | None:
         """0 for what z may be and -inf for what it may not, (K, n); None where nothing is known.
@@ -192,6 +195,10 @@ class Latent(ABC):
         if len(allowed) < len(resp):  # of runs
             allowed = np.repeat(allowed, rows.x.lengths, axis=0)
         if alike:
+            from scipy.optimize import (
+                linear_sum_assignment,  # not with emframe: few starts are told
+            )
+
             told = allowed / allowed.sum(axis=1, keepdims=True)
             resp = resp[:, linear_sum_assignment(-(told.T @ resp))[1]]
         shares = resp * allowed

@@ -26,6 +26,7 @@ from emframe.core import Degenerate
 from emframe.spaces import EPS, Array
 
 MOST_STEPS, MOST_HALVINGS = 25, 40
+_CACHE = 1 << 15  # numbers that a core's cache has room for
 # A gain is what was promised where it is to this share.
 PARABOLIC = 0.1
 # Log odds that reach less far leave some doubt about every row.
@@ -132,20 +133,25 @@ def summed(u: Array, shares: Array, local: Expansion | None = None) -> LogitSums
 
 def expansion(coefficients: Array, u: Array, t: Array, prior: Prior) -> Expansion:
     """Of rows u (b, q) of weights t (b,)."""
-    (k, p), x = coefficients.shape, design(u)
-    weighted = prior.proba * t
+    k, p = coefficients.shape
     pairs = [(j, l) for j in range(k - 1) for l in range(j + 1)]
-    each = np.empty((len(pairs), p, len(u)))
-    for place, (j, l) in enumerate(pairs):
-        here = weighted[j + 1] * (float(j == l) - prior.proba[l + 1])
-        np.multiply(x, here, out=each[place])
-    blocks = (each.reshape(-1, len(u)) @ x.T).reshape(len(pairs), p, p)
+    size = max(_CACHE // (p * max(len(pairs), 1)), 64)
+    each = np.empty((len(pairs), p, min(size, len(u))))
+    mean, blocks = np.zeros((k, p)), np.zeros((len(pairs), p, p))
+    for first in range(0, len(u), size):  # as many rows as a core's cache has room for
+        some = slice(first, first + size)
+        x, w = design(u[some]), prior.proba[:, some]
+        weighted, own = w * t[some], each[:, :, : x.shape[1]]
+        for place, (j, l) in enumerate(pairs):
+            np.multiply(x, weighted[j + 1] * (float(j == l) - w[l + 1]), out=own[place])
+        blocks += own @ x.T
+        mean += weighted @ x.T
     curvature = np.zeros((k - 1, p, k - 1, p))
     for (j, l), block in zip(pairs, blocks, strict=True):
         curvature[j, :, l] = curvature[l, :, j] = block
     m = (k - 1) * p
     away = float(prior.away @ t)
-    return Expansion(coefficients, away, weighted @ x.T, curvature.reshape(m, m))
+    return Expansion(coefficients, away, mean, curvature.reshape(m, m))
 
 
 def value(sums: LogitSums, coefficients: Array) -> float:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import reduce
 from operator import add
 from typing import Any, Self
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
-from emframe.data.labelled import Labelled, everything
+from emframe.data.labelled import Labelled, LaidOut, everything, members
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
@@ -36,7 +36,7 @@ from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
-from emframe.models.reading import BesideColumns, as_sequences, read
+from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read
 from emframe.parameters import frozen, near
 from emframe.spaces import Array
 
@@ -109,7 +109,7 @@ class ComponentModel(ComponentStarts):
 
     def given(self, x: Any, weights: Array | None = None) -> Self:
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
-        return self._with(covered=covered(self.family, x, weights, self.latent.width))
+        return self._with(covered=covered(self.family, x, weights, self.latent.beside))
 
     # ---- data
 
@@ -147,6 +147,8 @@ class ComponentModel(ComponentStarts):
         beside = BesideColumns(
             tuple(self._gates.values()), self.latent.n if self.labelled else None
         )
+        if isinstance(X, LaidOut):
+            beside, X = replace(beside, is_there=beside != NOTHING), X.x
         known = X if isinstance(X, Labelled) else None
         if known is not None:
             if not self.labelled:
@@ -305,6 +307,14 @@ class ComponentModel(ComponentStarts):
         shares = self.posterior(params, x)[1]
         return self.family.pieces(params.components, self.latent.seen(x), shares)
 
+    def imputed(self, params: Any, x: Any) -> Array:
+        """E[x | what is seen of x] of the rows that components see, (n, d).
+
+        Raises TypeError where the family has no missing values.
+        """
+        shares = self.posterior(params, x)[1]
+        return self.family.imputed(params.components, self.latent.seen(x), shares)
+
     def columns_modelled(self, d: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         q = self.latent.beside
         discrete, modelled = self.family.columns_modelled(d - q)
@@ -346,10 +356,35 @@ class ComponentModel(ComponentStarts):
         rows = np.asarray(family.sample(params.components, labels, rng), dtype=float)
         parts = [rows[:, None] if rows.ndim == 1 else rows]
         if self.labelled:
-            parts.append(everything(latent.n, n)[:, None])
+            codes = everything(latent.n, n)
+            if x is not None:  # as many rows are known as were, of those that were drawn
+                told = members(latent.seen_beside(x)[:, 0], latent.n).sum(axis=0) == 1
+                codes[told] = np.exp2(labels[told])
+            parts.append(codes[:, None])
         if x is not None and latent.width:
             parts.append(x[:, -latent.width :])
         return np.concatenate(parts, axis=1), labels
+
+    def as_columns(self, x: Array) -> Array:
+        """Rows as `sample` draws them, with their columns where the user's rows have them.
+
+        Covariates told by index go there; those told by name stay behind the family's columns.
+        """
+        latent = self.latent
+        if not latent.beside:
+            return x
+        d, q = x.shape[1] - latent.beside, latent.width
+        own, given = x[:, :d], x[:, x.shape[1] - q :]
+        places = [int(j) for gate in self._gates.values() for j in gate.columns if not gate.named]
+        if len(places) < q:
+            return np.concatenate([own, given], axis=1)
+        if places and self.family.width == d and max(places) < d:
+            return own  # the family reads all columns, those of the gate among them
+        width = d + len(set(places))
+        found = np.empty((len(x), width))
+        found[:, places] = given
+        found[:, [j for j in range(width) if j not in places]] = own
+        return found
 
     def prior_proba(self, params: Any, x: Any) -> Array:
         """p(z) of each row, or run, that has a z of its own, before its values are seen, (n, K)."""

@@ -97,6 +97,7 @@ class ComponentStarts(ABC):
     def _with(self, **changes: Any) -> Self:
         """The same model but for these fields."""
         other = copy(self)
+        vars(other).pop("latent", None)  # it follows from the fields
         for name, value in changes.items():
             object.__setattr__(other, name, value)
         return other

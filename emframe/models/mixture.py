@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class Mixture(ComponentModel):
         object.__setattr__(self, "family", resolved)
         object.__setattr__(self, "n_components", k)
 
-    @property
+    @cached_property
     def latent(self) -> OneHot | Gated:
         if isinstance(self.weights, Gate):
             return Gated(self.n_components, self.weights, labelled=self.labelled)

@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from emframe.composing.columns import AtColumns
 from emframe.data import Rows, Table, as_rows, as_weights, chosen, in_range
+from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.covariates import Covariates
 from emframe.data.covariates import beside as joined
 from emframe.data.frames import from_frame, is_frame
 from emframe.data.gaps import opened
 from emframe.data.labelled import Labelled, everything
+from emframe.data.pairs import as_pairs
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
 from emframe.messages.refusals import several
-from emframe.spaces import Array, Claim, Real
+from emframe.spaces import Array, Claim, Ends, Real
 
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
@@ -35,6 +37,7 @@ class BesideColumns:
 
     gates: tuple[Covariates, ...] = ()
     n_components: int | None = None  # where it may be known which of them a row comes from
+    is_there: bool = False  # whether rows come with these columns already, behind the family's
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -76,6 +79,8 @@ def read(
     if beside != NOTHING:
         return _read_beside(X, family, weights, columns, beside, known)
     names = family.columns
+    if any(isinstance(getattr(space, "space", space), Ends) for space in family.supports):
+        X = as_pairs(X)
     if all(space.missing for space in family.supports):
         X = opened(X)
     found = as_rows(
@@ -89,7 +94,24 @@ def read(
         columns=columns,
         width=family.width,
     )
+    if any(space.missing for space in family.supports):
+        found = _without_ends(found)
     return found if names is None else replace(found, columns=names)
+
+
+def _without_ends(rows: Rows) -> Rows:
+    """The rows with nan for an end that is infinite, which a family that takes it has for none."""
+
+    def told(x: NDArray[Any]) -> NDArray[Any]:
+        endless = np.isinf(x)
+        return np.where(endless, np.nan, x) if endless.any() else x
+
+    source = rows.source
+    if isinstance(source, Blocks):
+        given = source
+        return replace(rows, source=replace(given, read=lambda: map(told, given)))
+    values = told(source)
+    return rows if values is source else replace(rows, source=read_only(values))
 
 
 def _read_beside(
@@ -105,8 +127,15 @@ def _read_beside(
     told = None if columns is None else tuple(columns[: len(columns) - q])
     if all(space.missing for space in family.supports):
         X = opened(X)
-    table = joined(X, beside.gates, family.columns or told, family.width)
-    d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - beside.width
+    if beside.is_there:
+        d = np.shape(X)[1] - q
+        names = family.columns or told or tuple(f"x{j}" for j in range(d))
+        table: Any = Table(np.asarray(X), (*names, *beside.labels), None)
+        q_covariates = q
+    else:
+        table = joined(X, beside.gates, family.columns or told, family.width)
+        q_covariates = beside.width
+    d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - q_covariates
     width = family.width if family.takes_columns else 1
     width = len(told) if told is not None else width
     if d < 1 or (width is not None and d != width):
@@ -114,7 +143,7 @@ def _read_beside(
             f"`X` leaves {several(max(d, 0), 'column')} for {owner_of_columns(family)} beside the "
             f"{beside.width} of the gate; it takes {'1 or more' if width is None else width}."
         )
-    if beside.n_components is not None:
+    if beside.n_components is not None and not beside.is_there:
         n = table.n_rows if isinstance(table, Blocks) else len(table.X)
         k = beside.n_components
         table = _with_codes(table, d, everything(k, n) if known is None else known.codes(k, n))
@@ -128,6 +157,8 @@ def _read_beside(
         owner=owner_of_columns(family),
         weights=weights,
     )
+    if any(space.missing for space in family.supports):
+        found = _without_ends(found)
     return replace(found, columns=(family.columns or told or found.columns[:d]) + beside.labels)
 
 

@@ -62,7 +62,7 @@ def suited(shown: Scene) -> str:
     """The kind of picture for a number of columns and the space they live in."""
     if shown.has_courses:
         return "trajectories"
-    if shown.discrete and len(shown.fit.columns) > 1 and shown.profiled is not None:
+    if shown.discrete and len(shown.fit.component_columns) > 1 and shown.profiled is not None:
         return "profile"
     if not shown.possible:
         raise ValueError(f"{shown.remedy}; fit again to draw its starts.")

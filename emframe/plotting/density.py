@@ -22,9 +22,10 @@ def density(scene: Scene, ax: Axes) -> None:
 
     Raises ValueError for data of more columns.
     """
-    if len(scene.fit.columns) != 1:
+    if len(scene.fit.component_columns) != 1:
         raise ValueError(
-            f"a density is drawn for one column, and this fit has {len(scene.fit.columns)}; "
+            f"a density is drawn for one column, and this fit has "
+            f"{len(scene.fit.component_columns)}; "
             f"{scene.remedy}."
         )
     grid = _counts(scene) if scene.discrete else np.linspace(*scene.span(0), GRID)
@@ -44,7 +45,9 @@ def density(scene: Scene, ax: Axes) -> None:
         )
     if scene.k > 1:
         ax.plot(grid, parts.sum(axis=1), color=ink(ax), lw=1.2, zorder=3, label="all")
-    ax.set(xlabel=scene.fit.columns[0], ylabel="probability" if scene.discrete else "density")
+    ax.set(
+        xlabel=scene.fit.component_columns[0], ylabel="probability" if scene.discrete else "density"
+    )
     ax.set_ylim(bottom=0.0)
     legend(ax, scene.k)
     tidy(ax)

@@ -32,7 +32,7 @@ def pairs(scene: Scene, ax: Axes) -> None:
 
     Raises ValueError for more columns than can be read.
     """
-    columns = scene.fit.columns
+    columns = scene.fit.component_columns
     d = len(columns)
     if d > MOST_COLUMNS:
         raise ValueError(

@@ -27,9 +27,10 @@ def plane(scene: Scene, ax: Axes) -> None:
 
     Raises ValueError for another number of columns.
     """
-    if len(scene.fit.columns) != 2:
+    if len(scene.fit.component_columns) != 2:
         raise ValueError(
-            f"a plane has two columns, and this fit has {len(scene.fit.columns)}; {scene.remedy}."
+            f"a plane has two columns, and this fit has {len(scene.fit.component_columns)}; "
+            f"{scene.remedy}."
         )
     colours = hues(ax, scene.k)
     places = sorted((0, 1), key=lambda j: j not in scene.covariates)
@@ -42,7 +43,9 @@ def plane(scene: Scene, ax: Axes) -> None:
         told = _regions(scene, ax, places, colours)
     for k, colour in enumerate(colours):
         ax.plot([], [], color=colour, ls=dash(k), marker=marker(k), label=_name(scene, k))
-    ax.set(xlabel=scene.fit.columns[places[0]], ylabel=scene.fit.columns[places[1]])
+    ax.set(
+        xlabel=scene.fit.component_columns[places[0]], ylabel=scene.fit.component_columns[places[1]]
+    )
     for j, axis in zip(places, (ax.xaxis, ax.yaxis), strict=True):
         codes = np.unique(scene.drawn[:, j])
         if scene.kinds[j] == "codes" and len(codes) <= MOST_CODES:
@@ -56,7 +59,7 @@ def _lines(scene: Scene, ax: Axes, places: list[int], colours: list[str]) -> str
     drawn = [(k, line) for k in range(scene.k) for line in outlines(scene, k, *places)]
     for k, line in drawn:
         ax.plot(*line.T, color=colours[k], ls=dash(k), lw=1.5)
-    return f"lines are shares of {scene.fit.columns[places[1]]} = 1" if drawn else ""
+    return f"lines are shares of {scene.fit.component_columns[places[1]]} = 1" if drawn else ""
 
 
 def _regions(scene: Scene, ax: Axes, places: list[int], colours: list[str]) -> str:

@@ -35,7 +35,7 @@ def profile(scene: Scene, ax: Axes) -> None:
             f"no parameter of a {scene.fit.model.title()} has a value for each column; "
             f"{scene.remedy}."
         )
-    name, place = leaf.path.rpartition(".")[2], np.arange(len(scene.fit.columns))
+    name, place = leaf.path.rpartition(".")[2], np.arange(len(scene.fit.component_columns))
     if leaf.declared.space.n_event_axes:
         _stacks(scene, leaf, ax)
         return
@@ -86,8 +86,8 @@ def _stacks(scene: Scene, leaf: Leaf, ax: Axes) -> None:
 
 def _columns(scene: Scene, ax: Axes) -> None:
     """The names of the columns under the picture, slanted where they are long."""
-    ax.set_xticks(np.arange(len(scene.fit.columns)), scene.fit.columns)
-    if sum(map(len, scene.fit.columns)) > 60:
+    ax.set_xticks(np.arange(len(scene.fit.component_columns)), scene.fit.component_columns)
+    if sum(map(len, scene.fit.component_columns)) > 60:
         ax.tick_params(axis="x", labelrotation=60)
         for text in ax.get_xticklabels():
             text.set_horizontalalignment("right")

@@ -68,7 +68,7 @@ class Scene:
     @cached_property
     def kinds(self) -> tuple[str, ...]:
         """What each column is: "given", "codes", "counts" or "numbers", (d,)."""
-        d = len(self.fit.columns)
+        d = len(self.fit.component_columns)
         model: Any = self.fit.model
         spaces = self.family.supports if self.family is not None else (model.support,)
         nominal, discrete = (
@@ -82,7 +82,7 @@ class Scene:
     @cached_property
     def profiled(self) -> Leaf | None:
         """The first parameter that has a value, or shares, for each column in each component."""
-        d = len(self.fit.columns)
+        d = len(self.fit.component_columns)
 
         def suits(leaf: Leaf) -> bool:
             axes, shares = leaf.declared.axes(), leaf.declared.space.n_event_axes
@@ -105,7 +105,7 @@ class Scene:
     @property
     def possible(self) -> tuple[str, ...]:
         """The kinds of pictures that there are of this fit, those of its columns first."""
-        d = len(self.fit.columns)
+        d = len(self.fit.component_columns)
         there = {
             "trajectories": self.has_courses,
             "density": d == 1,
@@ -128,7 +128,7 @@ class Scene:
     @cached_property
     def shares(self) -> Array:
         """Share of each component, (K,): its weight, or else how often it was drawn."""
-        if isinstance(self.fit.model, Mixture):
+        if isinstance(self.fit.model, Mixture) and hasattr(self.fit.params, "weights"):
             return np.asarray(self.fit.params.weights)
         return np.bincount(self.labels, minlength=self.k) / len(self.labels)
 
@@ -171,7 +171,9 @@ def scene(
     if rows is None:
         return Scene(fit, None, None, None, None, None, errors, drawn, labels)
     given: Any = rows.x
-    x = given.x if isinstance(given, Sequences) else given
+    latent = getattr(model, "latent", None)
+    x = given if latent is None or not latent.beside else latent.seen(given)
+    x = x.x if isinstance(x, Sequences) else x
     counts = per_row(given, rows.weights)
     some = np.arange(len(x))
     sizes = counts
@@ -181,7 +183,7 @@ def scene(
     # What is known of a row in a run depends on the others.
     whole = isinstance(given, Sequences)
     by_run = None
-    resp = model.posterior(fit.params, given if whole else x[some])[1]
+    resp = model.posterior(fit.params, given if whole else given[some])[1]
     if whole:
         by_run = resp if len(resp) == len(given) else None
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
@@ -215,6 +217,8 @@ def _shares(model: Any, params: Any, rows: Any, rng: np.random.Generator) -> Arr
     weights = getattr(params, "weights", None)
     if weights is not None:
         return np.asarray(weights)
+    if rows is None and model.latent.width:  # there are no covariates to tell them by
+        return np.asarray(model.latent.occupancy(params))
     if rows is None:
         labels = model.sample(params, DRAWN, rng)[1]
         return np.bincount(labels, minlength=model.choices()) / DRAWN

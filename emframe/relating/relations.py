@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import chdtrc, ndtri
 
 from emframe.data import frequencies
 from emframe.data.blocks import real_array
@@ -61,7 +61,7 @@ class Relation:
 
     def confint(self, level: float = 0.95) -> Array:
         """Wald intervals, (q, 2)."""
-        half = norm.ppf(0.5 + level / 2.0) * self.standard_errors
+        half = ndtri(0.5 + level / 2.0) * self.standard_errors
         return np.stack([self.estimates - half, self.estimates + half], axis=1)
 
     def to_frame(self) -> DataFrame:
@@ -248,4 +248,4 @@ def _zero(what: str, estimates: Array, covariance: Array, places: Any) -> Wald:
 def _wald(what: str, numbers: Array, covariance: Array) -> Wald:
     statistic = float(numbers @ np.linalg.solve(covariance, numbers))
     df = len(numbers)
-    return Wald(what, statistic, df, float(chi2.sf(statistic, df)))
+    return Wald(what, statistic, df, float(chdtrc(df, statistic)))

@@ -28,6 +28,10 @@ class ColumnsIn(Space):
         return all(space.discrete for space in self.spaces)
 
     @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return any(space.missing for space in self.spaces)
+
+    @property
     def largest(self) -> float:  # type: ignore[override]
         return min(space.largest for space in self.spaces)
 
@@ -46,14 +50,21 @@ class ColumnsIn(Space):
 
     def coordinates(self, values: Array) -> Array:
         each = [space.coordinates(values[..., j]) for j, space in enumerate(self.spaces)]
-        return np.stack(each, axis=-1).ravel()
+        # Side by side for each row, unless a column needs more than one for a value.
+        return np.concatenate(each) if self.missing else np.stack(each, axis=-1).ravel()
 
     def point(self, vector: Array, shape: Shape) -> Array:
-        reals = np.reshape(vector, shape)
-        each = [
-            space.point(reals[..., j].ravel(), shape[:-1]) for j, space in enumerate(self.spaces)
-        ]
-        return np.stack(each, axis=-1)
+        own = shape[:-1]
+        if self.missing:
+            sizes = [space.n_coordinates(own) for space in self.spaces]
+            reals = np.split(vector, np.cumsum(sizes)[:-1])
+        else:
+            reals = [one.ravel() for one in np.moveaxis(np.reshape(vector, shape), -1, 0)]
+        pairs = zip(self.spaces, reals, strict=True)
+        return np.stack([space.point(one, own) for space, one in pairs], axis=-1)
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return sum(space.n_coordinates(shape[:-1]) for space in self.spaces)
 
     def __repr__(self) -> str:
         return f"ColumnsIn({self.spaces})"

@@ -16,16 +16,19 @@ extra("hypothesis", "testing", "emframe.testing")
 # ruff: noqa: E402 - only once the extra is known to be there
 from emframe.testing.checks import CHECKS, Check
 from emframe.testing.conformance import FamilyConformance, check_family
+from emframe.testing.latents import LATENT_CHECKS, check_latent
 from emframe.testing.models import MODEL_CHECKS, check_model
 from emframe.testing.outcome import CheckResult, Fault
 
 __all__ = [
     "CHECKS",
+    "LATENT_CHECKS",
     "MODEL_CHECKS",
     "Check",
     "CheckResult",
     "FamilyConformance",
     "Fault",
     "check_family",
+    "check_latent",
     "check_model",
 ]

@@ -130,7 +130,7 @@ def sample(subject: Subject, case: Case) -> None:
                 if case.family.support.discrete:
                     _frequencies(table, mine, k)
                 else:
-                    _distribution(line(case.family.support), table, mine, k)
+                    _distribution(line(case.family.support.present), table, mine, k)
                 _moments(table, mine, k)
 
 

@@ -5,7 +5,9 @@ group ``emframe`` and hands over its entries through the hooks.  emframe itself 
 """
 
 from emframe.core import QuasiNewton, Squarem
-from emframe.host import AccelerationEntry, FamilyEntry, ModelEntry, hookimpl
+from emframe.host import AccelerationEntry, FamilyEntry, LatentEntry, ModelEntry, hookimpl
+from emframe.latents import Chain, OneHot
+from emframe_families.chain.composed import Composed
 from emframe_families.chain.hidden_markov import HiddenMarkov
 from emframe_families.entries import FAMILIES
 from emframe_families.factors.factor_analysis import FactorAnalysis
@@ -44,6 +46,13 @@ def emframe_models() -> list[ModelEntry]:
             size="n_states",
         ),
         ModelEntry(
+            "composed",
+            Composed,
+            "Any law of z times any family, by their names",
+            "McLachlan and Peel (2000), Finite Mixture Models, section 1.1",
+            size="n",
+        ),
+        ModelEntry(
             "incomplete-gaussian",
             IncompleteGaussian,
             "Normal rows with missing values, and mixtures of them",
@@ -68,5 +77,24 @@ def emframe_accelerations() -> list[AccelerationEntry]:
             Squarem,
             "Squared extrapolation of two EM steps",
             "Varadhan and Roland (2008), Scand. J. Statist. 35, 335",
+        ),
+    ]
+
+
+@hookimpl
+def emframe_latents() -> list[LatentEntry]:
+    """The built-in laws of z that need no more than the number of components."""
+    return [
+        LatentEntry(
+            "one-hot",
+            OneHot,
+            "z by weights, the same for every row: a mixture",
+            "McLachlan and Peel (2000), Finite Mixture Models, section 1.6",
+        ),
+        LatentEntry(
+            "chain",
+            Chain,
+            "z by the z of the row before, along each run: a hidden Markov model",
+            "Rabiner (1989), Proc. IEEE 77, 257",
         ),
     ]

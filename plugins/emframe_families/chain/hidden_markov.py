@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class HiddenMarkov(ComponentModel):
         object.__setattr__(self, "initial", _law("initial", initial, (k,)))
         object.__setattr__(self, "transitions", _law("transitions", transitions, (k, k)))
 
-    @property
+    @cached_property
     def latent(self) -> Chain:
         begin_on = self.initial if isinstance(self.initial, Gate) else None
         step_on = self.transitions if isinstance(self.transitions, Gate) else None

@@ -67,8 +67,7 @@ class IncompleteGaussian(ComponentModel):
         """E[x | what is seen of x], (n, d): the rows with the mean of what is missing."""
         names = tuple(f"x{j}" for j in range(params.components.means.shape[1]))
         x = self.rows(X, columns=names).x
-        family = GaussianWithGaps(self.covariance)
-        return family.imputed(params.components, x, self.posterior(params, x)[1])
+        return self.imputed(params, x)
 
     @property
     def options(self) -> dict[str, Any]:

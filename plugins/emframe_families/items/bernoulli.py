@@ -107,6 +107,10 @@ class Bernoulli(Columns, ExponentialFamily):
             yield RowProducts(odds, constant, lambda x: x, conclude, form="log odds")
         yield from super().kernels(params, constants, survey)
 
+    def imputed(self, params: BernoulliParameters, x: Array, shares: Array) -> Array:
+        """With the probability of a 1 where an answer is missing."""
+        return np.where(np.isnan(x), shares @ params.probs, x)
+
     def log_partition(self, params: BernoulliParameters) -> Array:
         return np.zeros(len(params.probs))
 

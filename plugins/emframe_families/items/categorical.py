@@ -153,6 +153,11 @@ class Categorical(ExponentialFamily):
         yield from lookups(natural, constants, self.statistics, levels, self.missing, survey)
         yield from super().kernels(params, constants, survey)
 
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        """With the likeliest answer where one is missing: codes have no mean."""
+        likeliest = np.einsum("nk,kjl->njl", shares, params.probs).argmax(axis=2)
+        return np.where(np.isnan(x), likeliest, x)
+
     def from_mean(self, mean: Array) -> Any:
         totals = self._items(mean)
         inside = self._inside(totals.shape[1])

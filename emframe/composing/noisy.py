@@ -1,0 +1,258 @@
+"""Rows with known errors of measurement: the density is that of the rows without them.
+
+    x_i = y_i + e_i,      e_i ~ N(0, diag(s_i^2)),      y_i ~ f(. | theta_k)
+
+What a row hides is y, of which E takes the mean and the covariance given x; the M-step is that of
+rows without error, which is exact EM (extreme deconvolution: Bovy, Hogg and Roweis 2011, Ann. Appl.
+Stat. 5, 1657).
+
+One known case: with errors of 0 it is the family itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from emframe.composing.columns import AtColumns, Home, RowsOf
+from emframe.families import Completed, Densities, Family, Kernel, Survey, Wrapped
+from emframe.families.at_start import AtStart
+from emframe.families.kernel import NoSampler
+from emframe.host import family as named_family
+from emframe.host.recipes import MAKERS
+from emframe.spaces import Array, Claim, NonNegative, Space
+
+Column = str | int
+
+
+@dataclass(frozen=True, init=False)
+class Noisy(Wrapped):
+    """A family of rows that were measured with errors of known standard deviations.
+
+    The parameters are those of the family, of rows without error.
+
+    Parameters
+    ----------
+    family : name of a plugin, or a `Family`, that knows how errors blur it: "gaussian".
+    values : the columns that were measured, by name or index.
+    errors : as many columns with the standard deviation of the error of each; 0 for none.
+    **options : settings of the family, when it is given by name.
+
+    The columns are the values, then the errors; or where their indices say.
+
+    Raises
+    ------
+    TypeError, ValueError : for columns that do not pair, or a family that knows no errors.
+    """
+
+    family: Family
+    values: tuple[Column, ...]
+    errors: tuple[Column, ...]
+
+    maker = "noisy"
+    hides = True
+
+    def __init__(
+        self,
+        family: str | Family,
+        *,
+        values: Sequence[Column] | Column,
+        errors: Sequence[Column] | Column,
+        **options: Any,
+    ) -> None:
+        found = named_family(family, **options) if isinstance(family, str) else family
+        if not isinstance(found, Family) or not found.blurs:
+            raise TypeError(
+                f"`family` is {family!r}, which does not know how errors blur it; pass 'gaussian'."
+            )
+        if options and not isinstance(family, str):
+            raise TypeError(
+                f"options {', '.join(options)} go with a family's name; this one is an object "
+                "already."
+            )
+        told = [(one,) if isinstance(one, (str, int)) else tuple(one) for one in (values, errors)]
+        every = told[0] + told[1]
+        named = all(isinstance(one, str) for one in every)
+        if not named and not all(isinstance(one, (int, np.integer)) for one in every):
+            raise TypeError(f"columns are all names or all indices; got {list(every)}.")
+        if len(told[0]) != len(told[1]) or not told[0] or len(set(every)) < len(every):
+            raise ValueError(
+                f"`values` is {told[0]} and `errors` {told[1]}; pass an error for each value, and "
+                "each column once."
+            )
+        if not named and sorted(every) != list(range(len(every))):
+            raise ValueError(
+                f"indices name every column, from 0 to {len(every) - 1}; got {sorted(every)}."
+            )
+        if found.width not in (None, len(told[0])):
+            raise ValueError(f"{found.name!r} takes {found.width} columns; got {told[0]}.")
+        object.__setattr__(self, "family", found)
+        object.__setattr__(self, "values", told[0])
+        object.__setattr__(self, "errors", told[1])
+        object.__setattr__(self, "_covered", None)
+
+    def ingredients(self) -> dict[str, Any]:
+        return {"family": self.family, "values": self.values, "errors": self.errors}
+
+    # ---- rows
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"noisy {self.family.name}"
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        every = self.values + self.errors
+        return tuple(map(str, every)) if isinstance(every[0], str) else None
+
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        return 2 * len(self.values)
+
+    @property
+    def takes_columns(self) -> bool:
+        return True
+
+    @property
+    def _measured(self) -> tuple[int, ...]:
+        d = len(self.values)
+        return tuple(range(d)) if self.columns else tuple(int(one) for one in self.values)
+
+    @property
+    def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
+        d = len(self.errors)
+        return tuple(range(d, 2 * d)) if self.columns else tuple(int(one) for one in self.errors)
+
+    @property
+    def support(self) -> Space:  # type: ignore[override]
+        return RowsOf(
+            (
+                Home("values", self.family.support, self._measured),
+                Home("errors", NonNegative(), self.covariates),
+            )
+        )
+
+    @property
+    def supports(self) -> tuple[Space, ...]:
+        return (
+            AtColumns(self.family.support, self._measured),
+            AtColumns(NonNegative(), self.covariates),
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(Claim(space, f"the family {self.name!r}") for space in self.supports)
+
+    def support_given(self, row: Array) -> Space:
+        return self.family.support
+
+    def located(self, x: Array) -> Array:
+        points = np.zeros(x.shape)
+        points[:, self._measured] = x[:, self._measured]
+        return points
+
+    def _split(self, x: Array) -> tuple[Array, Array]:
+        return x[:, self._measured], x[:, self.covariates]
+
+    # ---- E
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return self.family.blurred(params, *self._split(x)).log_density
+
+    def accumulate(self, x: Array, resp: Array) -> AtStart:
+        return AtStart.of_rows(x, resp)
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        """2 d rows stand for each y: their mean and their scatter are those of y given x.
+
+        Beside the entropy of y stands the expected log density of its error, which no parameter
+        enters; both come to log p(x) - E log f(y).
+        """
+        found = self.family.blurred(params, *self._split(x))
+        (n, k), d = resp.shape, len(self.values)
+        entropy = (resp * np.where(resp > 0, found.log_density, 0.0)).sum(axis=0)
+        parts = []
+        for one in range(k):
+            aside = np.sqrt(d) * np.moveaxis(found.roots[:, one], 2, 0)  # (d, n, d)
+            about = found.means[:, one]
+            rows = np.concatenate([about + aside, about - aside]).reshape(2 * d * n, d)
+            shares = np.zeros((len(rows), k))
+            shares[:, one] = np.tile(resp[:, one], 2 * d) / (2 * d)
+            entropy[one] -= shares[:, one] @ self.family.log_density(params, rows)[:, one]
+            parts.append(self.family.accumulate(rows, shares))
+        return Completed(reduce(add, parts), entropy)
+
+    def whole(self, x: Array, weights: Array) -> Any:
+        return self.family.whole(self._split(x)[0], weights)
+
+    def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
+        yield Densities(self, params, constants)
+
+    # ---- M
+
+    def m_step(self, statistics: Any, previous: Any) -> Any:
+        return self.family.m_step(self._known(statistics, previous), previous)
+
+    def m_step_given(
+        self,
+        statistics: Any,
+        previous: Any,
+        like: Any,
+        held: tuple[str, ...],
+        shared: tuple[str, ...],
+    ) -> Any | None:
+        sums = self._known(statistics, previous)
+        return self.family.m_step_given(sums, previous, like, held, shared)
+
+    def _known(self, statistics: Any, previous: Any) -> Any:
+        """The family's sums; at a start those of the rows as they were measured."""
+        if not isinstance(statistics, AtStart):
+            return statistics
+        if previous is not None:
+            each = (self.completed(previous, x, r).statistics for x, r in statistics.blocks)
+            return statistics.with_prior(reduce(add, each))
+        measured = self._split(statistics.x)[0]
+        return statistics.with_prior(self.family.accumulate(measured, statistics.resp))
+
+    def stacked(self, k: int) -> Any:
+        """Itself where components are apart; else none."""
+        return self if self.family.stacked(k) is self.family else None
+
+    def flat(self, x: Array, weights: Array) -> None:
+        """None: tables know no errors."""
+
+    def template(self, dims: Any) -> Any:
+        return self.family.template({**dims, "d": len(self.values)})
+
+    def problem(self, params: Any, dims: Any, prefix: str = "") -> str | None:
+        return self.family.problem(params, {**dims, "d": len(self.values)}, prefix)
+
+    # ---- draws
+
+    def given(self, x: Array) -> Noisy:
+        """Draws have the errors of rows x, taken in turn."""
+        other = copy(self)
+        object.__setattr__(other, "_covered", np.array(x, dtype=float))
+        return other
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        """Rows as they would be measured, with the errors that are given."""
+        labels, covered = np.asarray(labels), vars(self)["_covered"]
+        if covered is None:
+            raise NoSampler(
+                f"{self.name} is a density given errors, and has none to draw with; pass rows that "
+                "have them: fit.sample(n, given=X), fit.plot(X)."
+            )
+        rows = covered[np.arange(len(labels)) % len(covered)]
+        drawn = np.asarray(self.family.sample(params, labels, rng), dtype=float)
+        errors = rows[:, self.covariates] * rng.standard_normal((len(labels), len(self.errors)))
+        rows[:, self._measured] = drawn.reshape(errors.shape) + errors
+        return rows
+
+
+MAKERS["noisy"] = Noisy

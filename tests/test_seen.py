@@ -1,0 +1,387 @@
+"""What was seen of a row: bounds of a value, values that never reach the data, and gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, optimize, stats
+
+import emframe
+from emframe import Array
+from emframe.composing import Censored, Truncated
+from emframe.testing import check_family
+
+nan, inf = np.nan, np.inf
+
+
+def rows(n: int = 60, seed: int = 0) -> Array:
+    """Exact, right, left and interval censored normal rows together, (n, 2)."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(1.0, 2.0, n)
+    low, high = y.copy(), y.copy()
+    low[: n // 5], high[: n // 5] = np.floor(y[: n // 5]), np.floor(y[: n // 5]) + 1.0
+    right, left = slice(n // 5, 2 * n // 5), slice(2 * n // 5, 3 * n // 5)
+    low[right], high[right] = y[right] - 0.4, nan
+    low[left], high[left] = -inf, y[left] + 0.3
+    return np.column_stack([low, high])
+
+
+def loglik(law: Any, x: Array, weights: Any = 1.0) -> float:
+    """Of rows (n, 2), by scipy's density and distribution function."""
+    low, high = (
+        np.where(np.isnan(x[:, 0]), -inf, x[:, 0]),
+        np.where(np.isnan(x[:, 1]), inf, x[:, 1]),
+    )
+    exact = low == high
+    each = np.where(exact, law.logpdf(np.where(exact, low, 0.5)), 0.0)
+    with np.errstate(divide="ignore"):
+        each = np.where(exact, each, np.log(law.cdf(high) - law.cdf(low)))
+    return float((weights * each).sum())
+
+
+# ---- censored
+
+
+def test_a_censored_exponential_rate_is_deaths_over_time() -> None:
+    rng = np.random.default_rng(1)
+    life, end = rng.exponential(3.0, 200), rng.uniform(1.0, 6.0, 200)
+    time, event = np.minimum(life, end), (life <= end).astype(float)
+    weights = rng.integers(1, 4, 200).astype(float)
+    model = emframe.Mixture(Censored("exponential", time=0, event=1), 1)
+    fit = emframe.fit(model, np.column_stack([time, event]), weights=weights, rng=0, tol=1e-12)
+    rate = (weights @ event) / (weights @ time)
+    deaths = weights @ event
+    assert fit.log_likelihood == pytest.approx(
+        deaths * np.log(rate) - rate * (weights @ time), rel=1e-9
+    )
+    assert fit.params.components.rates[0, 0] == pytest.approx(rate, rel=1e-6)
+
+
+def test_a_censored_normal_is_scipys() -> None:
+    x = rows()
+    top = optimize.minimize(
+        lambda p: -loglik(stats.norm(p[0], np.exp(p[1])), x),
+        [1.0, 0.7],
+        method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-13},
+    )
+    fit = emframe.fit(emframe.Mixture(Censored("normal", lower=0, upper=1), 1), x, rng=0, tol=1e-12)
+    assert fit.log_likelihood == pytest.approx(-top.fun, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("family", "law", "params"),
+    [
+        ("normal", stats.norm(0.3, 1.7), {"means": [[0.3]], "covariances": [[[1.7**2]]]}),
+        ("exponential", stats.expon(scale=1 / 0.6), {"rates": [[0.6]]}),
+        ("weibull", stats.weibull_min(1.4, scale=2.0), {"shapes": [[1.4]], "scales": [[2.0]]}),
+        ("gamma", stats.gamma(1.4, scale=2.0), {"shapes": [[1.4]], "rates": [[0.5]]}),
+        (
+            "lognormal",
+            stats.lognorm(0.8, scale=np.exp(0.2)),
+            {"means": [[0.2]], "covariances": [[[0.64]]]},
+        ),
+    ],
+)
+def test_each_kind_of_row_has_scipys_density(family: str, law: Any, params: Any) -> None:
+    x = np.array([[1.3, 1.3], [0.4, 2.2], [0.9, nan], [-inf, 1.1], [nan, nan], [2.0, inf]])
+    made = Censored(family, lower=0, upper=1)
+    found = made.log_density(made.build(params), x)[:, 0]
+    expected = [loglik(law, row[None]) for row in x]
+    assert np.allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("far", [5.0, 30.0, 200.0])
+def test_both_tails_keep_their_digits(far: float) -> None:
+    """The probability of a far interval, where the distribution function is 0 or 1."""
+    made = Censored("normal", lower=0, upper=1)
+    params = made.build({"means": [[0.0]], "covariances": [[[1.0]]]})
+    found = made.log_density(params, np.array([[far, far + 1.0], [-far - 1.0, -far]]))[:, 0]
+    inside, _ = integrate.quad(lambda t: np.exp(-far * t - 0.5 * t**2), 0.0, 1.0, epsrel=1e-12)
+    expected = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) + np.log(inside)
+    assert np.allclose(found, expected, rtol=1e-11)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.floats(-6.0, -3.0))
+def test_as_bins_shrink_binned_tends_to_exact(seed: int, log_width: float) -> None:
+    width = 10.0**log_width
+    y = np.random.default_rng(seed).normal(size=20)
+    made = Censored("normal", lower=0, upper=1)
+    params = made.build({"means": [[0.2]], "covariances": [[[1.3]]]})
+    binned = made.log_density(params, np.column_stack([y - width / 2, y + width / 2]))
+    exact = made.log_density(params, np.column_stack([y, y]))
+    # Of a smooth density the difference is of the second order, but for rounding of the ends.
+    assert np.abs(binned - np.log(width) - exact).max() < width**2 + 3e-14 / width
+
+
+def test_counts_that_are_seen_in_classes() -> None:
+    """Both ends of a class are possible counts."""
+    made = Censored("poisson", lower=0, upper=1)
+    law = stats.poisson(2.3)
+    x = np.array([[1.0, 3.0], [nan, 2.0], [4.0, inf], [2.0, 2.0]])
+    found = made.log_density(made.build({"rates": [[2.3]]}), x)[:, 0]
+    expected = [law.pmf([1, 2, 3]).sum(), law.cdf(2), law.sf(3), law.pmf(2)]
+    assert np.allclose(found, np.log(expected), rtol=1e-12)
+
+
+def test_a_chain_with_censored_emissions_is_the_sum_over_paths() -> None:
+    x = np.array([[0.1, 0.1], [1.0, nan], [nan, nan], [-0.5, 0.5], [nan, 1.5]])
+    model = emframe.model("hidden-markov", family=Censored("normal", lower=0, upper=1), n_states=2)
+    params = {
+        "initial": [0.3, 0.7],
+        "transitions": [[0.8, 0.2], [0.4, 0.6]],
+        "means": [[0.0], [1.5]],
+        "covariances": [[[1.0]], [[0.5]]],
+    }
+    fit = emframe.fit(model, x, start=params, max_iter=0)
+    laws = [stats.norm(0.0, 1.0), stats.norm(1.5, np.sqrt(0.5))]
+    b = np.array([[np.exp(loglik(law, row[None])) for law in laws] for row in x])
+    forward = np.array([0.3, 0.7]) * b[0]
+    for row in b[1:]:
+        forward = forward @ np.array([[0.8, 0.2], [0.4, 0.6]]) * row
+    assert fit.log_likelihood == pytest.approx(np.log(forward.sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [
+        (
+            [[0.0, 1.0], [3.0, 2.0]],
+            r"row 1, column 0 \('x0'\) is 3.0, and column 1 \('x1'\) is 2.0",
+        ),
+        ([[0.0, 1.0], [inf, nan]], "row 1"),
+    ],
+)
+def test_ends_that_are_none_are_refused(x: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        emframe.fit(emframe.Mixture(Censored("normal", lower=0, upper=1), 1), np.array(x))
+
+
+@pytest.mark.parametrize(
+    "settings_of",
+    [
+        {},
+        {"lower": 0},
+        {"lower": 0, "event": 1},
+        {"lower": 0, "upper": 0},
+        {"time": 0.5, "event": 1},
+    ],
+)
+def test_what_is_no_pair_is_refused(settings_of: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"`?(lower|time|pass)"):
+        Censored("normal", **settings_of)
+
+
+def test_what_other_libraries_have_for_bounds() -> None:
+    pandas = pytest.importorskip("pandas")
+    made = Censored("normal", lower=0, upper=1)
+    fit = emframe.fit(emframe.Mixture(made, 1), rows(), rng=0)
+    told = stats.CensoredData([1.0, 2.0], left=[0.5], right=[3.0], interval=[[0.0, 1.5]])
+    pairs = [[1.0, 1.0], [2.0, 2.0], [nan, 0.5], [3.0, nan], [0.0, 1.5]]
+    assert np.array_equal(fit.score_samples(told), fit.score_samples(pairs))
+    between = pandas.IntervalIndex.from_tuples([(0.0, 1.0), (1.0, 4.0)])
+    expected = fit.score_samples([[0.0, 1.0], [1.0, 4.0]])
+    assert np.array_equal(fit.score_samples(between), expected)
+    assert np.array_equal(fit.score_samples(pandas.Series(between)), expected)
+    columns = (np.array([0.0, 1.0]), np.array([1.0, 4.0]))
+    assert np.array_equal(fit.score_samples(columns), expected)
+
+
+# ---- truncated
+
+
+def test_zero_truncated_counts_are_normalised_and_told() -> None:
+    made = Truncated("poisson", low=1)
+    params, law = made.build({"rates": [[0.7]]}), stats.poisson(0.7)
+    counts = np.arange(1.0, 60.0)[:, None]
+    assert np.exp(made.log_density(params, counts)).sum() == pytest.approx(1.0, rel=1e-12)
+    # Of each that is seen P(0) / (1 - P(0)) are not.
+    unseen = made.unseen(params, counts[:10], np.ones((10, 1)))
+    assert unseen[0] == pytest.approx(10 * law.pmf(0) / law.sf(0), rel=1e-12)
+
+
+def test_the_mean_of_zero_truncated_counts_is_met() -> None:
+    """At the maximum rate / (1 - exp(-rate)) is the mean of the counts."""
+    x = np.array([1, 1, 1, 2, 2, 3, 5.0])
+    fit = emframe.fit(emframe.Mixture(Truncated("poisson", low=1), 1), x, rng=0, tol=1e-13)
+    rate = optimize.brentq(lambda r: r / -np.expm1(-r) - x.mean(), 0.1, 9.0, xtol=1e-13)
+    assert fit.params.components.rates[0, 0] == pytest.approx(rate, rel=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_truncation_at_the_ends_of_the_support_changes_nothing(seed: int) -> None:
+    x = np.random.default_rng(seed).gamma(2.0, size=(12, 1))
+    for family, ends in (("gamma", {"low": 0.0}), ("weibull", {"low": -3.0}), ("normal", {})):
+        made = Truncated(family, **ends)
+        params = made.template({"K": 2, "d": 1})
+        plain = made.family.log_density(params, x)
+        assert np.array_equal(made.log_density(params, x), plain)
+
+
+def test_rows_beyond_the_ends_are_refused() -> None:
+    with pytest.raises(ValueError, match="row 2"):
+        emframe.fit(emframe.Mixture(Truncated("poisson", low=1), 1), [1.0, 2.0, 0.0])
+
+
+def test_left_truncated_and_right_censored_together() -> None:
+    made = Censored(Truncated("weibull", low=0.5), time=0, event=1)
+    params, law = (
+        made.build({"shapes": [[1.5]], "scales": [[2.0]]}),
+        stats.weibull_min(1.5, scale=2.0),
+    )
+    found = made.log_density(params, np.array([[1.2, 1.0], [3.0, 0.0]]))[:, 0]
+    expected = np.array([law.logpdf(1.2), law.logsf(3.0)]) - law.logsf(0.5)
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+# ---- errors of measurement
+
+
+def noisy(n: int = 80, seed: int = 5) -> tuple[Array, Array]:
+    """Rows (n, 2) about two centres, and the deviations of their errors."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(n, 2)) + np.where(rng.random((n, 1)) < 0.4, 0.0, 5.0)
+    s = rng.uniform(0.1, 1.5, (n, 2))
+    return y + s * rng.normal(size=(n, 2)), s
+
+
+def test_errors_add_to_the_covariance() -> None:
+    x, s = noisy(9)
+    made = emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3))
+    covariance = np.array([[1.3, 0.4], [0.4, 0.7]])
+    params = made.build({"means": [[1.0, 2.0]], "covariances": [covariance]})
+    found = made.log_density(params, np.hstack([x, s]))[:, 0]
+    expected = [
+        stats.multivariate_normal([1.0, 2.0], covariance + np.diag(e**2)).logpdf(row)
+        for row, e in zip(x, s, strict=True)
+    ]
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+def test_errors_of_zero_change_nothing() -> None:
+    x, s = noisy()
+    made = emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3))
+    fit = emframe.fit(emframe.Mixture(made, 2), np.hstack([x, 0.0 * s]), rng=0, n_starts=4)
+    plain = emframe.fit(emframe.Mixture("gaussian", 2), x, rng=0, n_starts=4)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-9)
+
+
+def test_a_mean_under_errors_is_that_of_weighted_rows() -> None:
+    """With one component and the variance held the mean is weighted by 1 / (v + s^2)."""
+    x, s = noisy()
+    made = emframe.Noisy("gaussian", values=0, errors=1)
+    held = emframe.fixed(made, covariances=[[[2.0]]])
+    fit = emframe.fit(emframe.Mixture(held, 1), np.column_stack([x[:, 0], s[:, 0]]), tol=1e-13)
+    weights = 1.0 / (2.0 + s[:, 0] ** 2)
+    mean = weights @ x[:, 0] / weights.sum()
+    assert fit.params.components.means[0, 0] == pytest.approx(mean, rel=1e-6)
+
+
+# ---- gaps
+
+
+@pytest.mark.parametrize("family", ["poisson", "exponential", "gamma", "weibull", "geometric"])
+def test_what_is_missing_is_summed_out(family: str) -> None:
+    """The density of what a row shows is the whole row's, summed or integrated over the rest."""
+    made = emframe.family(family, missing=True)
+    params = made.template({"K": 2, "d": 2})
+    discrete = made.family.support.discrete
+    seen = 2.0
+    for k in range(2):
+
+        def density(y: float, k: int = k) -> float:
+            return float(np.exp(made.family.log_density(params, np.array([[seen, y]]))[0, k]))
+
+        if discrete:
+            total = sum(density(float(y)) for y in range(200))
+        else:
+            total = integrate.quad(density, 0.0, inf, epsrel=1e-11, limit=200)[0]
+        found = np.exp(made.log_density(params, np.array([[seen, nan]]))[0, k])
+        assert found == pytest.approx(total, rel=1e-9)
+
+
+def test_gaps_in_a_mixture() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.poisson([[2.0, 9.0, 4.0]] * 40 + [[8.0, 1.0, 4.0]] * 40).astype(float)
+    x[rng.random(x.shape) < 0.2] = nan
+    x[0] = nan
+    fit = emframe.fit(emframe.Mixture("poisson", 2, missing=True), x, rng=0, n_starts=4)
+    p = fit.params
+    each = np.where(
+        np.isnan(x)[:, None],
+        0.0,
+        stats.poisson(p.components.rates).logpmf(np.where(np.isnan(x), 0, x)[:, None]),
+    )
+    expected = np.log(np.exp(each.sum(axis=2)) @ p.weights).sum()
+    assert fit.log_likelihood == pytest.approx(expected, rel=1e-9)
+    assert np.allclose(fit.predict_proba(x)[0], p.weights, rtol=1e-12)
+
+
+def test_a_missing_response_says_nothing() -> None:
+    rng = np.random.default_rng(4)
+    t = rng.normal(size=30)
+    x = np.column_stack([1.0 + 2.0 * t + rng.normal(size=30), t])
+    holed = np.vstack([x, [[nan, 0.3], [nan, -2.0]]])
+    model = emframe.Mixture("gaussian-regression", 1, missing=True)
+    plain = emframe.fit(emframe.Mixture("gaussian-regression", 1), x, rng=0)
+    fit = emframe.fit(model, holed, rng=0)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+
+
+def test_columns_that_depend_on_each_other_are_refused() -> None:
+    with pytest.raises(TypeError, match="depend on each other"):
+        emframe.family("student-t", missing=True)
+
+
+# ---- the kit, and what it has to reject
+
+
+@dataclass(frozen=True, init=False)
+class CountsTheTimeOnly(Censored):
+    """A time that was not the end has the density of one that was."""
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        rows = np.array(x)
+        rows[:, 1] = np.where(np.isnan(rows[:, 0]), rows[:, 1], 1.0)
+        return super().log_density(params, rows)
+
+
+@dataclass(frozen=True, init=False)
+class ForgetsTheUnseen(Truncated):
+    """Rows beyond the ends have their probability still."""
+
+    def log_seen(self, params: Any, x: Array) -> Array:
+        return np.zeros((1, 1))
+
+
+HONEST = {
+    "censored normal": Censored("normal", lower=0, upper=1),
+    "censored exponential": Censored("exponential", time=0, event=1),
+    "tobit": Censored("gaussian-regression", lower=0, upper=1, predictors=(2,)),
+    "truncated weibull": Truncated("weibull", high=2.0),
+    "noisy gaussian": emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3)),
+    "poisson with gaps": emframe.family("poisson", missing=True),
+    "exponential with gaps": emframe.family("exponential", missing=True),
+}
+
+
+@pytest.mark.parametrize("family", HONEST.values(), ids=HONEST)
+def test_the_kit_passes(family: emframe.Family) -> None:
+    wrong = [one for one in check_family(family, max_examples=6) if one.status == "failed"]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [CountsTheTimeOnly("exponential", time=0, event=1), ForgetsTheUnseen("weibull", high=2.0)],
+)
+def test_the_kit_rejects(mutant: emframe.Family) -> None:
+    verdicts = {one.name: one.status for one in check_family(mutant, max_examples=6)}
+    assert verdicts["normalised"] == "failed"
