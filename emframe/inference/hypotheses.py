@@ -219,7 +219,8 @@ def _require_nested(larger: Fit, smaller: Fit) -> None:
 
 def _covariance(errors: StandardErrors, slopes: Array) -> Array:
     """G V G', where a parameter without a standard error matters only if it is in it."""
-    factor = np.where(slopes.any(axis=0)[:, None], errors.factor, 0.0)
+    asked = np.flatnonzero(np.abs(slopes).sum(axis=0))
+    slopes, factor = slopes[:, asked], errors.factor[asked]
     moved = slopes @ np.nan_to_num(factor)
     without = np.asarray(np.isnan(factor).any(axis=1))
     moved[((slopes != 0.0) & without).any(axis=1)] = np.nan
