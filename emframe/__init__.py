@@ -30,6 +30,7 @@ from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
 from emframe.fitting.gap import Gap
 from emframe.fitting.optima import Optimum
+from emframe.fitting.profiles import Profiles
 from emframe.fitting.relabelling import relabelled
 from emframe.fitting.result import Fit, Start
 from emframe.host import (
@@ -45,6 +46,8 @@ from emframe.host import (
     plugins,
 )
 from emframe.inference import Intervals, Regularity, StandardErrors
+from emframe.inference.diagnostics import Diagnostics
+from emframe.inference.hypotheses import Derived, HypothesisTest
 from emframe.inference.information import Information
 from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.latents import Gate
@@ -53,6 +56,7 @@ from emframe.numeric import from_logpdf, from_scipy
 from emframe.parameters import parameter
 from emframe.relating import Relation, outcomes, predictors
 from emframe.selecting.selection import Selection, select
+from emframe.showing.versions import show_versions
 from emframe.spaces import (
     Array,
     Binary,
@@ -82,6 +86,8 @@ __all__ = [
     "ConjugatePrior",
     "Contract",
     "Degenerate",
+    "Derived",
+    "Diagnostics",
     "Expectation",
     "ExponentialFamily",
     "Family",
@@ -92,6 +98,7 @@ __all__ = [
     "Gate",
     "Grouped",
     "Hurdle",
+    "HypothesisTest",
     "Information",
     "Integers",
     "Interrupted",
@@ -114,6 +121,7 @@ __all__ = [
     "PositiveDefinite",
     "PositiveSemidefinite",
     "Product",
+    "Profiles",
     "Real",
     "Regularity",
     "Relation",
@@ -151,6 +159,7 @@ __all__ = [
     "read_parquet",
     "relabelled",
     "select",
+    "show_versions",
     "stopping",
     "tied",
     "variants",

@@ -25,7 +25,7 @@ ARROWS = {
     "engines": {"core"},
     "families": {"core", "data", "engines", "parameters", "spaces"},
     "numeric": {"core", "families", "messages", "parameters", "spaces"},
-    "host": {"core", "families", "numeric", "parameters", "spaces"},
+    "host": {"core", "families", "messages", "numeric", "parameters", "spaces"},
     "latents": {"core", "data", "engines", "families", "parameters", "spaces"},
     "composing": {"core", "data", "families", "host", "numeric", "parameters", "spaces"},
     "models": {

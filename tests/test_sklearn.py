@@ -64,6 +64,16 @@ def test_attributes_are_shaped_as_scikit_learn_shapes_them(structure: str) -> No
         assert mine == pytest.approx(other, rel=1e-4, abs=1e-4), name
 
 
+def test_reg_covar_is_answered_with_a_prior() -> None:
+    plain = EMMixture(n_components=2, random_state=0).fit(FAITHFUL)
+    theirs = EMMixture(n_components=2, random_state=0, reg_covar=1e-6).fit(FAITHFUL)
+    assert np.array_equal(theirs.means_, plain.means_)
+    with pytest.warns(UserWarning, match="`reg_covar` is 0.01.*prior='weak' stands in its place"):
+        given = EMMixture(n_components=2, random_state=0, reg_covar=0.01).fit(FAITHFUL)
+    weak = EMMixture(n_components=2, random_state=0, prior="weak").fit(FAITHFUL)
+    assert np.array_equal(given.means_, weak.means_)
+
+
 def test_any_family_by_its_name() -> None:
     rates = np.repeat([2.0, 15.0], 60)[:, None]
     X = np.random.default_rng(0).poisson(rates, (120, 2))
@@ -107,7 +117,7 @@ def test_a_number_that_is_not_finite_is_told_by_row_and_column(
         ({"n_components": 300}, "`n_components` is 300, but the data have 272 rows"),
         ({"prior": "strong"}, "`prior` is 'strong'; the family 'gaussian' knows: 'weak'"),
         ({"n_init": 0}, "`n_init` is 0"),
-        ({"reg_covar": 1e-6}, "`reg_covar` is 1e-06, .*prior='weak'"),
+        ({"reg_covar": -1.0}, "`reg_covar` is -1.0; pass a number, 0 or above"),
         ({"weights_init": [1.0]}, "`weights_init` needs `means_init`"),
         ({"precisions_init": [[1.0]]}, "`precisions_init` needs `means_init`"),
         (

@@ -40,6 +40,7 @@ from emframe.fitting.search import Attempt, Cut, Search, highest, spent
 from emframe.fitting.task import Task
 from emframe.host import model as named_model
 from emframe.messages.arguments import Rng, callables, file, real
+from emframe.messages.words import in_our_words
 from emframe.models import Model
 from emframe.models.remedies import remedies
 from emframe.showing.progress import watching
@@ -53,6 +54,7 @@ class Interrupted(KeyboardInterrupt):
         self.fit = fit
 
 
+@in_our_words
 def fit(
     model: Model | str,
     X: Any,
@@ -235,6 +237,11 @@ def model_for(model: Any) -> Model:
     if isinstance(model, str):
         return cast(Model, named_model(model))
     if isinstance(model, type) or not hasattr(model, "passes"):
+        if hasattr(model, "__array__"):
+            raise TypeError(
+                f"`model` is data of shape {np.shape(model)}; the model comes first, then the "
+                "data: emframe.fit(model, X)."
+            )
         raise TypeError(
             f"`model` is {model!r}; pass emframe.Mixture(family, n_components), another model, or "
             "the name of one."

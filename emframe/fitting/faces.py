@@ -14,19 +14,29 @@ from typing import Any
 
 FACES = {
     "choice": "emframe.plotting.choice",
+    "derived": "emframe.inference.hypotheses",
+    "diagnostics": "emframe.inference.diagnostics",
+    "diagnostics_html": "emframe.showing.diagnostics",
+    "diagnostics_text": "emframe.showing.diagnostics",
     "errors_table": "emframe.showing.report",
+    "frame_of": "emframe.showing.parameter_frame",
     "gap": "emframe.fitting.gap",
     "html": "emframe.showing.notebook",
+    "hypothesis_test": "emframe.inference.hypotheses",
     "information": "emframe.inference.information",
     "parameter_frame": "emframe.showing.parameter_frame",
     "plot": "emframe.plotting",
+    "profiles": "emframe.fitting.profiles",
     "random_effects": "emframe.fitting.courses",
+    "rows_html": "emframe.showing.notebook",
+    "rows_text": "emframe.showing.report",
     "save": "emframe.files.saving",
     "selection_html": "emframe.showing.notebook",
     "selection_table": "emframe.showing.report",
     "standard_errors": "emframe.inference",
     "summary": "emframe.showing.report",
     "trajectories": "emframe.fitting.courses",
+    "wald_test": "emframe.inference.hypotheses",
 }
 
 

@@ -6,7 +6,7 @@ Criteria are -2 log-likelihood plus a penalty, so lower is better.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, log, nan
 from pathlib import Path
@@ -24,7 +24,7 @@ from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
 from emframe.messages.arguments import generator_from, whole
 from emframe.models import Model
 from emframe.models.starts import one_hot
-from emframe.parameters import n_free
+from emframe.parameters import leaves, n_free
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
+    from emframe.fitting.profiles import Profiles
     from emframe.inference import Intervals, StandardErrors
+    from emframe.inference.diagnostics import Diagnostics
+    from emframe.inference.hypotheses import HypothesisTest
     from emframe.inference.information import Information
 
 
@@ -209,6 +212,30 @@ class Fit:
     def icl(self) -> float:
         """BIC + 2 x classification uncertainty (Biernacki, Celeux and Govaert 2000)."""
         return self.bic + 2.0 * self.classification_uncertainty
+
+    @property
+    def sabic(self) -> float:
+        """BIC with (n + 2) / 24 in the place of n (Sclove 1987, Psychometrika 52, 333)."""
+        return -2.0 * self.log_likelihood + self.n_parameters * log((self.n_units + 2.0) / 24.0)
+
+    @property
+    def caic(self) -> float:
+        """-2 log-likelihood + parameters x (log n + 1) (Bozdogan 1987, Psychometrika 52, 345)."""
+        return self.bic + self.n_parameters
+
+    @property
+    def relative_entropy(self) -> float:
+        """1 - entropy / (n log K): 1 where components are told apart without doubt, 0: not at all.
+
+        nan where z is no choice among two or more for each unit alone (a path, or continuous), and
+        of a family that hides something of its own; `diagnostics(X)` takes it from the rows.
+        """
+        k, latent = self.model.choices() or 1, getattr(self.model, "latent", None)
+        family = getattr(self.model, "family", None)
+        if k < 2 or family is None or family.hides or getattr(latent, "in_runs", False):
+            return nan
+        n = self.n_runs if self.model.unit == "runs" else self.n_rows
+        return 1.0 - self.entropy / (n * log(k))
 
     @property
     def unit(self) -> str:
@@ -427,6 +454,8 @@ class Fit:
         n_replicates: int = 200,
         rng: Any = None,
         engine: Any = None,
+        clusters: Any = None,
+        strata: Any = None,
     ) -> StandardErrors:
         """Standard errors of all parameters, in the form of the parameters.
 
@@ -441,6 +470,9 @@ class Fit:
         n_replicates : number of bootstrap samples.
         rng : of the bootstrap, as for `emframe.fit`.
         engine : as for `emframe.fit`.
+        clusters, strata : (n,) labels of rows, of a "sandwich": rows of a cluster are not
+            independent of each other (pupils of a class), clusters of a stratum were drawn
+            within it.
 
         Returns
         -------
@@ -450,7 +482,7 @@ class Fit:
 
         Raises
         ------
-        ValueError : for an unknown method, or "scores" with a prior.
+        ValueError : for an unknown method, "scores" with a prior, clusters without "sandwich".
         Degenerate : where fewer than two bootstrap fits were sound.
         """
         return face("standard_errors")(
@@ -461,6 +493,8 @@ class Fit:
             n_replicates=n_replicates,
             rng=rng,
             engine=engine,
+            clusters=clusters,
+            strata=strata,
         )
 
     def confint(self, X: Any, level: float = 0.95, **options: Any) -> Intervals:
@@ -470,6 +504,35 @@ class Fit:
         logarithm of what is positive and the logit of probabilities; from a bootstrap, quantiles.
         """
         return self.standard_errors(X, **options).confint(level)
+
+    def test(
+        self,
+        hypothesis: str | Sequence[str] | Fit,
+        X: Any = None,
+        *,
+        errors: StandardErrors | None = None,
+        **options: Any,
+    ) -> HypothesisTest:
+        """Test hypotheses on the parameters, or this fit against one of a special case of it.
+
+            fit.test("time[0] = time[1]", X)      # Wald, in the names of fit.standard_errors(X)
+            fit.test(smaller)                     # likelihood ratio of nested fits of the same data
+
+        Parameters
+        ----------
+        hypothesis : an equation, such as ``"means[0, x] = means[1, x]"``, or several in a list that
+            are tested together; or a `Fit`.
+        X : the data that the fit was made from; a fit keeps none.
+        errors : standard errors that were found already, in the place of X.
+        **options : as for `standard_errors`, such as ``method="sandwich"``.
+
+        Raises
+        ------
+        TypeError : where neither data nor errors are given.
+        ValueError : for an unknown name or what is no equation; for a parameter without a
+            standard error; for fits that are not nested, or differ in the number of components.
+        """
+        return face("hypothesis_test")(self, hypothesis, X, errors=errors, **options)
 
     def gap(
         self,
@@ -507,11 +570,71 @@ class Fit:
         """
         return face("gap")(self, X, weights=weights, tol=tol, max_points=max_points, **options)
 
+    def diagnostics(
+        self,
+        X: Any,
+        *,
+        weights: Any = None,
+        n_replicates: int = 0,
+        rng: Any = None,
+        engine: Any = None,
+    ) -> Diagnostics:
+        """What to look at before a fit is believed.
+
+            print(fit.diagnostics(X))
+
+        Sizes of components, by mean responsibility and by assignment; average posteriors, odds of
+        correct classification, the table of classification errors, entropy R2; criteria (aic, bic,
+        sabic, caic, icl, awe); whether the data determine the parameters, and whether the optimum
+        was replicated.  Of columns of categories also G2, X2 and what is left between pairs.
+
+        Parameters
+        ----------
+        X, weights : the data that the fit was made from; a fit keeps none.
+        n_replicates : tables drawn from the fit, and fitted again, for the p-values of G2 and X2;
+            0 for those of the chi-squared law.
+        rng, engine : as for `emframe.fit`.
+
+        Raises
+        ------
+        TypeError : for a model whose z is no choice among components.
+        ValueError : for replicates of what is no table.
+        """
+        return face("diagnostics")(
+            self, X, weights=weights, n_replicates=n_replicates, rng=rng, engine=engine
+        )
+
     # ---- showing
 
     def summary(self, errors: StandardErrors | None = None) -> str:
         """What `print` shows; with standard errors in brackets under the parameters, if given."""
         return face("summary")(self, errors)
+
+    def profiles(self) -> Profiles:
+        """The parameters of components side by side: a row for each, a column for each component.
+
+        It prints, and has ``to_frame()``, ``to_csv(path)`` and ``to_latex(path)``.
+
+        Raises TypeError for a model whose z is no choice among components.
+        """
+        return face("profiles")(self)
+
+    def __getitem__(self, name: str) -> Array:
+        """A parameter by its name: ``fit["means"]`` is ``fit.params.components.means``.
+
+        Raises KeyError for a name that no parameter has, or several: with those there are.
+        """
+        known = {leaf.path.removeprefix("components."): leaf.value for leaf in leaves(self.params)}
+        ends = [path for path in known if path.split(".")[-1] == name]
+        path = name if name in known else ends[0] if len(ends) == 1 else None
+        if path is None:
+            which = "several parameters are" if ends else "no parameter is"
+            raise KeyError(
+                f"{which} called {name!r}; there are {', '.join(map(repr, ends or known))}"
+            )
+        return np.asarray(known[path])
+
+    __iter__ = None  # a fit has names, and no first item
 
     def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
         """The parameters as a tidy pandas data frame, a row for each number.

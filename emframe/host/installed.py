@@ -20,6 +20,7 @@ from emframe.families.gaps import Gaps
 from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, LatentEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
 from emframe.host.ways import ways
+from emframe.messages.words import meant
 
 CLOSE = 0.7  # how alike a name has to be to be meant, of 1
 
@@ -161,7 +162,10 @@ def _make(
     except TypeError as error:
         bare = (one.replace(annotation=one.empty) for one in settings.parameters.values())
         takes = ", ".join(map(str, bare)) or "none"
-        raise TypeError(f"the {kind} {name!r}: {error}; its settings: {takes}.") from None
+        unknown = [one for one in options if one not in settings.parameters]
+        more = meant(unknown[0], [*settings.parameters, "n_components"]) if unknown else ""
+        told = f"the {kind} {name!r}: {error}; its settings: {takes}. {more}".rstrip()
+        raise TypeError(told) from None
     return factory(**options)
 
 

@@ -19,10 +19,10 @@ One known case: the mean of n normal rows with standard deviation s has standard
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit, ndtri
@@ -31,14 +31,17 @@ from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, NOUGHT, SUMMIT
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
+from emframe.inference.design import Design
 from emframe.inference.information import Information, information
 from emframe.inference.resampling import Replicates, replicate
 from emframe.messages.arguments import Rng
-from emframe.models import observed
 from emframe.models.remedies import remedies
 from emframe.parameters import from_vector, frozen, to_vector, units
 from emframe.showing.tidy import Entry, entries, flat, like, limits
 from emframe.spaces import EPS, Array
+
+if TYPE_CHECKING:
+    from emframe.inference.hypotheses import Derived, HypothesisTest
 
 RESAMPLING = ("bootstrap", "parametric")
 METHODS = ("observed", "scores", "sandwich", *RESAMPLING)
@@ -113,6 +116,32 @@ class StandardErrors:
             lower, upper = _quantiles(self.replicates, tails)
         return Intervals(like(self.at, lower), like(self.at, upper), level, self)
 
+    def derived(self, functions: str | Sequence[str] | Callable[[Any], Any]) -> Derived:
+        """Functions of the parameters with standard errors, by the delta method.
+
+            errors.derived(["means[1] - means[0]", "exp(x[1])"])
+            errors.derived(lambda params: params.weights[0] / params.weights[1])
+
+        Parameters
+        ----------
+        functions : text, or a list of texts, in the names of `table`, with the signs of
+            arithmetic, exp, log and sqrt; or a callable of parameters that returns a number, or an
+            array of them.
+
+        Raises ValueError for an unknown name, with those that are near it.
+        """
+        return face("derived")(self, functions)
+
+    def test(self, hypotheses: str | Sequence[str]) -> HypothesisTest:
+        """The Wald test that all of these hypotheses hold.
+
+            errors.test(["time[0] = time[1] = time[2]", "age[0] = 0"])
+
+        Raises ValueError for what is no equation of parameters, for one without a standard error,
+        and for hypotheses that follow from one another.
+        """
+        return face("wald_test")(self, hypotheses)
+
     @property
     def table(self) -> list[dict[str, Any]]:
         """A row for each number: its name, the estimate and the standard error."""
@@ -162,10 +191,15 @@ def standard_errors(
     n_replicates: int = 200,
     rng: Rng = None,
     engine: Any = None,
+    clusters: Any = None,
+    strata: Any = None,
 ) -> StandardErrors:
     """Standard errors of a fit's parameters; see `Fit.standard_errors`."""
     if method not in METHODS:
         raise ValueError(f"`method` is {method!r}; expected one of {', '.join(METHODS)}.")
+    design = Design(clusters, strata)
+    if design and method != "sandwich":
+        raise ValueError(f"`method` is {method!r}; rows in clusters or strata take 'sandwich'.")
     if method in RESAMPLING:
         drawn = replicate(
             fit,
@@ -181,7 +215,7 @@ def standard_errors(
         raise ValueError(
             "`method` 'scores' knows the rows alone, and this fit has a prior; pass 'observed'."
         )
-    return _from_curvature(fit, method, X, weights, engine)
+    return _from_curvature(fit, method, X, weights, design, engine)
 
 
 def wald(estimate: Array, reach: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
@@ -232,12 +266,14 @@ def apart(one: Array, other: Array) -> Array:
     return np.subtract(one, other, out=np.zeros_like(one), where=one != other)
 
 
-def _from_curvature(fit: Fit, method: str, X: Any, weights: Any, engine: Any) -> StandardErrors:
+def _from_curvature(
+    fit: Fit, method: str, X: Any, weights: Any, design: Design, engine: Any
+) -> StandardErrors:
     """V and J of the module's introduction, in units that make curvatures shares of Q's own."""
     found = information(fit, X, weights, engine)
     unit = found.scales
     curvature = found.observed * np.outer(unit, unit)
-    spread = curvature if method == "observed" else _scores(fit, X, weights, found, engine)
+    spread = curvature if method == "observed" else _scores(fit, X, weights, found, design, engine)
     core = spread if method == "scores" else curvature
     values, vectors = np.linalg.eigh(core)
     flat_directions = vectors[:, values <= max(FLAT, found.error)]  # (p, f)
@@ -255,37 +291,47 @@ def _from_curvature(fit: Fit, method: str, X: Any, weights: Any, engine: Any) ->
     return _assemble(fit, method, factor, ahead)
 
 
-def _scores(fit: Fit, X: Any, weights: Any, found: Information, engine: Any) -> Array:
+def _scores(
+    fit: Fit, X: Any, weights: Any, found: Information, design: Design, engine: Any
+) -> Array:
     """Sum over rows of s s', (p, p), with s in units of ``found.scales``.
 
     A row's score is the difference quotient of its log density; a direction's natural length for
-    a single row is the root of the number of rows times that for all.
+    a single row is the root of the number of rows times that for all.  Of rows in clusters, s is
+    the sum of a cluster, and the matrix that of `between`.
     """
     model, x = fit.model, to_vector(fit.params)
-    rows = observed(model, X, weights, fit.columns)
-    n, p = rows.weights.sum(), len(found.scales)
+    rows = design.rows(model, X, weights, fit.columns)
+    n, p = design.units(rows), len(found.scales)
     if n < p:
         raise ValueError(
-            f"scores of {n:g} independent rows (or runs of rows) cannot tell {p} parameters; pass "
+            f"scores of {n:g} independent {design.unit} cannot tell {p} parameters; pass "
             "method='observed' or 'parametric'."
         )
-    step = np.cbrt(EPS) * np.sqrt(n)
+    step = np.cbrt(EPS) * np.sqrt(rows.weights.sum())
     around = [
         [from_vector(fit.params, x + sign * step * direction) for sign in (1.0, -1.0)]
         for direction in (found.basis * found.scales).T
     ]
 
-    def of_block(block: tuple[Array, Array], _: Workspace) -> Array:
-        some, counts = block
+    def of_rows(some: Array) -> Array:
         scores = np.empty((len(some), p))
         for j, (up, down) in enumerate(around):
             above, below = (model.posterior(params, some)[0] for params in (up, down))
             scores[:, j] = (above - below) / (2.0 * step)
+        return scores
+
+    def of_block(block: tuple[Array, Array], _: Workspace) -> Array:
+        scores, counts = of_rows(block[0]), block[1]
         return np.asarray(scores.T @ (counts[:, None] * scores))
 
-    runner = engine_for(engine, len(rows) * model.work(rows))
+    size = block_rows(model.work(rows))
     with one_blas_thread():
-        return runner.sum(of_block, rows.blocks(block_rows(model.work(rows))))
+        if design:
+            every = [of_rows(x) * counts[:, None] for x, counts in rows.blocks(size)]
+            return design.between(np.concatenate(every), rows)
+        runner = engine_for(engine, len(rows) * model.work(rows))
+        return runner.sum(of_block, rows.blocks(size))
 
 
 def _power(matrix: Array, exponent: float, error: float = 0.0) -> Array:

@@ -90,6 +90,10 @@ class ComponentModel(ComponentStarts):
         """The same model with parameters of its components held; see `emframe.fixed`."""
         return self._with(family=fixed(self.family, **values))
 
+    def over(self, family: Family) -> Self:
+        """The same model of another form of its family, one with the same parameters."""
+        return self._with(family=family)
+
     def tied(self, *names: str) -> Self:
         """The same model with parameters that all components share; see `emframe.tied`."""
         return self._with(family=tied(self.family, *names))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
 from emframe.fitting.result import Fit
 from emframe.parameters import leaves
 from emframe.selecting.selection import Selection
-from emframe.showing.report import selection_cells, told_n, told_rows, verdict
-from emframe.showing.tidy import items
+from emframe.showing.report import rows_cells, selection_cells, told_n, told_rows, verdict
+from emframe.showing.tidy import items, like, told
 
 
 def html(fit: Fit) -> str:
@@ -29,7 +30,7 @@ def html(fit: Fit) -> str:
         f"<p><b>{escape(fit.model.title())}</b></p>",
         _table(list(facts), [list(facts.values())]),
     ]
-    for leaf in leaves(fit.params):
+    for leaf in leaves(like(fit.params, told(fit.params))):
         value = np.atleast_1d(leaf.value)
         name = escape(leaf.path.removeprefix("components."))
         name += " (shared by all components)" if leaf.declared.shared else ""
@@ -66,6 +67,11 @@ def selection_html(selection: Selection) -> str:
     """The table of a selection as HTML; the chosen model is starred."""
     header, body = selection_cells(selection)
     return _table(list(header), [list(row) for row in body])
+
+
+def rows_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of a table, each a dict of the same names, as HTML."""
+    return _table([name.replace("_", " ") for name in rows[0]], rows_cells(rows))
 
 
 def _cells(values: Iterable[float]) -> list[str]:

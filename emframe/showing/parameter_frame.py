@@ -43,3 +43,8 @@ def parameter_frame(
             **{name: values[at] for name, values in numbers.items()},
         }
     )
+
+
+def frame_of(rows: list[dict[str, Any]]) -> DataFrame:
+    """Rows of a table, each a dict of the same names, as a data frame."""
+    return extra("pandas", "dataframe", "making data frames").DataFrame(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from emframe.messages.refusals import several
 from emframe.models.remedies import remedies
 from emframe.parameters import leaves
 from emframe.selecting.selection import Selection
-from emframe.showing.tidy import items
+from emframe.showing.tidy import items, like, told
 from emframe.spaces import Array
 
 
@@ -195,7 +195,7 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
     """
     lines: list[str] = []
     beneath = leaves(params if errors is None else errors)
-    for leaf, under in zip(leaves(params), beneath, strict=True):
+    for leaf, under in zip(leaves(like(params, told(params))), beneath, strict=True):
         title = leaf.path.removeprefix("components.")
         value, error = np.asarray(leaf.value), np.asarray(under.value)
         shared = leaf.declared.shared and value.ndim > 2
@@ -273,6 +273,17 @@ def errors_table(errors: StandardErrors, intervals: Intervals | None = None) -> 
     ]
     text = aligned(header, body, text_columns=(0,))
     return f"{text}\n\n{errors.message}" if errors.message else text
+
+
+def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of a table, each a dict of the same names, as aligned text; the first column is text."""
+    body = rows_cells(rows)
+    return aligned([name.replace("_", " ") for name in rows[0]], body, text_columns=(0,))
+
+
+def rows_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The cells of these rows as text."""
+    return [[f"{v:.5g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
 
 
 def aligned(

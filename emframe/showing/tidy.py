@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.core.tolerance import NOUGHT
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.spaces import Array
 
@@ -84,6 +85,19 @@ def flat(params: Any) -> Array:
     """Every number of a nest of parameters, (q,), in order of `emframe.parameters.leaves`."""
     parts = [np.ravel(leaf.value) for leaf in leaves(params)]
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def told(params: Any) -> Array:
+    """`flat` as it is shown: a probability on its boundary is 0 or 1, and not 1e-23."""
+    numbers = flat(params)
+    if not len(numbers):
+        return numbers
+    lower, upper = limits(params)
+    between = np.isfinite(lower) & np.isfinite(upper)
+    with np.errstate(invalid="ignore"):
+        low = between & (numbers - lower <= NOUGHT)
+        high = between & (upper - numbers <= NOUGHT)
+    return np.where(low, lower, np.where(high, upper, numbers))
 
 
 def like(params: Any, numbers: Array) -> Any:

@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import emframe
 from emframe.data import Table, refuse_elsewhere
+from emframe.messages.arguments import real
 from emframe.messages.refusals import several
 from emframe.models import Mixture
 from emframe.sklearn.attributes import attributes
@@ -35,6 +36,8 @@ from emframe.spaces import Array
 
 # Of scikit-learn's checks; emframe's own gate tells where a number is that is not finite.
 _TAKEN: Any = {"dtype": (np.float64, np.float32), "ensure_all_finite": False}
+
+THEIR_REG_COVAR = 1e-6  # the default of scikit-learn, which a script may spell out
 
 
 class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
@@ -56,8 +59,9 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     means_init : (K, d) to start from; then there is one start. What else it needs comes from one
         of the kind `init_params`, k-means where that is None, as in scikit-learn.
     weights_init, precisions_init : more of that start, in scikit-learn's shapes.
-    reg_covar : 0, since nothing is added to covariances: what is climbed is the likelihood. Any
-        other value is refused; `prior` is what takes its place.
+    reg_covar : nothing is added to covariances: what is climbed is the likelihood, or that with a
+        prior. 0 and scikit-learn's own 1e-6 leave it to `prior`; any other value stands for
+        prior="weak" where `prior` is "auto", with a warning.
     prior : None for maximum likelihood, "weak" or a `ConjugatePrior` for its maximum a posteriori.
         "auto" is maximum likelihood wherever it exists, and where every start is degenerate, as
         with fewer rows than columns, the weak prior, with a warning.
@@ -151,16 +155,11 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return self.fit(X, y, sample_weight).predict(X)
 
     def _fitted(self, table: Table, weights: Any, start: Any) -> emframe.Fit:
-        if self.reg_covar != 0:
-            raise ValueError(
-                f"`reg_covar` is {self.reg_covar}, but nothing is added to covariances here, so "
-                "that what is climbed is the likelihood. Leave it out, or pass prior='weak', which "
-                "keeps covariances from collapsing."
-            )
         if self.n_init is not None and self.n_init < 1:
             raise ValueError(f"`n_init` is {self.n_init}; pass 1 or more, or None.")
         model, seed = self._model(), _seed(self.random_state)
-        auto = isinstance(self.prior, str) and self.prior == "auto"
+        wished = self._prior(model)
+        auto = isinstance(wished, str) and wished == "auto"
 
         def fitted(prior: Any) -> tuple[emframe.Fit | None, str]:
             """The fit where there is one, and why it is degenerate where it is."""
@@ -183,7 +182,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             return fit, fit.message if fit.status is emframe.Status.DEGENERATE else ""
 
         given = start is not None or self.means_init is not None
-        fit, fault = fitted(None if auto else self.prior)
+        fit, fault = fitted(None if auto else wished)
         if fault and auto and "weak" in model.family.priors:
             weak, still = fitted("weak")
             # One start that collapses is no word on the model, of which others may be sound.
@@ -201,6 +200,20 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         if fit is None:
             raise ValueError(f"the model is degenerate on these data: {fault}")
         return fit
+
+    def _prior(self, model: Mixture) -> Any:
+        """The prior that is meant: `prior`, or what stands for a `reg_covar` where that is free."""
+        amount = real("reg_covar", self.reg_covar, "a number, 0 or above", lambda a: a >= 0)
+        if amount in (0.0, THEIR_REG_COVAR):
+            return self.prior
+        auto = isinstance(self.prior, str) and self.prior == "auto"
+        wished = "weak" if auto and "weak" in model.family.priors else self.prior
+        warnings.warn(
+            f"`reg_covar` is {amount:g}, but nothing is added to covariances here, so that what is "
+            f"climbed is an objective of the data alone; prior={wished!r} stands in its place.",
+            stacklevel=4,
+        )
+        return wished
 
     def _model(self) -> Mixture:
         options = dict(self.family_options or {})
