@@ -21,6 +21,7 @@ from emframe.data.blocks import real_array
 from emframe.data.runs import answered
 from emframe.fitting.result import Fit
 from emframe.inference import StandardErrors
+from emframe.messages.extras import extra
 from emframe.showing.tidy import flat, like
 from emframe.spaces import Array, slopes
 
@@ -67,7 +68,6 @@ class Trajectories:
 
     def to_frame(self) -> DataFrame:
         """The table as a pandas data frame; ImportError without pandas, naming the extra."""
-        from emframe.messages.extras import extra
 
         frame: DataFrame = extra("pandas", "dataframe", "a data frame").DataFrame(self.table)
         return frame

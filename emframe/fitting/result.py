@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.fitting.profiles import Profiles
-    from emframe.inference import Intervals, StandardErrors
-    from emframe.inference.diagnostics import Diagnostics
-    from emframe.inference.hypotheses import HypothesisTest
-    from emframe.inference.information import Information
+    from emframe.inference import (
+        Diagnostics,
+        HypothesisTest,
+        Information,
+        Intervals,
+        StandardErrors,
+    )
 
 
 POLISH = "polish"  # the kind of a run to its very end from where another start ended

@@ -1,5 +1,7 @@
 """How sure a fit is: standard errors, intervals, the information behind them, the bootstrap."""
 
+from emframe.inference.diagnostics import Diagnostics
+from emframe.inference.hypotheses import HypothesisTest
 from emframe.inference.information import Information
 from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.inference.standard_errors import (
@@ -12,6 +14,8 @@ from emframe.inference.standard_errors import (
 
 __all__ = [
     "METHODS",
+    "Diagnostics",
+    "HypothesisTest",
     "Information",
     "Intervals",
     "LikelihoodRatioTest",

@@ -72,7 +72,7 @@ def digits_at_risk(means: Array, whiten: Array, variances: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Squares:
+class ColumnSquares:
     """Products of centred, scaled columns and the columns themselves: T but its last, 1."""
 
     frame: Frame
@@ -125,7 +125,7 @@ def quadratic(
     rest = constant - 0.5 * (slope * mu).sum(axis=1)
     natural = np.concatenate([square, slope, rest[:, None]], axis=1)
     conclude = SquaresConclusion(frame, diagonal)
-    return TiledProducts("quadratic", natural, Squares(frame, diagonal), conclude)
+    return TiledProducts("quadratic", natural, ColumnSquares(frame, diagonal), conclude)
 
 
 @dataclass(frozen=True)
