@@ -32,6 +32,12 @@ SUMMIT = 0.02
 # others even where it cannot move by itself, by as small a share of itself as theirs.
 NOUGHT = 1e-10
 
+# A root of a correlation matrix below this share of the largest is none: hypotheses follow from
+# one another.
+SINGULAR = 1e-10
+# Maxima of nested models this near to each other may be in either order: fits stop 1e-8 nats below.
+NESTED = 1e-6
+
 
 def within(tolerance: float, *numbers: float) -> float:
     """The absolute difference that `tolerance` allows between numbers of this size."""

@@ -20,16 +20,13 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
-from emframe.core.tolerance import within
+from emframe.core.tolerance import NESTED, SINGULAR, within
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
 from emframe.inference.expressions import expressions, hypotheses
 from emframe.inference.standard_errors import StandardErrors
 from emframe.showing.tidy import entries, flat, like
 from emframe.spaces import EPS, Array
-
-SINGULAR = 1e-10  # a root of a covariance relative to the largest, that is none
-SAME = 1e-6  # log-likelihoods this near to each other, relatively, may be in either order
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ def _require_nested(larger: Fit, smaller: Fit) -> None:
             "other; compare them by BIC."
         )
     below, above = smaller.log_likelihood, larger.log_likelihood
-    if below - above > within(SAME, below, above):
+    if below - above > within(NESTED, below, above):
         raise ValueError(
             f"the smaller model has the higher log-likelihood, {below:.6f} against {above:.6f}: it "
             "is not within the larger, or that one missed its best optimum; take more n_starts."
