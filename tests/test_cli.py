@@ -501,8 +501,7 @@ def test_check_ends_with_1_where_a_check_failed(emf: Run, monkeypatch: pytest.Mo
             outcome(name="ascent", status="failed", reason=f"{family.covariance}:\n it fell"),
         ]
 
-    kit = types.SimpleNamespace(check_family=check_family)
-    monkeypatch.setitem(sys.modules, "emframe.testing", kit)
+    monkeypatch.setattr("emframe.testing.check_family", check_family)
     result = emf("check", "gaussian", "--option", "covariance=tied")
     assert result.exit_code == 1
     assert "ascent: failed\n  tied:\n   it fell" in result.stdout
