@@ -231,7 +231,7 @@ class Fit:
         """1 - entropy / (n log K): 1 where components are told apart without doubt, 0: not at all.
 
         nan where z is no choice among two or more for each unit alone (a path, or continuous), and
-        of a family that hides something of its own; `diagnostics(X)` takes it from the rows.
+        of a family that hides something of its own; ``fit.diagnostics(X)`` takes it from the rows.
         """
         k, latent = self.model.choices() or 1, getattr(self.model, "latent", None)
         family = getattr(self.model, "family", None)
