@@ -205,6 +205,10 @@ class Product(Family):
         object.__setattr__(other, "covered", np.array(x, dtype=float))
         return other
 
+    def with_gaps(self) -> Product:
+        """Of parts that all may lack values."""
+        return self._of(replace(part, family=part.family.with_gaps()) for part in self.parts)
+
     # ---- the five functions
 
     def log_density(self, params: Any, x: Array) -> Array:

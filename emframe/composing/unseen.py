@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
-from emframe.families import Completed, Densities, Kernel, Stand, Survey, Wrapped
+from emframe.families import Completed, Densities, Family, Kernel, Stand, Survey, Wrapped
 from emframe.families.at_start import AtStart
 from emframe.numeric.climbed import EFFORT, POINT, Directions, Kept, NumericFamily
 from emframe.numeric.componentwise import coordinates
@@ -104,6 +104,10 @@ class Unseen(Wrapped):
         return parts, entropy
 
     # ---- what follows
+
+    def with_gaps(self) -> Family:
+        """Rows that tell nothing of the value leave out its term."""
+        return Family.with_gaps(self)
 
     @property
     def contract(self) -> Contract:  # type: ignore[override]

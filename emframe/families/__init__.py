@@ -13,7 +13,7 @@ from emframe.families.base import (
 from emframe.families.certain import Certain
 from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
-from emframe.families.gaps import Gaps
+from emframe.families.gaps import Gaps, refuse_inner_gaps
 from emframe.families.kernel import (
     LOG_ZERO,
     Concluded,
@@ -64,6 +64,7 @@ __all__ = [
     "likely",
     "matched",
     "refuse_empty",
+    "refuse_inner_gaps",
     "refuse_kept",
     "rowwise",
     "together",

@@ -260,6 +260,17 @@ class Family(ABC):
         """
         return self
 
+    def with_gaps(self) -> Family:
+        """The same family, of the same parameters, of rows that may lack some values (nan).
+
+        It leaves out the terms of what is missing, unless a family has something better.
+
+        Raises TypeError for one that can do neither.
+        """
+        from emframe.families.gaps import Gaps  # which is one of these itself
+
+        return self if self.support.missing else Gaps(self)
+
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         """E[x | what is seen of x], (n, d): rows with the mean of what they hide; see `Fit.impute`.
 

@@ -120,6 +120,9 @@ class Stack(Family):
     def is_settled(self) -> bool:  # type: ignore[override]
         return all(family.is_settled for family in self.families)
 
+    def with_gaps(self) -> Stack:
+        return replace(self, families=tuple(one.with_gaps() for one in self.families))
+
     def settled(self, whole: Sums, columns: Sequence[str]) -> Stack:
         each = zip(self.families, whole.parts, strict=True)
         return Stack(tuple(family.settled(own, columns) for family, own in each), self.sizes)

@@ -137,6 +137,9 @@ class Wrapped(Family):
     def whole(self, x: Array, weights: Array) -> Any:
         return self.family.whole(x, weights)
 
+    def with_gaps(self) -> Family:
+        return replace(self, family=self.family.with_gaps())
+
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         return self.family.imputed(params, x, shares)
 

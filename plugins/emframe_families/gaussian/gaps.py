@@ -31,7 +31,7 @@ from emframe.spaces.missing import OrMissing
 from emframe_families.gaussian import kernels as gaussian_kernels
 from emframe_families.gaussian.family import LARGEST, LEAST_RANGE, Gaussian
 from emframe_families.gaussian.parameters import DiagonalParameters, FullParameters
-from emframe_families.gaussian.patterns import ByPattern, Hidden, Mask, Patterns, groups
+from emframe_families.gaussian.patterns import ByPattern, Hidden, Mask, Patterns, groups, refuse_unseen
 from emframe_families.gaussian.scatter import Scatter
 
 # Rows of a pattern below which products do not pay, and lose the digits of a scatter that is 0.
@@ -63,6 +63,9 @@ class GaussianWithGaps(Gaussian):
     def __post_init__(self) -> None:
         super().__post_init__()
 
+    def with_gaps(self) -> GaussianWithGaps:
+        return self
+
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -92,12 +95,7 @@ class GaussianWithGaps(Gaussian):
 
     def refuse(self, whole: Patterns, columns: Sequence[str]) -> None:
         """A column without any value."""
-        empty = whole.shown() <= 0
-        if empty.any():
-            column = int(empty.argmax())
-            raise ValueError(
-                f"`X` column {column} ({columns[column]!r}) has no value at all; remove it."
-            )
+        refuse_unseen(whole.shown(), columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """One of complete rows for each pattern of gaps."""
@@ -138,6 +136,10 @@ class GaussianWithGaps(Gaussian):
         if previous is not None:
             each = (self.completed(previous, x, r).statistics for x, r in statistics.blocks)
             return statistics.with_prior(reduce(add, each))
+        return self.begun(statistics)
+
+    def begun(self, statistics: AtStart) -> Scatter:
+        """The scatter of rows with the columns' means in their gaps."""
         x, resp = statistics.x, statistics.resp
         seen, weights = ~np.isnan(x), resp.sum(axis=1)
         total = weights @ seen

@@ -12,7 +12,7 @@ One known case: the probability of a single component is the share of ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,9 @@ class Bernoulli(Columns, ExponentialFamily):
             odds = np.log(probs) - against
             yield RowProducts(odds, constant, ones, conclude_ones, form="log odds")
         yield from super().kernels(params, constants, survey)
+
+    def with_gaps(self) -> Bernoulli:
+        return replace(self, missing=True)
 
     def imputed(self, params: BernoulliParameters, x: Array, shares: Array) -> Array:
         """With the probability of a 1 where an answer is missing."""

@@ -15,7 +15,7 @@ component are the shares of the answers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,9 @@ class Categorical(ExponentialFamily):
         levels = self._inside(params.probs.shape[1]).sum(axis=1)
         yield from lookups(natural, constants, self.statistics, levels, self.missing, survey)
         yield from super().kernels(params, constants, survey)
+
+    def with_gaps(self) -> Categorical:
+        return replace(self, missing=True)
 
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         """With the likeliest answer where one is missing: codes have no mean."""

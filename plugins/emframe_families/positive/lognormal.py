@@ -9,14 +9,14 @@ One known case: the median of a column is exp(mu).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from emframe import Family, Positive
-from emframe.spaces import Array, Space
-from emframe_families.gaussian.family import Gaussian
+from emframe.spaces import Array, OrMissing, Space
+from emframe_families.gaussian.gaps import gaussian
 from emframe_families.transformed import Transformed
 
 
@@ -29,23 +29,29 @@ class Lognormal(Transformed):
     Parameters
     ----------
     covariance : the structure of the covariances, as of `gaussian`.
+    missing : whether entries of a row may be missing (nan).
     """
 
     family: Family = field(init=False, repr=False, compare=False)
     covariance: str = "full"
+    missing: bool = False
 
     name = "lognormal"
     equivariant = ("scale",)
+    gaps = "expect missing values: missing=True"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "family", Gaussian(self.covariance))
+        object.__setattr__(self, "family", gaussian(self.covariance, self.missing))
 
     def ingredients(self) -> dict[str, Any]:
-        return {"covariance": self.covariance}
+        return {"covariance": self.covariance, "missing": self.missing}
 
     @property
     def support(self) -> Space:  # type: ignore[override]
-        return Positive()
+        return OrMissing(Positive()) if self.missing else Positive()
+
+    def with_gaps(self) -> Lognormal:
+        return replace(self, missing=True)
 
     @property
     def supports(self) -> tuple[Space, ...]:
@@ -64,7 +70,7 @@ class Lognormal(Transformed):
         return np.exp(y)
 
     def log_slope(self, x: Array) -> Array:
-        return -np.log(x).sum(axis=1)
+        return -np.nansum(np.log(x), axis=1)
 
     def mean(self, params: Any) -> Array:
         return np.exp(self.family.mean(params) + 0.5 * self.family.variance(params))
