@@ -357,7 +357,7 @@ def test_columns_that_go_together_are_missing_together(name: str) -> None:
     assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
     holed[0, -1] = nan
     if x.shape[1] > 1:
-        with pytest.raises(ValueError, match="row 0.*nan in all columns"):
+        with pytest.raises(ValueError, match=r"row 0.*nan in all columns"):
             emframe.fit(emframe.Mixture(family, 1, missing=True), holed)
 
 

@@ -181,9 +181,9 @@ def test_a_tail_of_rows_at_one_point_or_far_off_is_climbed_in_silence(
     d: int, dof: float, distance: list[float]
 ) -> None:
     """Q of the tail by scipy's gamma functions: no lower at the end than where it began."""
-    found = Tail(
-        (np.array([distance]),), (np.ones((1, 3)),), (d,), np.zeros(1)
-    ).maximised(np.array([dof]))
+    found = Tail((np.array([distance]),), (np.ones((1, 3)),), (d,), np.zeros(1)).maximised(
+        np.array([dof])
+    )
 
     def height(nu: float) -> float:
         y = np.array(distance, dtype=float)

@@ -22,7 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
-from emframe.families import Completed, Densities, Family, Kernel, Stand, Survey, Wrapped
+from emframe.families import (
+    Completed,
+    Conditional,
+    Densities,
+    Family,
+    Kernel,
+    Stand,
+    Survey,
+    Wrapped,
+)
 from emframe.families.at_start import AtStart
 from emframe.numeric.climbed import EFFORT, POINT, Directions, Kept, NumericFamily
 from emframe.numeric.componentwise import coordinates
@@ -102,6 +111,9 @@ class Unseen(Wrapped):
             entropy = entropy + found.entropy
             parts.append(found.statistics)
         return parts, entropy
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        raise self._without("law of one of its columns given others")
 
     # ---- what follows
 

@@ -24,7 +24,14 @@ from scipy.special import entr, xlog1py, xlogy
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
-from emframe.families import Completed, ConjugatePrior, Family, Wrapped, refuse_empty, refuse_inner_gaps
+from emframe.families import (
+    Completed,
+    ConjugatePrior,
+    Family,
+    Wrapped,
+    refuse_empty,
+    refuse_inner_gaps,
+)
 from emframe.families.base import log1mexp
 from emframe.families.elsewhere import moved_in
 from emframe.families.outcomes import Outcome

@@ -11,6 +11,7 @@ from emframe.families.base import (
     refuse_kept,
 )
 from emframe.families.certain import Certain
+from emframe.families.conditional import Conditional, of_any_row
 from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
 from emframe.families.gaps import Gaps, refuse_inner_gaps
@@ -26,6 +27,7 @@ from emframe.families.kernel import (
 )
 from emframe.families.matching import distinct, exchanged, fitted, is_alike, likely, matched
 from emframe.families.outcomes import Outcome
+from emframe.families.patterns import Mask, groups
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import rowwise
 from emframe.families.stack import Stack
@@ -38,6 +40,7 @@ __all__ = [
     "Certain",
     "Completed",
     "Concluded",
+    "Conditional",
     "ConjugatePrior",
     "Curve",
     "Densities",
@@ -47,6 +50,7 @@ __all__ = [
     "FamilyError",
     "Gaps",
     "Kernel",
+    "Mask",
     "Moments",
     "Outcome",
     "Pieces",
@@ -59,10 +63,12 @@ __all__ = [
     "distinct",
     "exchanged",
     "fitted",
+    "groups",
     "is_alike",
     "is_mixed",
     "likely",
     "matched",
+    "of_any_row",
     "refuse_empty",
     "refuse_inner_gaps",
     "refuse_kept",

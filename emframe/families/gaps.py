@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.families.base import Completed, ConjugatePrior, Family, is_apart
+from emframe.families.conditional import Conditional, of_any_row
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.stack import Sums
 from emframe.families.wrapped import Wrapped
@@ -67,14 +68,14 @@ class Gaps(Wrapped):
             return False
         declared = declarations(family.parameters).values()
         each = all(one.shape == ("d",) and not one.fixed for one in declared)
-        apart = each and bool(declared) and is_apart(family.parameters)
-        if not apart or family.support.n_event_axes:
+        is_own = each and bool(declared) and is_apart(family.parameters)
+        if not is_own or family.support.n_event_axes:
             return False
         params, space = family.template({"K": 1, "d": 2}), family.support
         rows = space.point(np.linspace(-0.8, 1.1, space.n_coordinates((2, 2))), (2, 2))
         whole = family.log_density(params, rows)
         apart = sum(family.log_density(self._column(params, j), rows[:, [j]]) for j in range(2))
-        return bool(np.allclose(whole, apart, rtol=SAME, atol=SAME))
+        return bool(np.allclose(whole, np.asarray(apart), rtol=SAME, atol=SAME))
 
     def _modelled(self, d: int) -> list[int]:
         return [j for j in range(d) if j not in self.family.covariates]
@@ -244,14 +245,29 @@ class Gaps(Wrapped):
     def flat(self, x: Array, weights: Array) -> None:
         """None: tables of rows have no gaps."""
 
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        if not self.by_column and len(hidden) < len(self._modelled(x.shape[1])):
+            raise self._without("law of some of its columns given the others")
+        if not self.covariates:
+            return of_any_row(self.family, params, len(x), hidden)
+        response = self._modelled(x.shape[1])
+
+        def draw(labels: NDArray[Any], rng: np.random.Generator) -> Array:
+            rows = self.family.given(self._filled(x)).sample(params, labels, rng)
+            return np.asarray(rows)[:, response]
+
+        try:
+            means, deviations = self.family.response_at(params, self._filled(x))
+        except TypeError:  # codes without an order have no mean, and are drawn all the same
+            return Conditional(None, None, draw)
+        return Conditional(means[:, :, None], deviations[:, :, None, None] ** 2, draw)
+
+    def _filled(self, x: Array) -> Array:
+        """Rows with some response, which is not looked at."""
+        return np.where(np.isnan(x), self._with_rows(x)[-1], x)
+
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
-        """E[x | what is seen of x], (n, d): the rows with the mean of what they hide.
-
-        shares : (n, K) of the components.
-
-        TypeError where the family does not tell its mean.
-        """
-        return np.where(np.isnan(x), shares @ self.family.mean(params), x)
+        return Family.imputed(self, params, x, shares)
 
 
 def refuse_inner_gaps(family: Family, said: str) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family, Stand
+from emframe.families.conditional import Conditional
 from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
 from emframe.spaces import Array, Claim, Space
@@ -139,6 +140,9 @@ class Wrapped(Family):
 
     def with_gaps(self) -> Family:
         return replace(self, family=self.family.with_gaps())
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        return self.family.conditional(params, x, hidden)
 
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         return self.family.imputed(params, x, shares)

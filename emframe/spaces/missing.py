@@ -70,6 +70,10 @@ class OrMissing(Space):
         return f"OrMissing({self.space!r})"
 
 
+def _is_empty(values: Array) -> NDArray[np.bool_]:
+    return np.asarray(np.isnan(values).all(axis=-1))
+
+
 class OrNothing(Space):
     """Rows of a space, or rows of nan alone, of which nothing was observed.
 
@@ -114,10 +118,10 @@ class OrNothing(Space):
     def contains(self, values: Array) -> NDArray[np.bool_]:
         inside = np.asarray(self.space.contains(values))
         whole = inside if inside.ndim < values.ndim else inside.all(axis=-1)
-        return whole | np.isnan(values).all(axis=-1)
+        return whole | _is_empty(values)
 
     def coordinates(self, values: Array) -> Array:
-        gaps = np.isnan(values).all(axis=-1)
+        gaps = _is_empty(values)
         anything = self.space.point(np.zeros(self.space.n_coordinates(values.shape)), values.shape)
         own = self.space.coordinates(np.where(gaps[..., None], anything, values))
         return np.concatenate([own, 2.0 * gaps.ravel()])

@@ -18,55 +18,22 @@ One known case: rows that hide nothing are those of the Gaussian family, and T i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log, pi
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emframe.core import Degenerate
 from emframe.engines import Workspace
-from emframe.families import Concluded, Kernel, rowwise
+from emframe.families import Concluded, Kernel, Mask, groups, rowwise
 from emframe.spaces import EPS, Array
 from emframe_families.gaussian.scatter import Scatter, transposed
 
 # What rounding leaves of a column's variance that follows from the columns before it.
 NOTHING = 16 * EPS
 ROWS = 1 << 17  # of a block, so that rows of a pattern come together
-MOST_BITS = 52  # columns whose gaps are told by one number
-
-Mask = NDArray[np.bool_]
-
-
-class Group(NamedTuple):
-    """Rows of a block that hide the same columns."""
-
-    key: bytes
-    gaps: Mask  # (d,)
-    rows: NDArray[np.intp]
-
-
-def groups(x: Array) -> Iterator[Group]:
-    """The rows x (n, d) by what they hide, each group in the order of its rows."""
-    gaps = np.isnan(x)
-    if not gaps.any():
-        if len(x):
-            yield Group(np.packbits(gaps[0]).tobytes(), gaps[0], np.arange(len(x)))
-        return
-    d = gaps.shape[1]
-    if d <= MOST_BITS:
-        codes: Any = gaps @ np.exp2(np.arange(d))
-    else:
-        codes = np.packbits(gaps, axis=1)
-        codes = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
-        codes = np.unique(codes, return_inverse=True)[1]
-    order = np.argsort(codes, kind="stable")
-    ends = np.flatnonzero(np.diff(codes[order])) + 1
-    for rows in np.split(order, ends):
-        own = gaps[rows[0]]
-        yield Group(np.packbits(own).tobytes(), own, rows)
 
 
 @dataclass(frozen=True)
@@ -124,7 +91,9 @@ def refuse_unseen(shown: Array, columns: Sequence[str]) -> None:
     empty = shown <= 0
     if empty.any():
         column = int(empty.argmax())
-        raise ValueError(f"`X` column {column} ({columns[column]!r}) has no value at all; remove it.")
+        raise ValueError(
+            f"`X` column {column} ({columns[column]!r}) has no value at all; remove it."
+        )
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe import Family, Positive
+from emframe.families import Conditional
 from emframe.spaces import Array, OrMissing, Space
 from emframe_families.gaussian.gaps import gaussian
 from emframe_families.transformed import Transformed
@@ -77,3 +79,16 @@ class Lognormal(Transformed):
 
     def variance(self, params: Any) -> Array:
         return self.mean(params) ** 2 * np.expm1(self.family.variance(params))
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """That of the logarithms, and moments by theirs."""
+        own = self.family.conditional(params, self.forward(x), hidden)
+        assert own.means is not None
+        assert own.covariances is not None
+        with np.errstate(over="ignore"):
+            means = np.exp(own.means + 0.5 * np.diagonal(own.covariances, axis1=2, axis2=3))
+            covariances = np.expm1(own.covariances) * means[:, :, :, None] * means[:, :, None]
+        return Conditional(means, covariances, lambda z, rng: self.backward(own.draw(z, rng)))
+
+    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+        return Family.imputed(self, params, x, shares)

@@ -16,23 +16,24 @@ One known case: where dof is held at inf this is the Gaussian family with gaps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe import Real
 from emframe.engines import Workspace
-from emframe.families import Concluded, Kernel, Survey
+from emframe.families import Concluded, Conditional, Kernel, Mask, Survey, groups
 from emframe.spaces import Array, OrMissing
-from emframe_families.gaussian.gaps import GaussianWithGaps
+from emframe_families.gaussian.family import LARGEST, LEAST_RANGE
 from emframe_families.gaussian.parameters import DiagonalParameters, FullParameters
-from emframe_families.gaussian.patterns import ROWS, Hidden, Mask, groups, refuse_unseen
+from emframe_families.gaussian.patterns import ROWS, Hidden, refuse_unseen
 from emframe_families.gaussian.scatter import Scatter
 from emframe_families.student.components import Components
-from emframe_families.student.family import LARGEST, LEAST_RANGE, StudentT
+from emframe_families.student.family import StudentT
 from emframe_families.student.rows import Block, Held, Met
 
 
@@ -141,9 +142,7 @@ class StudentWithGaps(StudentT):
         return found
 
     def accumulate(self, x: Array, resp: Array) -> Held:
-        blocks = (
-            Block(x[rows], np.array(resp[rows].T, order="C")) for _, _, rows in groups(x)
-        )
+        blocks = (Block(x[rows], np.array(resp[rows].T, order="C")) for _, _, rows in groups(x))
         return Held(tuple(blocks))
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
@@ -156,28 +155,50 @@ class StudentWithGaps(StudentT):
         refuse_unseen(np.asarray(shown), columns)
 
     def _plainly(self, statistics: Held) -> Scatter:
-        """With the columns' means in the gaps."""
-        told = GaussianWithGaps(self.covariance)
-        each = (told.accumulate(x, resp.T) for x, resp in statistics.blocks)
-        return told.begun(reduce(add, each))
+        """With each component's own means in the gaps; those of all rows where it sees none."""
+        x = np.concatenate([block.x for block in statistics.blocks])
+        resp = np.concatenate([block.resp for block in statistics.blocks], axis=1)
+        seen, values = ~np.isnan(x), np.nan_to_num(x)
+        mean_of_all = values.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        shown = resp @ seen
+        means = np.where(shown > 0, (resp @ values) / np.where(shown > 0, shown, 1.0), mean_of_all)
+        each = [
+            self._gaussian.accumulate(np.where(seen, x, mean), own[:, None])
+            for mean, own in zip(means, resp, strict=True)
+        ]
+        return Scatter(*map(np.concatenate, zip(*map(astuple, each), strict=True)))
 
     # ---- what is hidden
 
-    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
-        """E[x | what is seen of x], (n, d): the rows with the mean of what they hide.
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """x_m | x_o is t about the regression, its scale C (dof + delta) / (dof + |o|).
 
-        shares : (n, K) of the components.
-
-        nan where what is hidden has no mean: of a row that shows nothing, with dof of 1 or less.
+        It has dof + |o| degrees of freedom; nan and inf where it has no mean, or no variance.
         """
-        here, filled = self._at(params), np.array(x)
-        for group in groups(x):
-            each = here.of(group.gaps).hidden.filled(x[group.rows])
-            if group.gaps.all():
-                each = np.where(params.dof[:, None, None] > 1.0, each, np.nan)
-            mean = np.einsum("nk,knd->nd", shares[group.rows], each)
-            filled[group.rows] = np.where(group.gaps, mean, x[group.rows])
-        return filled
+        here = self._at(params).of(np.isnan(x[0]))
+        told, shown = here.hidden, x[:, ~here.hidden.gaps]
+        means = told.filled(x)[:, :, hidden].swapaxes(0, 1)
+        stretch = 1.0 / here.precision(here.distances(shown)).T
+        dof = params.dof + shown.shape[1]
+        more = np.divide(dof, dof - 2.0, out=np.ones_like(dof), where=np.isfinite(dof) & (dof > 2))
+        wide = np.where(dof > 2.0, more, np.where(dof > 1.0, np.inf, np.nan))
+        on = np.eye(len(hidden), dtype=bool)
+        with np.errstate(invalid="ignore"):
+            covariances = (stretch * wide)[:, :, None, None] * told.left
+        covariances = np.where(on | np.isfinite(covariances), covariances, np.nan)
+        roots = np.linalg.cholesky(told.left)
+
+        def draw(labels: NDArray[Any], rng: np.random.Generator) -> Array:
+            each, half = np.arange(len(labels)), 0.5 * dof[labels]
+            normal = rng.standard_normal((len(labels), len(hidden)))
+            finite = np.isfinite(half)
+            shape = np.where(finite, half, 1.0)
+            u = np.where(finite, rng.gamma(shape) / shape, 1.0)
+            spread = np.sqrt(stretch[each, labels] / u)[:, None]
+            off = np.einsum("nij,nj->ni", roots[labels], normal)
+            return np.asarray(means[each, labels] + spread * off)
+
+        return Conditional(np.where(dof[:, None] > 1.0, means, np.nan), covariances, draw)
 
 
 @dataclass(frozen=True)
