@@ -22,12 +22,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from math import log, pi
 from operator import add
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln
+from numpy.typing import NDArray
 
 from emframe import Array, ConjugatePrior, Contract, Degenerate, Family, Real
 from emframe.families import Blurred, Completed, Kernel, Survey, refuse_empty
@@ -40,7 +39,6 @@ from emframe_families.factors.regression import (
     HEYWOOD,
     TURNS,
     Point,
-    Pseudo,
     Regression,
     begun,
     by_turns,
@@ -54,38 +52,13 @@ from emframe_families.factors.structure import (
     principal_axes,
     refuse_many_factors,
 )
-from emframe_families.gaussian.family import LARGEST, LEAST_RANGE, TINY, Gaussian
+from emframe_families.factors.sums import FactorSums, Pseudo
+from emframe_families.gaussian.family import FLAT, LARGEST, LEAST_RANGE, TINY
 from emframe_families.gaussian.gaps import gaussian
 from emframe_families.gaussian.patterns import Patterns
 from emframe_families.gaussian.scatter import Scatter
 
 NUMBERS = Real(largest=LARGEST, least_range=LEAST_RANGE)
-
-
-@dataclass(frozen=True)
-class FactorSums:
-    """What the M-step needs of rows, and a prior beside them; they add."""
-
-    rows: Scatter | None  # None of a prior alone
-    prior: Pseudo | None = None
-
-    def __add__(self, other: FactorSums) -> FactorSums:
-        rows, priors = (
-            [one for one in both if one is not None]
-            for both in ((self.rows, other.rows), (self.prior, other.prior))
-        )
-        return FactorSums(
-            reduce(add, rows) if rows else None, reduce(add, priors) if priors else None
-        )
-
-    def __mul__(self, factor: float) -> FactorSums:
-        rows, prior = (None if one is None else one * factor for one in (self.rows, self.prior))
-        return FactorSums(rows, prior)
-
-    def repeated(self, times: int) -> FactorSums:
-        """The same components so many times."""
-        rows = None if self.rows is None else self.rows.repeated(times)
-        return FactorSums(rows, None if self.prior is None else self.prior.repeated(times))
 
 
 @dataclass(frozen=True)
@@ -133,8 +106,8 @@ class FactorAnalyzers(Family):
         return components(self.n_factors, self.noise)
 
     @cached_property
-    def _gaussian(self) -> Gaussian:
-        """The family of the rows, whatever is behind their covariances."""
+    def _gaussian(self) -> Any:
+        """The Gaussian family, which the rows are of whatever is behind their covariances."""
         return gaussian("full", self.missing)
 
     # ---- E: that of normal components
@@ -171,13 +144,7 @@ class FactorAnalyzers(Family):
     def expected(self, statistics: FactorSums, params: Any) -> float:
         rows, prior = statistics.rows, statistics.prior
         total = 0.0 if rows is None else self._gaussian.expected(rows, params.normal)
-        if prior is None:
-            return total
-        noise, own = params.noise, params.own
-        means = (1.0 + self.n_factors) * np.log(own) @ np.ones(own.shape[1])
-        squares = (prior.squares(params.means, params.loadings) / own).sum()
-        variance = ((prior.shape + 1.0) * np.log(noise) + prior.scale / noise).sum(axis=1)
-        return float(total - 0.5 * squares - prior.times @ (0.5 * means + variance))
+        return total if prior is None else total + prior.value(params)
 
     def m_step(self, statistics: Any, previous: Any) -> Any:
         return self._maximised(statistics, previous, previous, (), ())
@@ -291,7 +258,7 @@ class FactorAnalyzers(Family):
         found: FactorSums = told.with_prior(sums)
         return found
 
-    def _with_previous(self, rows: Scatter, empty: Array, previous: Any) -> Scatter:
+    def _with_previous(self, rows: Scatter, empty: NDArray[np.bool_], previous: Any) -> Scatter:
         """Components without rows as they were, at a weight that moves no other."""
         weight = TINY
         return Scatter(
@@ -345,19 +312,8 @@ class FactorAnalyzers(Family):
             own = np.diagonal(spread, axis1=1, axis2=2)
         noise = own.sum(axis=1, keepdims=True) if self.noise == "shared" else own
         if prior is not None:
-            t = prior.times[:, None]
-            pull = t * prior.kappa * (params.means - prior.centre)
-            means = means - pull / params.own
-            loadings = (
-                loadings - t[:, :, None] * prior.ridge * params.loadings / params.own[..., None]
-            )
-            squares = prior.squares(params.means, params.loadings)
-            power = np.broadcast_to(t * (1.0 + self.n_factors), squares.shape)
-            if self.noise == "shared":
-                squares, power = (one.sum(axis=1, keepdims=True) for one in (squares, power))
-            at = params.noise
-            noise = noise + 0.5 * (squares / at - power) / at
-            noise = noise + t * (prior.scale / at - (prior.shape + 1.0)) / at
+            own_means, own_loadings, own_noise = prior.slopes(params)
+            means, loadings, noise = means + own_means, loadings + own_loadings, noise + own_noise
         return pullback(params, self.parameters(means, loadings, noise))
 
     # ---- the rest
@@ -402,20 +358,14 @@ class FactorAnalyzers(Family):
             return super().conjugate_prior(prior, whole, k)
         rows = whole.filled() if isinstance(whole, Patterns) else whole.rows
         total, centre = float(rows.counts[0]), rows.means[0]
-        d, q = len(centre), self.n_factors
+        d = len(centre)
         variances = np.diagonal(rows.scatter[0]) / (total - 1.0 if total > 1.0 else total)
         magnitude = np.where(np.abs(centre) > LEAST_RANGE, centre**2, 1.0)
-        flat = ~(np.sqrt(variances) > 16 * np.finfo(float).eps * np.abs(centre))
+        flat = ~(np.sqrt(variances) > FLAT * np.abs(centre))
         variances = np.where(flat, magnitude, variances) / k ** (2.0 / d)
-        kappa = ridge = 0.01
-        shape = 2.0
-        scale = (shape - 1.0) * (
-            variances if self.noise == "columns" else variances.mean(keepdims=True)
-        )
-        pseudo = Pseudo(np.ones(k), centre, kappa, ridge, shape, scale)
-        normal = 0.5 * d * (log(kappa / (2 * pi)) + q * log(ridge / (2 * pi)))
-        gamma = (shape * np.log(scale) - gammaln(shape)).sum()
-        return ConjugatePrior(FactorSums(None, pseudo), k * float(normal + gamma))
+        own = variances if self.noise == "columns" else variances.mean(keepdims=True)
+        pseudo = Pseudo(np.ones(k), centre, own)
+        return ConjugatePrior(FactorSums(None, pseudo), k * pseudo.log_constant(self.n_factors))
 
     def boundary(self, params: Any) -> str:
         """Heywood cases: columns that follow from the factors without any noise."""

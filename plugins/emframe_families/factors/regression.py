@@ -28,45 +28,14 @@ import numpy as np
 
 from emframe import Array
 from emframe_families.factors.structure import covariances, uniquenesses
+from emframe_families.factors.sums import Pseudo
 from emframe_families.gaussian.scatter import Scatter
 
 # The least of its variance that a column keeps: the likelihood rises on to 0, by no more than this.
-HEYWOOD = 1e-8
+# One that is below it already, where steps were extrapolated, is not lifted, or Q would fall; down
+# to where the digits of a covariance end.
+HEYWOOD, LEAST = 1e-8, 1e-12
 TURNS, FIRST_TURNS = 4, 20  # of a step; at a start, where nothing was found yet
-
-
-@dataclass(frozen=True)
-class Pseudo:
-    """A prior of each component, so many times: of column j
-
-    psi_j ~ IG(shape, scale_j)
-    mean_j ~ N(centre_j, psi_j / kappa),  loadings_j ~ N(0, psi_j / ridge)
-    """
-
-    times: Array  # (K,)
-    centre: Array  # (d,)
-    kappa: float
-    ridge: float
-    shape: float
-    scale: Array  # as the noise of a component: (d,), or (1,)
-
-    def __add__(self, other: Pseudo) -> Pseudo:
-        return self._of(self.times + other.times)
-
-    def __mul__(self, factor: float) -> Pseudo:
-        return self._of(self.times * factor)
-
-    def _of(self, times: Array) -> Pseudo:
-        return Pseudo(times, self.centre, self.kappa, self.ridge, self.shape, self.scale)
-
-    def repeated(self, times: int) -> Pseudo:
-        """The same components so many times."""
-        return self._of(np.tile(self.times, times))
-
-    def squares(self, means: Array, loadings: Array) -> Array:
-        """kappa (mean - centre)^2 + ridge |loadings|^2 of each column, so many times, (K, d)."""
-        found = self.kappa * (means - self.centre) ** 2 + self.ridge * (loadings**2).sum(axis=2)
-        return np.asarray(self.times[:, None] * found)
 
 
 @dataclass(frozen=True)
@@ -125,14 +94,15 @@ def by_turns(spread: Array, own: Array, q: int, turns: int) -> tuple[Array, Arra
     variances = np.diagonal(spread, axis1=1, axis2=2)
     sd = np.sqrt(variances)
     correlations = spread / sd[:, :, None] / sd[:, None, :]
-    own = np.maximum(own / variances, HEYWOOD)
+    own = np.maximum(own / variances, LEAST)
+    least = np.minimum(own, HEYWOOD)
     for _ in range(turns):
         loadings = leading(correlations, own, q)
-        own = _one_by_one(correlations, loadings, own)
+        own = _one_by_one(correlations, loadings, own, least)
     return sd[:, :, None] * loadings, own * variances
 
 
-def _one_by_one(spread: Array, loadings: Array, own: Array) -> Array:
+def _one_by_one(spread: Array, loadings: Array, own: Array, least: Array) -> Array:
     """Each variance at its best given the loadings and all others.
 
     With b the column of B = Sigma^-1, moving psi_j by t gives log|Sigma| + log(1 + t b_j) and
@@ -143,10 +113,10 @@ def _one_by_one(spread: Array, loadings: Array, own: Array) -> Array:
     for j in range(own.shape[1]):
         b = precision[:, :, j]
         along = np.einsum("ki,kij,kj->k", b, spread, b)
-        best = np.maximum(own[:, j] + (along - b[:, j]) / b[:, j] ** 2, HEYWOOD)
-        moved, least = best - own[:, j], np.minimum(1.0, best / own[:, j])
+        best = np.maximum(own[:, j] + (along - b[:, j]) / b[:, j] ** 2, least[:, j])
+        moved, share = best - own[:, j], np.minimum(1.0, best / own[:, j])
         own[:, j] = best
-        factor = moved / np.maximum(1.0 + moved * b[:, j], least)  # no less but by rounding
+        factor = moved / np.maximum(1.0 + moved * b[:, j], share)  # no less but by rounding
         precision = precision - factor[:, None, None] * b[:, :, None] * b[:, None, :]
     return own
 
@@ -243,7 +213,8 @@ class Regression:
         over = ((0,) if self.noise == "common" else ()) + ((1,) if self.one_noise else ())
         if over:
             squares, total = (one.sum(axis=over, keepdims=True) for one in (squares, total))
-        least = HEYWOOD * self._variances(over)
+        variances = self._variances(over)
+        least = np.clip(at.own, LEAST * variances, HEYWOOD * variances)
         return np.broadcast_to(np.maximum(squares / total, least), at.own.shape)
 
     def _variances(self, over: tuple[int, ...]) -> Array:
