@@ -38,8 +38,8 @@ from emframe_families.factors.regression import (
     FIRST_TURNS,
     HEYWOOD,
     TURNS,
-    Point,
-    Regression,
+    OnFactors,
+    Solution,
     begun,
     by_turns,
     nearest,
@@ -52,7 +52,7 @@ from emframe_families.factors.structure import (
     principal_axes,
     refuse_many_factors,
 )
-from emframe_families.factors.sums import FactorSums, Pseudo
+from emframe_families.factors.sums import FactorPrior, FactorSums
 from emframe_families.gaussian.family import FLAT, LARGEST, LEAST_RANGE, TINY
 from emframe_families.gaussian.gaps import gaussian
 from emframe_families.gaussian.patterns import Patterns
@@ -190,18 +190,18 @@ class FactorAnalyzers(Family):
     def _noise(self, own: Array) -> Array:
         return own[:, :1].copy() if self.noise == "shared" else np.array(own)
 
-    def _by_axes(self, rows: Scatter, previous: Any) -> Point:
+    def _by_axes(self, rows: Scatter, previous: Any) -> Solution:
         loadings, own = principal(_spread(rows), self.n_factors)
-        return Point(rows.means, self._turned(loadings, previous), own)
+        return Solution(rows.means, self._turned(loadings, previous), own)
 
-    def _by_turns(self, rows: Scatter, previous: Any) -> Point:
+    def _by_turns(self, rows: Scatter, previous: Any) -> Solution:
         spread = _spread(rows)
         if previous is None:
             _, own = begun(spread, self.n_factors, False)
             loadings, own = by_turns(spread, own, self.n_factors, FIRST_TURNS)
         else:
             loadings, own = by_turns(spread, previous.own, self.n_factors, TURNS)
-        return Point(rows.means, self._turned(loadings, previous), own)
+        return Solution(rows.means, self._turned(loadings, previous), own)
 
     def _turned(self, loadings: Array, previous: Any) -> Array:
         """As before where they can be turned to it: what extrapolates steps has to meet them so."""
@@ -210,17 +210,17 @@ class FactorAnalyzers(Family):
     def _regressed(
         self,
         rows: Scatter,
-        prior: Pseudo | None,
+        prior: FactorPrior | None,
         previous: Any,
         like: Any,
         held: tuple[str, ...],
         shared: tuple[str, ...],
-    ) -> Point:
+    ) -> Solution:
         if previous is None:
             loadings, own = begun(_spread(rows), self.n_factors, self.noise == "shared")
-            at = Point(rows.means, loadings, own)
+            at = Solution(rows.means, loadings, own)
         else:
-            at = Point(previous.means, previous.loadings, previous.own)
+            at = Solution(previous.means, previous.loadings, previous.own)
         if "means" in held:
             centre, weight = like.means, np.full(len(rows.counts), np.inf)
         elif prior is not None:
@@ -232,14 +232,14 @@ class FactorAnalyzers(Family):
             name: "held" if name in held else "common" if name in shared else "own"
             for name in ("loadings", "noise")
         }
-        at = Point(
+        at = Solution(
             like.means if "means" in held else at.means,
             like.loadings if "loadings" in held else _common(at.loadings, "loadings" in shared),
             like.own if "noise" in held else _common(at.own, "noise" in shared),
         )
         if set(held) >= {"loadings", "noise"} and np.isinf(weight).all():
             return at
-        regression = Regression(
+        regression = OnFactors(
             rows, centre, weight, **kinds, one_noise=self.noise == "shared", prior=prior
         )
         for _ in range(FIRST_TURNS if previous is None else TURNS):
@@ -277,7 +277,7 @@ class FactorAnalyzers(Family):
         sd = np.sqrt(np.diagonal(spread, axis1=1, axis2=2))
         self._gaussian.refuse_points(rows, sd, sd[:1] if shared else sd, shared=shared)
 
-    def _refuse_planes(self, found: Point, rows: Scatter, held: tuple[str, ...]) -> None:
+    def _refuse_planes(self, found: Solution, rows: Scatter, held: tuple[str, ...]) -> None:
         """Raise where more columns than factors are left without any noise."""
         if "noise" in held:
             return
@@ -364,7 +364,7 @@ class FactorAnalyzers(Family):
         flat = ~(np.sqrt(variances) > FLAT * np.abs(centre))
         variances = np.where(flat, magnitude, variances) / k ** (2.0 / d)
         own = variances if self.noise == "columns" else variances.mean(keepdims=True)
-        pseudo = Pseudo(np.ones(k), centre, own)
+        pseudo = FactorPrior(np.ones(k), centre, own)
         return ConjugatePrior(FactorSums(None, pseudo), k * pseudo.log_constant(self.n_factors))
 
     def boundary(self, params: Any) -> str:

@@ -28,7 +28,7 @@ import numpy as np
 
 from emframe import Array
 from emframe_families.factors.structure import covariances, uniquenesses
-from emframe_families.factors.sums import Pseudo
+from emframe_families.factors.sums import FactorPrior
 from emframe_families.gaussian.scatter import Scatter
 
 # The least of its variance that a column keeps: the likelihood rises on to 0, by no more than this.
@@ -39,7 +39,7 @@ TURNS, FIRST_TURNS = 4, 20  # of a step; at a start, where nothing was found yet
 
 
 @dataclass(frozen=True)
-class Point:
+class Solution:
     """Components in the middle of an M-step."""
 
     means: Array  # (K, d)
@@ -122,7 +122,7 @@ def _one_by_one(spread: Array, loadings: Array, own: Array, least: Array) -> Arr
 
 
 @dataclass(frozen=True)
-class Regression:
+class OnFactors:
     """Columns regressed on completed factors, with what is known of the answer.
 
     Parameters
@@ -140,9 +140,9 @@ class Regression:
     loadings: str = "own"
     noise: str = "own"
     one_noise: bool = False
-    prior: Pseudo | None = None
+    prior: FactorPrior | None = None
 
-    def step(self, at: Point) -> Point:
+    def step(self, at: Solution) -> Solution:
         """Loadings, then means and noise given them.
 
         Loadings that nothing else is asked of go to their best first, which regression would reach
@@ -152,7 +152,7 @@ class Regression:
         q, t = at.q, self._times
         if self.loadings == "own" and self.prior is None:
             best = leading(scatter / self.rows.dof[:, None, None], at.own, q)
-            at = Point(mean, nearest(best, at.loadings), at.own)
+            at = Solution(mean, nearest(best, at.loadings), at.own)
         # E: factors have means z and scatter about these
         scaled = (at.loadings / at.own[:, :, None]).swapaxes(1, 2)  # (K, q, d)
         # V^-1 = 1 + L' Psi^-1 L, a sum, loses no digits where 1 - b L would.
@@ -180,13 +180,13 @@ class Regression:
             + pull[:, None] * away**2
             + ridge[:, None] * (loadings**2).sum(axis=2)
         )
-        return Point(means, loadings, self._own(at, squares, q))
+        return Solution(means, loadings, self._own(at, squares, q))
 
     @property
     def _times(self) -> Array:
         return np.zeros(len(self.rows.counts)) if self.prior is None else self.prior.times
 
-    def _loadings(self, at: Point, gram: Array, right: Array) -> Array:
+    def _loadings(self, at: Solution, gram: Array, right: Array) -> Array:
         if self.loadings == "held":
             return at.loadings
         if self.loadings == "own":
@@ -197,7 +197,7 @@ class Regression:
         common = np.linalg.solve(gram, right[:, :, None])[:, :, 0]
         return np.broadcast_to(common, at.loadings.shape)
 
-    def _own(self, at: Point, squares: Array, q: int) -> Array:
+    def _own(self, at: Solution, squares: Array, q: int) -> Array:
         """What is left of the columns, by how many there are of it."""
         if self.noise == "held":
             return at.own

@@ -22,7 +22,7 @@ from emframe_families.gaussian.scatter import Scatter
 
 
 @dataclass(frozen=True)
-class Pseudo:
+class FactorPrior:
     """A prior of each component, so many times: of column j
 
     psi_j ~ IG(shape, scale_j)
@@ -36,16 +36,16 @@ class Pseudo:
     ridge: float = 0.01
     shape: float = 2.0
 
-    def __add__(self, other: Pseudo) -> Pseudo:
+    def __add__(self, other: FactorPrior) -> FactorPrior:
         return self._of(self.times + other.times)
 
-    def __mul__(self, factor: float) -> Pseudo:
+    def __mul__(self, factor: float) -> FactorPrior:
         return self._of(self.times * factor)
 
-    def _of(self, times: Array) -> Pseudo:
+    def _of(self, times: Array) -> FactorPrior:
         return replace(self, times=times)
 
-    def repeated(self, times: int) -> Pseudo:
+    def repeated(self, times: int) -> FactorPrior:
         """The same components so many times."""
         return self._of(np.tile(self.times, times))
 
@@ -86,7 +86,7 @@ class FactorSums:
     """What the M-step needs of rows, and a prior beside them; they add."""
 
     rows: Scatter | None  # None of a prior alone
-    prior: Pseudo | None = None
+    prior: FactorPrior | None = None
 
     def __add__(self, other: FactorSums) -> FactorSums:
         return FactorSums(_sum(self.rows, other.rows), _sum(self.prior, other.prior))
