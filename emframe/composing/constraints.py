@@ -58,7 +58,7 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.parameters.records import record
+from emframe.parameters.records import identifier, record
 from emframe.spaces import ROUNDED, Array, PartlyHeld
 
 
@@ -170,6 +170,23 @@ class Constrained(Wrapped):
 
     def settled(self, whole: Any, columns: Sequence[str]) -> Constrained:
         return dataclasses.replace(self, family=self.family.settled(_own(whole), columns))
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Constrained:
+        """With what is shared of a coefficient shared of each that stands in its place."""
+        family = self.family.spelt(names)
+        renamed = {identifier(old): tuple(map(identifier, new)) for old, new in names.items()}
+        lost = next((path for path, _ in self.held if path.rpartition(".")[2] in renamed), None)
+        if lost is not None and renamed[lost.rpartition(".")[2]] != (lost.rpartition(".")[2],):
+            raise ValueError(
+                f"`fixed` holds {lost!r}, which is a column of words and has several coefficients, "
+                f"{', '.join(renamed[lost.rpartition('.')[2]])}; make columns of 0 and 1 of it, and "
+                "hold theirs."
+            )
+        shared: list[str] = []
+        for path in self.shared:
+            before, dot, last = path.rpartition(".")
+            shared += [before + dot + one for one in renamed.get(last, (last,))]
+        return dataclasses.replace(self, family=family, shared=tuple(shared))
 
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         return self.family.conjugate_prior(prior, _own(whole), k)

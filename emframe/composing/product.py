@@ -126,6 +126,32 @@ class Product(Family):
         pairs = zip(self.parts, whole.parts, strict=True)
         return self._of(own(part, sums) for part, sums in pairs)
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Product:
+        """Each part with its own; the columns stand in the order in which the parts name them."""
+        if self.columns is None or not names:
+            return self
+        given = {
+            self.columns[place] for part in self.parts for place in part.given
+        }
+        told = {name: own for name, own in names.items() if name in given}
+
+        def respelt(part: Part) -> tuple[tuple[str, ...], Family]:
+            assert self.columns is not None
+            own = tuple(self.columns[place] for place in part.places)
+            family = part.family.spelt(told)
+            return family.columns or own, family
+
+        made = Product(dict(map(respelt, self.parts)))
+        labelled = zip(made.parts, self.parts, strict=True)
+        return made._of(replace(new, label=old.label) for new, old in labelled)
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for part in self.parts:
+            own = tuple(columns[place] for place in part.places)
+            found |= {part.label: own} | part.family.parts_of(own)
+        return found
+
     def _of(self, parts: Iterable[Part]) -> Product:
         """The same groups of columns, of these families."""
         made = copy(self)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Status
 from emframe.data import Labelled
+from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
@@ -191,10 +192,18 @@ class Fit:
         return chance_missed(one for one in self.starts if one.sample == first)
 
     @property
-    def component_columns(self) -> tuple[str, ...]:
+    def component_columns(self) -> ColumnNames:
         """The names of the columns that components see: all but those that a gate reads."""
         beside = getattr(getattr(self.model, "latent", None), "beside", 0)
-        return self.columns[: len(self.columns) - beside]
+        family = getattr(self.model, "family", None)
+        names = self.columns[: len(self.columns) - beside]
+        return ColumnNames(names, self.levels, None if family is None else family.parts_of(names))
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """For each column of words that is modelled its values, in order of their codes 0, 1, ..."""
+        legend = getattr(self.model, "legend", None)
+        return {} if legend is None else dict(legend.levels)
 
     @property
     def n_parameters(self) -> int:
@@ -374,20 +383,24 @@ class Fit:
 
     def sample(
         self, n: int, rng: Any = None, *, labels: bool = False, given: Any = None
-    ) -> tuple[Array, NDArray[Any]]:
+    ) -> tuple[Any, NDArray[Any]]:
         """Draw n rows and their latent z: first z, then x given z.
 
         A regression says nothing of its covariates: `given` has rows whose covariates are drawn
         from, each as likely as another.
 
         Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
-        A continuous z is returned as it is.
+        A continuous z is returned as it is.  Where columns that are modelled held words, the rows
+        are a data frame that holds them as categories.
         """
         model = self.model
         if given is not None:
             model = model.given(model.rows(given, columns=self.columns).x)
         rows, drawn = model.sample(self.params, whole("n", n, 0), generator_from(rng))
-        rows = getattr(model, "as_columns", np.asarray)(rows)
+        if self.levels:
+            rows = model.legend.words(rows, self.columns)
+        else:
+            rows = getattr(model, "as_columns", np.asarray)(rows)
         k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 

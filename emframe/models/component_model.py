@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
 from emframe.data.labelled import Labelled, LaidOut, everything, members
+from emframe.data.legend import Legend, read_off
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
@@ -47,6 +48,7 @@ class ComponentModel(ComponentStarts):
     pseudo: ComponentPrior | None = None  # see `under`
     covered: Covered | None = None  # see `given`
     labelled: bool = False  # see `with_labels`
+    legend: Legend = Legend()  # what the numbers of its rows stand for, where they were words
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -121,11 +123,22 @@ class ComponentModel(ComponentStarts):
         told = X.X if isinstance(X, Labelled) else X
         gates = {name: gate.settled(told) for name, gate in self._gates.items()}
         model = self._with(**gates) if gates != self._gates else self
+        model = model._reading(told)
         if model.family.is_settled:
             return model
         rows = model.rows(X, weights)
         whole = model.survey(rows).statistics
         return model._with(family=model.family.settled(whole, model._columns(rows)))
+
+    def _reading(self, X: Any) -> Self:
+        """The same model with the legend of the frames that X is, and its family spelt by it."""
+        if self.legend != Legend(self.legend.columns):  # it has one
+            return self
+        family = self.family
+        beside = {str(one) for gate in self._gates.values() for one in gate.sources}
+        columns = family.columns or self.legend.columns
+        legend = read_off(X, columns, beside, family.covariates, family.kinds, self.legend.columns)
+        return self._with(legend=legend, family=family.spelt(legend.spelt))
 
     @property
     def _gates(self) -> dict[str, Gate]:
@@ -154,6 +167,9 @@ class ComponentModel(ComponentStarts):
             if not self.labelled:
                 return self.with_labels().rows(X, weights, columns)
             X = known.X
+        X = self.legend.of(X)
+        if columns is None and self.legend.columns is not None:
+            columns = (*self.legend.columns, *beside.labels)
         if self.in_runs:
             return as_sequences(X, self.family, weights, columns, beside, known)
         return read(X, self.family, weights, columns, beside, known)
