@@ -110,8 +110,8 @@ class Covariates:
                 found |= dict.fromkeys(values)
             if len(found) == 1:
                 raise ValueError(
-                    f"`X` column {column!r} is {next(iter(found))!r} in every row, and says nothing "
-                    "of them; leave it out."
+                    f"`X` column {column!r} is {next(iter(found))!r} in every row, and says "
+                    "nothing of them; leave it out."
                 )
             levels.append(tuple(found))
         return replace(self, levels=tuple(levels))

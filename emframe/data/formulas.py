@@ -2,10 +2,10 @@
 
     "~ time * sex + bs(age, df=4)"      time, sex_m, time*sex_m, bs_age_1, ..., bs_age_4
 
-The rules and the transformations are formulaic's (extra `formula`).  What a formula learns from the
-data it was first read with, the levels of words and where a spline has its knots, is kept as JSON;
-so that new rows are read alike, also by a fit that was loaded from a file.  A formula is no program:
-it may call the transformations that are listed here, and nothing else.
+The rules and the transformations are formulaic's (extra `formula`).  What a formula learns from
+the data it was first read with, the levels of words and where a spline has its knots, is kept as
+JSON; so that new rows are read alike, also by a fit that was loaded from a file.  A formula is no
+program: it may call the transformations that are listed here, and nothing else.
 
 One known case: ``"~ age + sex"`` is the columns `Covariates(("age", "sex"))` makes.
 """
@@ -27,8 +27,37 @@ from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 CALLS = frozenset(
-    "C I bs cs cc cr poly center scale standardize log log10 log2 log1p exp expm1 exp10 sqrt sin "
-    "cos tan abs minimum maximum contr.treatment contr.sum contr.poly contr.helmert contr.diff".split()
+    [
+        "C",
+        "I",
+        "bs",
+        "cs",
+        "cc",
+        "cr",
+        "poly",
+        "center",
+        "scale",
+        "standardize",
+        "log",
+        "log10",
+        "log2",
+        "log1p",
+        "exp",
+        "expm1",
+        "exp10",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "abs",
+        "minimum",
+        "maximum",
+        "contr.treatment",
+        "contr.sum",
+        "contr.poly",
+        "contr.helmert",
+        "contr.diff",
+    ]
 )
 _NODES = (
     ast.Expression,
@@ -68,6 +97,18 @@ def sides(text: str) -> tuple[str, str]:
     if not tilde or not left.strip() or not right.strip() or "~" in right:
         raise ValueError(f"`formula` is {text!r}; expected a response and terms, 'y ~ x + z'.")
     return left.strip(), f"~ {right.strip()}"
+
+
+def outcomes_of(left: str, text: str) -> tuple[str, ...]:
+    """The columns on the left of a formula: ``y``, ``a + b``, or ``cbind(a, b)``."""
+    inside = re.fullmatch(r"cbind\((.*)\)", left)
+    names = [one.strip().strip("`") for one in re.split(r"[,+]", inside.group(1) if inside else left)]
+    if not all(re.fullmatch(r"[^()*:]+", one) for one in names):
+        raise ValueError(
+            f"the left of the formula {text!r} is {left!r}; name columns, 'y' or 'a + b', and make "
+            "those that are to be transformed in the frame."
+        )
+    return tuple(names)
 
 
 @dataclass(frozen=True)
@@ -131,7 +172,7 @@ def read_off(text: str, frames: Sequence[Any]) -> Design:
     if not names:
         raise ValueError(f"the formula {text!r} makes no column; name one, '~ age'.")
     learnt = json.dumps(made.model_spec.transform_state, default=_plain)
-    return Design(text, _named(made.model_spec, names, words), tuple(words.items()), learnt)
+    return Design(text, _named(names), tuple(words.items()), learnt)
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -218,7 +259,7 @@ def _columns(made: Any) -> tuple[list[str], Array]:
 
 
 def _table(frame: Any, sources: Sequence[str], words: dict[str, Levels]) -> Any:
-    """The columns that a formula reads, as pandas has them: numbers, or words among their levels."""
+    """The columns that a formula reads, in pandas: numbers, or words among their levels."""
     pandas = extra("pandas", "formula", "formulas")
     made = {}
     for name in sources:
@@ -235,7 +276,7 @@ def _table(frame: Any, sources: Sequence[str], words: dict[str, Levels]) -> Any:
     return pandas.DataFrame(made, index=range(len(column_of(frame, sources[0])) if sources else 0))
 
 
-def _named(spec: Any, names: Sequence[str], words: dict[str, Levels]) -> tuple[str, ...]:
+def _named(names: Sequence[str]) -> tuple[str, ...]:
     """Short names for the columns: ``sex_m`` for ``sex[T.m]``, ``x^2`` for ``I(x ** 2)``."""
     found = list(map(_short, names))
     clash = {one for one in found if found.count(one) > 1}

@@ -1,8 +1,8 @@
 """What the numbers that a model sees stand for in the frame that they come from.
 
-    smokes   no, yes, yes           smokes   0, 1, 1              an outcome: the place of each value
-    sex      m, f, m                sex_m    1, 0, 1              a predictor: an indicator of each but
-                                                                  the first
+    smokes   no, yes, yes      smokes   0, 1, 1      an outcome: the place of each value
+    sex      m, f, m           sex_m    1, 0, 1      a predictor: indicators of all but the first
+
 Read off the data once, before the fit, and kept with the model: rows that come later are read
 alike, and tables, pictures and files have the words.
 
@@ -11,7 +11,7 @@ One known case: of a frame of numbers the legend is empty, and nothing is change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,6 @@ from emframe.data.words import (
     column_of,
     is_ordered,
     levels_of,
-    refuse_gaps,
     told,
     with_columns,
 )
@@ -53,6 +52,7 @@ class Legend:
     columns: tuple[str, ...] | None = None  # that the family reads, if it does not say so itself
     outcomes: tuple[tuple[str, Levels], ...] = ()  # columns, and what 0, 1, ... stand for in each
     given: Covariates | None = None  # predictors of words, and formulas
+    group: str | None = None  # the column that says which rows are of one run
 
     @property
     def levels(self) -> Mapping[str, Levels]:
@@ -64,12 +64,23 @@ class Legend:
         """The names of the columns in the place of each predictor."""
         return {} if self.given is None else self.given.spelt
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was read off data yet."""
+        return not self.outcomes and self.given is None
+
+    def in_runs(self, X: Any) -> Any:
+        """The rows of a frame in runs, where a column says which; anything else as it is."""
+        return X if self.group is None or not is_frame(X) else Sequences.by(X, self.group)
+
     def of(self, X: Any) -> Any:
         """Frames in numbers; anything else as it is."""
-        if not self.outcomes and self.given is None:
-            return X
+        X = self.in_runs(X)
+        return X if self.is_empty else self._coded(X)
+
+    def _coded(self, X: Any) -> Any:
         if isinstance(X, Sequences):
-            return replace(X, x=self.of(X.x))
+            return replace(X, x=self._coded(X.x))
         if isinstance(X, (list, tuple)):
             return [self._frame(one) if is_frame(one) else one for one in X]
         return self._frame(X) if is_frame(X) else X
@@ -103,10 +114,13 @@ class Legend:
         given = None
         if self.given is not None:
             levels = self.given.levels or ()
-            told_levels = [one.describe() if isinstance(one, Design) else list(one) for one in levels]
+            told_levels = [
+                one.describe() if isinstance(one, Design) else list(one) for one in levels
+            ]
             given = {"columns": list(self.given.columns), "levels": told_levels}
         return {
             "columns": None if self.columns is None else list(self.columns),
+            "group": self.group,
             "outcomes": [[name, list(levels)] for name, levels in self.outcomes],
             "given": given,
         }
@@ -123,16 +137,20 @@ def legend_from(described_: Mapping[str, Any]) -> Legend:
         given = Covariates(tuple(given["columns"]), tuple(levels))
     columns = described_["columns"]
     outcomes = ((str(name), tuple(map(str, levels))) for name, levels in described_["outcomes"])
-    return Legend(None if columns is None else tuple(map(str, columns)), tuple(outcomes), given)
+    group = described_.get("group")
+    if not (group is None or isinstance(group, str)):
+        raise TypeError(f"`group` is {group!r}; expected a name or null")
+    own = None if columns is None else tuple(map(str, columns))
+    return Legend(own, tuple(outcomes), given, group)
 
 
 def read_off(
     X: Any,
     columns: Sequence[str] | None,
-    beside: Sequence[str],
+    beside: Collection[str],
     covariates: Sequence[int],
     kinds: Callable[[int], Mapping[int, Kind]],
-    said: tuple[str, ...] | None,
+    said: Legend,
 ) -> Legend:
     """The legend of frames for a model that reads some of their columns.
 
@@ -141,17 +159,20 @@ def read_off(
     columns : those of the family, by name; None for all but those `beside`, which a gate reads.
     covariates : places among them that are given and not modelled.
     kinds : for a number of columns what each place holds that may hold words.
-    said : the columns that the user named for the model.
+    said : what the user said of the model's columns.
 
     Raises ValueError for a column that is missing, a predictor with gaps or a single value, more
     values than the family has codes, and values whose order is not told where it matters.
     """
+    X = said.in_runs(X)
     some = [*frames(X), *_series(X)]
     if not some:
         if columns is not None and any(is_formula(columns[j]) for j in covariates):
             raise TypeError("a formula reads columns by name; pass a data frame.")
-        return Legend(said)
+        return said
     names = names_of(some[0]) or (_name(some[0]),)
+    if len(set(names)) < len(names):  # which is refused where rows are read
+        return said
     own = tuple(columns) if columns is not None else tuple(n for n in names if n not in beside)
     given = [own[j] for j in covariates if j < len(own)] if columns is not None else []
     found = {}
@@ -171,7 +192,7 @@ def read_off(
             "give the other columns of 0 and 1 made of it."
         )
     told_given = Covariates((*formulas, *words)).settled(X) if formulas or words else None
-    return Legend(said, tuple(found.items()), told_given)
+    return replace(said, outcomes=tuple(found.items()), given=told_given)
 
 
 def _series(X: Any) -> list[Any]:

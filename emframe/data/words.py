@@ -79,8 +79,8 @@ def words_of(column: Any, name: str, levels: Levels) -> list[str | None]:
     strange = next((j for j, word in enumerate(words) if word not in known), None)
     if strange is not None:
         raise ValueError(
-            f"`X` row {strange}, column {name!r} is {words[strange]!r}, which is none of the values "
-            f"that were fitted: {', '.join(levels)}."
+            f"`X` row {strange}, column {name!r} is {words[strange]!r}, which is none of the "
+            f"values that were fitted: {', '.join(levels)}."
         )
     return words
 

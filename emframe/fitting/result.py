@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, log, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ class Fit:
 
     @property
     def levels(self) -> dict[str, tuple[str, ...]]:
-        """For each column of words that is modelled its values, in order of their codes 0, 1, ..."""
+        """For each column of words that is modelled its values, in order of their codes."""
         legend = getattr(self.model, "legend", None)
         return {} if legend is None else dict(legend.levels)
 
@@ -281,8 +281,14 @@ class Fit:
 
     # ---- questions about rows
 
+    def _asked(self, X: Any) -> Any:
+        """Rows, in runs where the model says which column tells of them."""
+        grouped = getattr(self.model, "in_groups", None)
+        return X if grouped is None else grouped(X)
+
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        X = self._asked(X)
         return answered(X, self.posterior(X)[0], ("log_density",))
 
     def predict_proba(self, X: Any) -> Any:
@@ -298,6 +304,7 @@ class Fit:
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
             )
+        X = self._asked(X)
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
         if impossible.any():
@@ -321,6 +328,7 @@ class Fit:
                 f"a {self.model.title()} model has no prior probabilities of single rows; see "
                 "predict_proba(X)."
             )
+        X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         blocks = rows.blocks(block_rows(self.model.work(rows)))
         found = np.concatenate([prior(self.params, x) for x, _ in blocks])
@@ -331,6 +339,7 @@ class Fit:
 
         A frame with the index of X where X is a pandas one.
         """
+        X = self._asked(X)
         found = self.posterior(X)[1]
         return answered(X, found, tuple(f"z{k}" for k in range(found.shape[1])))
 
@@ -347,12 +356,14 @@ class Fit:
         """
         if not hasattr(self.model, "imputed"):
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
+        X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         filled = self.model.imputed(self.params, rows.x)
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        X = self._asked(X)
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
         return answered(X, labels, ("component",))
 
@@ -366,6 +377,7 @@ class Fit:
             raise TypeError(
                 f"the z of a {self.model.title()} model is no path through states; see predict(X)."
             )
+        X = self._asked(X)
         return answered(X, path(self.params, X, self.columns), ("state",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
@@ -376,6 +388,7 @@ class Fit:
         X : (n, d) rows.
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
+        X = self._asked(X)
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
         plain = X.X if isinstance(X, Labelled) else X
         z = plain.regrouped(z) if isinstance(plain, Sequences) else z
@@ -398,7 +411,7 @@ class Fit:
             model = model.given(model.rows(given, columns=self.columns).x)
         rows, drawn = model.sample(self.params, whole("n", n, 0), generator_from(rng))
         if self.levels:
-            rows = model.legend.words(rows, self.columns)
+            rows = cast(Any, self.model).legend.words(rows, self.columns)
         else:
             rows = getattr(model, "as_columns", np.asarray)(rows)
         k = self.model.choices()
@@ -409,6 +422,7 @@ class Fit:
 
         A row that is impossible under every component has -inf and a row of nan.
         """
+        X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         blocks = rows.blocks(block_rows(self.model.work(rows)))
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from emframe.data.covariates import Column, Covariates
-from emframe.data.formulas import Design
+from emframe.data.formulas import Design, has_constant, is_formula
 from emframe.data.formulas import described as design
 from emframe.data.words import Levels
 from emframe.parameters import Declared
@@ -41,9 +41,14 @@ class Gate(Covariates):
     Raises TypeError, ValueError for what are no columns, or a column named twice.
     """
 
-    def __init__(
-        self, *columns: Column, levels: tuple[Levels | Design, ...] | None = None
-    ) -> None:
+    def __init__(self, *columns: Column, levels: tuple[Levels | Design, ...] | None = None) -> None:
+        bare = next(
+            (one for one in columns if is_formula(one) and not has_constant(str(one))), None
+        )
+        if bare is not None:
+            raise ValueError(
+                f"the gate {bare!r} leaves the intercept out, and a gate has one: leave out the 0."
+            )
         object.__setattr__(self, "columns", tuple(columns))
         object.__setattr__(self, "levels", levels)
         self.__post_init__()

@@ -80,7 +80,9 @@ def _stacks(scene: Scene, leaf: Leaf, ax: Axes) -> None:
             _told(scene, ax, at, values[i, :, answer], bottom[i, :, answer], answer)
     _columns(scene, ax)
     ax.set_ylim(0.0, 1.0)
-    ax.set_ylabel(f"{leaf.path.rpartition('.')[2]}, from answer 0 up to answer {m - 1}")
+    named = set(scene.fit.component_columns) <= set(scene.fit.levels)
+    order = "" if named else f", from answer 0 up to answer {m - 1}"
+    ax.set_ylabel(leaf.path.rpartition(".")[2] + order)
     above(ax, k)
     tidy(ax)
 

@@ -38,9 +38,7 @@ def html(fit: Fit) -> str:
         names = fit.component_columns.shown(leaf.path)
         named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (len(names),)
         heads = (
-            list(names)
-            if named
-            else [str(i) for i in range(value.shape[-1] if value.ndim else 1)]
+            list(names) if named else [str(i) for i in range(value.shape[-1] if value.ndim else 1)]
         )
         if value.ndim < 2:
             parts.append(_table(heads, [_cells(value)]))

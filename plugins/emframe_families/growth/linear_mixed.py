@@ -113,8 +113,12 @@ class LinearMixed(Family):
     # ---- columns
 
     def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LinearMixed:
-        own = {one: spelt(one, getattr(self, one), names) for one in ("fixed", "common", "random")}
-        return replace(self, **own)
+        return replace(
+            self,
+            fixed=spelt("fixed", self.fixed, names),
+            random=spelt("random", self.random, names),
+            common=spelt("common", self.common, names),
+        )
 
     @cached_property
     def terms(self) -> Terms:

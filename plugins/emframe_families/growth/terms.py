@@ -49,9 +49,7 @@ def _constants(name: str, term: str) -> tuple[str, ...]:
     return (CONSTANT,) if name == "random" and has_constant(term) else ()
 
 
-def spelt(
-    name: str, terms: Sequence[str], names: Mapping[str, tuple[str, ...]]
-) -> tuple[str, ...]:
+def spelt(name: str, terms: Sequence[str], names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Terms with others in the place of their columns; of a formula those that it makes."""
     found: list[str] = []
     for term in terms:
