@@ -102,7 +102,9 @@ def sides(text: str) -> tuple[str, str]:
 def outcomes_of(left: str, text: str) -> tuple[str, ...]:
     """The columns on the left of a formula: ``y``, ``a + b``, or ``cbind(a, b)``."""
     inside = re.fullmatch(r"cbind\((.*)\)", left)
-    names = [one.strip().strip("`") for one in re.split(r"[,+]", inside.group(1) if inside else left)]
+    names = [
+        one.strip().strip("`") for one in re.split(r"[,+]", inside.group(1) if inside else left)
+    ]
     if not all(re.fullmatch(r"[^()*:]+", one) for one in names):
         raise ValueError(
             f"the left of the formula {text!r} is {left!r}; name columns, 'y' or 'a + b', and make "

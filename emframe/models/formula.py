@@ -71,9 +71,7 @@ def formula(
                 f"family={family!r}, group={group!r}."
             )
         terms = {"fixed": right, "random": random or (), "common": common or ()}
-        made = Mixture(
-            MIXED[family], n_components, given, response=outcomes[0], **terms, **options
-        )
+        made = Mixture(MIXED[family], n_components, given, response=outcomes[0], **terms, **options)
         return made.by_group(group)
     bare = not names_in(right)
     if len(outcomes) == 1 and not (bare and wanted not in families()):
