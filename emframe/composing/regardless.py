@@ -64,6 +64,9 @@ class Regardless(Wrapped):
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.other.covariates
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Regardless:
+        return replace(self, other=self.other.spelt(names))
+
     @property
     def modelled(self) -> tuple[int, ...]:
         """The columns that the family reads."""
