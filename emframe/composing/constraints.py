@@ -145,6 +145,9 @@ class Constrained(Wrapped):
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(self._free(params), x)
 
+    def boundary(self, params: Any) -> str:
+        return self.family.boundary(self._free(params))
+
     def accumulate(self, x: Array, resp: Array) -> Sized:
         return Sized(self.family.accumulate(x, resp), resp.shape[1], _width(x))
 

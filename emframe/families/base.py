@@ -102,6 +102,7 @@ class Family(ABC):
     equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
+    fewest_columns: ClassVar[int] = 1  # of those it takes, where any number will do from there on
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
     gaps: ClassVar[str] = ""  # what there is for missing values: a setting of the family
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
@@ -315,6 +316,13 @@ class Family(ABC):
     def support_given(self, row: Array) -> Space:
         """Where the columns that are modelled live, given the covariates of a row (d,)."""
         return self.support
+
+    def boundary(self, params: Any) -> str:
+        """Where components lie on the boundary of what parameters may be, in words; or ``""``.
+
+        A maximum there has no slope of 0, and no standard errors.
+        """
+        return ""
 
     def points(self, x: Any) -> Array | None:
         """Where each run of rows stands, (S, m), for starts that measure distances between them.

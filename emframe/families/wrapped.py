@@ -104,6 +104,13 @@ class Wrapped(Family):
     def given(self, x: Array) -> Wrapped:
         return replace(self, family=self.family.given(x))
 
+    @property
+    def fewest_columns(self) -> int:  # type: ignore[override]
+        return self.family.fewest_columns
+
+    def boundary(self, params: Any) -> str:
+        return self.family.boundary(params)
+
     def points(self, x: Any) -> Array | None:
         return self.family.points(x)
 
