@@ -105,6 +105,7 @@ COMPOSED = """\
 | columns of different kinds | `emframe.Product({"height": "normal", "visits": "poisson"})` |
 | a mixture as a component | `emframe.Mixture(emframe.Mixture("gaussian", 2), 3)` |
 | rows that share one z | `emframe.Grouped("poisson")` |
+| what a run of rows has once | `emframe.Once("weibull")` |
 | something held | `emframe.fixed("normal", means=0.0)` |
 | one number of it held, and nan free | `emframe.fixed("normal", means=[[0.0], [np.nan]])` |
 | something shared | `emframe.tied("gamma", "shapes")` |

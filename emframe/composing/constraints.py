@@ -139,8 +139,8 @@ class Constrained(Wrapped):
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(self._free(params), x)
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
-        return self.family.response_at(self._free(params), x)
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
+        return self.family.response_at(self._free(params), x, response)
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(self._free(params), x)

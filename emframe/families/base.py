@@ -331,7 +331,18 @@ class Family(ABC):
         """
         return None
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        """Where a response stands in a row, and the covariates along which it runs.
+
+        Parameters
+        ----------
+        response : its column, where there are several; the first if None.
+
+        Raises TypeError for a family that has no response, ValueError for a column that is none.
+        """
+        raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """Mean and standard deviation of a response at the covariates of rows x (n, d), (n, K).
 
         Raises TypeError for a family that has no response.

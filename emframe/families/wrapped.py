@@ -114,8 +114,11 @@ class Wrapped(Family):
     def points(self, x: Any) -> Array | None:
         return self.family.points(x)
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
-        return self.family.response_at(params, x)
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        return self.family.course(response)
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
+        return self.family.response_at(params, x, response)
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(params, x)
