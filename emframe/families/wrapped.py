@@ -97,7 +97,8 @@ class Wrapped(Family):
         return replace(self, family=self.family.settled(whole, columns))
 
     def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Wrapped:
-        return replace(self, family=self.family.spelt(names))
+        inner = self.family.spelt(names)
+        return self if inner is self.family else replace(self, family=inner)
 
     def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         return self.family.parts_of(columns)
