@@ -112,14 +112,14 @@ def together(families: Sequence[Family]) -> tuple[Family, ...]:
 
 
 def is_mixed(families: Sequence[Family]) -> bool:
-    """Whether some of the families are of counts and some of real numbers; a point is of either."""
-    kinds = {
-        space.discrete
-        for family in families
-        for space in family.supports
-        if not isinstance(space, Only)
-    }
-    return len(kinds) > 1
+    """Whether some column is of counts to one family and real to another; a point is of either."""
+    d = max((family.width or 1 for family in families), default=1)
+    found = np.zeros((2, d), dtype=bool)  # real, or counted
+    for space in (space for family in families for space in family.supports):
+        if not isinstance(space, Only):
+            counted, covered = space.columns_that_are("discrete", d), space.covers(d)
+            found |= np.stack([~counted & covered, counted & covered])
+    return bool(found.all(axis=0).any())
 
 
 def _covers(space: Space, other: Space) -> bool:
