@@ -59,6 +59,7 @@ class Survey:
     # points are only compared, and the best go on by passes of full precision
     partial: bool = False  # whether the shares of a row may sum to less than its weight, for other
     # components have the rest: nothing that the row has alone can be left out then
+    beside: Any = None  # what a law of z knows of the columns that the family does not see
 
     def of(self, statistics: Any) -> Survey:
         """The same of a part, which has these statistics."""
