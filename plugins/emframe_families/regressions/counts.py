@@ -16,6 +16,7 @@ One known case: without predictors a component's rate is the weighted mean of it
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
@@ -40,6 +41,7 @@ SETTLED = 1e-14
 CLOSE = 1e-7  # a gain that makes the next one nothing, where Q is a parabola
 STEPS = 100
 HALVINGS = 60
+LONGER = 1.1  # times its promise; what a step gains beyond it says that the top is farther off
 # A direction is flat with less information than this per event and unit of spread, an event being
 # what is off the end of what is possible: a count above 0, say.  Where Q rises for ever, every
 # step of Newton's goes as far as the one before, and gains next to nothing.
@@ -181,9 +183,14 @@ class CountRegression(Regression):
             promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
             if not promised > settled:
                 break
-            lengths = (0.5**halved for halved in range(HALVINGS))
-            tried = ((one, float(share @ self.rise(x, eta, one * move)[:, 0])) for one in lengths)
+
+            def gain(length: float) -> float:
+                return float(share @ self.rise(x, eta, length * move)[:, 0])
+
+            tried = ((one, gain(one)) for one in (0.5**halved for halved in range(HALVINGS)))
             length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
+            if length == 1.0 and gained > LONGER * promised:
+                length, gained = _lengthened(gain, gained)
             at = at + length * step
             # What Q is off its parabola tells what one more step would gain, in the square.
             off = 1.5 * abs(gained - promised)
@@ -210,6 +217,17 @@ def divergence_at(x: Array, log_rate: Array) -> Array:
     plain = divergence(x, np.exp(np.where(low | high, 0.0, log_rate)))
     below = xlogy(x, x) - x - x * np.where(low, log_rate, 0.0)
     return np.where(low, below, np.where(high, np.inf, plain))
+
+
+def _lengthened(gain: Callable[[float], float], gained: float) -> tuple[float, float]:
+    """A step of Newton's doubled while Q rises, and what it gains.
+
+    Where a log rate is far too high, Newton's method alone takes it down by one a step.
+    """
+    length = 1.0
+    while (farther := gain(2.0 * length)) > gained:
+        length, gained = 2.0 * length, farther
+    return length, gained
 
 
 def _separated(k: int) -> Degenerate:
