@@ -16,7 +16,6 @@ One known case: without predictors a component's rate is the weighted mean of it
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
@@ -183,14 +182,7 @@ class CountRegression(Regression):
             promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
             if not promised > settled:
                 break
-
-            def gain(length: float) -> float:
-                return float(share @ self.rise(x, eta, length * move)[:, 0])
-
-            tried = ((one, gain(one)) for one in (0.5**halved for halved in range(HALVINGS)))
-            length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
-            if length == 1.0 and gained > LONGER * promised:
-                length, gained = _lengthened(gain, gained)
+            length, gained = self._stepped(x, share, eta, move, promised)
             at = at + length * step
             # What Q is off its parabola tells what one more step would gain, in the square.
             off = 1.5 * abs(gained - promised)
@@ -202,6 +194,25 @@ class CountRegression(Regression):
         found = known.copy()
         found[free] = np.linalg.solve(root, at)
         return found
+
+    def _stepped(
+        self, x: Array, share: Array, eta: Array, move: Array, promised: float
+    ) -> tuple[float, float]:
+        """How much of a step of Newton's is taken, 0 for none, and what Q gains.
+
+        It is halved until Q rises, and doubled while that gains, for where a log rate is far too
+        high Newton's method alone takes it down by one a step.
+        """
+
+        def gain(length: float) -> float:
+            return float(share @ self.rise(x, eta, length * move)[:, 0])
+
+        tried = ((one, gain(one)) for one in (0.5**halved for halved in range(HALVINGS)))
+        length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
+        if length == 1.0 and gained > LONGER * promised:
+            while (farther := gain(2.0 * length)) > gained:
+                length, gained = 2.0 * length, farther
+        return length, gained
 
     def gradient(self, statistics: Kept, params: Any) -> Array:
         along: Any = 0.0
@@ -217,17 +228,6 @@ def divergence_at(x: Array, log_rate: Array) -> Array:
     plain = divergence(x, np.exp(np.where(low | high, 0.0, log_rate)))
     below = xlogy(x, x) - x - x * np.where(low, log_rate, 0.0)
     return np.where(low, below, np.where(high, np.inf, plain))
-
-
-def _lengthened(gain: Callable[[float], float], gained: float) -> tuple[float, float]:
-    """A step of Newton's doubled while Q rises, and what it gains.
-
-    Where a log rate is far too high, Newton's method alone takes it down by one a step.
-    """
-    length = 1.0
-    while (farther := gain(2.0 * length)) > gained:
-        length, gained = 2.0 * length, farther
-    return length, gained
 
 
 def _separated(k: int) -> Degenerate:
