@@ -32,10 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
+from emframe.data.legend import Kind
 from emframe.families.axes import Axes
+from emframe.families.conditional import Conditional
 from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.outcomes import Outcome
+from emframe.families.patterns import groups
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
     build,
@@ -101,6 +104,7 @@ class Family(ABC):
     equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
+    fewest_columns: ClassVar[int] = 1  # of those it takes, where any number will do from there on
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
     gaps: ClassVar[str] = ""  # what there is for missing values: a setting of the family
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
@@ -260,14 +264,57 @@ class Family(ABC):
         """
         return self
 
+    def with_gaps(self) -> Family:
+        """The same family, of the same parameters, of rows that may lack some values (nan).
+
+        It leaves out the terms of what is missing, unless a family has something better.
+
+        Raises TypeError for one that can do neither.
+        """
+        from emframe.families.gaps import Gaps  # which is one of these itself
+
+        return self if self.support.missing else Gaps(self)
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """What components say of columns that rows x (n, d) hide, given those they show.
+
+        hidden : (m,) places of these columns, nan in all rows; the others are seen in all.
+
+        TypeError where the family does not tell, as one that takes no missing values.
+        """
+        raise self._without("law of some columns given others")
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Family:
+        """The same family given others in the place of some of its covariates.
+
+        Parameters
+        ----------
+        names : for the name of a covariate, or a formula, those of the columns of numbers that are
+            made of it: ``{"sex": ("sex_m",)}``.
+
+        A family that has no covariates by name is itself.
+        """
+        return self
+
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         """E[x | what is seen of x], (n, d): rows with the mean of what they hide; see `Fit.impute`.
 
         shares : (n, K) of the components.
 
-        Raises TypeError for a family that takes no missing values.
+        TypeError where `conditional` raises it, or tells no mean.
         """
-        raise TypeError(f"the family {self.name!r} has no missing values to fill in.")
+        if not any(space.missing for space in self.supports):
+            raise TypeError(f"the family {self.name!r} has no missing values to fill in.")
+        filled = np.array(x)
+        for group in groups(x):
+            hidden = np.flatnonzero(group.gaps)
+            if len(hidden):
+                means = self.conditional(params, x[group.rows], hidden).means
+                if means is None:
+                    raise self._without("mean")
+                told = np.einsum("nk,nkm->nm", shares[group.rows], means)
+                filled[np.ix_(group.rows, hidden)] = told
+        return filled
 
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         """Raise ValueError where all rows together show that there is nothing to fit.
@@ -303,6 +350,13 @@ class Family(ABC):
         """Where the columns that are modelled live, given the covariates of a row (d,)."""
         return self.support
 
+    def boundary(self, params: Any) -> str:
+        """Where components lie on the boundary of what parameters may be, in words; or ``""``.
+
+        A maximum there has no slope of 0, and no standard errors.
+        """
+        return ""
+
     def points(self, x: Any) -> Array | None:
         """Where each run of rows stands, (S, m), for starts that measure distances between them.
 
@@ -310,7 +364,18 @@ class Family(ABC):
         """
         return None
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        """Where a response stands in a row, and the covariates along which it runs.
+
+        Parameters
+        ----------
+        response : its column, where there are several; the first if None.
+
+        Raises TypeError for a family that has no response, ValueError for a column that is none.
+        """
+        raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """Mean and standard deviation of a response at the covariates of rows x (n, d), (n, K).
 
         Raises TypeError for a family that has no response.
@@ -432,6 +497,20 @@ class Family(ABC):
     def template(self, dims: Mapping[str, int]) -> Any:
         """Parameters of the right shapes for ``{"K": ..., "d": ...}``, somewhere in the middle."""
         return template(self.parameters, dims)
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """The columns of its parts, by what their parameters are under; none where it is one."""
+        return {}
+
+    def kinds(self, d: int) -> dict[int, Kind]:
+        """Which of d columns may be told in words, by their place, and how many words there are."""
+        found: dict[int, Kind] = {}
+        for claim in self.claims():
+            ranked = claim.space.columns_that_are("ranked", d)
+            for place, most in enumerate(claim.space.codes(d)):
+                if most:
+                    found[place] = Kind(float(most), bool(ranked[place]), claim.owner)
+        return found
 
     @property
     def supports(self) -> tuple[Space, ...]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from emframe.composing import beside
 from emframe.families import Family, Stack, is_mixed, together
-from emframe.host import families, models
+from emframe.host import families, family_of, models
 from emframe.host import family as named_family
 from emframe.host import model as named_model
 
@@ -68,6 +69,7 @@ def _listed(families: list[Family], n_components: Any, word: str) -> tuple[Stack
         )
     if min(sizes) < 1:
         raise ValueError(f"`{word}` is {sizes!r}; pass sizes of 1 or more.")
+    families = beside(families)
     for one in families[1:]:
         _refuse_unlike(families[0], one)
     if is_mixed(families):
@@ -119,8 +121,5 @@ def _resolve(family: Any, options: Mapping[str, Any], word: str) -> Family:
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
             + f" The number of components is {word}={family}." * isinstance(family, int)
         )
-    if options:
-        raise TypeError(
-            f"options {', '.join(options)} go with a family's name; this one is an object already."
-        )
-    return family
+    made: Family = family_of(family, options)
+    return made

@@ -19,6 +19,9 @@ class ColumnsIn(Space):
 
     spaces: tuple[Space, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spaces", tuple(self.spaces))
+
     @property
     def words(self) -> str:  # type: ignore[override]
         return "; ".join(f"column {j}: {space.words}" for j, space in enumerate(self.spaces))
@@ -40,6 +43,9 @@ class ColumnsIn(Space):
 
     def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
         return np.array([bool(getattr(space, trait)) for space in self.spaces])
+
+    def codes(self, d: int) -> Array:
+        return np.array([float(space.n_codes) for space in self.spaces])
 
     def column(self, j: int) -> Space:
         return self.spaces[j]

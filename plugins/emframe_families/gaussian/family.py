@@ -121,6 +121,11 @@ class Gaussian(Family):
     def _diagonal(self) -> bool:
         return self.structure.is_diagonal
 
+    def with_gaps(self) -> Gaussian:
+        from emframe_families.gaussian.gaps import GaussianWithGaps  # which is one of these itself
+
+        return GaussianWithGaps(self.covariance)
+
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -267,7 +272,7 @@ class Gaussian(Family):
         """
         all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
         sd = all_sd[used]
-        self._refuse_points(statistics, all_sd, sd, used, shared)
+        self.refuse_points(statistics, all_sd, sd, used, shared)
         if self._diagonal or sd.shape[1] == 1:
             return
         judged = covariances[used]
@@ -288,13 +293,13 @@ class Gaussian(Family):
                 among.tolist(),
             )
 
-    def _refuse_points(
+    def refuse_points(
         self,
         statistics: Scatter,
         all_sd: Array,
         sd: Array,
-        used: slice | NDArray[np.bool_],
-        shared: bool,
+        used: slice | NDArray[np.bool_] = slice(None),
+        shared: bool = False,
     ) -> None:
         """Raise where a standard deviation (K, d) is none beside where its component lies."""
         counts, means = statistics.counts, statistics.means

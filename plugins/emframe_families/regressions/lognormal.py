@@ -7,12 +7,14 @@ One known case: a single component is ordinary least squares on the logarithms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from emframe import Family, Positive
+from emframe.families import Stand
 from emframe.spaces import Array, ColumnsIn, Space
 from emframe_families.regressions.base import Column
 from emframe_families.regressions.gaussian import GaussianRegression
@@ -60,6 +62,9 @@ class LognormalRegression(Transformed):
     def support_given(self, row: Array) -> Space:
         return Positive()
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LognormalRegression:
+        return replace(self, predictors=self.family.spelt(names).predictors)
+
     def each(self, k: int) -> tuple[Family, ...]:
         return (self,) * k
 
@@ -78,6 +83,10 @@ class LognormalRegression(Transformed):
         rows = y.copy()
         rows[:, self.family.places[0]] = np.exp(self.family.y(y))
         return rows
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        found = self.family.truncated(params, self._end(low), self._end(high))
+        return Stand(np.exp(found.values), found.shares)  # of the response alone
 
     def log_slope(self, x: Array) -> Array:
         return -np.log(self.family.y(x))
