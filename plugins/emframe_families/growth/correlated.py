@@ -57,8 +57,8 @@ class CorrelatedMixed(LinearMixed):
         super().__post_init__()
         if self.residual == "unstructured" and self.random:
             raise ValueError(
-                f"`random` is {list(self.random)} beside an unstructured covariance of visits, which "
-                "says all that random effects could; pass random=()."
+                f"`random` is {list(self.random)} beside an unstructured covariance, which says "
+                "all that random effects could; pass random=()."
             )
         if self.along is not None and not isinstance(self.along, str):
             raise TypeError(f"`along` is {self.along!r}; pass the name of the column of times.")
@@ -101,6 +101,10 @@ class CorrelatedMixed(LinearMixed):
             )
         return replace(self, times=tuple(sorted(whole.times)))
 
+    @property
+    def has_sigma(self) -> bool:
+        return self.law.has_sigma
+
     @cached_property
     def law(self) -> Law:
         """The law of R."""
@@ -121,9 +125,9 @@ class CorrelatedMixed(LinearMixed):
             if twice is not None and self.residual != "compound":
                 name = twice if runs.keys is None else runs.keys[twice]
                 raise ValueError(
-                    f"run {name} has two rows with the same {self.time_column!r}; visits at one time "
-                    f"have no correlation by {self.residual!r}: give them times of their own, or "
-                    "their mean."
+                    f"run {name} has two rows with the same {self.time_column!r}; visits at one "
+                    f"time have no correlation by {self.residual!r}: give them times of their own, "
+                    "or their mean."
                 )
             return found
 
@@ -139,13 +143,13 @@ class CorrelatedMixed(LinearMixed):
         found = {
             name: declared
             for name, declared in self._declared.items()
-            if self.law.has_sigma or name != "sigma"
+            if self.has_sigma or name != "sigma"
         }
         assert inner
         return record("CorrelatedMixedParameters", {**found, self.law.field: own})
 
     def point(self, params: Any) -> EffectPoint:
-        if self.law.has_sigma:
+        if self.has_sigma:
             return super().point(params)
         ones = np.ones(len(self.of_law(params)))
         return EffectPoint(self.coefficients(params), np.zeros((len(ones), 0, 0)), ones)
@@ -160,7 +164,7 @@ class CorrelatedMixed(LinearMixed):
         found = dict(zip(names, np.ascontiguousarray(coefficients.T), strict=True))
         if self.random:
             found["random_covariance"] = covariance
-        if self.law.has_sigma:
+        if self.has_sigma:
             found["sigma"] = sigma
         return self.parameters(
             **found, **{self.law.field: np.full((len(sigma), *self.law.shape), np.nan)}
@@ -256,7 +260,7 @@ class CorrelatedMixed(LinearMixed):
         if previous is None:
             previous = self._first(statistics)
             previous = replace(previous, **{name: getattr(like, name) for name in held})
-        if not self.law.has_sigma:
+        if not self.has_sigma:
             ones = np.ones(len(self.of_law(previous)))
             own, like_inner = (*held, "sigma"), SimpleNamespace(sigma=ones)
         else:
@@ -288,7 +292,7 @@ class CorrelatedMixed(LinearMixed):
             count = float(counts[which].sum())
             if count > 0.0:
                 found = self.law.stepped(laws[one], count, slope, height)
-                if not np.all(self.law.space.contains(np.asarray(found)[None])):
+                if self.law.is_singular(found):
                     raise Degenerate(
                         f"{field} has become singular: people are too few for it",
                         None if together else one,

@@ -66,9 +66,9 @@ class LinearMixed(Family):
         ``"proportional"``, or ``"each"`` its own.
     sigma : whether they have one residual standard deviation, ``"shared"``, or ``"each"`` its own.
     residual : how a person's visits are correlated given the random effects: ``"independent"``;
-        ``"ar1"``, less the further apart in time; ``"compound"``, all alike; ``"unstructured"``, any
-        covariance of a few common times, in place of random effects.  One for all components, or
-        each its own, as `sigma` says.
+        ``"ar1"``, less the further apart in time; ``"compound"``, all alike; ``"unstructured"``,
+        any covariance of a few common times, in place of random effects.  One for all components,
+        or each its own, as `sigma` says.
     along : the column of times, for such residuals; the first of a term if None.
     times : those that an unstructured covariance has; read off the data if None.
 
@@ -116,6 +116,8 @@ class LinearMixed(Family):
         for name in ("fixed", "common", "random"):
             object.__setattr__(self, name, listed(name, getattr(self, name)))
         object.__setattr__(self, "response", str(self.response))
+        if self.times is not None:
+            object.__setattr__(self, "times", tuple(map(float, self.times)))
         assert self.terms  # which refuses what does not go together
 
     # ---- columns
@@ -151,6 +153,11 @@ class LinearMixed(Family):
     def parameters(self) -> type:
         """A field for each coefficient; ``random_covariance`` (K, q, q), if any; ``sigma`` (K,)."""
         return record("LinearMixedParameters", self._declared)
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether sigma is a parameter."""
+        return True
 
     @cached_property
     def _declared(self) -> dict[str, Declared]:
@@ -212,10 +219,10 @@ class LinearMixed(Family):
 
     # ---- M
 
-    def expected(self, statistics: GrowthSums, params: Any) -> float:
+    def expected(self, statistics: Any, params: Any) -> float:
         return bound.value(statistics, self.point(params), self.between != "each")
 
-    def gradient(self, statistics: GrowthSums, params: Any) -> Array:
+    def gradient(self, statistics: Any, params: Any) -> Array:
         point = self.point(params)
         found = bound.slope(statistics, point, self.between != "each")
         parts = []
@@ -229,7 +236,7 @@ class LinearMixed(Family):
             else:
                 shared = self.between == "shared"
                 parts.append(space.from_root(roots.sum(axis=0)[None] if shared else roots))
-        if "sigma" in self.parameters.__dataclass_fields__:
+        if self.has_sigma:
             along = found.sigma * point.sigma
             parts.append(along.sum(keepdims=True) if self.sigma == "shared" else along)
         return np.concatenate(parts)

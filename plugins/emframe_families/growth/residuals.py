@@ -24,11 +24,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe import Array, Interval, Positive, PositiveDefinite
+from emframe import Array, Degenerate, Interval, Positive, PositiveDefinite
 from emframe.spaces import Space
 
 MOST_TIMES = 20  # that an unstructured covariance has
 SMALL, LONGEST, HALVINGS = 1e-3, 1.5, 20  # of steps along a coordinate
+NOTHING = 1e-8  # of a variance is left where a covariance is singular, for digits are lost beyond
 CLOSE = 1e-7  # a step that is shorter than this is none
 
 
@@ -113,6 +114,10 @@ class Law(ABC):
         self, value: Any, count: float, slope: Callable[[Any], Any], height: Callable[[Any], float]
     ) -> Any:
         """A parameter at which `height`, whose derivative is `slope`, is no lower."""
+
+    def is_singular(self, value: Any) -> bool:
+        """Whether of a visit nothing is left, given the others."""
+        return False
 
     def variance(self, value: Any, times: Array) -> Array:
         """The diagonal of R at these times."""
@@ -248,8 +253,8 @@ class Unstructured(Law):
     def _places(self, times: Array) -> NDArray[np.intp]:
         if not self.times:
             raise ValueError(
-                "the times of an unstructured covariance are read off the data; take the model of a "
-                "fit, model.settled(X), or times=(...)."
+                "the times of an unstructured covariance are read off the data; take the model of "
+                "a fit, model.settled(X), or times=(...)."
             )
         known = np.array(self.times)
         found = np.minimum(np.searchsorted(known, times), len(known) - 1)
@@ -267,7 +272,10 @@ class Unstructured(Law):
         for people in visits.patterns:
             which = visits.of(people)
             own = self._places(visits.times[which[0]])
-            root = np.linalg.cholesky(value[np.ix_(own, own)])
+            try:
+                root = np.linalg.cholesky(value[np.ix_(own, own)])
+            except np.linalg.LinAlgError as error:
+                raise Degenerate(f"{self.field} has become singular") from error
             white[which] = np.linalg.solve(root, rows[which])
             more[people] = -np.log(np.diagonal(root)).sum()
         return white, more
@@ -298,6 +306,11 @@ class Unstructured(Law):
         """Where EM leads, times at which people were not seen completed by the others."""
         found = value + value @ (2.0 / count * slope(value)) @ value if count > 0 else value
         return 0.5 * (found + found.T)
+
+    def is_singular(self, value: Array) -> bool:
+        unit = np.sqrt(np.diagonal(value))
+        least: float = np.linalg.eigvalsh(value / unit / unit[:, None])[0]
+        return not least > NOTHING
 
     def variance(self, value: Array, times: Array) -> Array:
         """Between the known times on straight lines."""
