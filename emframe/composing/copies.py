@@ -74,6 +74,9 @@ class Copies(Family):
     def name(self) -> str:  # type: ignore[override]
         return f"({self.model.title()})"
 
+    def with_gaps(self) -> Copies:
+        return replace(self, model=self.model.over(self.model.family.with_gaps()))
+
     @property
     def parameters(self) -> type:
         """Those of the model, each with the axis K before its own."""
@@ -141,6 +144,14 @@ class Copies(Family):
     def settled(self, whole: Any, columns: Sequence[str]) -> Copies:
         assert self._family is not None  # what has none is settled
         return Copies(self.model._with(family=self._family.settled(whole, columns)))
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Copies:
+        if self._family is None:
+            return self
+        return Copies(self.model._with(family=self._family.spelt(names)))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return {} if self._family is None else self._family.parts_of(columns)
 
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         if self._family is not None:

@@ -124,9 +124,18 @@ class Nested(Family):
     def is_settled(self) -> bool:  # type: ignore[override]
         return all(family.is_settled for family in self.inner)
 
+    def with_gaps(self) -> Nested:
+        return replace(self, inner=tuple(one.with_gaps() for one in self.inner))
+
     def settled(self, whole: Sums, columns: Sequence[str]) -> Nested:
         pairs = zip(self.inner, whole.parts, strict=True)
         return Nested(tuple(family.settled(own, columns) for family, own in pairs))
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Nested:
+        return Nested(tuple(family.spelt(names) for family in self.inner))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return {k: names for one in self.inner for k, names in one.parts_of(columns).items()}
 
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]

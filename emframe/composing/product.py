@@ -35,6 +35,7 @@ from emframe.core import Contract
 from emframe.families import (
     Axes,
     Completed,
+    Conditional,
     ConjugatePrior,
     Curve,
     Family,
@@ -43,6 +44,7 @@ from emframe.families import (
     Survey,
     refuse_kept,
 )
+from emframe.families.conditional import side_by_side
 from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
 from emframe.families.rowwise import in_step
@@ -61,7 +63,8 @@ class Product(Family):
     Parameters
     ----------
     parts : families, or names of plugins, by column: a name, an index, or a tuple of either for
-        a group. Named columns are found by name in a data frame, which may have others too;
+        a group; of a family that names its columns, such as a regression, the name of one of them
+        will do. Named columns are found by name in a data frame, which may have others too;
         rows without names have them in the order given. Indices have to name every column. A
         column may be in several groups, where all but one of them read it as a covariate.
 
@@ -84,7 +87,7 @@ class Product(Family):
             raise TypeError(
                 f'`parts` is {parts!r}; pass a mapping of columns to families, {{"x": "poisson"}}.'
             )
-        groups = [key if isinstance(key, tuple) else (key,) for key in parts]
+        groups = [_group(key, family) for key, family in parts.items()]
         keys = [column for group in groups for column in group]
         named = all(isinstance(key, str) for key in keys)
         if not named and not all(isinstance(key, (int, np.integer)) for key in keys):
@@ -139,6 +142,28 @@ class Product(Family):
 
         pairs = zip(self.parts, whole.parts, strict=True)
         return self._of(own(part, sums) for part, sums in pairs)
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Product:
+        """Each part with its own; the columns stand in the order in which the parts name them."""
+        if self.columns is None or not names:
+            return self
+        given = {self.columns[place] for part in self.parts for place in part.given}
+        told = {name: own for name, own in names.items() if name in given}
+
+        def respelt(part: Part) -> tuple[tuple[str, ...], Family]:
+            assert self.columns is not None
+            own = tuple(self.columns[place] for place in part.places)
+            family = part.family.spelt(told)
+            return family.columns or own, family
+
+        return Product(dict(map(respelt, self.parts)))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for part in self.parts:
+            own = tuple(columns[place] for place in part.places)
+            found |= {part.label: own} | part.family.parts_of(own)
+        return found
 
     def _of(self, parts: Iterable[Part]) -> Product:
         """The same groups of columns, of these families."""
@@ -281,6 +306,10 @@ class Product(Family):
         object.__setattr__(other, "covered", np.array(x, dtype=float))
         return other
 
+    def with_gaps(self) -> Product:
+        """Of parts that all may lack values."""
+        return self._of(replace(part, family=part.family.with_gaps()) for part in self.parts)
+
     # ---- the five functions
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -299,6 +328,17 @@ class Product(Family):
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """Part by part, as they are independent."""
+        parts, own = [], list(hidden)
+        for part, theirs in self._with(params):
+            mine = [j for j in hidden if j in part.places]
+            if mine:
+                there = np.array([part.places.index(j) for j in mine])
+                found = part.family.conditional(theirs, part.of(x), there)
+                parts.append(([own.index(j) for j in mine], found))
+        return side_by_side(parts, len(own))
 
     def imputed(self, params: Any, x: Any, shares: Array) -> Array:
         """Part by part, where a part hides something."""
@@ -468,6 +508,14 @@ class Product(Family):
 
     def _joined(self, each: Iterator[Any]) -> Any:
         return self.parameters(**dict(zip((p.label for p in self.parts), each, strict=True)))
+
+
+def _group(key: Any, family: Any) -> tuple[Any, ...]:
+    """The columns of a part; those that its family names, where the key is one of them."""
+    own = family.columns if isinstance(family, Family) else None
+    if isinstance(key, str) and own is not None and key in own:
+        return tuple(own)
+    return key if isinstance(key, tuple) else (key,)
 
 
 def _own(part: Part) -> list[int]:

@@ -119,6 +119,35 @@ def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     return made.to_native().set_axis(X.index, axis=0)
 
 
+def refuse_other_index(values: Any, X: Any, name: str) -> None:
+    """Raise ValueError where `values` are indexed otherwise than the rows, or runs, they belong to.
+
+    Of runs that were made by a label these are the labels.
+    """
+    if not _is_indexed(values):
+        return
+    X = X.X if hasattr(X, "labels") else X
+    index, rows = getattr(X, "index", None), "X"
+    if hasattr(X, "lengths"):
+        of_runs = len(values) == len(X.lengths) and X.keys is not None
+        rows = "X.keys" if of_runs else "X.source"
+        index = X.keys if of_runs else getattr(X.source, "index", None)
+    elif not _is_indexed(X):
+        return
+    if index is None or np.array_equal(np.asarray(values.index), np.asarray(index)):
+        return
+    where = rows if rows == "X.keys" else f"{rows}.index"
+    raise ValueError(
+        f"`{name}` has another index than `X`, and is not taken by position; pass "
+        f"{name}.reindex({where}), or {name}.to_numpy() where the order is that of the rows."
+    )
+
+
+def _is_indexed(values: Any) -> bool:
+    """Whether these are a series or frame of pandas, or alike."""
+    return hasattr(values, "iloc") and hasattr(values, "index")
+
+
 def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDArray[Any]:
     """Column j, (n,), as real numbers; float64 with nan where it has missing values."""
     label, dtype, gaps = str(column.name), column.dtype, column.is_null().to_numpy()
@@ -135,16 +164,13 @@ def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDA
         fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
         value = shown(column[0]) if len(column) else "empty"
         remedy = (
-            "pass columns of numbers, categories as codes 0, 1, 2 and so on to the family "
-            "'categorical'"
+            "pass columns of numbers; words go to the family 'categorical', of any number of "
+            "values, or 'bernoulli', of two"
         )
         if is_covariate:
-            made = f"pandas.get_dummies(X, columns=[{label!r}], drop_first=True, dtype=float)"
-            if type(native).__module__.startswith("polars"):
-                made = f"X.to_dummies({label!r}, drop_first=True)"
             remedy = (
-                "as a predictor a category is a column of 0 and 1 for each of its values but one, "
-                f"as {made} makes them; codes 0, 1, 2 would be numbers along which there is a slope"
+                f"name the columns of the model, as in predictors=({label!r},): then words stand "
+                "for an indicator of each of their values but the first"
             )
         raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
     elif not gaps.any():

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from emframe.core import Status
+from emframe.data.legend import Legend, legend_from
 from emframe.families import Family
 from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.fitting.result import Fit, Start
 from emframe.host import model as named_model
 from emframe.host import models
 from emframe.host.recipes import NotHere, restore
+from emframe.latents import Ridge
 from emframe.latents.gate import described
 from emframe.messages.refusals import shown
-from emframe.models import Mixture, Model
+from emframe.models import ComponentModel, Mixture, Model
 from emframe.parameters import nested, to_mapping
 from emframe.spaces import Array
 
@@ -53,12 +55,13 @@ def save(fit: Fit, path: str | Path) -> None:
     document = {
         "emframe": FORMAT,
         "model": fit.model.describe(),
+        **_legend_told(fit),
         "status": fit.status.value,
         "message": fit.message,
         "numbers": {name: number_out(getattr(fit, name)) for name in _NUMBERS},
         "n_iter": fit.n_iter,
         "columns": _columns(fit),
-        "prior": fit.prior,
+        "prior": _prior_told(fit.prior),
         "best": fit.best,
         "form": fit.form,
         "n_runs": number_out(fit.n_runs),
@@ -71,6 +74,12 @@ def save(fit: Fit, path: str | Path) -> None:
         write_archive(path, _DOCUMENT, document, arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"this fit cannot be saved without code: {error}") from error
+
+
+def _legend_told(fit: Fit) -> dict[str, Any]:
+    """What the numbers of its rows stand for, where they were words."""
+    legend = getattr(fit.model, "legend", Legend())
+    return {} if legend == Legend() else {"legend": legend.describe()}
 
 
 def _columns(fit: Fit) -> list[str]:
@@ -114,6 +123,10 @@ def _rebuild(
     allow: Sequence[Any],
 ) -> Fit:
     model = _model(_item(document, "model", dict), family, allow)
+    if document.get("legend") is not None:
+        if not isinstance(model, ComponentModel):
+            raise TypeError("the model has no components, and the file has a legend")
+        model = model._with(legend=legend_from(_item(document, "legend", dict)))
     columns = tuple(_item(document, "columns", list))
     if not all(isinstance(name, str) for name in columns):
         raise TypeError(f"`columns` are {list(columns)}; expected names")
@@ -131,9 +144,7 @@ def _rebuild(
     count = document.get("count") if "n_runs" in document else "rows"
     if model.unit == "runs" and "n_runs" in document and not 0.0 < runs["n_runs"] < math.inf:
         raise ValueError(f"`n_runs` is {runs['n_runs']}, which no fit of runs has")
-    prior = document["prior"]
-    if not (prior is None or isinstance(prior, str)):
-        raise TypeError(f"`prior` is {prior!r}; expected a name or null")
+    prior = _prior_from(document["prior"])
     found = Fit(
         model=model,
         params=_parameters(model, arrays, len(columns)),
@@ -152,6 +163,21 @@ def _rebuild(
         **runs,
     )
     return found.counting(count if model.unit == "runs" else document.get("count"))
+
+
+def _prior_told(prior: Any) -> Any:
+    return {"ridge": vars(prior)} if isinstance(prior, Ridge) else prior
+
+
+def _prior_from(told: Any) -> str | Ridge | None:
+    if isinstance(told, dict) and set(told) == {"ridge"}:
+        ridge = Ridge(**_item(told, "ridge", dict))
+        if not (ridge.components is None or isinstance(ridge.components, str)):
+            raise TypeError(f"`components` is {ridge.components!r}; expected a name or null")
+        return ridge
+    if not (told is None or isinstance(told, str)):
+        raise TypeError(f"`prior` is {told!r}; expected a name or null")
+    return told
 
 
 def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:

@@ -19,14 +19,14 @@ from emframe.spaces.ends import Bounds, Ends, TimeAndEvent
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
-from emframe.spaces.missing import OrMissing
+from emframe.spaces.missing import OrMissing, OrNothing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
 from emframe.spaces.partly import PartlyHeld
 from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
-from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
+from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger, Ranks
 from emframe.spaces.within import Within
 
 __all__ = [
@@ -51,10 +51,12 @@ __all__ = [
     "NonNegativeInteger",
     "Only",
     "OrMissing",
+    "OrNothing",
     "PartlyHeld",
     "Positive",
     "PositiveDefinite",
     "PositiveSemidefinite",
+    "Ranks",
     "Real",
     "Shape",
     "Simplex",
