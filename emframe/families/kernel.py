@@ -45,6 +45,10 @@ class FamilyError(RuntimeError):
     """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space."""
 
 
+class NoDensity(FamilyError, ArithmeticError):
+    """A log density of NaN or +inf: an error of the family, unless it is asked far from any fit."""
+
+
 @dataclass(frozen=True)
 class Survey:
     """What is known of the data before the first E-step."""
@@ -281,7 +285,7 @@ def checked_density(family: Family, params: Any, x: Array, k: int) -> Array:
     if not density.max(initial=-np.inf) < np.inf:
         bad = np.isnan(density) | (density == np.inf)
         row, component = np.unravel_index(int(bad.argmax()), shape)
-        raise FamilyError(
+        raise NoDensity(
             f"{family.name}.log_density gave {density[row, component]} for row {row}, "
             f"component {component}"
         )

@@ -27,7 +27,7 @@ from emframe.core import (
     Status,
     Step,
 )
-from emframe.data import Labelled
+from emframe.data import Labelled, refuse_other_index
 from emframe.engines import Audited, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
@@ -150,6 +150,7 @@ def fit(
         X = Labelled.of(X, labels)
     if isinstance(X, Labelled):
         model = knowing(model)
+    refuse_other_index(start, X, "start")
     model = model.settled(X, weights)
     rules = ends(tol, max_iter)
     rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
