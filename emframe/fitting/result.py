@@ -23,6 +23,7 @@ from emframe.engines import block_rows
 from emframe.fitting.faces import face
 from emframe.fitting.optima import Optima, chance_missed, is_same, optima
 from emframe.messages.arguments import generator_from, whole
+from emframe.messages.words import of_a_fit
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import leaves, n_free
@@ -668,6 +669,13 @@ class Fit:
 
     __iter__ = None  # a fit has names, and no first item
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what other packages' fits have, by the name that it has here."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_fit(name)
+        raise AttributeError(f"a Fit has no {name!r}.{told and f' {told}'}")
+
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain Python: numbers, text, and lists for the parameters by their paths."""
         names = ("log_likelihood", "objective", "n_parameters", "aic", "bic", "icl", "n_rows")
@@ -693,6 +701,14 @@ class Fit:
         errors.
         """
         return face("parameter_frame")(self, errors, level)
+
+    def to_csv(self, path: str | Path | None = None, **options: Any) -> str | None:
+        """`to_frame` as CSV, by pandas and with its options; the text where there is no path."""
+        return self.to_frame().to_csv(path, **{"index": False, **options})
+
+    def to_latex(self, path: str | Path | None = None, **options: Any) -> str | None:
+        """`to_frame` as a LaTeX table, by pandas and with its options (it needs jinja2)."""
+        return self.to_frame().to_latex(path, **{"index": False, **options})
 
     def plot(
         self,

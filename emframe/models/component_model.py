@@ -32,6 +32,7 @@ from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
 from emframe.latents import Gate
 from emframe.messages.refusals import refuse_beyond
+from emframe.messages.words import of_a_model
 from emframe.models import starts
 from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
@@ -114,13 +115,26 @@ class ComponentModel(ComponentStarts):
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
         return self._with(covered=covered(self.family, x, weights, self.latent.beside))
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse the methods that models elsewhere have, with the way to have what they do."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_model(name)
+        raise AttributeError(f"a {type(self).__name__} has no {name!r}.{told and f' {told}'}")
+
     # ---- data
 
-    def _read_columns(self, family: Family, columns: Sequence[str] | str | None) -> None:
-        """Take note of the columns that its family reads, where it was made with `columns`.
+    def _read_columns(
+        self, family: Family, columns: Sequence[str] | str | None, group: str | None = None
+    ) -> None:
+        """Take note of the columns that its family reads, and of the one that tells of runs.
 
         Raises TypeError for what are no names, and ValueError for a family that names others.
         """
+        if group is not None:
+            if not isinstance(group, str):
+                raise TypeError(f"`group` is {group!r}; pass the name of a column.")
+            object.__setattr__(self, "legend", Legend(group=group))
         if columns is None:
             return
         given: Any = (columns,) if isinstance(columns, str) else columns
@@ -134,11 +148,7 @@ class ComponentModel(ComponentStarts):
                 f"`columns` is {list(names)}, and {family.name!r} names its own, "
                 f"{', '.join(family.columns or ())}; leave `columns` out."
             )
-        object.__setattr__(self, "legend", Legend(names))
-
-    def by_group(self, column: str) -> Self:
-        """The same model of frames whose rows with one value in a column share one z."""
-        return self._with(legend=replace(self.legend, group=column))
+        object.__setattr__(self, "legend", Legend(names, group=group))
 
     def in_groups(self, X: Any) -> Any:
         """Rows as runs, where the model is of groups of rows and a column says which."""

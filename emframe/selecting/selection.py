@@ -302,4 +302,10 @@ def _candidates(models: Any) -> list[Model]:
             f"`models` is {models!r}; pass a list of models, or a family's name with the numbers "
             'of components, ("gaussian", range(1, 10)).'
         )
-    return [model_for(model) for model in models]
+    listed = list(models)
+    if any(isinstance(one, (int, np.integer)) for one in listed):
+        raise TypeError(
+            f"`models` is {models!r}; pass a family's name with the numbers of components, "
+            '("gaussian", range(1, 10)), or a list of models.'
+        )
+    return [model_for(model) for model in listed]
