@@ -24,7 +24,7 @@ RESULTS: dict[str, Any] = {
     "optima": lambda: FIT.optima,
     "selection": lambda: emframe.select(("gaussian", [1, 2]), X, rng=0, n_starts=1),
     "standard errors": lambda: ERRORS,
-    "intervals": lambda: ERRORS.confint(),
+    "intervals": ERRORS.confint,
     "derived": lambda: ERRORS.derived("means[0, x0] - means[1, x0]"),
     "test": lambda: ERRORS.test("means[0, x0] = means[1, x0]"),
     "ratio": lambda: emframe.bootstrap_lrt(
