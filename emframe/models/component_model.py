@@ -171,14 +171,14 @@ class ComponentModel(ComponentStarts):
         told = self.legend.in_runs(X.X if isinstance(X, Labelled) else X)
         gates = {name: gate.settled(told) for name, gate in self._gates.items()}
         model = self._with(**gates) if gates != self._gates else self
-        model = model._reading(told)
+        model = model.reading(told)
         if model.family.is_settled:
             return model
         rows = model.rows(X, weights)
         whole = model.survey(rows).statistics
         return model._with(family=model.family.settled(whole, model._columns(rows)))
 
-    def _reading(self, X: Any) -> Self:
+    def reading(self, X: Any) -> Self:
         """The same model with the legend of the frames that X is, and its family spelt by it."""
         if not self.legend.is_empty:
             return self
@@ -186,6 +186,8 @@ class ComponentModel(ComponentStarts):
         beside = {str(one) for gate in self._gates.values() for one in gate.sources}
         columns = family.columns or self.legend.columns
         legend = read_off(X, columns, beside, family.covariates, family.kinds, self.legend)
+        if legend.given is None:
+            return self if legend == self.legend else self._with(legend=legend)
         return self._with(legend=legend, family=family.spelt(legend.spelt))
 
     @property
