@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
+from emframe.data.frames import is_frame
 from emframe.data.labelled import Labelled, LaidOut, everything, members
 from emframe.data.legend import Legend, read_off
 from emframe.engines import Workspace, block_rows
@@ -38,7 +39,7 @@ from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
-from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read
+from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read, reads_all
 from emframe.parameters import frozen, near
 from emframe.spaces import Array
 
@@ -217,7 +218,9 @@ class ComponentModel(ComponentStarts):
             if not self.labelled:
                 return self.with_labels().rows(X, weights, columns)
             X = known.X
-        X = self.legend.of(X)
+        told, X = X, self.legend.of(X)
+        if X is not told and is_frame(told):
+            beside = replace(beside, told=told)
         if columns is None and self.legend.columns is not None:
             columns = (*self.legend.columns, *beside.labels)
         if self.in_runs:
@@ -455,7 +458,8 @@ class ComponentModel(ComponentStarts):
         places = [int(j) for gate in self._gates.values() for j in gate.columns if not gate.named]
         if len(places) < q:
             return np.concatenate([own, given], axis=1)
-        if places and self.family.width == d and max(places) < d:
+        is_whole = self.family.width == d or reads_all(self.family)
+        if places and is_whole and max(places) < d:
             return own  # the family reads all columns, those of the gate among them
         width = d + len(set(places))
         found = np.empty((len(x), width))
