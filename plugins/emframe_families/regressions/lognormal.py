@@ -65,9 +65,6 @@ class LognormalRegression(Transformed):
     def support_given(self, row: Array) -> Space:
         return Positive()
 
-    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LognormalRegression:
-        return replace(self, predictors=self.family.spelt(names).predictors)
-
     def each(self, k: int) -> tuple[Family, ...]:
         return (self,) * k
 
