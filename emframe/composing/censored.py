@@ -183,6 +183,10 @@ class Censored(Unseen):
         points[:, self.pair.places] = np.stack([middle, np.zeros(len(x))], axis=1)
         return points
 
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        inner = self.pair.inner(x, np.full(len(x), self._middle))
+        return self.family.survival(params, inner, times)
+
     def value(self, x: Array) -> Array:
         bounds = self.bounds(x)
         return np.where(bounds.exact, bounds.low, np.nan)

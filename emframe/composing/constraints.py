@@ -156,6 +156,9 @@ class Constrained(Wrapped):
         found = self.family.completed(self._free(params), x, resp)
         return found._replace(statistics=Sized(found.statistics, resp.shape[1], _width(x)))
 
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        return self.family.survival(self._free(params), x, times)
+
     def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
         return self.family.conditional(self._free(params), x, hidden)
 

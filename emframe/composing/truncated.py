@@ -25,7 +25,7 @@ from emframe.families import Family, refuse_inner_gaps
 from emframe.families.between import log_between, tails
 from emframe.host import family_of
 from emframe.host.recipes import MAKERS
-from emframe.spaces import Array, Claim, ColumnsIn, Integers, Interval, Space, Within
+from emframe.spaces import Array, Bounds, Claim, ColumnsIn, Integers, Interval, Space, Within
 from emframe.spaces.ends import limits
 
 # Coordinates between which a value is looked for, and how often what is left of them is halved.
@@ -241,6 +241,12 @@ class Truncated(Unseen):
         return np.clip(np.floor(values), *limits(space)) if space.discrete else values
 
     # ---- the distribution of a value that is seen
+
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        return Family.survival(self, params, x, times)
+
+    def bounds(self, x: Array) -> Bounds:
+        return Family.bounds(self, x)
 
     def log_cdf(self, params: Any, x: Array) -> Array:
         low, _ = self._ends(params, x)

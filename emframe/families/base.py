@@ -49,7 +49,8 @@ from emframe.parameters import (
     template,
     to_vector,
 )
-from emframe.spaces import Array, Claim, Real, Space, slopes
+from emframe.spaces import Array, Bounds, Claim, Real, Space, slopes
+from emframe.spaces.ends import limits
 
 S = TypeVar("S")
 
@@ -208,6 +209,52 @@ class Family(ABC):
         From p (m,) to (m, K, d).
         """
         raise self._without("quantiles")
+
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        """The probability that the column that is modelled exceeds each time, (n, K, m).
+
+        Given the covariates of rows x (n, d).  TypeError for a family of several such columns.
+        """
+        place = self._sole(x)
+        each = x if self.covariates else x[:1]
+        rows = np.repeat(each, len(times), axis=0)
+        rows[:, place] = np.tile(times, len(each))
+        found = self._survivors(params, rows).reshape(len(each), len(times), -1).swapaxes(1, 2)
+        return np.broadcast_to(found, (len(x), *found.shape[1:]))
+
+    def _survivors(self, params: Any, rows: Array) -> Array:
+        """S at rows, 1 below the support and 0 beyond it, (n, K)."""
+        place = self._sole(rows)
+        space, values = self.support.column(place).present, rows[:, place]
+        floored = np.floor(values) if space.discrete else values
+        inside = np.asarray(space.contains(floored)).reshape(-1)
+        bottom, _ = limits(space)
+        if inside.any():
+            within = rows[inside]
+            within[:, place] = floored[inside]
+            told = np.exp(self.log_sf(params, within))
+            found = np.where(
+                (floored <= bottom)[:, None], 1.0, np.zeros((len(rows), told.shape[1]))
+            )
+            found[inside] = told
+            return found
+        raise ValueError(f"no time is one that {self.name!r} takes: {space.words}.")
+
+    def bounds(self, x: Array) -> Bounds:
+        """Between which the value of each row lies, (n,) both; the value itself where it was seen.
+
+        TypeError for a family of several columns that are modelled.
+        """
+        values = x[:, self._sole(x)]
+        gaps = np.isnan(values)
+        return Bounds(np.where(gaps, -np.inf, values), np.where(gaps, np.inf, values))
+
+    def _sole(self, x: Array) -> int:
+        """The place of the one column that is modelled."""
+        places = [j for j in range(x.shape[1]) if j not in self.covariates]
+        if len(places) != 1:
+            raise self._without("one column that lives for a time")
+        return places[0]
 
     def truncated(self, params: Any, low: Array, high: Array) -> Stand:
         """What stands for a draw between two rows in all sums: see `Stand`.

@@ -23,7 +23,7 @@ from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import in_step
-from emframe.spaces import Array, Claim, Space
+from emframe.spaces import Array, Bounds, Claim, Space
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,13 @@ class Stack(Family):
 
     def with_gaps(self) -> Stack:
         return replace(self, families=tuple(one.with_gaps() for one in self.families))
+
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        pairs = zip(self.families, params, strict=True)
+        return np.concatenate([one.survival(own, x, times) for one, own in pairs], axis=1)
+
+    def bounds(self, x: Array) -> Bounds:
+        return self.families[0].bounds(x)
 
     def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
         pairs = zip(self.families, params, strict=True)

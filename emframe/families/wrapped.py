@@ -17,7 +17,7 @@ from emframe.families.base import Completed, ConjugatePrior, Family, Stand
 from emframe.families.conditional import Conditional
 from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
-from emframe.spaces import Array, Claim, Space
+from emframe.spaces import Array, Bounds, Claim, Space
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,12 @@ class Wrapped(Family):
 
     def quantile(self, params: Any, p: Array) -> Array:
         return self.family.quantile(params, p)
+
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        return self.family.survival(params, x, times)
+
+    def bounds(self, x: Array) -> Bounds:
+        return self.family.bounds(x)
 
     @property
     def truncates(self) -> bool:  # type: ignore[override]

@@ -35,6 +35,7 @@ FACES = {
     "selection_html": "emframe.showing.notebook",
     "selection_table": "emframe.showing.report",
     "standard_errors": "emframe.inference",
+    "survival": "emframe.inference.survival",
     "summary": "emframe.showing.report",
     "trajectories": "emframe.fitting.courses",
     "wald_test": "emframe.inference.hypotheses",

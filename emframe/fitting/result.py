@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Intervals,
         StandardErrors,
     )
+    from emframe.inference.survival import Survival
 
 
 POLISH = "polish"  # the kind of a run to its very end from where another start ended
@@ -464,6 +465,28 @@ class Fit:
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 
+    def survival(
+        self, X: Any, times: Any = None, *, weights: Any = None, level: float = 0.95
+    ) -> Survival:
+        """The share that lives longer than each time: as rows tell it, and as the fit says.
+
+        Rows may tell bounds alone (`emframe.Censored`): exact and right censored times give the
+        estimate of Kaplan and Meier, with an interval by Greenwood's formula; others Turnbull's.
+
+            told = fit.survival(X)
+            told.times, told.observed, told.low, told.high, told.fitted, told.distance
+            told.observed_by_component, told.fitted_by_component
+
+        Parameters
+        ----------
+        times : (m,); where left out those at which the observed share falls.
+        weights : (n,) frequencies of the rows.
+        level : of the interval.
+
+        Raises TypeError for a model of several columns, of runs, or without such a function.
+        """
+        return face("survival")(self, X, times, weights, level)
+
     # ---- courses over time
 
     def random_effects(self, X: Any) -> RandomEffects:
@@ -761,8 +784,9 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "trajectories" of components over those of people; "trace" of the objective
-            from all starts; "uncertainty" of the rows' labels.
+            columns; "survival" beside what the rows tell of it; "trajectories" of components over
+            those of people; "trace" of the objective from all starts; "uncertainty" of the rows'
+            labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
         errors : standard errors; a profile shows their 95 % intervals.

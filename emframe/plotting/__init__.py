@@ -20,6 +20,7 @@ from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
+from emframe.plotting.survival import survival
 from emframe.plotting.traces import trace
 from emframe.plotting.trajectories import trajectories
 from emframe.plotting.uncertainty import uncertainty
@@ -32,6 +33,7 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "plane": plane,
     "pairs": pairs,
     "profile": profile,
+    "survival": survival,
     "trajectories": trajectories,
     "trace": trace,
     "uncertainty": uncertainty,

@@ -119,6 +119,9 @@ class Transformed(Wrapped):
 
     # ---- the distribution of a row, for a transformation that rises
 
+    def survival(self, params: Any, x: Array, times: Array) -> Array:
+        return Family.survival(self, params, x, times)
+
     def log_cdf(self, params: Any, x: Array) -> Array:
         return self.family.log_cdf(params, self.forward(x))
 
