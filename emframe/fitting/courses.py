@@ -114,13 +114,13 @@ def trajectories(
         rest = ", ".join(name for name in covariates if name != along) or "none"
         raise ValueError(f"`given` has a value for each other column, {rest}; {what}.")
     where = real_array(np.asarray(times, dtype=float), "times").ravel()
-    values = {name: where if name == along else others[name] for name in covariates}
+    values: dict[str, Any] = {name: where if name == along else others[name] for name in covariates}
     x = np.zeros((len(where), len(fit.columns)))
     if told is not None:
         pandas = extra("pandas", "formula", "formulas")
         frame = pandas.DataFrame(values, index=range(len(where)))
         there = dict(zip(told.labels, told.of(frame).T, strict=True))
-        values = {name: there.get(name, values.get(name)) for name in own}
+        values = {name: there[name] if name in there else values[name] for name in own}
     for name in own:
         x[:, fit.columns.index(name)] = values[name]
     means, deviations = family.response_at(fit.params.components, x, response)

@@ -208,12 +208,13 @@ def scene(
         by_run = resp if len(resp) == len(given) else None
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
     runs = given if whole else None
-    source = getattr(X, "source", None) if getattr(X, "source", None) is not None else X
+    given_by = getattr(X, "source", None)
+    frame, order = X if given_by is None else given_by, getattr(rows, "rows", None)
     told = None
-    if whole and is_frame(source):
+    if whole and is_frame(frame):
 
         def told(name: str) -> NDArray[Any]:
-            return np.asarray(column_of(source, name).to_numpy())[rows.rows]
+            return np.asarray(column_of(frame, name).to_numpy())[order]
 
     return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run, told)
 
