@@ -23,7 +23,7 @@ from emframe.composing import (
     tied,
 )
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
-from emframe.data import Blocks, Labelled, read_parquet
+from emframe.data import Blocks, Labelled, Part, Parts, read_parquet
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.files.saving import load
@@ -115,6 +115,8 @@ __all__ = [
     "NonNegativeInteger",
     "Optimum",
     "OrMissing",
+    "Part",
+    "Parts",
     "PluginWarning",
     "Point",
     "Positive",

@@ -20,7 +20,9 @@ import numpy as np
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.gate import Table
+from emframe.data.parts import Part
 from emframe.data.runs import Sequences
+from emframe.data.sources import in_parts
 from emframe.messages.extras import extra
 from emframe.messages.refusals import several
 from emframe.spaces import Array
@@ -80,12 +82,13 @@ class Covariates:
         """
         if self.levels is not None:
             return self
+        parts = in_parts(X)
+        told = self._in_frames(X) if parts is None else sum(parts.each(_in_part, self), [])
         levels = []
-        for column in self.columns:
-            found: dict[str, None] = {}
-            for frame in frames(X):
-                found |= dict.fromkeys(_levels(frame, _name(frame, column)))
-            values = tuple(found)
+        for column, *each in zip(self.columns, *told, strict=True):
+            found = dict.fromkeys(level for own in each for level in own)
+            is_sorted = all(list(own) == sorted(own) for own in each)
+            values = tuple(sorted(found) if is_sorted else found)
             if len(values) == 1:
                 raise ValueError(
                     f"`X` column {column!r} is {values[0]!r} in every row, and says nothing of "
@@ -93,6 +96,10 @@ class Covariates:
                 )
             levels.append(values)
         return replace(self, levels=tuple(levels))
+
+    def _in_frames(self, X: Any) -> list[list[Levels]]:
+        """The values of each column in each frame."""
+        return [[_levels(frame, _name(frame, one)) for one in self.columns] for frame in frames(X)]
 
     def of(self, frame: Any) -> Array:
         """The columns of a frame as numbers, (n, q)."""
@@ -113,6 +120,10 @@ class Covariates:
             codes = np.array([known[word] for word in words], dtype=np.intp)
             parts.append((codes[:, None] == np.arange(1, len(levels))).astype(float))
         return np.concatenate([np.asarray(part, dtype=float) for part in parts], axis=1)
+
+
+def _in_part(part: Part, covariates: Covariates) -> list[list[Levels]]:
+    return covariates._in_frames(part.table()[0])
 
 
 def frames(X: Any) -> list[Any]:

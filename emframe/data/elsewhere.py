@@ -62,7 +62,7 @@ def _of_files(values: Any, name: str) -> str:
     return f"{what}, and not what is in it; pass {read}what another library reads from it"
 
 
-def _is_task(values: Any) -> bool:
+def is_task(values: Any) -> bool:
     """Whether it is work still to be done, as Dask's collections are."""
     graph = getattr(values, "__dask_graph__", None)
     if callable(graph):
@@ -158,7 +158,7 @@ def _article(values: Any) -> str:
 
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
     (lambda values: bool(files_in(values)), _of_files),
-    (_is_task, _of_task),
+    (is_task, _of_task),
     (is_lazy, _of_lazy),
     (_is_tensor, _of_tensor),
     (_is_on_device, _of_device),

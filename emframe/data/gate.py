@@ -127,24 +127,6 @@ def chosen(X: Any, names: tuple[str, ...], covariates: Collection[str | int] = (
     return Table(X.X[:, [have.index(name) for name in names]], names, X.weights)
 
 
-def frequencies(X: Any, weights: Any) -> Any:
-    """The weights that were given, or else those that a `Table` brings along.
-
-    Raises ValueError for a series of another index than that of the rows, and TypeError for data
-    that are not in memory.
-    """
-    X = X.X if isinstance(X, Labelled) else X
-    refuse_elsewhere(X, "X")
-    refuse_elsewhere(weights, "weights")
-    are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))
-    if are_indexed and not X.index.equals(weights.index):
-        raise ValueError(
-            "`weights` has another index than `X`, and is not taken by position; pass "
-            "weights.reindex(X.index), or weights.to_numpy() where the order is that of the rows."
-        )
-    return X.weights if weights is None and isinstance(X, Table) else weights
-
-
 def _given(
     X: Any, covariates: Collection[str | int] = ()
 ) -> tuple[NDArray[Any] | Blocks, tuple[str, ...] | None]:

@@ -27,7 +27,7 @@ from emframe.core import (
     Status,
     Step,
 )
-from emframe.data import Labelled
+from emframe.data import Labelled, PlacedRows, brought_in
 from emframe.engines import Audited, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
@@ -144,6 +144,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     model = model_for(model)
+    X, weights, labels = brought_in(X, weights, labels)
     if labels is not None:
         X = Labelled.of(X, labels)
     if isinstance(X, Labelled):
@@ -310,6 +311,8 @@ def _uncertainty(task: Task, params: Any, cut: Cut) -> tuple[float, Cut]:
     have lost its workers to Ctrl-C, is not asked again, and nan stands for a pass that was not
     made.
     """
+    if cut is not None and isinstance(task.rows, PlacedRows):
+        return nan, cut  # whatever was interrupted there is not asked again
     if cut is None:
         try:
             return task.uncertainty(params, task.engine), None

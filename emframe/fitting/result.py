@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isnan, log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled
+from emframe.data import Labelled, swept
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
@@ -92,6 +93,11 @@ def _as_given(X: Any, values: Array) -> Array:
     """Values of rows in the order in which the user gave them."""
     X = X.X if isinstance(X, Labelled) else X
     return X.as_given(values) if isinstance(X, Sequences) else values
+
+
+def _of_rows(asked: Any, params: Any, x: Any, _: Array) -> Any:
+    """What a method of a model says of rows x."""
+    return asked(params, x)
 
 
 def checked_count(count: Any, has_runs: bool) -> str | float | None:
@@ -313,8 +319,8 @@ class Fit:
                 "predict_proba(X)."
             )
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
+        of_block = partial(_of_rows, prior, self.params)
+        found = np.concatenate(swept(rows, block_rows(self.model.work(rows)), of_block))
         return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
 
     def latent(self, X: Any) -> Any:
@@ -339,7 +345,8 @@ class Fit:
         if not hasattr(self.model, "imputed"):
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
         rows = self.model.rows(X, columns=self.columns)
-        filled = self.model.imputed(self.params, rows.x)
+        of_block = partial(_of_rows, self.model.imputed, self.params)
+        filled = np.concatenate(swept(rows, len(rows), of_block))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def predict(self, X: Any) -> Any:
@@ -397,8 +404,8 @@ class Fit:
         A row that is impossible under every component has -inf and a row of nan.
         """
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        parts = [self.model.posterior(self.params, x) for x, _ in blocks]
+        of_block = partial(_of_rows, self.model.posterior, self.params)
+        parts = swept(rows, block_rows(self.model.work(rows)), of_block)
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 

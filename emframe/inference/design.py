@@ -48,7 +48,7 @@ class Design:
     def units(self, rows: Any) -> float:
         """How many independent units there are."""
         if self.clusters is None:
-            return float(rows.weights.sum())
+            return float(rows.weight / rows.unit)
         return float(len(np.unique(self._codes("clusters", self.clusters, rows))))
 
     def between(self, totals: Array, rows: Any) -> Array:

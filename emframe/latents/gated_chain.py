@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe.core import Contract
+from emframe.data import swept
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.families.kernel import NoSampler
@@ -94,8 +95,11 @@ class GatedChain(Chain):
     def refuse(self, rows: Any) -> None:
         for part, gate in enumerate((self.begin_on, self.step_on)):
             if gate is not None:
-                each = (self._covariates(x)[part] for x, _ in rows.blocks(1 << 16))
+                each = [both[part] for both in swept(rows, 1 << 16, self._of_block)]
                 logit.refuse_collinear(logit.triangle(each, gate.width), gate.names)
+
+    def _of_block(self, x: Sequences, _: Array) -> tuple[Array, Array]:
+        return self._covariates(x)
 
     def _covariates(self, x: Sequences) -> tuple[Array, Array]:
         """Of the first row of each run, (S, p - 1), and of the others, (n - S, q - 1)."""
