@@ -99,6 +99,7 @@ COMPOSED = """\
 | more zeros than a family says | `emframe.ZeroInflated("poisson")` |
 | zeros by themselves, and a family for the rest | `emframe.Hurdle("gamma")` |
 | rows that are exactly one value | `emframe.Mixture([emframe.Point(0.0), "gamma"])` |
+| zeros beside a regression | `emframe.Mixture(["poisson-regression", emframe.Point(0.0)])` |
 | noise beside clusters | `emframe.Mixture(["gaussian", "uniform"], [3, 1])` |
 | columns of different kinds | `emframe.Product({"height": "normal", "visits": "poisson"})` |
 | a mixture as a component | `emframe.Mixture(emframe.Mixture("gaussian", 2), 3)` |
