@@ -15,7 +15,7 @@ from emframe.data.parquet import read_parquet
 from emframe.data.parts import Own, Part, Parts
 from emframe.data.placed import PlacedBlocks, PlacedRows
 from emframe.data.rows import MOST_AT_ONCE, Rows, drawn
-from emframe.data.sources import brought_in, frequencies, placed_rows
+from emframe.data.sources import brought_in, frequencies, placed_rows, planned
 from emframe.data.sweeps import summed, swept
 from emframe.data.weights import as_weights, counted, in_range, measured, warn_of_shares
 
@@ -43,6 +43,7 @@ __all__ = [
     "is_unread",
     "measured",
     "placed_rows",
+    "planned",
     "read_parquet",
     "refuse_elsewhere",
     "summed",

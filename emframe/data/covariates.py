@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,8 @@ class Covariates:
         if self.levels is not None:
             return self
         parts = in_parts(X)
-        told = self._in_frames(X) if parts is None else sum(parts.each(_in_part, self), [])
+        each_part = [self._in_frames(X)] if parts is None else parts.each(_in_part, self)
+        told = list(chain.from_iterable(each_part))
         levels = []
         for column, *each in zip(self.columns, *told, strict=True):
             found = dict.fromkeys(level for own in each for level in own)

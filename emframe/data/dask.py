@@ -16,10 +16,13 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from emframe.data.parts import Part, Parts, Task
+import numpy as np
+
+from emframe.data.parts import Here, Part, Parts, Places, Task
 from emframe.messages.extras import extra
 
 RETRIES = 2  # of a task whose worker was lost, besides those that Dask makes by itself
@@ -37,6 +40,15 @@ def parts_of(X: Any) -> Parts:
 
 
 def _made(X: Any) -> Parts:
+    found = Parts(places_of(X))
+    found.cut_anywhere = True
+    return found
+
+
+def places_of(
+    X: Any, weights: str | None = None, labels: str | None = None, patience: float | None = None
+) -> Places:
+    """Where the chunks, or partitions, of a collection lie, each a part."""
     dask = extra("dask", "dask", "rows on Dask")
     if len(getattr(X, "numblocks", ())) > 1 and X.numblocks[1] > 1:  # a part has whole rows
         X = X.rechunk({1: -1})
@@ -44,8 +56,9 @@ def _made(X: Any) -> Parts:
     blocks = list(blocks.ravel()) if hasattr(blocks, "ravel") else list(blocks)
     client = _client()
     if client is None:
-        return Parts([partial(_computed, block) for block in blocks], keep=False)
-    return Parts(OnCluster(client, client.compute([dask.delayed(Part)(one) for one in blocks])))
+        return Here([Part(partial(_computed, one), weights, labels, False) for one in blocks])
+    made = client.compute([dask.delayed(Part)(one, weights, labels) for one in blocks])
+    return OnCluster(client, made, patience)
 
 
 def _client() -> Any:
@@ -90,10 +103,37 @@ class OnCluster:
                 sys.modules["distributed"].wait(running, timeout=self.patience)
             found: list[Any] = self.client.gather(running)
         except BaseException:
-            self.client.cancel(running)
+            with suppress(Exception):  # where the scheduler is gone, so is what it was to cancel
+                self.client.cancel(running)
             raise
         return found
 
 
 def _done(part: Part, task: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return task(part, *args)
+
+
+def planned(X: Any, method: Callable[[Any], Any], names: Sequence[str], kind: type) -> Any:
+    """What `method` says of each row, (n,) or (n, k), as a collection of the same chunks.
+
+    Parameters
+    ----------
+    names : of the columns of the answer; one of a number to each row.
+    kind : of its numbers.
+    """
+    k = len(names)
+    if not hasattr(X, "map_blocks"):
+        pandas = extra("pandas", "dataframe", "frames of Dask")
+        none = pandas.DataFrame({name: pandas.Series(dtype=kind) for name in names})
+        meta = none if k > 1 else none[names[0]]
+        return X.map_partitions(_asked, method, meta, meta=meta)
+    if X.ndim > 1 and X.numblocks[1] > 1:
+        X = X.rechunk({1: -1})
+    chunks = (X.chunks[0], (k,)) if k > 1 else (X.chunks[0],)
+    alike = {"drop_axis": 1} if X.ndim > k else {"new_axis": 1} if X.ndim < min(k, 2) else {}
+    empty: Any = np.zeros((0, k) if k > 1 else 0, dtype=kind)
+    return X.map_blocks(_asked, method, empty, dtype=kind, chunks=chunks, meta=empty, **alike)
+
+
+def _asked(some: Any, method: Callable[[Any], Any], empty: Any) -> Any:
+    return method(some) if len(some) else empty

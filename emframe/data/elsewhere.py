@@ -73,25 +73,8 @@ def is_task(values: Any) -> bool:
 
 def _of_task(values: Any, name: str) -> str:
     told = f"{_article(values)} whose values are not worked out yet; pass {name}.compute()"
-    blocks = _blocks_of(values, name) if name == "X" else ""
-    if not blocks:
-        return told
-    return (
-        f"{told} where memory holds them; where rows are each their own, emframe.fit takes "
-        f"emframe.Blocks(lambda: {blocks})"
-    )
-
-
-def _blocks_of(values: Any, name: str) -> str:
-    """What to give `emframe.Blocks` to read values part by part; empty where that is not known."""
-    shape = getattr(values, "shape", None)
-    if not isinstance(shape, tuple) or not shape:
-        return ""
-    d = shape[1] if len(shape) > 1 else 1
-    parts = f"part.compute() for part in {name}.partitions"
-    if not hasattr(values, "columns"):
-        parts = f"{name}[i : i + 65536].compute() for i in range(0, len({name}), 65536)"
-    return f"({parts}), len({name}), {d}"
+    is_other = name == "X" and not hasattr(values, "to_delayed")
+    return f"{told}, or an array or a frame of Dask itself" if is_other else told
 
 
 def _is_tensor(values: Any) -> bool:

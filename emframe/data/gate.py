@@ -18,7 +18,6 @@ from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
 from emframe.data.elsewhere import refuse_elsewhere
 from emframe.data.frames import from_frame, is_frame, names_of
-from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
 from emframe.messages.refusals import several

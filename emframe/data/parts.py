@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from emframe.data.blocks import UNREAD
+from emframe.data.elsewhere import is_task
 from emframe.data.frames import without
 from emframe.data.gate import Table
 from emframe.data.labelled import Labelled
@@ -74,14 +75,15 @@ class Part:
         weights, labels : names of columns, in the place of its own weights and labels.
         """
         X = self.data() if callable(self.data) else self.data
-        weights, labels = weights or self.weights, labels or self.labels
-        if isinstance(weights, str):
-            X, weights = without(X, weights)
-        elif weights is None and isinstance(X, Table):
-            weights = X.weights
-        if isinstance(labels, str):
-            X, labels = without(X, labels)
-        return X, weights, labels
+        each: Any = weights or self.weights
+        known: Any = labels or self.labels
+        if isinstance(each, str):
+            X, each = without(X, each)
+        elif each is None and isinstance(X, Table):
+            each = X.weights
+        if isinstance(known, str):
+            X, known = without(X, known)
+        return X, each, known
 
     def made(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` makes, kept under a key where the part is kept."""
@@ -115,12 +117,15 @@ class Parts:
         waits for as long as it takes.
     keep : False for callables to be called anew for each pass, for rows that memory does not hold.
 
+    A collection of Dask may stand in the place of the list; see `emframe.data.dask`.
     A model of runs takes `Sequences` for a part, so that no run lies in two.  Sums are taken in the
     order of the parts: the same parts give the same bits wherever they lie, and however many work
     on them; otherwise cut, the same but for rounding.
 
     Raises ValueError for no parts, TypeError for what is neither.
     """
+
+    cut_anywhere = False  # whether parts may begin and end within a run of rows
 
     def __init__(
         self,
@@ -132,13 +137,19 @@ class Parts:
         patience: float | None = None,
         keep: bool = True,
     ) -> None:
+        if is_task(parts) and hasattr(parts, "to_delayed"):
+            from emframe.data.dask import places_of  # not with emframe: an extra
+
+            self.places: Places = places_of(parts, weights, labels, patience)
+            self.cut_anywhere = True
+            return
         if callable(getattr(parts, "each", None)):
             if weights is not None or labels is not None or workers:
                 raise TypeError(
                     "`weights`, `labels` and `workers` go with a list of parts; an object with "
                     "`each` holds emframe.Part(data, weights, labels) where it likes."
                 )
-            self.places: Places = parts
+            self.places = parts
             return
         if not isinstance(parts, (list, tuple)):
             raise TypeError(
@@ -149,8 +160,8 @@ class Parts:
             raise ValueError("`parts` is an empty list; pass one part or more.")
         both = (_for_each("weights", weights, parts), _for_each("labels", labels, parts))
         made = [
-            part if isinstance(part, Part) else Part(part, *beside, keep=keep)
-            for part, *beside in zip(parts, *both, strict=True)
+            part if isinstance(part, Part) else Part(part, each, known, keep)
+            for part, each, known in zip(parts, *both, strict=True)
         ]
         if workers:
             from emframe.data.processes import Processes  # not with emframe: few need it
@@ -249,13 +260,18 @@ def answer(part: Part, index: int, task: Task, *args: Any) -> Answer:
     return replace(found, index=index) if isinstance(found, Answer) else Answer(index, found)
 
 
+def noted(what: str) -> EngineError:
+    """An error of where rows lie, and not of the model; see `emframe.data.blocks.is_unread`."""
+    error = EngineError(f"{what}.")
+    error.add_note(UNREAD)
+    return error
+
+
 def _failed(what: str) -> EngineError:
-    error = EngineError(
+    return noted(
         f"the parts of `X` {what}; an object with `each(task, args)` returns task(part, *args[i]) "
         "of part i for every part, in their order"
     )
-    error.add_note(UNREAD)
-    return error
 
 
 def _for_each(name: str, values: Any, parts: Sequence[Any]) -> Sequence[Any]:

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data.arrays import Weighted, ones, read_only
-from emframe.data.blocks import UNREAD, Blocks
-from emframe.data.parts import Answer, Own, Part, Parts, Reader, count, fingerprint
+from emframe.data.blocks import Blocks
+from emframe.data.parts import Answer, Own, Part, Parts, Reader, count, fingerprint, noted
 from emframe.data.rows import Rows
 from emframe.data.runs import SequenceRows
 from emframe.data.weights import in_units
-from emframe.engines import Audited, EngineError, Workspace, one_blas_thread
+from emframe.engines import Audited, Workspace, one_blas_thread
 from emframe.engines.tally import Tally
 from emframe.spaces import Array
 
@@ -85,6 +85,11 @@ def placed(
             first = sum(fact.rows_given for fact in facts)
             raise _told(X, i, reader, own, first, found)
         facts.append(found)
+    if X.cut_anywhere and any(fact.in_runs for fact in facts):
+        raise TypeError(
+            "`X` is cut into chunks without regard to runs of rows, and this model is of runs; "
+            "pass emframe.Parts([...]) with emframe.Sequences for each part."
+        )
     columns = next((fact.columns for fact in facts if fact.n), ())
     for i, fact in enumerate(facts):
         if fact.n and fact.columns != columns:
@@ -161,7 +166,7 @@ def _read(
             raise TypeError("a part is rows in memory, or a callable that gives them.")
         return rows, fingerprint(rows), rows.n_given
 
-    own = None if weights is None else hashlib.sha256(np.ascontiguousarray(weights)).digest()
+    own = None if weights is None else hashlib.sha256(weights.tobytes()).digest()
     found: tuple[Any, Tally, int] = part.made((reader.token, own), make)
     return found
 
@@ -174,9 +179,7 @@ def _on_rows(
         rows, seen, _ = _read(part, reader, weights)
     except Exception as error:
         told = f"{type(error).__name__}: {error}".rstrip(".: ")
-        again = EngineError(f"a part of `X` could not be read again: {told}")
-        again.add_note(UNREAD)
-        raise again from error
+        raise noted(f"a part of `X` could not be read again: {told}") from error
     if rows is None:
         return Answer(0, None, seen)
     rows = in_units(rows, unit / rows.unit)
@@ -241,6 +244,11 @@ def _condensed(rows: Any) -> tuple[Array, Array] | None:
 
 def _numbers(rows: Any) -> NDArray[np.intp]:
     return np.asarray(rows.numbers)
+
+
+def _places(rows: SequenceRows) -> NDArray[np.intp]:
+    """Where each row stood in what the part was given."""
+    return np.arange(rows.n_single) if rows.rows is None else rows.rows
 
 
 def _weights(rows: Any) -> Array:
@@ -313,10 +321,14 @@ class PlacedRows(Weighted):
         """Where each row, or run, stood in what the user gave, (n,)."""
         if self.n_given == len(self):
             return np.arange(len(self))
-        firsts = np.cumsum([0, *(fact.given for fact in self.facts)])
-        with_rows = [int(first) for first, fact in zip(firsts, self.facts, strict=False) if fact.n]
+        firsts = np.cumsum([0, *(fact.given for fact in self.facts)])[self.with_rows]
         found = self.ask(_numbers)
-        return np.concatenate([own + at for own, at in zip(found, with_rows, strict=True)])
+        return np.concatenate([own + at for own, at in zip(found, firsts, strict=True)])
+
+    @property
+    def with_rows(self) -> list[int]:
+        """The parts that have rows."""
+        return [i for i, fact in enumerate(self.facts) if fact.n]
 
     # ---- asking
 
@@ -335,12 +347,11 @@ class PlacedRows(Weighted):
         )
         for one, fact in zip(answers, self.facts, strict=True):
             if one.seen is None or not one.seen.is_of(fact.seen):
-                error = EngineError(
+                raise noted(
                     f"part {one.index} of `X` answered for {one.seen or 'no rows'}, and had "
-                    f"{fact.seen} at first; parts have to hold the same rows throughout a fit."
+                    f"{fact.seen} at first{_odd(one.seen, fact.seen)}; parts have to hold the same "
+                    "rows throughout a fit"
                 )
-                error.add_note(UNREAD)
-                raise error
         return [one.value for one, fact in zip(answers, self.facts, strict=True) if fact.n]
 
     def _shares(self, values: Any) -> list[Any]:
@@ -366,7 +377,7 @@ class PlacedRows(Weighted):
         places = (np.arange(size) + rng.random(size)) / size * (self.weight / self.unit)
         ends = np.cumsum([fact.weight / self.unit for fact in self.facts])
         begins = np.append(0.0, ends[:-1])
-        of = np.minimum(np.searchsorted(ends, places, side="right"), _last(self.facts))
+        of = np.minimum(np.searchsorted(ends, places, side="right"), self.with_rows[-1])
         args = [(np.maximum(places[of == i] - begins[i], 0.0),) for i in range(len(self.facts))]
         found = self.ask(_drawn, args)
         return self.of([x for x, m in found if m], np.ones(size))
@@ -418,10 +429,18 @@ class PlacedRuns(PlacedRows):
         """Number of runs that the weights stand for."""
         return self.weight
 
+    def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of all rows that the user gave, as those of the rows that are left."""
+        if self.n_given == len(self):
+            return values
+        firsts = np.cumsum([0, *(fact.rows_given for fact in self.facts)])[self.with_rows]
+        own = zip(self.ask(_places), firsts, strict=True)
+        return values[np.concatenate([places + first for places, first in own])]
 
-def _last(facts: Sequence[Facts]) -> int:
-    """The last part that has rows."""
-    return max(i for i, fact in enumerate(facts) if fact.n)
+
+def _odd(seen: Tally | None, before: Tally) -> str:
+    """What is odd about a tally whose numbers look right."""
+    return ", but these are others" if f"{seen}" == f"{before}" else ""
 
 
 @dataclass(frozen=True)
@@ -432,8 +451,23 @@ class PlacedBlocks:
     size: int
 
     def sum(self, of_block: Callable[..., Any]) -> Any:
-        """``of_block(block, workspace)`` of every block, added up part by part, in their order."""
-        return reduce(add, self._asked(_block_sums, (self.size, of_block)))
+        """``of_block(block, workspace)`` of every block, added up part by part, in their order.
+
+        A sum of some parts that is no number is asked for again.
+
+        Raises `EngineError` where it is a number the second time.
+        """
+        found = self._asked(_block_sums, (self.size, of_block))
+        odd = [_is_nan(one) for one in found]
+        if any(odd) and not all(odd):
+            again = [_is_nan(one) for one in self._asked(_block_sums, (self.size, of_block))]
+            for i, (before, after) in enumerate(zip(odd, again, strict=True)):
+                if before != after:
+                    raise noted(
+                        f"part {self.rows.with_rows[i]} of `X` answered nan, and then a number to "
+                        "the same task; what it lies in is not to be relied on"
+                    )
+        return reduce(add, found)
 
     def over(self, is_sum: bool, of_block: Callable[..., Any], *beside: Any) -> Any:
         """``of_block(x, weights, *some)`` of every block: their sum, or all of them in order."""
@@ -469,11 +503,8 @@ class PlacedBlocks:
         if rows.kind is Rows:
             kept = None if rows.n_given == len(rows) else numbers
             return replace(together, kept=kept, n_removed=rows.n_given - len(rows), unit=rows.unit)
-        firsts = np.cumsum([0, *(fact.rows_given for fact in rows.facts if fact.n)])
-        places = [
-            at + (np.arange(len(one.x.x)) if one.rows is None else one.rows)
-            for one, at in zip(found, firsts, strict=False)
-        ]
+        firsts = np.cumsum([0, *(fact.rows_given for fact in rows.facts)])[rows.with_rows]
+        places = [at + _places(one) for one, at in zip(found, firsts, strict=True)]
         return replace(
             together,
             numbers=numbers,
@@ -482,6 +513,12 @@ class PlacedBlocks:
             rows=np.concatenate(places),
             n_rows_given=rows.n_rows_given,
         )
+
+
+def _is_nan(found: Any) -> bool:
+    """Whether the log-likelihood of a sum is no number, or the sum itself."""
+    value = getattr(found, "loglik", found)
+    return bool(np.isnan(value).any()) if isinstance(value, (float, np.ndarray)) else False
 
 
 def _is_plain(rows: PlacedRows) -> bool:
@@ -505,9 +542,14 @@ def engine_sum(engine: Any, of_block: Callable[..., Any], blocks: Any) -> Any:
     """
     if not isinstance(blocks, PlacedBlocks):
         return engine.sum(of_block, blocks)
-    if isinstance(engine, Audited):
+    refuse_engine(engine, blocks.rows)
+    return blocks.sum(of_block)
+
+
+def refuse_engine(engine: Any, rows: Any) -> None:
+    """Raise TypeError for an engine of one's own where rows lie in parts."""
+    if isinstance(engine, Audited) and isinstance(rows, PlacedRows):
         raise TypeError(
             "`engine` is an object, and `X` lies in parts, which are worked on where they lie; "
             "pass engine=None."
         )
-    return blocks.sum(of_block)

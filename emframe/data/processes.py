@@ -22,6 +22,7 @@ from emframe.data.parts import Part, Task
 from emframe.engines import EngineError
 
 TRIES = 3  # processes that a part is given to in one pass before it is given up
+BEGIN = 120.0  # seconds that a process may take to begin
 LOOK = 0.5  # seconds between two looks at a clock
 Request = tuple[int, bytes]
 
@@ -110,8 +111,7 @@ class Processes:
             ready = wait(list(by_pipe), timeout=None if self.patience is None else LOOK)
             if ready:
                 return [by_pipe[pipe] for pipe in ready if isinstance(pipe, Connection)]
-            now = time.monotonic()
-            late = [m for m in waiting if now - self._members[m].since > (self.patience or 0.0)]
+            late = [m for m in waiting if self._members[m].silent > (self.patience or 0.0)]
             for m in late:
                 self._members[m].lose(f"said nothing for {self.patience:g} seconds")
             if late:
@@ -119,6 +119,7 @@ class Processes:
 
 
 LOST = object()
+BEGUN = 0  # in the place of the number of a request
 
 
 class _Member:
@@ -127,7 +128,7 @@ class _Member:
     def __init__(self, parts: dict[int, Part]) -> None:
         context = get_context("spawn")
         self.pipe, there = context.Pipe()
-        self.why, self.since = "", time.monotonic()
+        self.why, self.since, self.has_begun = "", time.monotonic(), False
         self.process = context.Process(target=_work, args=(there, parts), daemon=True)
         try:
             self.process.start()
@@ -136,6 +137,12 @@ class _Member:
             raise TypeError(f"a part of `X` cannot be sent to another process: {error}") from error
         finally:
             there.close()
+
+    @property
+    def silent(self) -> float:
+        """Seconds since it was asked, or since it had begun if that was later."""
+        allowed = 0.0 if self.has_begun else BEGIN
+        return time.monotonic() - self.since - allowed
 
     @property
     def is_lost(self) -> bool:
@@ -165,7 +172,9 @@ class _Member:
         except (EOFError, OSError):
             self._gone()
             return LOST
-        if asked != number:  # to a pass that was interrupted
+        if asked != number:  # that it has begun, or to a pass that was interrupted
+            if not self.has_begun:
+                self.has_begun, self.since = True, time.monotonic()
             return None
         if error is not None:
             raise EngineError(f"a process that holds parts of `X` raised {error}")
@@ -200,6 +209,7 @@ def _sent(request: Any) -> bytes:
 def _work(pipe: Connection, parts: dict[int, Part]) -> None:
     """The life of a process: what it is asked, it answers, until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
+    pipe.send((BEGUN, None, None))
     while True:
         try:
             number, request = pickle.loads(pipe.recv_bytes())

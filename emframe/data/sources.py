@@ -5,7 +5,7 @@ One known case: an array lies in no parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from emframe.data.elsewhere import is_task, refuse_elsewhere
@@ -19,11 +19,25 @@ def in_parts(X: Any) -> Parts | None:
     """The parts that X lies in, `Parts` or a collection of Dask; None for anything else."""
     if isinstance(X, Parts):
         return X
-    if not is_task(X) or not hasattr(X, "to_delayed"):
+    if not _is_dask(X):
         return None
     from emframe.data.dask import parts_of  # not with emframe: an extra
 
     return parts_of(X)
+
+
+def _is_dask(X: Any) -> bool:
+    """Whether X is an array or a frame of Dask."""
+    return is_task(X) and hasattr(X, "to_delayed")
+
+
+def planned(X: Any, method: Callable[[Any], Any], names: Sequence[str], kind: type) -> Any:
+    """What `method` says of each row, worked out when it is asked for; None but for Dask's X."""
+    if not _is_dask(X):
+        return None
+    from emframe.data.dask import planned as made  # not with emframe: an extra
+
+    return made(X, method, names, kind)
 
 
 def brought_in(X: Any, weights: Any, labels: Any) -> tuple[Any, Any, Any]:

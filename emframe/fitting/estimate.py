@@ -89,9 +89,10 @@ def fit(
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
-        there is one start. Or a `Fit` of a smaller model to the same data, the same but for fewer
-        components: there are starts then with each of its components split in turn, and the
-        objective does not end below its own, unless a prior charges for the component.
+        there is one start. Of rows in parts a callable is shown a sample. Or a `Fit` of a smaller
+        model to the same data, the same but for fewer components: there are starts then with each
+        of its components split in turn, and the objective does not end below its own, unless a
+        prior charges for the component.
     n_starts : ``"quick"``, ``"default"`` or ``"thorough"``: until starts agree on the best optimum,
         within a budget of work, part of which goes to moves away from the best; or how many
         starts to run to convergence, and no moves. See ``fit.chance_missed``. Of many rows the

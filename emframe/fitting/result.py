@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled, swept
+from emframe.data import Labelled, planned, swept
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
@@ -280,7 +280,9 @@ class Fit:
 
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
-        return answered(X, self.posterior(X)[0], ("log_density",))
+        names = ("log_density",)
+        later = planned(X, self.score_samples, names, float)
+        return answered(X, self.posterior(X)[0], names) if later is None else later
 
     def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
@@ -295,6 +297,10 @@ class Fit:
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
             )
+        names = self._numbered("p")
+        later = planned(X, self.predict_proba, names, float)
+        if later is not None:
+            return later
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
         if impossible.any():
@@ -303,7 +309,11 @@ class Fit:
                 f"`X` {what} {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
+        return answered(X, resp, names)
+
+    def _numbered(self, letter: str) -> tuple[str, ...]:
+        """Names for what is said of each component."""
+        return tuple(f"{letter}{k}" for k in range(self.model.choices() or 0))
 
     def prior_proba(self, X: Any) -> Any:
         """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
@@ -318,10 +328,14 @@ class Fit:
                 f"a {self.model.title()} model has no prior probabilities of single rows; see "
                 "predict_proba(X)."
             )
+        names = self._numbered("p")
+        later = planned(X, self.prior_proba, names, float)
+        if later is not None:
+            return later
         rows = self.model.rows(X, columns=self.columns)
         of_block = partial(_of_rows, prior, self.params)
         found = np.concatenate(swept(rows, block_rows(self.model.work(rows)), of_block))
-        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
+        return answered(X, _as_given(X, found), names)
 
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
@@ -351,8 +365,12 @@ class Fit:
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        names = ("component",)
+        later = planned(X, self.predict, names, int)
+        if later is not None:
+            return later
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
-        return answered(X, labels, ("component",))
+        return answered(X, labels, names)
 
     def viterbi(self, X: Any) -> Any:
         """The likeliest path of states of each run, a state to each row; aligned like `predict`.

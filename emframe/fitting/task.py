@@ -12,7 +12,7 @@ from typing import Any
 
 from emframe.core import Degenerate, Expectation, PassFailed
 from emframe.data import PlacedBlocks, Rows, counted, frequencies, measured, warn_of_shares
-from emframe.data.placed import engine_sum, here_if_few
+from emframe.data.placed import engine_sum, here_if_few, refuse_engine
 from emframe.engines import Audited, Engine, EngineError, Reading, Serial, engine_for
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
@@ -45,6 +45,7 @@ class Task:
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
+        refuse_engine(runner, rows)
         return cls(model, given, rows, survey, model.prior(prior, survey), runner)
 
     @property

@@ -89,7 +89,7 @@ class Design:
 
     def _codes(self, name: str, labels: Any, rows: Any) -> NDArray[np.intp]:
         """A number for the label of each row that is used, (n,)."""
-        if hasattr(rows.x, "lengths"):
+        if hasattr(rows, "n_runs"):
             raise TypeError(
                 f"`{name}` go with single rows, and these are in runs, which are independent "
                 "units already; leave it out."

@@ -74,20 +74,19 @@ def replicate(
             "`method` 'bootstrap' draws rows (or runs of rows) anew, and there is one; pass "
             "method='parametric'."
         )
-    in_parts = isinstance(rows, PlacedRows)
-    x, size = None if in_parts else rows.x, rows.weights.sum()
+    size = rows.weights.sum()
     sound, lost = [], Counter[str]()
     for stream in generator_from(rng).spawn(n):
         if parametric:
-            drawn, counts = sampled(model, fit.params, rows, stream), None
+            again_as = sampled(model, fit.params, rows, stream), None
         else:
             counts = stream.multinomial(round(size), rows.weights / size)
-            drawn = laid_out(model, x)
-            if in_parts:  # where they stay, with the weights of all that were given
-                drawn, counts = X, _spread(rows, counts)
+            in_parts = isinstance(rows, PlacedRows)  # which stay there, of other weights
+            again_as = (X, _spread(rows, counts)) if in_parts else (laid_out(model, rows.x), counts)
+        drawn, each = again_as
         try:
             again = fit_model(
-                model, drawn, weights=counts, start=fit.params, prior=fit.prior, engine=engine
+                model, drawn, weights=each, start=fit.params, prior=fit.prior, engine=engine
             )
         except Degenerate:
             lost["degenerate"] += 1

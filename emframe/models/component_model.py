@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
-from emframe.data import placed_rows, summed
+from emframe.data import PlacedRows, placed_rows, summed
 from emframe.data.labelled import Labelled, LaidOut, everything, members
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
@@ -33,7 +33,7 @@ from emframe.latents import Gate
 from emframe.messages.refusals import refuse_beyond
 from emframe.models import starts
 from emframe.models.base import Covered, covered
-from emframe.models.component_starts import ComponentStarts
+from emframe.models.component_starts import MOST_ROWS, ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
 from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read
@@ -252,6 +252,7 @@ class ComponentModel(ComponentStarts):
         """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
         given = not callable(start)
         if not given:
+            rows = rows.sample(MOST_ROWS, rng) if isinstance(rows, PlacedRows) else rows
             start = start(rows.x, rng)
         if isinstance(start, Mapping):
             try:
@@ -266,7 +267,7 @@ class ComponentModel(ComponentStarts):
             return frozen(start)
         # The user counts the rows that were given; a callable those that it was shown.
         if not given:
-            resp = starts.as_responsibilities(start, len(self._weights(rows)), self._k)
+            resp = starts.as_responsibilities(start, self._n_seen(rows), self._k)
         elif self.latent.in_runs:
             resp = starts.as_responsibilities(start, rows.n_rows_given, self._k)
             resp = rows.of_rows(resp)

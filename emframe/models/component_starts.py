@@ -139,8 +139,9 @@ class ComponentStarts(ABC):
         return self._stepped(rows, resp, self.latent.begun(rows, resp), previous)
 
     def _stepped(self, rows: Any, resp: Array, own: Any, previous: Any = None) -> Any:
-        refuse_empty(self._weights(rows) @ resp <= 0)
-        sums = summed(rows, block_rows(self.work(rows)), self._collected, resp)
+        size = block_rows(self.work(rows))
+        refuse_empty(summed(rows, size, self._counted, resp) <= 0)
+        sums = summed(rows, size, self._collected, resp)
         if self.pseudo is not None:
             sums = sums + self.pseudo.components.statistics
         before = None if previous is None else previous.components
@@ -149,14 +150,18 @@ class ComponentStarts(ABC):
         check_m_step(self.family, params, self._k, self._width(rows))
         return frozen(params)
 
+    def _counted(self, x: Any, weights: Array, resp: Array) -> Array:
+        """What each component has of a block, (K,)."""
+        return np.asarray(self.latent.each(x, weights) @ resp)
+
     def _collected(self, x: Any, weights: Array, resp: Array) -> Any:
         """The family's sums of a block under given shares (b, K)."""
         each = self.latent.each(x, weights)
         return self.family.accumulate(self.latent.seen(x), resp * each[:, None])
 
-    def _weights(self, rows: Any) -> Array:
-        """The weight of each row that components see; of streams, too, of which no row is here."""
-        return self.latent.each(rows.x if self.latent.in_runs else None, rows.weights)
+    def _n_seen(self, rows: Any) -> int:
+        """How many rows components see: of streams, too, of which no row is here."""
+        return int(rows.n_single) if self.latent.in_runs else len(rows)
 
     def _width(self, rows: Any) -> int:
         """How many columns the family sees."""
@@ -192,7 +197,7 @@ class ComponentStarts(ABC):
         degenerates on the sample, it is made anew on all rows: no part speaks for them.
         """
         if self._k == 1:
-            one = np.ones((len(self._weights(rows)), 1))
+            one = np.ones((self._n_seen(rows), 1))
             yield "whole", self._tried(lambda: self.from_responsibilities(rows, one))
             return
         model, some = self._sampled(rows, rng)

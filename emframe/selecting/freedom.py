@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data import PlacedRows, Rows, frequencies
+from emframe.data.placed import PlacedRuns
 from emframe.models import Model
 from emframe.spaces import Array
 
@@ -36,7 +37,7 @@ def freedom_of(model: Model, X: Any, weights: Any = None) -> float:
     rows: Any = model.rows(X, frequencies(X, weights))
     discrete, modelled = model.columns_modelled(len(rows.columns))
     if isinstance(rows, PlacedRows):
-        rows = rows if model.in_runs else rows.distinct()
+        rows = rows if isinstance(rows, PlacedRuns) else rows.distinct()
         if isinstance(rows, PlacedRows):
             return inf
     in_runs = not isinstance(rows, Rows) and hasattr(rows.x, "lengths")
