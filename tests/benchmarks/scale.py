@@ -114,7 +114,8 @@ def of_passes(turns: int) -> Iterator[str]:
 
 def of_parts(turns: int) -> Iterator[str]:
     """A table of passes over rows in four parts, which processes and workers of Dask hold."""
-    yield "| data in 4 parts | one array, s | 1 process | the busier of 2 | of 2 on Dask | times faster |"
+    heads = "one array, s", "1 process", "the busier of 2", "of 2 on Dask", "times faster"
+    yield f"| data in 4 parts | {' | '.join(heads)} |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for name, family, make, k in PASSES:
         x, model = make(), emframe.Mixture(family, k)
@@ -122,7 +123,8 @@ def of_parts(turns: int) -> Iterator[str]:
         task = Task.of(model, x, None, None, "serial")
         params = model.start(labels, task.given, RNG)
         one = medians({"E-step": _expect(task, params)}, turns)["E-step"]
-        found = [_of_workers(model, params, Parts(np.split(x, 4), workers=w), turns) for w in (1, 2)]
+        parts = [Parts(np.split(x, 4), workers=workers) for workers in (1, 2)]
+        found = [_of_workers(model, params, one, turns) for one in parts]
         found.append(_on_dask(model, params, x, turns))
         times = " | ".join(f"{seconds:.3f}" for seconds in (one, *found))
         yield f"| {name} | {times} | {one / found[1]:.2f} |"
