@@ -51,6 +51,7 @@ class Facts:
     is_plain: bool = True  # whether all weights are 1
     columns: tuple[str, ...] = ()
     in_runs: bool = False
+    keys: NDArray[Any] | None = None  # (S,) what runs are called, where a column says so
 
 
 def placed(
@@ -85,7 +86,8 @@ def placed(
             first = sum(fact.rows_given for fact in facts)
             raise _told(X, i, reader, own, first, found)
         facts.append(found)
-    if X.cut_anywhere and any(fact.in_runs for fact in facts):
+    _refuse_torn(facts)
+    if X.cut_anywhere and any(fact.in_runs and fact.keys is None for fact in facts):
         raise TypeError(
             "`X` is cut into chunks without regard to runs of rows, and this model is of runs; "
             "pass emframe.Parts([...]) with emframe.Sequences for each part."
@@ -101,6 +103,19 @@ def placed(
         raise ValueError("`X` has no rows; pass at least one.")
     kind = PlacedRuns if any(fact.in_runs for fact in facts) else PlacedRows
     return kind(X, reader, tuple(facts), columns, tuple(own))
+
+
+def _refuse_torn(facts: Sequence[Facts]) -> None:
+    """Raise ValueError for a run that lies in two parts, where runs have names."""
+    home: dict[Any, int] = {}
+    for i, fact in enumerate(facts):
+        for key in () if fact.keys is None else fact.keys.tolist():
+            first = home.setdefault(key, i)
+            if first != i:
+                raise ValueError(
+                    f"the rows of run {key!r} lie in the parts {first} and {i} of `X`; a run lies "
+                    "whole in one part."
+                )
 
 
 def _token(key: Any) -> str:
@@ -146,6 +161,7 @@ def _facts(part: Part, reader: Reader, weights: Array | None, first: int = 0) ->
         rows.weights.strides == (0,) and unit == 1.0 and float(rows.weights[0]) == 1.0,
         rows.columns,
         in_runs,
+        np.asarray(rows.x.keys) if in_runs and rows.x.keys is not None else None,
     )
 
 

@@ -146,6 +146,7 @@ def fit(
     """
     model = model_for(model)
     X, weights, labels = brought_in(X, weights, labels)
+    X = getattr(model, "in_groups", _as_they_are)(X)
     if labels is not None:
         X = Labelled.of(X, labels)
     if isinstance(X, Labelled):
@@ -219,6 +220,11 @@ def fit(
     if isinstance(cut, KeyboardInterrupt):
         raise Interrupted(result)
     return result
+
+
+def _as_they_are(X: Any) -> Any:
+    """Rows of a model that has no groups by name."""
+    return X
 
 
 def knowing(model: Model) -> Model:
