@@ -7,7 +7,7 @@ each row counts, `demands` what every value has to be, and `gaps` which may be m
 
 from emframe.data.blocks import Blocks, is_unread
 from emframe.data.elsewhere import refuse_elsewhere
-from emframe.data.frames import aligned
+from emframe.data.frames import aligned, refuse_other_index
 from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen
 from emframe.data.labelled import Labelled
@@ -47,6 +47,7 @@ __all__ = [
     "planned",
     "read_parquet",
     "refuse_elsewhere",
+    "refuse_other_index",
     "summed",
     "swept",
     "warn_of_shares",

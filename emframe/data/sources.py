@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emframe.data.elsewhere import is_task, refuse_elsewhere
+from emframe.data.frames import refuse_other_index
 from emframe.data.gate import Table
 from emframe.data.labelled import Labelled
 from emframe.data.parts import Own, Parts
@@ -76,12 +77,7 @@ def frequencies(X: Any, weights: Any) -> Any:
         return parts.frequencies(weights)
     refuse_elsewhere(X, "X")
     refuse_elsewhere(weights, "weights")
-    are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))
-    if are_indexed and not X.index.equals(weights.index):
-        raise ValueError(
-            "`weights` has another index than `X`, and is not taken by position; pass "
-            "weights.reindex(X.index), or weights.to_numpy() where the order is that of the rows."
-        )
+    refuse_other_index(weights, X, "weights")
     return X.weights if weights is None and isinstance(X, Table) else weights
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled, in_parts, planned, swept
+from emframe.data import Labelled, in_parts, planned, refuse_other_index, swept
 from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
@@ -388,7 +388,7 @@ class Fit:
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         of_block = partial(_of_rows, self.model.imputed, self.params)
-        filled = np.concatenate(swept(rows, len(rows), of_block))
+        filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def predict(self, X: Any) -> Any:
@@ -422,6 +422,7 @@ class Fit:
         X : (n, d) rows.
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
+        refuse_other_index(z, X, "z")
         X = self._asked(X)
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
         plain = X.X if isinstance(X, Labelled) else X

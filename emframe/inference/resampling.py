@@ -78,7 +78,7 @@ def replicate(
     sound, lost = [], Counter[str]()
     for stream in generator_from(rng).spawn(n):
         if parametric:
-            again_as = sampled(model, fit.params, rows, stream), None
+            again_as: tuple[Any, Any] = sampled(model, fit.params, rows, stream), None
         else:
             counts = stream.multinomial(round(size), rows.weights / size)
             in_parts = isinstance(rows, PlacedRows)  # which stay there, of other weights

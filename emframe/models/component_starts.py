@@ -142,7 +142,7 @@ class ComponentStarts(ABC):
         size = block_rows(self.work(rows))
         refuse_empty(summed(rows, size, self._counted, resp) <= 0)
         sums = summed(rows, size, self._collected, resp)
-        if self.pseudo is not None:
+        if self.pseudo is not None and self.pseudo.components is not None:
             sums = sums + self.pseudo.components.statistics
         before = None if previous is None else previous.components
         components = self.family.m_step(sums, before)
@@ -240,9 +240,10 @@ class ComponentStarts(ABC):
         total = rows.total if self.latent.in_runs else rows.weight
         share = np.full(self._k, rows.unit / (self._k * total))
         whole = summed(rows, block_rows(self.work(rows)), partial(self._shared, share))
-        if self.pseudo is not None:
-            whole = whole + self.pseudo.components.statistics
-        return self.under(ComponentPrior(self.family, ConjugatePrior(whole, 0.0)))
+        prior = ComponentPrior(self.family, None) if self.pseudo is None else self.pseudo
+        if prior.components is not None:
+            whole = whole + prior.components.statistics
+        return self.under(replace(prior, components=ConjugatePrior(whole, 0.0)))
 
     def _shared(self, share: Array, x: Any, weights: Array) -> Any:
         """The family's sums of a block, of which each component has the same share (K,)."""
