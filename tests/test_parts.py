@@ -10,7 +10,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from test_abilities import ABILITIES, SUBJECTS, Subject
 import emframe
 from emframe import Part, Parts, Status
 from emframe.data import placed, processes
-from emframe.data.parts import Here
+from emframe.data.parts import Here, has_weights
+from emframe.engines import EngineError
 
 CLOSE = 1e-10  # relative: the same sums, added up otherwise
 MODEL = emframe.Mixture("gaussian", 2)
@@ -234,8 +234,8 @@ def test_a_fault_ends_the_fit_with_the_best_parameters(fault: str) -> None:
         MODEL, Parts(Broken([Part(x) for x in cut(X)])), start=start, accelerate=False
     )
     assert fit.status is Status.ENGINE_FAILED
-    assert isinstance(fit.error, emframe.engines.EngineError)
-    with pytest.raises(emframe.engines.EngineError, match=words):
+    assert isinstance(fit.error, EngineError)
+    with pytest.raises(EngineError, match=words):
         raise fit.error
     n = len(fit.trace)
     assert 1 <= n < len(begun.trace)
@@ -245,7 +245,7 @@ def test_a_fault_ends_the_fit_with_the_best_parameters(fault: str) -> None:
 
 def test_a_fault_before_there_is_anything_is_raised() -> None:
     Broken.calls, Broken.wrong = 9, staticmethod(_raises)  # type: ignore[assignment]
-    with pytest.raises(emframe.engines.EngineError, match="the line is dead"):
+    with pytest.raises(EngineError, match="the line is dead"):
         emframe.fit(MODEL, Parts(Broken([Part(X)])))
 
 
@@ -255,68 +255,44 @@ def test_rows_that_change_between_passes_are_told() -> None:
     def drawn_anew() -> Any:
         return rng.normal(size=(30_000, 2))
 
-    with pytest.raises(emframe.engines.EngineError, match="but these are others"):
+    with pytest.raises(EngineError, match="but these are others"):
         emframe.fit(MODEL, Parts([drawn_anew], keep=False))
 
 
 # ---- processes
 
 
-def _once(flag: Path, number: int) -> None:
-    """Send a signal to this process, unless that was done before."""
-    if not flag.exists():
-        flag.touch()
-        os.kill(os.getpid(), number)
-
-
-def _killed_once(flag: str, part: Part) -> int:
-    _once(Path(flag), signal.SIGKILL)
-    return len(part.table()[0])
-
-
-def _stopped_once(flag: str, part: Part) -> int:
-    _once(Path(flag), signal.SIGSTOP)
-    return len(part.table()[0])
-
-
-def _killed(part: Part) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _process(part: Part) -> int:
-    return os.getpid()
-
-
 def test_processes_hold_parts_and_give_the_same_bits(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = np.concatenate([X + 0.1 * k for k in range(200)])
-    lengths = [len(x) for x in cut(big)]
     paths = [tmp_path / f"{i}.npy" for i in range(3)]
     for path, x in zip(paths, cut(big), strict=True):
         np.save(path, x)
     there = Parts([partial(np.load, path) for path in paths], workers=2, patience=60.0)
-    begun = emframe.fit(MODEL, Parts(cut(big)), rng=0)
     found = emframe.fit(MODEL, there, rng=0)
-    assert np.array_equal(found.trace, begun.trace)
-    one, two, again = there.each(_process)
-    assert one == again != two
-    assert os.getpid() not in (one, two)
+    assert np.array_equal(found.trace, emframe.fit(MODEL, Parts(cut(big)), rng=0).trace)
 
     # Ones that die, or hang, are replaced, and what they are asked is asked again.
     places: Any = there.places
-    assert there.each(partial(_killed_once, str(tmp_path / "killed"))) == lengths
-    places.patience = 2.0
-    assert there.each(partial(_stopped_once, str(tmp_path / "stopped"))) == lengths
-    places.patience = None
+
+    def send(number: int) -> None:
+        os.kill(places.members[0].process.pid, number)
+
+    send(signal.SIGKILL)
+    assert there.each(has_weights) == [False] * 3
+    places.patience = 3.0
+    send(signal.SIGSTOP)
+    assert there.each(has_weights) == [False] * 3
     monkeypatch.setattr(processes, "TRIES", 1)
-    with pytest.raises(emframe.engines.EngineError, match=r"that held the parts .* exit code -9"):
-        there.each(_killed)
+    send(signal.SIGKILL)
+    with pytest.raises(EngineError, match=r"the parts 0, 2 of `X` were lost .* exit code -9"):
+        there.each(has_weights)
     places.close()
 
 
 def test_what_cannot_be_sent_to_a_process_is_told() -> None:
-    with pytest.raises(emframe.engines.EngineError, match="at the top of a module"):
+    with pytest.raises(EngineError, match="at the top of a module"):
         Parts(cut(X), workers=1).each(lambda part: None)
 
 

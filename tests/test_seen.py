@@ -335,9 +335,105 @@ def test_a_missing_response_says_nothing() -> None:
     assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
 
 
-def test_columns_that_depend_on_each_other_are_refused() -> None:
-    with pytest.raises(TypeError, match="depend on each other"):
-        emframe.family("student-t", missing=True)
+SHARES = np.random.default_rng(2).dirichlet([2.0, 3.0, 4.0], size=40)
+WHOLE: dict[str, tuple[Any, Any]] = {
+    "dirichlet": (emframe.family("dirichlet"), SHARES),
+    "multinomial": (emframe.family("multinomial"), np.floor(20 * SHARES)),
+    "uniform": (emframe.family("uniform", low=(0.0,) * 3, high=(1.0,) * 3), SHARES),
+    "zero-inflated": (emframe.ZeroInflated("poisson"), np.floor(6 * SHARES[:, :1])),
+    "hurdle": (emframe.Hurdle("poisson"), np.floor(9 * SHARES[:, :1])),
+    "truncated": (emframe.Truncated("poisson", low=1), 1.0 + np.floor(6 * SHARES[:, :1])),
+    "from scipy": (emframe.from_scipy(stats.gumbel_r), SHARES[:, :1]),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_columns_that_go_together_are_missing_together(name: str) -> None:
+    """Of any family a row that shows nothing says nothing; half of one is refused."""
+    family, x = WHOLE[name]
+    holed = np.vstack([x, np.full((3, x.shape[1]), nan)])
+    fit = emframe.fit(emframe.Mixture(family, 1, missing=True), holed, rng=0)
+    plain = emframe.fit(emframe.Mixture(family, 1), x, rng=0)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+    holed[0, -1] = nan
+    if x.shape[1] > 1:
+        with pytest.raises(ValueError, match=r"row 0.*nan in all columns"):
+            emframe.fit(emframe.Mixture(family, 1, missing=True), holed)
+
+
+def test_a_value_that_is_missing_is_missing_of_the_whole() -> None:
+    """Within a family to which it is a value it would be no zero, with the density of that."""
+    for wrap in (emframe.ZeroInflated, emframe.Hurdle):
+        with pytest.raises(TypeError, match="missing of the whole"):
+            wrap("poisson", missing=True)
+    with pytest.raises(TypeError, match="leave out the rows"):
+        emframe.family("linear-mixed", missing=True, response="y")
+
+
+@pytest.mark.parametrize(
+    "name", ["ordinal-regression", "multinomial-regression", "lognormal-regression"]
+)
+def test_responses_whose_levels_are_read_off_the_data_may_be_missing(name: str) -> None:
+    rng = np.random.default_rng(4)
+    t = rng.normal(size=60)
+    y = np.digitize(t + rng.logistic(size=60), [-1.0, 1.0]) + (name[0] == "l")
+    x = np.column_stack([y, t]).astype(float)
+    holed = np.vstack([x, [[nan, 0.3], [nan, -2.0]]])
+    fit = emframe.fit(emframe.Mixture(name, 1, missing=True), holed, rng=0)
+    plain = emframe.fit(emframe.Mixture(name, 1), x, rng=0)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+
+
+T_SHAPE = np.array([[2.0, 0.7, 0.1], [0.7, 1.0, -0.3], [0.1, -0.3, 0.5]])
+
+
+def t_rows(n: int = 120, unit: float = 1.0) -> Array:
+    rng = np.random.default_rng(6)
+    x = stats.multivariate_t(shape=T_SHAPE, df=4).rvs(n, random_state=rng)
+    x[rng.random(x.shape) < 0.2] = nan
+    return np.asarray(unit * x)
+
+
+def t_loglik(x: Array, location: Array, scale: Array, dof: float) -> float:
+    total = 0.0
+    for row in x:
+        o = ~np.isnan(row)
+        if o.any():
+            law = stats.multivariate_t(location[o], scale[np.ix_(o, o)], df=dof)
+            total += float(law.logpdf(row[o]))
+    return total
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e6, 1e-6])
+def test_t_rows_with_gaps_are_at_the_top_of_the_marginal_densities(unit: float) -> None:
+    x = t_rows(unit=unit)
+    fit = emframe.fit(emframe.Mixture("student-t", 1, missing=True), x, rng=0, tol=1e-12)
+    own = fit.params.components
+    at = own.locations[0], own.scale_matrices[0], float(own.dof[0])
+    assert fit.log_likelihood == pytest.approx(t_loglik(x, *at), rel=1e-10)
+    for h in (1.0, -1.0):  # no way up by any of these
+        for moved in (
+            (at[0] + h * unit * np.array([0.02, 0.0, 0.0]), at[1], at[2]),
+            (at[0] + h * unit * np.array([0.0, 0.01, 0.01]), at[1], at[2]),
+            (at[0], at[1] * (1.0 + 0.02 * h), at[2]),
+            (at[0], at[1] + h * unit**2 * np.diag([0.02, 0.0, 0.0]), at[2]),
+            (at[0], at[1], at[2] * (1.0 + 0.05 * h)),
+        ):
+            assert t_loglik(x, *moved) < fit.log_likelihood
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "VEV"])
+def test_t_rows_without_a_tail_are_normal_ones(covariance: str) -> None:
+    x = t_rows()
+    settings_of = {"covariance": covariance, "missing": True}
+    one = emframe.fit(emframe.Mixture("student-t", 2, dof=inf, **settings_of), x, rng=0, n_starts=2)
+    start = {
+        "weights": one.params.weights,
+        "means": one.params.components.locations,
+        "covariances": one.params.components.scale_matrices,
+    }
+    other = emframe.fit(emframe.Mixture("gaussian", 2, **settings_of), x, start=start)
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-9)
 
 
 # ---- the kit, and what it has to reject

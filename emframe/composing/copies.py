@@ -74,6 +74,9 @@ class Copies(Family):
     def name(self) -> str:  # type: ignore[override]
         return f"({self.model.title()})"
 
+    def with_gaps(self) -> Copies:
+        return replace(self, model=self.model.over(self.model.family.with_gaps()))
+
     @property
     def parameters(self) -> type:
         """Those of the model, each with the axis K before its own."""

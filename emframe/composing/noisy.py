@@ -24,7 +24,7 @@ from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.families import Completed, Densities, Family, Kernel, Survey, Wrapped
 from emframe.families.at_start import AtStart
 from emframe.families.kernel import NoSampler
-from emframe.host import family as named_family
+from emframe.host import family_of
 from emframe.host.recipes import MAKERS
 from emframe.spaces import Array, Claim, NonNegative, Space
 
@@ -66,15 +66,10 @@ class Noisy(Wrapped):
         errors: Sequence[Column] | Column,
         **options: Any,
     ) -> None:
-        found = named_family(family, **options) if isinstance(family, str) else family
+        found = family_of(family, options)
         if not isinstance(found, Family) or not found.blurs:
             raise TypeError(
                 f"`family` is {family!r}, which does not know how errors blur it; pass 'gaussian'."
-            )
-        if options and not isinstance(family, str):
-            raise TypeError(
-                f"options {', '.join(options)} go with a family's name; this one is an object "
-                "already."
             )
         told = [(one,) if isinstance(one, (str, int)) else tuple(one) for one in (values, errors)]
         every = told[0] + told[1]

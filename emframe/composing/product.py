@@ -35,6 +35,7 @@ from emframe.core import Contract
 from emframe.families import (
     Axes,
     Completed,
+    Conditional,
     ConjugatePrior,
     Curve,
     Family,
@@ -43,6 +44,7 @@ from emframe.families import (
     Survey,
     refuse_kept,
 )
+from emframe.families.conditional import side_by_side
 from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
 from emframe.families.rowwise import in_step
@@ -304,6 +306,10 @@ class Product(Family):
         object.__setattr__(other, "covered", np.array(x, dtype=float))
         return other
 
+    def with_gaps(self) -> Product:
+        """Of parts that all may lack values."""
+        return self._of(replace(part, family=part.family.with_gaps()) for part in self.parts)
+
     # ---- the five functions
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -322,6 +328,17 @@ class Product(Family):
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """Part by part, as they are independent."""
+        parts, own = [], list(hidden)
+        for part, theirs in self._with(params):
+            mine = [j for j in hidden if j in part.places]
+            if mine:
+                there = np.array([part.places.index(j) for j in mine])
+                found = part.family.conditional(theirs, part.of(x), there)
+                parts.append(([own.index(j) for j in mine], found))
+        return side_by_side(parts, len(own))
 
     def imputed(self, params: Any, x: Any, shares: Array) -> Array:
         """Part by part, where a part hides something."""

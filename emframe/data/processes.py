@@ -43,8 +43,8 @@ class Processes:
         self.parts, self.patience = list(parts), patience
         self.n = min(int(n), len(self.parts))
         self._asked = 0
-        self._members: dict[int, _Member] = {}
-        self._end = weakref.finalize(self, _close, self._members)
+        self.members: dict[int, _Member] = {}
+        self._end = weakref.finalize(self, _close, self.members)
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -54,7 +54,7 @@ class Processes:
 
     def close(self) -> None:
         """End the processes; the next task begins others."""
-        _close(self._members)
+        _close(self.members)
 
     def each(self, task: Task, args: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
         """``task(part, *args[i])`` for part i; what goes wrong is that of a process, told."""
@@ -70,7 +70,7 @@ class Processes:
             self._begin(m, requests[m], tries)
         while waiting:
             for m in self._heard(waiting):
-                found = self._members[m].take(self._asked)
+                found = self.members[m].take(self._asked)
                 if found is LOST:
                     self._begin(m, requests[m], tries)
                 elif found is not None:
@@ -88,32 +88,32 @@ class Processes:
         Raises `EngineError` once `TRIES` of them were lost.
         """
         while True:
-            member = self._members.get(m)
+            member = self.members.get(m)
             if member is None or member.is_lost:
                 if member is not None:
                     tries[m] += 1
                     member.end()
                 if tries[m] >= TRIES:
-                    del self._members[m]
+                    del self.members[m]
                     own = ", ".join(map(str, self._of(m)))
                     raise EngineError(
                         f"{TRIES} processes that held the parts {own} of `X` were lost in one "
                         f"pass: the last {member.why if member else 'could not begin'}"
                     )
-                self._members[m] = member = _Member({i: self.parts[i] for i in self._of(m)})
+                self.members[m] = member = _Member({i: self.parts[i] for i in self._of(m)})
             if member.ask(request):
                 return
 
     def _heard(self, waiting: set[int]) -> Iterable[int]:
         """Those that have something to say, or are lost; there is one at least."""
-        by_pipe = {self._members[m].pipe: m for m in waiting}
+        by_pipe = {self.members[m].pipe: m for m in waiting}
         while True:
             ready = wait(list(by_pipe), timeout=None if self.patience is None else LOOK)
             if ready:
                 return [by_pipe[pipe] for pipe in ready if isinstance(pipe, Connection)]
-            late = [m for m in waiting if self._members[m].silent > (self.patience or 0.0)]
+            late = [m for m in waiting if self.members[m].silent > (self.patience or 0.0)]
             for m in late:
-                self._members[m].lose(f"said nothing for {self.patience:g} seconds")
+                self.members[m].lose(f"said nothing for {self.patience:g} seconds")
             if late:
                 return late
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+    from emframe.fitting.conditional import ConditionalMixture
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.fitting.profiles import Profiles
@@ -390,6 +391,38 @@ class Fit:
         of_block = partial(_of_rows, self.model.imputed, self.params)
         filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
+
+    def conditional(
+        self,
+        X: Any = None,
+        *,
+        given: Sequence[str | int] | str | int | None = None,
+        of: Sequence[str | int] | str | int | None = None,
+    ) -> ConditionalMixture:
+        """The law of some columns given others, a mixture again; of what was seen, row by row.
+
+        With Gaussian components its mean is Gaussian mixture regression.
+
+            law = fit.conditional({"eruptions": [2.0, 4.5]}, of="waiting")
+            law.mean(), law.covariance(), law.weights, law.sample(100, rng=0)
+
+        Parameters
+        ----------
+        X : the columns that are given, by name, as a frame or a mapping; or an array of those that
+            `given` names in its order, or of all columns. None with nothing given: the marginal
+            law, of one row.
+        given : the columns that are, by name or index; the others may be anything in X.
+        of : the columns whose law it is; all that are modelled and not given, where left out.
+
+        Of a chain a row is given what all rows of its run show.
+
+        Returns ``weights`` (n, K), ``means`` (n, K, m) and ``covariances`` (n, K, m, m) of the
+        components, ``mean()`` (n, m) and ``covariance()`` (n, m, m), ``score_samples(values)``,
+        nats, and ``sample(n, rng)``.
+
+        Raises TypeError for a family that does not tell, ValueError for columns that are none.
+        """
+        return face("conditional")(self, X, given, of)
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""

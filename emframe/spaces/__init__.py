@@ -19,7 +19,7 @@ from emframe.spaces.ends import Bounds, Ends, TimeAndEvent
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
-from emframe.spaces.missing import OrMissing
+from emframe.spaces.missing import OrMissing, OrNothing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
 from emframe.spaces.partly import PartlyHeld
@@ -51,6 +51,7 @@ __all__ = [
     "NonNegativeInteger",
     "Only",
     "OrMissing",
+    "OrNothing",
     "PartlyHeld",
     "Positive",
     "PositiveDefinite",

@@ -121,6 +121,11 @@ class Gaussian(Family):
     def _diagonal(self) -> bool:
         return self.structure.is_diagonal
 
+    def with_gaps(self) -> Gaussian:
+        from emframe_families.gaussian.gaps import GaussianWithGaps  # which is one of these itself
+
+        return GaussianWithGaps(self.covariance)
+
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:

@@ -7,6 +7,7 @@ One known case: a single component is ordinary least squares on the logarithms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,6 +61,9 @@ class LognormalRegression(Transformed):
 
     def support_given(self, row: Array) -> Space:
         return Positive()
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LognormalRegression:
+        return replace(self, predictors=self.family.spelt(names).predictors)
 
     def each(self, k: int) -> tuple[Family, ...]:
         return (self,) * k
