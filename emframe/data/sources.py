@@ -45,10 +45,14 @@ def brought_in(X: Any, weights: Any, labels: Any) -> tuple[Any, Any, Any]:
     """Data, weights and labels of a fit as they are; a collection of Dask as `Parts`, made once.
 
     Names, in the place of weights and labels of what lies in parts, are those of their columns.
+
+    Raises TypeError for other data that are not in memory.
     """
     known = X if isinstance(X, Labelled) else None
-    parts = in_parts(X if known is None else known.X)
+    given = X if known is None else known.X
+    parts = in_parts(given)
     if parts is None:
+        refuse_elsewhere(given, "X")
         return X, weights, labels
     weights = Own(weights) if isinstance(weights, str) else weights
     X = parts if known is None else Labelled(parts, known.labels)
