@@ -42,7 +42,10 @@ class Covariates:
         for column in self.columns:
             is_index = isinstance(column, (int, np.integer)) and not isinstance(column, bool)
             if not isinstance(column, str) and not (is_index and column >= 0):
-                raise TypeError(f"columns are told by name, or by index from 0; got {column!r}.")
+                more = _spread(column)
+                raise TypeError(
+                    f"columns are told by name, or by index from 0; got {column!r}{more}."
+                )
         own = tuple(str(c) if isinstance(c, str) else int(c) for c in self.columns)
         if len(set(own)) < len(own):
             raise ValueError(f"a column is named once; got {list(own)}.")
@@ -244,3 +247,9 @@ def _place(column: Column, have: tuple[str, ...] | None, d: int, labels: tuple[s
             f"{len(labels)} behind those of the family; pass a data frame, or these columns too."
         )
     return d - len(labels) + labels.index(column)
+
+
+def _spread(given: Any) -> str:
+    """What to write in the place of a list of columns; empty for anything else."""
+    is_list = isinstance(given, (list, tuple))
+    return f"; one after the other, {', '.join(map(repr, given))}" if is_list else ""
