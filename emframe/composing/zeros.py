@@ -390,10 +390,10 @@ class WithoutZeros(Wrapped):
         return rows
 
     def log_density(self, params: Any, x: Array) -> Array:
-        unseen = self.family.log_density(params, self._zeros(x))
-        with np.errstate(invalid="ignore"):
-            density = self.family.log_density(params, x) - log1mexp(unseen)
-        return np.where(np.isnan(density), -np.inf, density)
+        seen = log1mexp(self.family.log_density(params, self._zeros(x)))
+        lost = np.isneginf(seen)  # so near a point mass at 0 that no digit of the rest is left
+        density = self.family.log_density(params, x) - np.where(lost, 0.0, seen)
+        return np.where(lost | np.isnan(density), -np.inf, density)
 
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         rows = self._zeros(x)

@@ -109,7 +109,8 @@ class Sequences:
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(
-            "`X` is divided into runs, but to this model every row is its own; pass the rows alone."
+            "`X` is divided into runs, but to this model every row is its own; pass the rows "
+            "alone, or a model of runs: emframe.Mixture(..., group='id'), emframe.Grouped(family)."
         )
 
     def __getitem__(self, part: slice | int) -> Sequences:
@@ -219,6 +220,11 @@ class SequenceRows(Weighted):
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @property
+    def n_single(self) -> int:
+        """Single rows, those of all runs together."""
+        return len(self.x.x)
 
     def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of all rows that the user gave, as those of the rows that are left."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isnan, log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled, refuse_other_index
+from emframe.data import Labelled, in_parts, planned, refuse_other_index, swept
 from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
-from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
+from emframe.fitting.optima import Optima, chance_missed, is_same, optima
 from emframe.messages.arguments import generator_from, whole
+from emframe.messages.words import of_a_fit
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import leaves, n_free
@@ -96,6 +98,11 @@ def _as_given(X: Any, values: Array) -> Array:
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
+def _of_rows(asked: Any, params: Any, x: Any, _: Array) -> Any:
+    """What a method of a model says of rows x."""
+    return asked(params, x)
+
+
 def checked_count(count: Any, has_runs: bool) -> str | float | None:
     """What `Fit.counting` takes; ValueError for anything else."""
     if isinstance(count, str) and count == "runs" and not has_runs:
@@ -151,7 +158,7 @@ class Fit:
         return self.starts[self.best].spurious
 
     @property
-    def optima(self) -> tuple[Optimum, ...]:
+    def optima(self) -> Optima:
         """The distinct optima of all rows that the starts ended at, the best first."""
         return optima(one for one in self.starts if not one.sample)
 
@@ -285,12 +292,23 @@ class Fit:
     def _asked(self, X: Any) -> Any:
         """Rows, in runs where the model says which column tells of them."""
         grouped = getattr(self.model, "in_groups", None)
+        parts = in_parts(X)
+        if parts is not None:
+            return parts
         return X if grouped is None else grouped(X)
+
+    def _planned(self, X: Any, method: Any, names: tuple[str, ...], kind: type) -> Any:
+        """What is asked of each row of Dask's, for later; None where it is asked now."""
+        return None if getattr(self.model, "in_runs", False) else planned(X, method, names, kind)
 
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        names = ("log_density",)
+        later = self._planned(X, self.score_samples, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
-        return answered(X, self.posterior(X)[0], ("log_density",))
+        return answered(X, self.posterior(X)[0], names)
 
     def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
@@ -305,6 +323,10 @@ class Fit:
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
             )
+        names = self._numbered("p")
+        later = self._planned(X, self.predict_proba, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
@@ -314,7 +336,11 @@ class Fit:
                 f"`X` {what} {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
+        return answered(X, resp, names)
+
+    def _numbered(self, letter: str) -> tuple[str, ...]:
+        """Names for what is said of each component."""
+        return tuple(f"{letter}{k}" for k in range(self.model.choices() or 0))
 
     def prior_proba(self, X: Any) -> Any:
         """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
@@ -329,11 +355,15 @@ class Fit:
                 f"a {self.model.title()} model has no prior probabilities of single rows; see "
                 "predict_proba(X)."
             )
+        names = self._numbered("p")
+        later = self._planned(X, self.prior_proba, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
-        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
+        of_block = partial(_of_rows, prior, self.params)
+        found = np.concatenate(swept(rows, block_rows(self.model.work(rows)), of_block))
+        return answered(X, _as_given(X, found), names)
 
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
@@ -359,7 +389,8 @@ class Fit:
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        filled = _as_given(X, self.model.imputed(self.params, rows.x))
+        of_block = partial(_of_rows, self.model.imputed, self.params)
+        filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def conditional(
@@ -396,9 +427,13 @@ class Fit:
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        names = ("component",)
+        later = self._planned(X, self.predict, names, int)
+        if later is not None:
+            return later
         X = self._asked(X)
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
-        return answered(X, labels, ("component",))
+        return answered(X, labels, names)
 
     def viterbi(self, X: Any) -> Any:
         """The likeliest path of states of each run, a state to each row; aligned like `predict`.
@@ -458,8 +493,8 @@ class Fit:
         """
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        parts = [self.model.posterior(self.params, x) for x, _ in blocks]
+        of_block = partial(_of_rows, self.model.posterior, self.params)
+        parts = swept(rows, block_rows(self.model.work(rows)), of_block)
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 
@@ -702,15 +737,46 @@ class Fit:
 
     __iter__ = None  # a fit has names, and no first item
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what other packages' fits have, by the name that it has here."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_fit(name)
+        raise AttributeError(f"a Fit has no {name!r}.{told and f' {told}'}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fit as plain Python: numbers, text, and lists for the parameters by their paths."""
+        names = ("log_likelihood", "objective", "n_parameters", "aic", "bic", "icl", "n_rows")
+        return {
+            "model": self.model.title(),
+            "status": self.status.value,
+            "message": self.message,
+            **{name: getattr(self, name) for name in names},
+            "columns": list(self.columns),
+            "levels": {name: list(levels) for name, levels in self.levels.items()},
+            "parameters": {
+                leaf.path: np.asarray(leaf.value).tolist() for leaf in leaves(self.params)
+            },
+        }
+
     def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
         """The parameters as a tidy pandas data frame, a row for each number.
 
         The columns are ``parameter``, ``component``, ``column`` (and ``column_2`` of a covariance),
         ``estimate``, and where errors are given ``standard_error``, ``lower`` and ``upper``.
 
-        Raises ImportError without pandas, naming the extra.
+        Raises ImportError without pandas, naming the extra, and TypeError for what are no standard
+        errors.
         """
         return face("parameter_frame")(self, errors, level)
+
+    def to_csv(self, path: str | Path | None = None, **options: Any) -> str | None:
+        """`to_frame` as CSV, by pandas and with its options; the text where there is no path."""
+        return self.to_frame().to_csv(path, **{"index": False, **options})
+
+    def to_latex(self, path: str | Path | None = None, **options: Any) -> str | None:
+        """`to_frame` as a LaTeX table, by pandas and with its options (it needs jinja2)."""
+        return self.to_frame().to_latex(path, **{"index": False, **options})
 
     def plot(
         self,
@@ -720,6 +786,7 @@ class Fit:
         ax: Axes | None = None,
         weights: Any = None,
         errors: StandardErrors | None = None,
+        column: str | int | None = None,
         rng: Any = 0,
     ) -> Axes:
         """Draw the fit with matplotlib, and the rows with it where they are given.
@@ -729,11 +796,13 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "trajectories" of components over those of people; "trace" of the objective
+            columns; "membership", the probability of each component along a column that the weights
+            depend on; "trajectories" of components over those of people; "trace" of the objective
             from all starts; "uncertainty" of the rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
-        errors : standard errors; a profile shows their 95 % intervals.
+        errors : standard errors; a profile, and membership, show 95 % intervals.
+        column : along which membership is shown; by default the first of the gate.
         rng : for the rows drawn from the fit that outlines are made from.
 
         Raises
@@ -741,7 +810,8 @@ class Fit:
         ImportError : without matplotlib, naming the extra.
         ValueError : for an unknown kind, or one that does not go with these columns.
         """
-        return face("plot")(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+        options = {"ax": ax, "weights": weights, "errors": errors, "column": column, "rng": rng}
+        return face("plot")(self, X, kind, **options)
 
     # ---- keeping
 

@@ -6,7 +6,9 @@ impute such rows.``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,19 @@ TOO_LARGE = (
 )
 
 
+_FIRST: ContextVar[int] = ContextVar("row of the whole that is the first here", default=0)
+
+
+@contextmanager
+def numbered_from(first: int) -> Iterator[None]:
+    """For the duration rows are told by their numbers in a whole, the first here by `first`."""
+    token = _FIRST.set(first)
+    try:
+        yield
+    finally:
+        _FIRST.reset(token)
+
+
 def several(n: float, noun: str) -> str:
     """A number of things: ``1 row``, ``2 rows``, ``1.5 rows``."""
     return f"{n:.12g} {noun}{'' if n == 1 else 's'}"
@@ -27,8 +42,9 @@ def several(n: float, noun: str) -> str:
 def refuse_beyond(name: str, value: int, n: int, noun: str) -> None:
     """Raise ValueError for a setting that is larger than what the data have."""
     if value > n:
+        runs = "; rows are put into runs by emframe.Sequences.by(X, 'id')" * (noun == "run")
         raise ValueError(
-            f"`{name}` is {value}, but the data have {several(n, noun)}; pass at most {n}."
+            f"`{name}` is {value}, but the data have {several(n, noun)}; pass at most {n}{runs}."
         )
 
 
@@ -37,7 +53,7 @@ def refusal(
 ) -> str:
     """The words for values that cannot be used, of which `value` in `row` is the first."""
     return (
-        f"`{name}` row {row}, column {column} ({label!r}) is {value}: {fault} "
+        f"`{name}` row {_FIRST.get() + row}, column {column} ({label!r}) is {value}: {fault} "
         f"({several(count, 'such value')}); {remedy}."
     )
 
@@ -81,7 +97,8 @@ def refuse_objects(
 
 def shown(value: Any) -> str:
     """A value as it is written in a message."""
-    text = str(value) if isinstance(value, (np.number, np.bool_)) else repr(value)
+    plain = value.item() if isinstance(value, np.str_) else value
+    text = str(value) if isinstance(value, (np.number, np.bool_)) else repr(plain)
     return text if len(text) <= 40 else text[:37] + "..."
 
 

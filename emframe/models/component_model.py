@@ -15,8 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import reduce
-from operator import add
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
+from emframe.data import PlacedRows, placed_rows, summed
 from emframe.data.frames import is_frame
 from emframe.data.labelled import Labelled, LaidOut, everything, members
 from emframe.data.legend import Legend, read_off
@@ -33,9 +33,10 @@ from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
 from emframe.latents import RIDGE, Gate, Ridge
 from emframe.messages.refusals import refuse_beyond
+from emframe.messages.words import of_a_model
 from emframe.models import starts
 from emframe.models.base import Covered, covered
-from emframe.models.component_starts import ComponentStarts
+from emframe.models.component_starts import MOST_ROWS, ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
 from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read, reads_all
@@ -115,13 +116,26 @@ class ComponentModel(ComponentStarts):
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
         return self._with(covered=covered(self.family, x, weights, self.latent.beside))
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse the methods that models elsewhere have, with the way to have what they do."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_model(name)
+        raise AttributeError(f"a {type(self).__name__} has no {name!r}.{told and f' {told}'}")
+
     # ---- data
 
-    def _read_columns(self, family: Family, columns: Sequence[str] | str | None) -> None:
-        """Take note of the columns that its family reads, where it was made with `columns`.
+    def _read_columns(
+        self, family: Family, columns: Sequence[str] | str | None, group: str | None = None
+    ) -> None:
+        """Take note of the columns that its family reads, and of the one that tells of runs.
 
         Raises TypeError for what are no names, and ValueError for a family that names others.
         """
+        if group is not None:
+            if not isinstance(group, str):
+                raise TypeError(f"`group` is {group!r}; pass the name of a column.")
+            object.__setattr__(self, "legend", Legend(group=group))
         if columns is None:
             return
         given: Any = (columns,) if isinstance(columns, str) else columns
@@ -135,11 +149,7 @@ class ComponentModel(ComponentStarts):
                 f"`columns` is {list(names)}, and {family.name!r} names its own, "
                 f"{', '.join(family.columns or ())}; leave `columns` out."
             )
-        object.__setattr__(self, "legend", Legend(names))
-
-    def by_group(self, column: str) -> Self:
-        """The same model of frames whose rows with one value in a column share one z."""
-        return self._with(legend=replace(self.legend, group=column))
+        object.__setattr__(self, "legend", Legend(names, group=group))
 
     def in_groups(self, X: Any) -> Any:
         """Rows as runs, where the model is of groups of rows and a column says which."""
@@ -162,14 +172,14 @@ class ComponentModel(ComponentStarts):
         told = self.legend.in_runs(X.X if isinstance(X, Labelled) else X)
         gates = {name: gate.settled(told) for name, gate in self._gates.items()}
         model = self._with(**gates) if gates != self._gates else self
-        model = model._reading(told)
+        model = model.reading(told)
         if model.family.is_settled:
             return model
         rows = model.rows(X, weights)
         whole = model.survey(rows).statistics
         return model._with(family=model.family.settled(whole, model._columns(rows)))
 
-    def _reading(self, X: Any) -> Self:
+    def reading(self, X: Any) -> Self:
         """The same model with the legend of the frames that X is, and its family spelt by it."""
         if not self.legend.is_empty:
             return self
@@ -177,6 +187,8 @@ class ComponentModel(ComponentStarts):
         beside = {str(one) for gate in self._gates.values() for one in gate.sources}
         columns = family.columns or self.legend.columns
         legend = read_off(X, columns, beside, family.covariates, family.kinds, self.legend)
+        if legend.given is None:
+            return self if legend == self.legend else self._with(legend=legend)
         return self._with(legend=legend, family=family.spelt(legend.spelt))
 
     @property
@@ -196,6 +208,10 @@ class ComponentModel(ComponentStarts):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
+        model = self.with_labels() if isinstance(X, Labelled) and not self.labelled else self
+        found = placed_rows(partial(model.rows, columns=columns), X, weights)
+        if found is not None:
+            return found
         beside = BesideColumns(
             tuple(self._gates.values()), self.latent.n if self.labelled else None
         )
@@ -223,7 +239,7 @@ class ComponentModel(ComponentStarts):
         """Refuse fewer distinct rows than the components need."""
         k, word = self._k, self.latent.word
         if self.latent.in_runs:
-            refuse_beyond(word, k, len(rows.x.x), "row")
+            refuse_beyond(word, k, rows.n_single, "row")
         elif self.family.in_runs:
             refuse_beyond(word, k, len(rows), "run")
         else:
@@ -238,23 +254,21 @@ class ComponentModel(ComponentStarts):
         """Numbers of work space for a row, or a run of average length."""
         if not self.latent.in_runs:
             return self._k * (len(rows.columns) + 4) * 2
-        return self._k * (len(rows.columns) + 12) * -(-len(rows.x.x) // len(rows))
+        return self._k * (len(rows.columns) + 12) * -(-rows.n_single // len(rows))
 
     def survey(self, rows: Any) -> Survey:
         """The family's statistics of all rows as one component."""
-        latent, n = self.latent, 0
-        parts = []
         try:
-            for x, weights in rows.blocks(block_rows(self.work(rows))):
-                each = latent.each(x, weights)
-                parts.append(self.family.whole(latent.seen(x), each))
-                n += len(each)
-            whole = reduce(add, parts)
+            whole = summed(rows, block_rows(self.work(rows)), self._surveyed)
         except Exception as error:
             error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
             raise
         self.family.refuse(whole, self._columns(rows))
-        return Survey(whole, n, beside=latent.survey(rows))
+        n = rows.n_single if self.latent.in_runs else len(rows)
+        return Survey(whole, n, beside=self.latent.survey(rows))
+
+    def _surveyed(self, x: Any, weights: Array) -> Any:
+        return self.family.whole(self.latent.seen(x), self.latent.each(x, weights))
 
     # ---- E
 
@@ -318,6 +332,7 @@ class ComponentModel(ComponentStarts):
         """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
         given = not callable(start)
         if not given:
+            rows = rows.sample(MOST_ROWS, rng) if isinstance(rows, PlacedRows) else rows
             start = start(rows.x, rng)
         if isinstance(start, Mapping):
             try:
@@ -332,7 +347,7 @@ class ComponentModel(ComponentStarts):
             return frozen(start)
         # The user counts the rows that were given; a callable those that it was shown.
         if not given:
-            resp = starts.as_responsibilities(start, len(self._weights(rows)), self._k)
+            resp = starts.as_responsibilities(start, self._n_seen(rows), self._k)
         elif self.latent.in_runs:
             resp = starts.as_responsibilities(start, rows.n_rows_given, self._k)
             resp = rows.of_rows(resp)

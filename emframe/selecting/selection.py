@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emframe.core import Degenerate
-from emframe.data import counted, frequencies
+from emframe.data import brought_in, counted, frequencies
 from emframe.engines import EngineError
 from emframe.engines.workers import share
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit, checked_count
+from emframe.fitting.tabled import Tabled
 from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.models import Mixture, Model
 from emframe.selecting.freedom import freedom_of
@@ -34,8 +35,8 @@ _LABELS = {
 }
 
 
-@dataclass(frozen=True)
-class Selection:
+@dataclass(frozen=True, repr=False)
+class Selection(Tabled):
     """Several fits to the same data, and the criterion that ranks them."""
 
     fits: tuple[Fit, ...]
@@ -108,6 +109,10 @@ class Selection:
         """
         return face("choice")(self, ax)
 
+    @property
+    def brief(self) -> str:
+        return f"{len(self.fits)} models, by {self.label} the best is {self.best.model.title()}"
+
     def __str__(self) -> str:
         return face("selection_table")(self)
 
@@ -178,7 +183,8 @@ def select(
             "`checkpoint` is a file of one search, and this selection makes several; leave it out, "
             "or fit each model by emframe.fit with a file of its own."
         )
-    candidates = [model.settled(X, options.get("weights")) for model in candidates]
+    X, options["weights"], _ = brought_in(X, options.get("weights"), None)
+    candidates = [model.settled(X, options["weights"]) for model in candidates]
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
@@ -297,4 +303,10 @@ def _candidates(models: Any) -> list[Model]:
             f"`models` is {models!r}; pass a list of models, or a family's name with the numbers "
             'of components, ("gaussian", range(1, 10)).'
         )
-    return [model_for(model) for model in models]
+    listed = list(models)
+    if any(isinstance(one, (int, np.integer)) for one in listed):
+        raise TypeError(
+            f"`models` is {models!r}; pass a family's name with the numbers of components, "
+            '("gaussian", range(1, 10)), or a list of models.'
+        )
+    return [model_for(model) for model in listed]
