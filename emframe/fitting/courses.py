@@ -22,6 +22,7 @@ from emframe.data.runs import answered
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
 from emframe.inference import StandardErrors
+from emframe.messages.extras import extra
 from emframe.showing.tidy import flat, like
 from emframe.spaces import Array, slopes
 
