@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Covariates:
             levels = (one if isinstance(one, Design) else tuple(one) for one in self.levels)
             object.__setattr__(self, "levels", tuple(levels))
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What the columns of numbers that are made of them are called, (q,)."""
         pairs = zip(self.columns, self._levels, strict=True)

@@ -772,6 +772,7 @@ class Fit:
         ax: Axes | None = None,
         weights: Any = None,
         errors: StandardErrors | None = None,
+        column: str | int | None = None,
         rng: Any = 0,
     ) -> Axes:
         """Draw the fit with matplotlib, and the rows with it where they are given.
@@ -781,11 +782,13 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "trajectories" of components over those of people; "trace" of the objective
+            columns; "membership", the probability of each component along a column that the weights
+            depend on; "trajectories" of components over those of people; "trace" of the objective
             from all starts; "uncertainty" of the rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
-        errors : standard errors; a profile shows their 95 % intervals.
+        errors : standard errors; a profile, and membership, show 95 % intervals.
+        column : along which membership is shown; by default the first of the gate.
         rng : for the rows drawn from the fit that outlines are made from.
 
         Raises
@@ -793,7 +796,8 @@ class Fit:
         ImportError : without matplotlib, naming the extra.
         ValueError : for an unknown kind, or one that does not go with these columns.
         """
-        return face("plot")(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+        options = {"ax": ax, "weights": weights, "errors": errors, "column": column, "rng": rng}
+        return face("plot")(self, X, kind, **options)
 
     # ---- keeping
 
