@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_info
 from emframe.host import plugins
 
 PACKAGES = (
-    "emframe", "numpy", "scipy", "pluggy", "threadpoolctl", "pandas", "narwhals", "formulaic", "polars",
-    "pyarrow", "matplotlib", "scikit-learn", "autograd", "jax", "rich", "click",
+    "emframe", "numpy", "scipy", "pluggy", "threadpoolctl", "pandas", "narwhals", "formulaic",
+    "polars", "pyarrow", "matplotlib", "scikit-learn", "autograd", "jax", "rich", "click",
 )  # fmt: skip
 
 
