@@ -227,6 +227,11 @@ class SequenceRows(Weighted):
     def __len__(self) -> int:
         return len(self.weights)
 
+    @property
+    def n_single(self) -> int:
+        """Single rows, those of all runs together."""
+        return len(self.x.x)
+
     def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of all rows that the user gave, as those of the rows that are left."""
         return values if self.rows is None else values[self.rows]

@@ -136,8 +136,9 @@ def gap(fit: Fit, X: Any, *, weights: Any, tol: float, max_points: int, **option
             f"a component of {model.family.name!r} has {len(axes.low)} free numbers here, and a "
             f"certificate is for {MOST_AXES} at most; fit fewer columns."
         )
-    blocks = rows.blocks(block_rows(model.work(rows)))
-    density = np.concatenate([model.posterior(fit.params, block)[0] for block, _ in blocks])
+    density = np.concatenate(
+        [model.posterior(fit.params, x)[0] for x, _ in rows.blocks(block_rows(model.work(rows)))]
+    )
     if np.isneginf(density).any():
         row = int(np.isneginf(density).argmax())
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emframe.core import Degenerate
-from emframe.data import counted, frequencies
+from emframe.data import brought_in, counted, frequencies
 from emframe.engines import EngineError
 from emframe.engines.workers import share
 from emframe.fitting import Interrupted, fit, model_for
@@ -197,7 +197,8 @@ def select(
             "`checkpoint` is a file of one search, and this selection makes several; leave it out, "
             "or fit each model by emframe.fit with a file of its own."
         )
-    candidates = [model.settled(X, options.get("weights")) for model in candidates]
+    X, options["weights"], _ = brought_in(X, options.get("weights"), None)
+    candidates = [model.settled(X, options["weights"]) for model in candidates]
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))
