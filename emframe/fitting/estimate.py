@@ -47,7 +47,13 @@ from emframe.showing.progress import watching
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a fit; ``fit`` is the best so far."""
+    """Ctrl-C during a fit; ``fit`` is the best so far.
+
+    Examples
+    --------
+    >>> issubclass(emframe.Interrupted, KeyboardInterrupt)
+    True
+    """
 
     def __init__(self, fit: Fit) -> None:
         super().__init__("interrupted; the best fit so far is in .fit")
@@ -144,6 +150,13 @@ def fit(
         it did and what is expected of it.
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.status.value, np.sort(fit["rates"].ravel()).round(1)
+    ('converged', array([0.8, 7.7]))
     """
     model = model_for(model)
     X, weights, labels = brought_in(X, weights, labels)

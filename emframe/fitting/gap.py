@@ -48,7 +48,15 @@ MOST_AXES = 10  # of whose boxes all corners, 1024, are looked at
 
 @dataclass(frozen=True, repr=False)
 class Gap(Tabled):
-    """Between a fit and the best mixture of any number of components, in nats.  See `Fit.gap`."""
+    """Between a fit and the best mixture of any number of components, in nats.  See `Fit.gap`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.gap(counts).is_maximum
+    True
+    """
 
     family: str  # name of that of the components
     given: str  # what is asked of the components besides, in words; mostly empty

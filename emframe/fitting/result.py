@@ -53,7 +53,15 @@ RESEEDED = "re-seeded"  # the kind of a start that goes on from one that lost a 
 
 @dataclass(frozen=True)
 class Start:
-    """One start and its end."""
+    """One start and its end.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.starts[fit.best].status.value
+    'converged'
+    """
 
     index: int
     kind: str  # "k-means++", "rows", ...
@@ -117,7 +125,19 @@ def checked_count(count: Any, has_runs: bool) -> str | float | None:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model.  See `emframe.fit`."""
+    """A fitted model.  See `emframe.fit`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.converged, fit.n_parameters
+    (True, 3)
+    >>> fit.predict([0, 9]).tolist() == fit.predict([1, 8]).tolist()
+    True
+    >>> np.sort(fit["rates"].ravel()).round(1)
+    array([0.8, 7.7])
+    """
 
     model: Model
     params: Any

@@ -35,7 +35,16 @@ from emframe.spaces import Array
 
 @dataclass(frozen=True, repr=False)
 class Diagnostics(Tabled):
-    """What the rows say of a fit.  See `Fit.diagnostics`."""
+    """What the rows say of a fit.  See `Fit.diagnostics`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> found = fit.diagnostics(counts)
+    >>> found.is_identified, len(found.rows)
+    (True, 2)
+    """
 
     fit: Fit
     classes: ClassTable  # sizes, average posteriors, odds, the table of errors, entropy R2

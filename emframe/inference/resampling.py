@@ -170,7 +170,15 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
 
 @dataclass(frozen=True, repr=False)
 class LikelihoodRatioTest(Tabled):
-    """A likelihood-ratio test whose null distribution was drawn.  See `bootstrap_lrt`."""
+    """A likelihood-ratio test whose null distribution was drawn.  See `bootstrap_lrt`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> one, two = (emframe.Mixture("poisson", k) for k in (1, 2))
+    >>> emframe.bootstrap_lrt(one, two, counts, n_replicates=4, rng=0).p_value
+    0.2
+    """
 
     null: Fit
     alternative: Fit
@@ -254,6 +262,13 @@ def bootstrap_lrt(
     ------
     ValueError : where `alternative` has no more free parameters than `null`.
     Degenerate : where a model has no sound fit to the data, or to any of the samples.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> one, two = (emframe.Mixture("poisson", k) for k in (1, 2))
+    >>> print(emframe.bootstrap_lrt(one, two, counts, n_replicates=9, rng=0).p_value)
+    0.1
     """
     n_replicates = whole("n_replicates", n_replicates, 1, ", 99 to test at 5 %")
     if stop_at is not None:

@@ -52,7 +52,15 @@ MOST_NAMES = 4  # that a message spells out
 
 
 class Regularity(Enum):
-    """Whether the theory behind standard errors holds at a point."""
+    """Whether the theory behind standard errors holds at a point.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.standard_errors(counts).regularity.value
+    'regular'
+    """
 
     REGULAR = "regular"
     BOUNDARY = "boundary"
@@ -84,7 +92,15 @@ _MESSAGES = {
 
 @dataclass(frozen=True, repr=False)
 class StandardErrors(Tabled):
-    """Standard errors of the parameters of a fit.  See `Fit.standard_errors`."""
+    """Standard errors of the parameters of a fit.  See `Fit.standard_errors`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 1), counts)
+    >>> fit.standard_errors(counts).params.components.rates.round(3)
+    array([[0.656]])
+    """
 
     at: Any  # the estimates
     params: Any  # their standard errors, in the same form; nan where there is none
@@ -168,7 +184,16 @@ class StandardErrors(Tabled):
 
 @dataclass(frozen=True, repr=False)
 class Intervals(Tabled):
-    """Confidence intervals: two nests of parameters of the same form as the fit's."""
+    """Confidence intervals: two nests of parameters of the same form as the fit's.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> ends = fit.confint(counts, level=0.9)
+    >>> bool((ends.lower.components.rates < ends.upper.components.rates).all())
+    True
+    """
 
     lower: Any
     upper: Any

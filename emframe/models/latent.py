@@ -113,7 +113,13 @@ class LatentExpectation:
 
 
 class LatentModel(ABC):
-    """Base of models that are not mixtures.  Subclass it as a frozen dataclass of settings."""
+    """Base of models that are not mixtures.  Subclass it as a frozen dataclass of settings.
+
+    Examples
+    --------
+    >>> isinstance(emframe.model("factor-analysis", n_factors=1), emframe.LatentModel)
+    True
+    """
 
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()

@@ -37,7 +37,15 @@ _LABELS = {
 
 @dataclass(frozen=True, repr=False)
 class Selection(Tabled):
-    """Several fits to the same data, and the criterion that ranks them."""
+    """Several fits to the same data, and the criterion that ranks them.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> chosen = emframe.select(("poisson", [1, 2]), counts, rng=0)
+    >>> chosen.best.model.n_components, len(chosen.table)
+    (2, 2)
+    """
 
     fits: tuple[Fit, ...]
     criterion: str
@@ -169,6 +177,12 @@ def select(
     Degenerate : where none of the models had a start with a finite objective.
     EngineError : where an engine of one's own failed for all of them; as for `emframe.fit`.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> emframe.select(("poisson", [1, 2, 3]), counts, rng=0).best.model.n_components
+    2
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
