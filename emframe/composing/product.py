@@ -49,6 +49,7 @@ from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
 from emframe.families.rowwise import in_step
 from emframe.families.stack import Sums, common_priors, weakest
+from emframe.host import family as named_family
 from emframe.host.recipes import MAKERS
 from emframe.parameters.records import record
 from emframe.spaces import Array, Claim, Space
@@ -68,6 +69,8 @@ class Product(Family):
         rows without names have them in the order given. Indices have to name every column. A
         column may be in several groups, where all but one of them read it as a covariate.
 
+    missing : whether values may be missing (nan), of the families that are named.
+
     Raises
     ------
     TypeError, ValueError : for keys that are no columns, or name one twice; for a column that two
@@ -82,11 +85,16 @@ class Product(Family):
     name = "product"
     maker = "product"
 
-    def __init__(self, parts: Mapping[Any, str | Family]) -> None:
+    def __init__(self, parts: Mapping[Any, str | Family], *, missing: bool = False) -> None:
         if not isinstance(parts, Mapping) or not parts:
             raise TypeError(
                 f'`parts` is {parts!r}; pass a mapping of columns to families, {{"x": "poisson"}}.'
             )
+        if missing:
+            parts = {
+                key: named_family(one, missing=True) if isinstance(one, str) else one
+                for key, one in parts.items()
+            }
         groups = [_group(key, family) for key, family in parts.items()]
         keys = [column for group in groups for column in group]
         named = all(isinstance(key, str) for key in keys)

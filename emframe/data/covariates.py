@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,10 @@ class Covariates:
         for column in self.columns:
             is_index = isinstance(column, (int, np.integer)) and not isinstance(column, bool)
             if not isinstance(column, str) and not (is_index and column >= 0):
-                raise TypeError(f"columns are told by name, or by index from 0; got {column!r}.")
+                more = _spread(column)
+                raise TypeError(
+                    f"columns are told by name, or by index from 0; got {column!r}{more}."
+                )
         own = tuple(str(c) if isinstance(c, str) else int(c) for c in self.columns)
         if len(set(own)) < len(own):
             raise ValueError(f"a column is named once; got {list(own)}.")
@@ -52,7 +56,7 @@ class Covariates:
             levels = (one if isinstance(one, Design) else tuple(one) for one in self.levels)
             object.__setattr__(self, "levels", tuple(levels))
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What the columns of numbers that are made of them are called, (q,)."""
         pairs = zip(self.columns, self._levels, strict=True)
@@ -243,3 +247,9 @@ def _place(column: Column, have: tuple[str, ...] | None, d: int, labels: tuple[s
             f"{len(labels)} behind those of the family; pass a data frame, or these columns too."
         )
     return d - len(labels) + labels.index(column)
+
+
+def _spread(given: Any) -> str:
+    """What to write in the place of a list of columns; empty for anything else."""
+    is_list = isinstance(given, (list, tuple))
+    return f"; one after the other, {', '.join(map(repr, given))}" if is_list else ""

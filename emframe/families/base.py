@@ -221,8 +221,10 @@ class Family(ABC):
         """
         raise self._without("moments between bounds")
 
-    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
-        """Rows x (n, d) as measured with errors of these standard deviations (n, d).
+    def blurred(self, params: Any, x: Array, roots: Array) -> Blurred:
+        """Rows x (n, d) as measured with normal errors of covariances R R', R (n, d, d).
+
+        What was not measured of a row is nan.
 
         TypeError where the family does not know them; one that does says so by `blurs`.
         """

@@ -33,6 +33,7 @@ from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
 from emframe.latents import RIDGE, Gate, Ridge
 from emframe.messages.refusals import refuse_beyond
+from emframe.messages.words import of_a_model
 from emframe.models import starts
 from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
@@ -115,13 +116,26 @@ class ComponentModel(ComponentStarts):
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
         return self._with(covered=covered(self.family, x, weights, self.latent.beside))
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse the methods that models elsewhere have, with the way to have what they do."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_model(name)
+        raise AttributeError(f"a {type(self).__name__} has no {name!r}.{told and f' {told}'}")
+
     # ---- data
 
-    def _read_columns(self, family: Family, columns: Sequence[str] | str | None) -> None:
-        """Take note of the columns that its family reads, where it was made with `columns`.
+    def _read_columns(
+        self, family: Family, columns: Sequence[str] | str | None, group: str | None = None
+    ) -> None:
+        """Take note of the columns that its family reads, and of the one that tells of runs.
 
         Raises TypeError for what are no names, and ValueError for a family that names others.
         """
+        if group is not None:
+            if not isinstance(group, str):
+                raise TypeError(f"`group` is {group!r}; pass the name of a column.")
+            object.__setattr__(self, "legend", Legend(group=group))
         if columns is None:
             return
         given: Any = (columns,) if isinstance(columns, str) else columns
@@ -135,11 +149,7 @@ class ComponentModel(ComponentStarts):
                 f"`columns` is {list(names)}, and {family.name!r} names its own, "
                 f"{', '.join(family.columns or ())}; leave `columns` out."
             )
-        object.__setattr__(self, "legend", Legend(names))
-
-    def by_group(self, column: str) -> Self:
-        """The same model of frames whose rows with one value in a column share one z."""
-        return self._with(legend=replace(self.legend, group=column))
+        object.__setattr__(self, "legend", Legend(names, group=group))
 
     def in_groups(self, X: Any) -> Any:
         """Rows as runs, where the model is of groups of rows and a column says which."""
@@ -162,14 +172,14 @@ class ComponentModel(ComponentStarts):
         told = self.legend.in_runs(X.X if isinstance(X, Labelled) else X)
         gates = {name: gate.settled(told) for name, gate in self._gates.items()}
         model = self._with(**gates) if gates != self._gates else self
-        model = model._reading(told)
+        model = model.reading(told)
         if model.family.is_settled:
             return model
         rows = model.rows(X, weights)
         whole = model.survey(rows).statistics
         return model._with(family=model.family.settled(whole, model._columns(rows)))
 
-    def _reading(self, X: Any) -> Self:
+    def reading(self, X: Any) -> Self:
         """The same model with the legend of the frames that X is, and its family spelt by it."""
         if not self.legend.is_empty:
             return self
@@ -177,6 +187,8 @@ class ComponentModel(ComponentStarts):
         beside = {str(one) for gate in self._gates.values() for one in gate.sources}
         columns = family.columns or self.legend.columns
         legend = read_off(X, columns, beside, family.covariates, family.kinds, self.legend)
+        if legend.given is None:
+            return self if legend == self.legend else self._with(legend=legend)
         return self._with(legend=legend, family=family.spelt(legend.spelt))
 
     @property

@@ -27,6 +27,9 @@ def composed(
 
     Raises TypeError, ValueError, as `emframe.Mixture` says.
     """
+    other = next((one for one in ("n_components", "n_states") if one in options), None)
+    if other is not None:
+        raise TypeError(f"`{other}` is {options[other]!r}; this model's number is {word}=.")
     if isinstance(family, (str, Family)) or not isinstance(family, Sequence):
         resolved, k = _resolve(family, options, word), 1 if n_components is None else n_components
         if not isinstance(k, (int, np.integer)) or isinstance(k, bool):

@@ -23,7 +23,13 @@ from emframe.spaces.missing import OrMissing, OrNothing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
 from emframe.spaces.partly import PartlyHeld
-from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
+from emframe.spaces.semidefinite import (
+    PackedSemidefinite,
+    PositiveSemidefinite,
+    packed,
+    triangular_root,
+    unpacked,
+)
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger, Ranks
@@ -52,6 +58,7 @@ __all__ = [
     "Only",
     "OrMissing",
     "OrNothing",
+    "PackedSemidefinite",
     "PartlyHeld",
     "Positive",
     "PositiveDefinite",
@@ -68,6 +75,8 @@ __all__ = [
     "Within",
     "cholesky",
     "held_probabilities",
+    "packed",
     "slopes",
     "triangular_root",
+    "unpacked",
 ]

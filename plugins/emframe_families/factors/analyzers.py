@@ -318,8 +318,8 @@ class FactorAnalyzers(Family):
 
     # ---- the rest
 
-    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
-        return self._gaussian.blurred(params.normal, x, errors)
+    def blurred(self, params: Any, x: Array, roots: Array) -> Blurred:
+        return self._gaussian.blurred(params.normal, x, roots)
 
     def with_gaps(self) -> FactorAnalyzers:
         return replace(self, missing=True)

@@ -43,8 +43,11 @@ class LognormalRegression(Transformed):
             self.response, self.predictors, self.intercept, covered=self.covered
         )
         object.__setattr__(self, "family", inner)
-        for name in ("response", "predictors"):
+        for name in ("response", "predictors", "intercept"):
             object.__setattr__(self, name, getattr(inner, name))
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LognormalRegression:
+        return replace(self, predictors=self.family.spelt(names).predictors)
 
     def ingredients(self) -> dict[str, Any]:
         return self.family.ingredients()
@@ -61,9 +64,6 @@ class LognormalRegression(Transformed):
 
     def support_given(self, row: Array) -> Space:
         return Positive()
-
-    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LognormalRegression:
-        return replace(self, predictors=self.family.spelt(names).predictors)
 
     def each(self, k: int) -> tuple[Family, ...]:
         return (self,) * k
