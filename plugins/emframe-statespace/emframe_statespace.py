@@ -24,7 +24,7 @@ from emframe import Array, Degenerate, Family, FamilyEntry, Positive, Real, hook
 from emframe.families import Completed, refuse_empty
 from emframe.parameters import keep, pullback
 
-LOST = 1e-12  # of a column's variance, below which the rest is rounding
+LOST = 1e-6  # of a column's variance: with less noise it is its state, at the edge of the model
 AT_START = 0.5  # of persistence, with nothing known
 
 

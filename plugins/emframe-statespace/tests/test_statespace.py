@@ -131,3 +131,18 @@ def test_a_column_without_noise_is_told() -> None:
     runs = emframe.Sequences(np.full((6, 1), 3.0), [6])
     with pytest.raises(emframe.Degenerate, match="without noise"):
         family.m_step(family.accumulate(runs, np.ones((1, 1))), None)
+    fit = emframe.fit(emframe.Mixture("state-space"), series([10, 12, 8, 9]), rng=0)
+    assert fit.status is emframe.Status.DEGENERATE
+    assert "column 0 of component 0 is its state" in fit.message
+
+
+def test_units_origins_and_weights_of_series() -> None:
+    runs, model = series([25, 30, 20, 25]), emframe.Mixture("state-space")
+    plain = emframe.fit(model, runs, rng=0)
+    moved = emframe.Sequences(1e6 * runs.x - 1e9, runs.lengths)
+    fit = emframe.fit(model, moved, rng=0)
+    shifted = plain.log_likelihood - runs.x.size * np.log(1e6)
+    assert fit.log_likelihood == pytest.approx(shifted, abs=1e-6)
+    twice = emframe.Sequences(np.concatenate([runs.x, runs.x[:25]]), [25, 30, 20, 25, 25])
+    weighted = emframe.fit(model, runs, weights=[2, 1, 1, 1], rng=0).log_likelihood
+    assert emframe.fit(model, twice, rng=0).log_likelihood == pytest.approx(weighted, abs=1e-7)
