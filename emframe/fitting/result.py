@@ -397,8 +397,8 @@ class Fit:
     def impute(self, X: Any) -> Any:
         """The rows with the mean of what is missing given what is seen, (n, d), E[x | seen].
 
-        Of a code without an order it is the likeliest one.  A frame with the index of X where X is
-        a pandas one.
+        Of words, and of a code without an order, it is the likeliest one.  A frame with the index
+        of X where X is a pandas one.
 
             fit = emframe.fit(emframe.Mixture("gaussian", 2, missing=True), X, rng=0)
             fit.impute(X)
@@ -411,7 +411,12 @@ class Fit:
         rows = self.model.rows(X, columns=self.columns)
         of_block = partial(_of_rows, self.model.imputed, self.params)
         filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
-        return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
+        columns = tuple(self.columns[: filled.shape[1]])
+        told = answered(X, filled, columns)
+        if not self.levels:
+            return told
+        words = cast(Any, self.model).legend.words(filled, columns)
+        return words.set_axis(told.index, axis=0) if hasattr(told, "index") else words
 
     def conditional(
         self,
