@@ -63,7 +63,7 @@ class Gate(Covariates):
             raise ValueError(f"two coefficients would be called {clash!r}; rename a column.")
         return settled
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the coefficients, (p,): ``intercept``, then those of the columns."""
         return (INTERCEPT, *map(identifier, self.labels))

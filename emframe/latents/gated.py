@@ -89,7 +89,7 @@ class Gated(Latent):
         joint += retiled(prior.log, joint.shape)
         found = softmax(joint, x, weights, work)
         about = logit.expansion(self._coefficients(params), u, weights, prior)
-        return found._replace(sums=logit.summed(u, untiled(found.resp, len(x)), about))
+        return found._replace(sums=logit.summed(u, untiled(found.resp, len(x)), about, weights))
 
     def given(self, params: Any, log_b: Array, x: Any) -> tuple[Array, Array]:
         return bayes(log_b + self.log_prior(params, x))

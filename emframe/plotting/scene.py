@@ -44,6 +44,8 @@ class Scene:
     labels: NDArray[Any]  # (DRAWN,)
     runs: Sequences | None = None  # all rows, where they come in runs
     run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
+    beside: Array | None = None  # (n, q)  what a gate reads of all rows
+    along: str | int | None = None  # the column that a picture runs along, where it was said
 
     @property
     def k(self) -> int:
@@ -112,6 +114,7 @@ class Scene:
             "plane": d == 2,
             "pairs": 1 < d <= MOST_COLUMNS,
             "profile": self.profiled is not None,
+            "membership": self.beside is not None and isinstance(self.fit.model, Mixture),
             "uncertainty": self.resp is not None and self.fit.model.choices() is not None,
             "trace": any(one.trace for one in self.fit.starts),
         }
@@ -174,6 +177,10 @@ def scene(
     latent = getattr(model, "latent", None)
     x = given if latent is None or not latent.beside else latent.seen(given)
     x = x.x if isinstance(x, Sequences) else x
+    beside = None
+    if latent is not None and latent.width:
+        flat = given.x if isinstance(given, Sequences) else given
+        beside = np.asarray(flat)[:, -latent.width :]
     counts = per_row(given, rows.weights)
     some = np.arange(len(x))
     sizes = counts
@@ -188,7 +195,7 @@ def scene(
         by_run = resp if len(resp) == len(given) else None
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
     runs = given if whole else None
-    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run)
+    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run, beside)
 
 
 def _drawn(
