@@ -31,12 +31,14 @@ class Packed:
     def __get__(self, params: Any, kind: Any = None) -> Any:
         if params is None:
             return self
-        declared = declarations(type(params))[self.name]
+        own: Any = type(params)
+        declared = declarations(own)[self.name]
         found = _stored(params, self.name)
         return declared.space.told(found) if declared.is_packed(found) else found
 
     def __set__(self, params: Any, value: Any) -> None:
-        declared = declarations(type(params))[self.name]
+        own: Any = type(params)
+        declared = declarations(own)[self.name]
         if (
             declared.space.packed is not None
             and type(value) is np.ndarray
