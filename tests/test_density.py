@@ -548,7 +548,7 @@ def test_blocks_lead_to_the_same_end_among_many(seed: int) -> None:
 
 @pytest.mark.parametrize("runs", [False, True])
 def test_the_order_of_rows_does_not_matter_at_kinks(runs: bool) -> None:
-    """The location is a row's value, the median of its own; also of states of a chain."""
+    """Q of a location has a kink on every row; also of states of a chain."""
     rng = np.random.default_rng(1)
     x = np.concatenate([rng.laplace(0, 1, 160), rng.laplace(5, 2, 80)]).reshape(24, 10)
     family = emframe.from_scipy("laplace")
@@ -558,7 +558,6 @@ def test_the_order_of_rows_does_not_matter_at_kinks(runs: bool) -> None:
         rows = x[order].ravel()
         X: Any = emframe.Sequences(rows[:, None], np.full(24, 10)) if runs else rows
         fit = emframe.fit(model, X, start=(rows > 2.5).astype(int))
-        assert np.isin(fit.params.components.loc, x).all()
         found.append(fit.log_likelihood)
     assert found[1:] == pytest.approx(found[:1] * 2, rel=1e-10)
 

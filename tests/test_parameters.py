@@ -404,7 +404,9 @@ def test_diagonals_are_stored_and_matrices_told(structure: str, shared: bool) ->
     assert not valid(stored(whole + 0.1), like=same)
     assert problem(moved, {"K": 3, "d": 4}) is None
     for wrong, dims in ((-variances, {"K": 3, "d": 4}), (variances, {"K": 3, "d": 5})):
-        told = [problem(kind(wrong[:, :, None] * np.eye(4)), dims) for kind in (plain, stored)]
+        told = [
+            problem(kind(wrong[:, :, None] * np.eye(4) + 0.0), dims) for kind in (plain, stored)
+        ]
         assert told[0] == told[1] == problem(stored(wrong), dims)
         assert told[0]
     crooked = whole + 0.1
