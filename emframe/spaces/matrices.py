@@ -116,17 +116,13 @@ class PositiveDefinite(Space):
     """Symmetric positive definite matrices, by the Cholesky factor with a log diagonal.
 
     ``structure`` restricts them: "full", "diagonal", or "spherical" (one variance for all
-<<<<<<< HEAD
     columns).  The matrices are told whole whatever the structure, and where they have no more than
     a diagonal parameters may store that alone; see `emframe.parameters.packing`.
-=======
-    columns).  The matrices are stored whole whatever the structure.
 
     Examples
     --------
     >>> emframe.PositiveDefinite().contains(np.array([[2.0, 1.0], [1.0, 2.0]]))
     array(True)
->>>>>>> main
     """
 
     structure: str = "full"

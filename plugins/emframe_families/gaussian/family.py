@@ -145,7 +145,7 @@ class Gaussian(Family):
 
     def _some(self, x: Array, resp: Array, means: Array) -> Iterator[tuple[Array, Array]]:
         """Shares (K, n) and means of so many components that their rows stay in memory."""
-        step = max(1, AT_ONCE // x.size)
+        step = max(1, AT_ONCE // max(1, x.size))
         for first in range(0, len(means), step):
             yield resp[first : first + step], means[first : first + step]
 

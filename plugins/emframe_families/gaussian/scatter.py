@@ -124,7 +124,7 @@ def inverses(lower: Array) -> Array:
 
 def distances(x: Array, means: Array, whiten: Array) -> Array:
     """(x_i - mu_k)' Sigma_k^-1 (x_i - mu_k), (K, n), from what `whitening` gives."""
-    found, step = np.empty((len(means), len(x))), max(1, AT_ONCE // means.size)
+    found, step = np.empty((len(means), len(x))), max(1, AT_ONCE // max(1, means.size))
     for first in range(0, len(x), step):
         part = slice(first, first + step)
         centred = x[part].T - means[:, :, None]  # (K, d, b)
