@@ -208,6 +208,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "both": ({"residual": "unstructured"}, r"pass random=\(\)"),
     "response": ({"residual": "ar1", "along": "y"}, "is the response"),
     "no time": ({"residual": "ar1", "fixed": ()}, "along='time'"),
+    "a formula": ({"residual": "ar1", "fixed": "~ bs(time, df=4)"}, "along='time'"),
 }
 
 

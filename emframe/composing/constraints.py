@@ -415,6 +415,13 @@ def fixed(family: Any, /, **values: Any) -> Any:
 
     Raises TypeError for an unknown field, ValueError for a value outside its space, or nan in a
     field whose values are several numbers, such as a covariance.
+
+    Examples
+    --------
+    >>> model = emframe.fixed(emframe.Mixture("poisson", 2), weights=0.5)
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> emframe.fit(model, counts, rng=0).params.weights
+    array([0.5, 0.5])
     """
     if hasattr(family, "fixed"):
         return family.fixed(**values)
@@ -429,6 +436,12 @@ def tied(family: Any, /, *names: str) -> Any:
     """A family, or a mixture, with some parameters shared by all components, and counted once.
 
     Raises TypeError for an unknown field.
+
+    Examples
+    --------
+    >>> model = emframe.tied(emframe.Mixture("gaussian-regression", 2), "sigma")
+    >>> model.family.maker
+    'constrained'
     """
     if hasattr(family, "tied"):
         return family.tied(*names)

@@ -76,6 +76,13 @@ class Product(Family):
     TypeError, ValueError : for keys that are no columns, or name one twice; for a column that two
         parts model, or parts that are given each other's; for a family of one column that is
         given a group.
+
+    Examples
+    --------
+    >>> family = emframe.Product({0: "poisson", 1: "bernoulli"})
+    >>> rows = [[0, 0], [1, 0], [0, 1], [8, 1], [9, 1], [7, 0]]
+    >>> emframe.fit(emframe.Mixture(family, 2), rows, rng=0)["probs"].shape
+    (2, 1)
     """
 
     parts: tuple[Part, ...]

@@ -87,6 +87,14 @@ class ConjugatePrior(Generic[S]):
     Its log density is ``family.expected(statistics, params) + log_constant``, so that adding it
     to Q is adding `statistics` to those of the rows, and the M-step needs no second formula
     (Dempster, Laird and Rubin 1977, section 1.3).
+
+    Examples
+    --------
+    >>> family = emframe.family("poisson")
+    >>> whole = family.whole(np.array([[1.0], [3.0]]), np.ones(2))
+    >>> prior = family.conjugate_prior("weak", whole, k=1)
+    >>> isinstance(prior, emframe.ConjugatePrior)
+    True
     """
 
     statistics: S
@@ -94,7 +102,14 @@ class ConjugatePrior(Generic[S]):
 
 
 class Family(ABC):
-    """Base of all families.  Subclass it, usually as a frozen dataclass of settings."""
+    """Base of all families.  Subclass it, usually as a frozen dataclass of settings.
+
+    Examples
+    --------
+    >>> family = emframe.family("gaussian", covariance="tied")
+    >>> family.name, family.priors
+    ('gaussian', ('weak',))
+    """
 
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()

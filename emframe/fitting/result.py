@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isnan, log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled, refuse_other_index
+from emframe.data import Labelled, in_parts, planned, refuse_other_index, swept
 from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
@@ -52,7 +53,15 @@ RESEEDED = "re-seeded"  # the kind of a start that goes on from one that lost a 
 
 @dataclass(frozen=True)
 class Start:
-    """One start and its end."""
+    """One start and its end.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.starts[fit.best].status.value
+    'converged'
+    """
 
     index: int
     kind: str  # "k-means++", "rows", ...
@@ -97,6 +106,11 @@ def _as_given(X: Any, values: Array) -> Array:
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
+def _of_rows(asked: Any, params: Any, x: Any, _: Array) -> Any:
+    """What a method of a model says of rows x."""
+    return asked(params, x)
+
+
 def checked_count(count: Any, has_runs: bool) -> str | float | None:
     """What `Fit.counting` takes; ValueError for anything else."""
     if isinstance(count, str) and count == "runs" and not has_runs:
@@ -111,7 +125,19 @@ def checked_count(count: Any, has_runs: bool) -> str | float | None:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model.  See `emframe.fit`."""
+    """A fitted model.  See `emframe.fit`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.converged, fit.n_parameters
+    (True, 3)
+    >>> fit.predict([0, 9]).tolist() == fit.predict([1, 8]).tolist()
+    True
+    >>> np.sort(fit["rates"].ravel()).round(1)
+    array([0.8, 7.7])
+    """
 
     model: Model
     params: Any
@@ -286,12 +312,23 @@ class Fit:
     def _asked(self, X: Any) -> Any:
         """Rows, in runs where the model says which column tells of them."""
         grouped = getattr(self.model, "in_groups", None)
+        parts = in_parts(X)
+        if parts is not None:
+            return parts
         return X if grouped is None else grouped(X)
+
+    def _planned(self, X: Any, method: Any, names: tuple[str, ...], kind: type) -> Any:
+        """What is asked of each row of Dask's, for later; None where it is asked now."""
+        return None if getattr(self.model, "in_runs", False) else planned(X, method, names, kind)
 
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        names = ("log_density",)
+        later = self._planned(X, self.score_samples, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
-        return answered(X, self.posterior(X)[0], ("log_density",))
+        return answered(X, self.posterior(X)[0], names)
 
     def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
@@ -306,6 +343,10 @@ class Fit:
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
             )
+        names = self._numbered("p")
+        later = self._planned(X, self.predict_proba, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
@@ -315,7 +356,11 @@ class Fit:
                 f"`X` {what} {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
+        return answered(X, resp, names)
+
+    def _numbered(self, letter: str) -> tuple[str, ...]:
+        """Names for what is said of each component."""
+        return tuple(f"{letter}{k}" for k in range(self.model.choices() or 0))
 
     def prior_proba(self, X: Any) -> Any:
         """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
@@ -330,11 +375,15 @@ class Fit:
                 f"a {self.model.title()} model has no prior probabilities of single rows; see "
                 "predict_proba(X)."
             )
+        names = self._numbered("p")
+        later = self._planned(X, self.prior_proba, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
-        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
+        of_block = partial(_of_rows, prior, self.params)
+        found = np.concatenate(swept(rows, block_rows(self.model.work(rows)), of_block))
+        return answered(X, _as_given(X, found), names)
 
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
@@ -360,7 +409,8 @@ class Fit:
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        filled = _as_given(X, self.model.imputed(self.params, rows.x))
+        of_block = partial(_of_rows, self.model.imputed, self.params)
+        filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def conditional(
@@ -397,9 +447,13 @@ class Fit:
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        names = ("component",)
+        later = self._planned(X, self.predict, names, int)
+        if later is not None:
+            return later
         X = self._asked(X)
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
-        return answered(X, labels, ("component",))
+        return answered(X, labels, names)
 
     def viterbi(self, X: Any) -> Any:
         """The likeliest path of states of each run, a state to each row; aligned like `predict`.
@@ -459,8 +513,8 @@ class Fit:
         """
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        parts = [self.model.posterior(self.params, x) for x, _ in blocks]
+        of_block = partial(_of_rows, self.model.posterior, self.params)
+        parts = swept(rows, block_rows(self.model.work(rows)), of_block)
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 

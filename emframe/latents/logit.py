@@ -15,7 +15,7 @@ One known case: with the intercept alone the probabilities are shares of c, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, NamedTuple
@@ -306,6 +306,11 @@ def triangle(blocks: Iterable[tuple[Array, Array]], q: int) -> Array:
     for u, t in blocks:
         found = np.linalg.qr(np.concatenate([found, (design(u) * np.sqrt(t)).T]), mode="r")
     return np.pad(found, ((0, max(0, q + 1 - len(found))), (0, 0)))
+
+
+def joined(triangles: Sequence[Array]) -> Array:
+    """The triangle (p, p) of all rows, from those of some each."""
+    return np.asarray(np.linalg.qr(np.concatenate(triangles), mode="r"))
 
 
 def refuse_collinear(root: Array, names: tuple[str, ...]) -> None:

@@ -87,6 +87,15 @@ def parameter(
     shared : all components have the same value, counted once (a tied covariance).
     per_component : False for an array without the axis K.
     fixed : held at its value: no step moves it, and it is not counted.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Rates:
+    ...     rates: emframe.Array = emframe.parameter(emframe.Positive(), shape="d")
+    >>> Rates(np.ones((2, 3))).rates.shape
+    (2, 3)
     """
     axes = (shape,) if isinstance(shape, (str, int)) else tuple(shape)
     return dataclasses.field(metadata={KEY: Declared(space, axes, shared, per_component, fixed)})

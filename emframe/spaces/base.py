@@ -58,6 +58,11 @@ class Space:
 
     ``n_event_axes`` trailing axes of an array make up one value (0: each entry is a value).  Where
     that takes in the axis K of a parameter, its components depend on each other.
+
+    Examples
+    --------
+    >>> [space.words for space in (emframe.Positive(), emframe.Binary())]
+    ['finite numbers above 0', '0 or 1']
     """
 
     words = "values"

@@ -79,6 +79,11 @@ class PositiveDefinite(Space):
 
     ``structure`` restricts them: "full", "diagonal", or "spherical" (one variance for all
     columns).  The matrices are stored whole whatever the structure.
+
+    Examples
+    --------
+    >>> emframe.PositiveDefinite().contains(np.array([[2.0, 1.0], [1.0, 2.0]]))
+    array(True)
     """
 
     structure: str = "full"

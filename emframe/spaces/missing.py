@@ -19,6 +19,11 @@ class OrMissing(Space):
     """A space of single numbers, of which any may be missing (nan).
 
     The coordinates are the space's own, followed by one for each value: above 1 it is missing.
+
+    Examples
+    --------
+    >>> emframe.OrMissing(emframe.Binary()).contains(np.array([0.0, np.nan, 2.0]))
+    array([ True,  True, False])
     """
 
     missing = True

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array, Degenerate
+from emframe.data.formulas import is_formula
 from emframe.families import Completed, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Densities
 from emframe.numeric.climbed import Kept
@@ -64,8 +65,9 @@ class CorrelatedMixed(LinearMixed):
             raise TypeError(f"`along` is {self.along!r}; pass the name of the column of times.")
         if self.along == self.response:
             raise ValueError(f"`along` is {self.along!r}, which is the response.")
-        if self.along is None and len(self.terms.columns) < 2:
-            raise ValueError("no column has times; name it, along='time'.")
+        terms = (*self.fixed, *self.common, *self.random)
+        if self.along is None and (len(self.terms.columns) < 2 or any(map(is_formula, terms))):
+            raise ValueError("which column has the times is not told; name it, along='time'.")
 
     # ---- columns, and times
 
