@@ -143,6 +143,11 @@ def read_off(text: str, frames: Sequence[Any]) -> Design:
             refuse_gaps(column, name)
             own = levels_of(column) or (levels_of(column, True) if name in as_words else ())
             found |= dict.fromkeys(own)
+        if len(found) == 1:
+            raise ValueError(
+                f"`X` column {name!r} is {next(iter(found))!r} in every row, and says nothing of "
+                "them; leave it out."
+            )
         if found:
             words[name] = tuple(found)
     tables = [_table(frame, sources, words) for frame in frames]

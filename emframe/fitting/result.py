@@ -397,8 +397,8 @@ class Fit:
     def impute(self, X: Any) -> Any:
         """The rows with the mean of what is missing given what is seen, (n, d), E[x | seen].
 
-        Of a code without an order it is the likeliest one.  A frame with the index of X where X is
-        a pandas one.
+        Of words, and of a code without an order, it is the likeliest one.  A frame with the index
+        of X where X is a pandas one.
 
             fit = emframe.fit(emframe.Mixture("gaussian", 2, missing=True), X, rng=0)
             fit.impute(X)
@@ -411,7 +411,12 @@ class Fit:
         rows = self.model.rows(X, columns=self.columns)
         of_block = partial(_of_rows, self.model.imputed, self.params)
         filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
-        return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
+        columns = tuple(self.columns[: filled.shape[1]])
+        told = answered(X, filled, columns)
+        if not self.levels:
+            return told
+        words = cast(Any, self.model).legend.words(filled, columns)
+        return words.set_axis(told.index, axis=0) if hasattr(told, "index") else words
 
     def conditional(
         self,
@@ -529,6 +534,22 @@ class Fit:
         Raises TypeError for a model without random effects.
         """
         return face("random_effects")(self, X)
+
+    def forecast(self, X: Any, at: Any) -> Any:
+        """What responses people will have, given those that they had, (n, 2): mean and deviation.
+
+        Averaged over components by what X says of the person; what X has no row of is foretold
+        by the components' weights alone.
+
+        Parameters
+        ----------
+        X : rows of people, as for `predict`.
+        at : the rows to foretell, in runs of the same keys; of the response nothing is read.
+
+        A frame with the index of `at` where that is a pandas one.  Raises TypeError for a model
+        without random effects, ValueError for runs that cannot be told apart.
+        """
+        return face("forecast")(self, X, at)
 
     def trajectories(
         self,

@@ -27,6 +27,7 @@ from emframe.families import Family
 from emframe.families.stack import Stack
 from emframe.messages.refusals import several
 from emframe.spaces import Array, Claim, Ends, Real
+from emframe.spaces.missing import GONE
 
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
@@ -96,16 +97,23 @@ def read(
         width=family.width,
     )
     if any(space.missing for space in family.supports):
-        found = _without_ends(found)
+        found = _without_ends(found, family, len(found.columns))
     return found if names is None else replace(found, columns=names)
 
 
-def _without_ends(rows: Rows) -> Rows:
-    """The rows with nan for an end that is infinite, which a family that takes it has for none."""
+def _without_ends(rows: Rows, family: Family, d: int) -> Rows:
+    """The rows with nan for an end that is infinite, which a family that takes it has for none.
+
+    And for a code of -1 among the first d columns, the family's, where a code may be missing.
+    """
+    coded = np.zeros(len(rows.columns), dtype=bool)
+    for space in family.supports:
+        if space.missing:
+            coded[:d] |= space.codes(d) > 0
 
     def told(x: NDArray[Any]) -> NDArray[Any]:
-        endless = np.isinf(x)
-        return np.where(endless, np.nan, x) if endless.any() else x
+        gone = np.isinf(x) | ((x == GONE) & coded)
+        return np.where(gone, np.nan, x) if gone.any() else x
 
     source = rows.source
     if isinstance(source, Blocks):
@@ -160,7 +168,7 @@ def _read_beside(
         weights=weights,
     )
     if any(space.missing for space in family.supports):
-        found = _without_ends(found)
+        found = _without_ends(found, family, d)
     return replace(found, columns=(family.columns or told or found.columns[:d]) + beside.labels)
 
 

@@ -15,8 +15,11 @@ from emframe.spaces.base import Array, Shape, Space
 EMPTY = 1.0  # a coordinate above which a value is missing
 
 
+GONE = -1.0  # what stands for a missing code, as pandas has it
+
+
 class OrMissing(Space):
-    """A space of single numbers, of which any may be missing (nan).
+    """A space of single numbers, of which any may be missing: nan, and of codes -1 as well.
 
     The coordinates are the space's own, followed by one for each value: above 1 it is missing.
 
@@ -41,7 +44,8 @@ class OrMissing(Space):
 
     @property
     def words(self) -> str:  # type: ignore[override]
-        return f"{self.space.words}, or nan where a value is missing"
+        gap = f"nan or {GONE:g}" if self.space.n_codes else "nan"
+        return f"{self.space.words}, or {gap} where a value is missing"
 
     @property
     def discrete(self) -> bool:  # type: ignore[override]
@@ -64,7 +68,8 @@ class OrMissing(Space):
         return self.space.bounded
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.isnan(values) | self.space.contains(values)
+        held = np.isnan(values) | self.space.contains(values)
+        return held | (values == GONE) if self.space.n_codes else held
 
     def coordinates(self, values: Array) -> Array:
         gaps = np.isnan(values)
