@@ -508,6 +508,38 @@ def test_splines_are_curves_along_the_column_they_were_made_from() -> None:
     matplotlib.pyplot.close("all")
 
 
+@every
+def test_forecasts_are_conditional_normal_means(setting: str) -> None:
+    """Of visits to come given visits seen, by one covariance of both, and of strangers."""
+    model, frame = mixture(setting), people()
+    fit = emframe.fit(model, sample(), start=some_params(model), max_iter=1)
+    family, one = fit.model.family, fit.params.components
+    at = pd.DataFrame({"who": [0, 0, 5, 99], "time": [5.0, 1.0, 4.5, 2.0], "sex": [0, 0, 1, 1]})
+    found = fit.forecast(sample(), Sequences.by(at, "who"))
+    assert list(found.index) == list(at.index)
+    beta = family.coefficients(one)
+    for row, (who, wanted) in enumerate(at.groupby(at.index)):
+        key = wanted.who.iloc[0]
+        seen = frame[frame.who == key]
+        both = pd.concat([seen, wanted.assign(y=0.0)]).assign(intercept=1.0)
+        values = family.terms.values(both[list(family.columns)].to_numpy(float))
+        x, z = values[:, family.terms.x_places], values[:, family.terms.z_places]
+        means, variances = np.zeros(2), np.zeros(2)
+        for k in range(2):
+            d = one.random_covariance[k] if family.random else np.zeros((0, 0))
+            v = z @ d @ z.T + one.sigma[k] ** 2 * np.eye(len(both))
+            gain = v[-1, :-1] @ np.linalg.inv(v[:-1, :-1])
+            means[k] = x[-1] @ beta[k] + gain @ (seen.y.to_numpy() - x[:-1] @ beta[k])
+            variances[k] = v[-1, -1] - gain @ v[:-1, -1]
+        shares = fit.params.weights
+        if len(seen):
+            shares = fit.predict_proba(sample()).to_numpy()[key]
+        mean = shares @ means
+        deviation = np.sqrt(shares @ (variances + (means - mean) ** 2))
+        assert found.iloc[row].to_numpy() == pytest.approx([mean, deviation], rel=1e-8)
+        assert who == row
+
+
 def test_curves_of_words_are_asked_for_in_words() -> None:
     frame = people(30).assign(sex=lambda one: np.where(one.sex > 0, "m", "f"))
     model = emframe.Mixture("linear-mixed", 1, fixed=("time", "sex"))

@@ -143,6 +143,9 @@ class Constrained(Wrapped):
     def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         return self.family.response_at(self._free(params), x, response)
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        return self.family.forecast(self._free(params), x, at, owners)
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(self._free(params), x)
 

@@ -283,6 +283,12 @@ class Product(Family):
             raise ValueError(f"`response` is {response!r}; expected one of {known}.")
         return found[response]
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        """Of the first response that runs along a column."""
+        part = self._running()
+        own = getattr(params, part.label)
+        return part.family.forecast(own, part.of(x), part.of(at), owners)
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         """Those of all parts that have any, with the label of the part where several have."""
         found = {}

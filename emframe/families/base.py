@@ -399,6 +399,17 @@ class Family(ABC):
         """
         raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        """Means and variances of responses at the rows of runs `at`, given runs x, (n, K) both.
+
+        Parameters
+        ----------
+        owners : for each run of `at` that of x which is of the same person; -1 where none is.
+
+        Raises TypeError for a family without random effects.
+        """
+        raise TypeError(f"the family {self.name!r} does not foretell responses.")
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         """Names of the q random effects, and their posterior means and deviations, (n, K, q).
 

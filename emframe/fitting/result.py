@@ -535,6 +535,22 @@ class Fit:
         """
         return face("random_effects")(self, X)
 
+    def forecast(self, X: Any, at: Any) -> Any:
+        """What responses people will have, given those that they had, (n, 2): mean and deviation.
+
+        Averaged over components by what X says of the person; what X has no row of is foretold
+        by the components' weights alone.
+
+        Parameters
+        ----------
+        X : rows of people, as for `predict`.
+        at : the rows to foretell, in runs of the same keys; of the response nothing is read.
+
+        A frame with the index of `at` where that is a pandas one.  Raises TypeError for a model
+        without random effects, ValueError for runs that cannot be told apart.
+        """
+        return face("forecast")(self, X, at)
+
     def trajectories(
         self,
         times: Any,

@@ -326,6 +326,9 @@ class CorrelatedMixed(LinearMixed):
         own = np.array([self.law.variance(one, times) for one in self.of_law(params)])
         return means, np.sqrt((swings**2).sum(axis=2) + point.sigma[:, None] ** 2 * own).T
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        raise TypeError(f"forecasts beside residuals that are {self.residual!r} are not known.")
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         each = [self.told(one) for one, _ in self.each_effects(params, x)]
         means, deviations = (np.concatenate([one[j] for one in each], axis=1) for j in (0, 1))
