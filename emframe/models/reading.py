@@ -26,8 +26,8 @@ from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
 from emframe.messages.refusals import several
-from emframe.spaces import Array, Claim, Ends, Real
-from emframe.spaces.missing import GONE
+from emframe.spaces import Array, Claim, Ends, Real, Space
+from emframe.spaces.missing import GONE, OrGone, OrMissing
 
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
@@ -88,7 +88,7 @@ def read(
     found = as_rows(
         X if names is None else chosen(X, names, family.covariates),
         covariates=family.covariates,
-        claims=family.claims(),
+        claims=[replace(one, space=_handed_over(one.space)) for one in family.claims()],
         owner=owner_of_columns(family),
         weights=weights,
         takes_columns=family.takes_columns,
@@ -99,6 +99,13 @@ def read(
     if any(space.missing for space in family.supports):
         found = _without_ends(found, family, len(found.columns))
     return found if names is None else replace(found, columns=names)
+
+
+def _handed_over(space: Space) -> Space:
+    """A space as rows come in: of codes that may be missing -1 is one that is."""
+    if isinstance(space, AtColumns):
+        return replace(space, space=_handed_over(space.space))
+    return OrGone(space.space) if isinstance(space, OrMissing) and space.n_codes else space
 
 
 def _without_ends(rows: Rows, family: Family, d: int) -> Rows:
@@ -157,7 +164,10 @@ def _read_beside(
         n = table.n_rows if isinstance(table, Blocks) else len(table.X)
         k = beside.n_components
         table = _with_codes(table, d, everything(k, n) if known is None else known.codes(k, n))
-    claims = [replace(one, space=AtColumns(one.space, tuple(range(d)))) for one in family.claims()]
+    own = tuple(range(d))
+    claims = [
+        replace(one, space=AtColumns(_handed_over(one.space), own)) for one in family.claims()
+    ]
     if q:
         claims.append(Claim(AtColumns(Real(), tuple(range(d, d + q))), "the gate"))
     found = as_rows(

@@ -19,7 +19,7 @@ GONE = -1.0  # what stands for a missing code, as pandas has it
 
 
 class OrMissing(Space):
-    """A space of single numbers, of which any may be missing: nan, and of codes -1 as well.
+    """A space of single numbers, of which any may be missing (nan).
 
     The coordinates are the space's own, followed by one for each value: above 1 it is missing.
 
@@ -44,8 +44,7 @@ class OrMissing(Space):
 
     @property
     def words(self) -> str:  # type: ignore[override]
-        gap = f"nan or {GONE:g}" if self.space.n_codes else "nan"
-        return f"{self.space.words}, or {gap} where a value is missing"
+        return f"{self.space.words}, or nan where a value is missing"
 
     @property
     def discrete(self) -> bool:  # type: ignore[override]
@@ -68,8 +67,7 @@ class OrMissing(Space):
         return self.space.bounded
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = np.isnan(values) | self.space.contains(values)
-        return held | (values == GONE) if self.space.n_codes else held
+        return np.isnan(values) | self.space.contains(values)
 
     def coordinates(self, values: Array) -> Array:
         gaps = np.isnan(values)
@@ -154,3 +152,14 @@ class OrNothing(Space):
 
     def __repr__(self) -> str:
         return f"OrNothing({self.space!r})"
+
+
+class OrGone(OrMissing):
+    """Codes as they are handed over, of which -1 stands for one that is missing as well."""
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return f"{self.space.words}, or nan or {GONE:g} where a value is missing"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return super().contains(values) | (values == GONE)

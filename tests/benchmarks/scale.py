@@ -117,7 +117,7 @@ def of_parts(turns: int) -> Iterator[str]:
     heads = "one array, s", "1 process", "the busier of 2", "of 2 on Dask", "times faster"
     yield f"| data in 4 parts | {' | '.join(heads)} |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-    for name, family, make, k in PASSES:
+    for name, family, make, k in PASSES[:1]:  # of which a pass takes longest
         x, model = make(), emframe.Mixture(family, k)
         labels = RNG.integers(k, size=len(x))
         task = Task.of(model, x, None, None, "serial")
