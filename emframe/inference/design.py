@@ -25,7 +25,7 @@ from emframe.spaces import Array
 
 
 @dataclass(frozen=True)
-class Design:
+class Sampling:
     """Labels of the cluster and of the stratum of each row that was given; None for none."""
 
     clusters: Any = None

@@ -34,7 +34,7 @@ from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
-from emframe.inference.design import Design
+from emframe.inference.design import Sampling
 from emframe.inference.information import Information, information
 from emframe.inference.resampling import Replicates, replicate
 from emframe.messages.arguments import Rng
@@ -233,7 +233,7 @@ def standard_errors(
     """Standard errors of a fit's parameters; see `Fit.standard_errors`."""
     if method not in METHODS:
         raise ValueError(f"`method` is {method!r}; expected one of {', '.join(METHODS)}.")
-    design = Design(clusters, strata)
+    design = Sampling(clusters, strata)
     if design and method != "sandwich":
         raise ValueError(f"`method` is {method!r}; rows in clusters or strata take 'sandwich'.")
     if method in RESAMPLING:
@@ -303,7 +303,7 @@ def apart(one: Array, other: Array) -> Array:
 
 
 def _from_curvature(
-    fit: Fit, method: str, X: Any, weights: Any, design: Design, engine: Any
+    fit: Fit, method: str, X: Any, weights: Any, design: Sampling, engine: Any
 ) -> StandardErrors:
     """V and J of the module's introduction, in units that make curvatures shares of Q's own."""
     found = information(fit, X, weights, engine)
@@ -328,7 +328,7 @@ def _from_curvature(
 
 
 def _scores(
-    fit: Fit, X: Any, weights: Any, found: Information, design: Design, engine: Any
+    fit: Fit, X: Any, weights: Any, found: Information, design: Sampling, engine: Any
 ) -> Array:
     """Sum over rows of s s', (p, p), with s in units of ``found.scales``.
 

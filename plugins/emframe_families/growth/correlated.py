@@ -32,7 +32,7 @@ from emframe_families.growth.beginning import begun
 from emframe_families.growth.effects import EffectPoint, Effects, effects
 from emframe_families.growth.linear_mixed import LinearMixed
 from emframe_families.growth.people import triangles
-from emframe_families.growth.residuals import LAWS, MOST_TIMES, Law, Unstructured, Visits
+from emframe_families.growth.residuals import LAWS, MOST_TIMES, InTime, Law, Unstructured
 from emframe_families.growth.sums import GrowthSums, gathered, side_by_side
 
 LATEST = 2  # E-steps that are kept
@@ -114,15 +114,15 @@ class CorrelatedMixed(LinearMixed):
             return Unstructured(self.times or ())
         return LAWS[self.residual]()
 
-    def visits(self, runs: Any) -> Visits:
+    def visits(self, runs: Any) -> InTime:
         """The visits of `emframe.Sequences` in order of time, laid out once."""
 
-        def made() -> Visits:
+        def made() -> InTime:
             times = runs.x[:, self.columns.index(self.time_column)]
             who = np.repeat(np.arange(len(runs)), runs.lengths)
             order = np.lexsort((times, who))
             values = self.terms.values(runs.x)[order]
-            found = Visits(values, times[order], runs.firsts, runs.lengths)
+            found = InTime(values, times[order], runs.firsts, runs.lengths)
             twice = found.first_repeated()
             if twice is not None and self.residual != "compound":
                 name = twice if runs.keys is None else runs.keys[twice]
@@ -341,7 +341,7 @@ class CorrelatedMixed(LinearMixed):
         if self.residual != "compound":
             times, places = np.unique(times, return_inverse=True)
         n = len(times)
-        visits = Visits(np.empty((n, 0)), times, np.zeros(1, dtype=np.intp), np.array([n]))
+        visits = InTime(np.empty((n, 0)), times, np.zeros(1, dtype=np.intp), np.array([n]))
         white = self.law.whitened(self.of_law(params)[k], visits, np.eye(n))[0]
         found = np.linalg.solve(white, rng.standard_normal(n))
         return np.asarray(self.point(params).sigma[k] * found[places])
