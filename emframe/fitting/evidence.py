@@ -24,7 +24,7 @@ One known case: two clusters of one scale are never suspect, however tight and h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import ceil, inf, lgamma, log
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ NARROW = 3.0  # nats: under 1/20 of the volume of those that would have its rows
 BARELY, LIGHT, LIGHT_IN_ONE = 1.5, 0.05, 0.03
 CHANCE = 3.0  # nats beyond the best place among n rows by chance: 1 in 20
 LEAST = 1e-9  # a smaller share of a row is none
+SPARE = 4  # times as many rows as fix a component, in which these are looked for first
 FLOOR = -1e5  # nats: how improbable a row may be to the others and still be counted
 BLOCK = 1 << 14  # rows looked at together
 # Heights of many rows are read off a sample of so many first; a component with few of them, or
@@ -63,16 +64,20 @@ def artefacts(model: Model, params: Any, rows: Any, grain: Grain | None = None) 
     """
     grain = Grain(rows) if grain is None else grain
     stride = max(1, rows_in(rows) // ENOUGH)
-    seen = _Heights.of(_looks(model, params, rows, grain, stride))
+    looks: Iterable[_Look] = _looks(model, params, rows, grain, stride)
+    if stride == 1:  # few enough to be held
+        looks = list(looks)
+    seen = _Heights.of(looks)
     if seen is None or not seen.suspects(margin=1.0 if stride > 1 else 0.0).any():
         return {}
     if stride > 1:
         seen = _Heights.of(_looks(model, params, rows, grain))
         assert seen is not None
+        looks = _looks(model, params, rows, grain)
     suspects = np.flatnonzero(seen.suspects())
     if not len(suspects):
         return {}
-    cases = _gather(_looks(model, params, rows, grain), seen, grain, suspects)
+    cases = _gather(looks, seen, grain, suspects)
     found: dict[int, str] = {}
     for j, case in cases.items():
         why = case.verdict(float(seen.counts.sum()), seen.is_clear(j))
@@ -141,7 +146,7 @@ class _Heights:
         self.narrow = np.where(is_light, BARELY, NARROW)  # (J,)
 
     @classmethod
-    def of(cls, looks: Iterator[_Look]) -> _Heights | None:
+    def of(cls, looks: Iterable[_Look]) -> _Heights | None:
         """From all blocks; None for a model without components, or of which none can shrink."""
         sums: Any = 0.0
         look: _Look | None = None
@@ -207,7 +212,13 @@ class _Case:
         if self.places <= self.p + 1:  # more than fix it need not be counted
             which = mine if look.lengths is None else np.repeat(mine, look.lengths)
             per_row = share if look.lengths is None else np.repeat(share, look.lengths[mine])
-            self._hold(look.x[np.ix_(which, look.apart)], per_row)
+            x = look.x[np.ix_(which, look.apart)]
+            most_of_it = SPARE * (self.p + 2)
+            if len(x) > most_of_it:  # those with the largest shares as a rule are enough
+                first = np.argpartition(-per_row, most_of_it)[:most_of_it]
+                self._hold(x[first], per_row[first])
+            if self.places <= self.p + 1:
+                self._hold(x, per_row)
 
     def _hold(self, x: Array, share: Array) -> None:
         if self.held is not None:
@@ -241,7 +252,7 @@ class _Case:
 
 
 def _gather(
-    looks: Iterator[_Look], seen: _Heights, grain: Grain, suspects: NDArray[np.intp]
+    looks: Iterable[_Look], seen: _Heights, grain: Grain, suspects: NDArray[np.intp]
 ) -> dict[int, _Case]:
     """The case of each suspect."""
     cases = {int(j): _Case(int(seen.freedom[j]), int(seen.others[j])) for j in suspects}

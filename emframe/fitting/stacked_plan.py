@@ -28,7 +28,10 @@ from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=8, moves=6, of_three=(12, 6, 4), agree=0.5, rounds=2, quiet=1),
+    "quick": Effort(
+        first=12, stay=8, moves=6, of_three=(12, 6, 4), of_many=(8, 6, 4), agree=0.5, rounds=2,
+        quiet=1,
+    ),  # fmt: skip
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
