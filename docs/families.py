@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent / "families.md"
 
 # Which families are shown together, by the first word of what they hold.
 KINDS: dict[str, tuple[str, ...]] = {
-    "Real numbers": ("gaussian", "normal", "student-t", "laplace", "uniform"),
+    "Real numbers": ("gaussian", "normal", "student-t", "factor-analysis", "laplace", "uniform"),
     "Numbers above 0": ("exponential", "gamma", "weibull", "lognormal", "inverse-gaussian"),
     "Shares": ("beta", "dirichlet"),
     "Counts": ("poisson", "negative-binomial", "geometric", "binomial", "multinomial"),
@@ -33,6 +33,7 @@ FORMULAS = {
     "gaussian": r"-\tfrac12 [\, d \ln 2\pi + \ln|\Sigma| + (x-\mu)'\Sigma^{-1}(x-\mu) \,]",
     "normal": r"-\tfrac12 [\, \ln 2\pi\sigma^2 + (x-\mu)^2 / \sigma^2 \,]",
     "student-t": r"c(\nu) - \tfrac12 \ln|\Sigma| - \tfrac{\nu+d}2 \ln(1 + \delta/\nu)",
+    "factor-analysis": r"\ln N(x \mid \mu, L L' + \Psi)",
     "laplace": r"-\ln 2b - |x-m| / b",
     "uniform": r"-\ln V",
     "exponential": r"\ln\lambda - \lambda x",
@@ -99,10 +100,12 @@ COMPOSED = """\
 | more zeros than a family says | `emframe.ZeroInflated("poisson")` |
 | zeros by themselves, and a family for the rest | `emframe.Hurdle("gamma")` |
 | rows that are exactly one value | `emframe.Mixture([emframe.Point(0.0), "gamma"])` |
+| zeros beside a regression | `emframe.Mixture(["poisson-regression", emframe.Point(0.0)])` |
 | noise beside clusters | `emframe.Mixture(["gaussian", "uniform"], [3, 1])` |
 | columns of different kinds | `emframe.Product({"height": "normal", "visits": "poisson"})` |
 | a mixture as a component | `emframe.Mixture(emframe.Mixture("gaussian", 2), 3)` |
 | rows that share one z | `emframe.Grouped("poisson")` |
+| what a run of rows has once | `emframe.Once("weibull")` |
 | something held | `emframe.fixed("normal", means=0.0)` |
 | one number of it held, and nan free | `emframe.fixed("normal", means=[[0.0], [np.nan]])` |
 | something shared | `emframe.tied("gamma", "shapes")` |

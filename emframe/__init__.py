@@ -51,7 +51,7 @@ from emframe.inference.hypotheses import Derived, HypothesisTest
 from emframe.inference.information import Information
 from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.latents import Gate
-from emframe.models import Grouped, LatentModel, Mixture, Sequences
+from emframe.models import Grouped, LatentModel, Mixture, Once, Sequences
 from emframe.numeric import from_logpdf, from_scipy
 from emframe.parameters import parameter
 from emframe.relating import Relation, outcomes, predictors
@@ -113,6 +113,7 @@ __all__ = [
     "Noisy",
     "NonNegative",
     "NonNegativeInteger",
+    "Once",
     "Optimum",
     "OrMissing",
     "PluginWarning",

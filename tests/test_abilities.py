@@ -25,6 +25,12 @@ def _rows() -> np.ndarray:
     return np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 5.0])
 
 
+def _four_columns() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    behind = np.vstack([rng.normal(size=(60, 1)), rng.normal(size=(60, 1)) + 6.0])
+    return behind @ rng.normal(size=(1, 4)) + rng.normal(size=(120, 4))
+
+
 def _with_gaps() -> np.ndarray:
     x = _rows()
     x[np.random.default_rng(1).random(x.shape) < 0.1] = np.nan
@@ -50,6 +56,7 @@ SUBJECTS = {
     "mixture": Subject(emframe.Mixture("gaussian", 2), _rows()),
     "gaps": Subject(emframe.Mixture("gaussian", 2, missing=True), _with_gaps()),
     "old name of gaps": Subject(emframe.model("incomplete-gaussian", n_components=2), _with_gaps()),
+    "factors": Subject(emframe.Mixture("factor-analysis", 2), _four_columns()),
     "nested": Subject(emframe.Mixture(emframe.Mixture("gaussian", 2), 2), _rows()),
     "product": Subject(
         emframe.Mixture(emframe.Product({0: "gaussian", 1: "gaussian"}), 2), _rows()
@@ -162,7 +169,8 @@ def with_a_component_held(subject: Subject) -> None:
     fit = emframe.fit(held, subject.X, rng=0, n_starts=1)
     found = {leaf.path: leaf.value for leaf in emframe.parameters.leaves(fit.params)}
     assert found[means.path] == pytest.approx(means.value)
-    spreads = path.replace("means", "covariances")
+    beside = (path.replace("means", name) for name in ("covariances", "noise"))
+    spreads = next(name for name in beside if f"components.{name}" in found)
     tied = emframe.tied(subject.model, spreads)
     shared = emframe.fit(tied, subject.X, rng=0, n_starts=1).params
     found = {leaf.path: leaf.value for leaf in emframe.parameters.leaves(shared)}

@@ -293,7 +293,11 @@ def named(**settings: Any) -> Any:
         (lambda: [LINE, emframe.Grouped(LINE)], TypeError, "runs of rows, and rows"),
         (lambda: emframe.Grouped(emframe.Grouped(LINE)), TypeError, "are runs already"),
         (lambda: [COMPOSED["grouped"], LINE], TypeError, "runs of rows, and rows"),
-        (lambda: emframe.Product({0: emframe.Grouped("poisson")}), TypeError, "group the product"),
+        (
+            lambda: emframe.Product({0: emframe.Grouped("poisson"), 1: "poisson"}),
+            TypeError,
+            "say how a run has these",
+        ),
         (
             lambda: emframe.Product({("x", "y"): named(predictors="x")}),
             ValueError,

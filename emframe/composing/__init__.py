@@ -8,6 +8,7 @@ from emframe.composing.nested import Nested
 from emframe.composing.noisy import Noisy
 from emframe.composing.point import Point
 from emframe.composing.product import Product
+from emframe.composing.regardless import Regardless, beside
 from emframe.composing.truncated import Truncated
 from emframe.composing.zeros import Hurdle, ZeroInflated
 
@@ -22,9 +23,11 @@ __all__ = [
     "Noisy",
     "Point",
     "Product",
+    "Regardless",
     "RowsOf",
     "Truncated",
     "ZeroInflated",
+    "beside",
     "fixed",
     "tied",
 ]

@@ -139,11 +139,14 @@ class Constrained(Wrapped):
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(self._free(params), x)
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
-        return self.family.response_at(self._free(params), x)
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
+        return self.family.response_at(self._free(params), x, response)
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(self._free(params), x)
+
+    def boundary(self, params: Any) -> str:
+        return self.family.boundary(self._free(params))
 
     def accumulate(self, x: Array, resp: Array) -> Sized:
         return Sized(self.family.accumulate(x, resp), resp.shape[1], _width(x))

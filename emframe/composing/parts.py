@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emframe.data.runs import of_columns
 from emframe.families import Family
 from emframe.host import family as named_family
 from emframe.parameters.records import identifier
-from emframe.spaces import Array
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Part:
     family: Family
     places: tuple[int, ...]  # where its columns stand in a row
 
-    def of(self, x: Array) -> Array:
-        """Its columns of rows x (n, d)."""
-        return x[:, self.places]
+    def of(self, x: Any) -> Any:
+        """Its columns of rows x (n, d), or of runs of rows."""
+        return of_columns(x, self.places)
 
     @property
     def modelled(self) -> tuple[int, ...]:
@@ -76,6 +76,19 @@ def ordered(parts: Sequence[Part], names: Sequence[Any] = ()) -> list[Part]:
     return found
 
 
+def refuse_rows_beside_runs(parts: Sequence[Part]) -> None:
+    """Raise TypeError where some parts are of runs of rows, and others of single rows."""
+    of_rows = [part for part in parts if not part.family.in_runs]
+    if of_rows and len(of_rows) < len(parts):
+        runs = next(part.family.name for part in parts if part.family.in_runs)
+        name = of_rows[0].family.name
+        raise TypeError(
+            f"the rows of {runs!r} are runs, and those of {name!r} are single rows; say how a run "
+            f"has these: emframe.Grouped({name!r}) where each row of it counts, "
+            f"emframe.Once({name!r}) where it has one value that all its rows repeat."
+        )
+
+
 def labelled(group: tuple[Any, ...]) -> str:
     """A field name: columns without a name are x0, x1, ..."""
     words = [str(one) if isinstance(one, str) else f"x{one}" for one in group]
@@ -88,11 +101,6 @@ def resolved(given: str | Family, group: tuple[Any, ...]) -> Family:
         raise TypeError(f"{group}: {given!r} is no family; pass a plugin's name or a Family.")
     if len(group) > 1 and not family.takes_columns:
         raise TypeError(f"the family {family.name!r} takes one column; got the group {group}.")
-    if family.in_runs:
-        raise TypeError(
-            f"{group}: the rows of {family.name!r} are runs, which no part of a row can be; group "
-            "the product, emframe.Grouped(emframe.Product(...))."
-        )
     if isinstance(group[0], str) and family.columns not in (None, group):
         raise ValueError(
             f"{family.name!r} takes the columns {', '.join(family.columns or ())}; got the group "

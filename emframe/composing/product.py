@@ -6,6 +6,9 @@ Given the component, the groups of columns are independent, so log densities, st
 sums over the parts, and the M-step is theirs side by side.  A column that one part models may be
 given to another, as a predictor is to a regression, f(x) f(y | x): the sums stay what they are.
 
+Where the parts are of runs of rows, so is the product: of a person's measurements and the time of
+an event, which share one z (Lin, Turnbull, McCulloch and Slate 2002, JASA 97, 53).
+
 One known case: a product of Poisson columns is the Poisson family on all of them.
 """
 
@@ -21,7 +24,13 @@ from numpy.typing import NDArray
 
 from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import m_step_within
-from emframe.composing.parts import Part, labelled, ordered, resolved
+from emframe.composing.parts import (
+    Part,
+    labelled,
+    ordered,
+    refuse_rows_beside_runs,
+    resolved,
+)
 from emframe.core import Contract
 from emframe.families import (
     Axes,
@@ -93,6 +102,7 @@ class Product(Family):
             places = tuple(distinct.index(key) if named else int(key) for key in group)
             made.append(Part(labelled(group), resolved(given, group), places))
         ordered(made, distinct if named else tuple(range(len(distinct))))
+        refuse_rows_beside_runs(made)
         labels = [part.label for part in made]
         if len(set(labels)) < len(labels):
             raise ValueError(f"parts have to be told apart by their names; got {labels}.")
@@ -104,6 +114,10 @@ class Product(Family):
         return {"parts": [[[names[j] for j in p.places], p.family] for p in self.parts]}
 
     # ---- declarations
+
+    @property
+    def in_runs(self) -> bool:  # type: ignore[override]
+        return self.parts[0].family.in_runs
 
     @property
     def parameters(self) -> type:
@@ -186,6 +200,68 @@ class Product(Family):
             points[:, part.modelled] = part.family.located(part.of(x))[:, _own(part)]
         return points
 
+    def points(self, x: Any) -> Array | None:
+        """Where runs stand by each part, side by side."""
+        each = [part.family.points(part.of(x)) for part in self.parts]
+        if all(points is None for points in each):
+            return None
+
+        def means(part: Part) -> Array:
+            runs: Any = part.of(x)
+            rows = part.family.located(runs.x)[:, _own(part)]
+            return np.asarray(np.add.reduceat(rows, x.firsts, axis=0) / x.lengths[:, None])
+
+        pairs = zip(self.parts, each, strict=True)
+        return np.concatenate(
+            [means(part) if points is None else points for part, points in pairs], axis=1
+        )
+
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        part = self._running(response)
+        place, along = part.family.course()
+        return part.places[place], tuple(part.places[one] for one in along)
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
+        part = self._running(response)
+        return part.family.response_at(getattr(params, part.label), part.of(x))
+
+    def _running(self, response: Any = None) -> Part:
+        """The part whose response it is; the first that has one if None."""
+        found: dict[Any, Part] = {}
+        for part in self.parts:
+            try:
+                place = part.places[part.family.course()[0]]
+            except TypeError:
+                continue
+            found[place if self.columns is None else self.columns[place]] = part
+        if not found:
+            raise TypeError("no part of the product has a response that runs along a column.")
+        if response is None:
+            return next(iter(found.values()))
+        if response not in found:
+            known = ", ".join(map(repr, found))
+            raise ValueError(f"`response` is {response!r}; expected one of {known}.")
+        return found[response]
+
+    def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
+        """Those of all parts that have any, with the label of the part where several have."""
+        found = {}
+        for part, own in self._with(params):
+            try:
+                found[part.label] = part.family.random_effects(own, part.of(x))
+            except TypeError:
+                continue
+        if not found:
+            return super().random_effects(params, x)
+        several = len(found) > 1
+        names = [
+            f"{label}.{name}" * several or name for label, one in found.items() for name in one[0]
+        ]
+        means, deviations = (
+            np.concatenate([one[j] for one in found.values()], axis=2) for j in (1, 2)
+        )
+        return tuple(names), means, deviations
+
     @property
     def priors(self) -> tuple[str, ...]:  # type: ignore[override]
         return common_priors(part.family for part in self.parts)
@@ -224,11 +300,11 @@ class Product(Family):
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
 
-    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
+    def imputed(self, params: Any, x: Any, shares: Array) -> Array:
         """Part by part, where a part hides something."""
-        filled = np.array(x)
+        filled = np.array(x.x if self.in_runs else x)
         for part, own in self._with(params):
-            if np.isnan(part.of(x)).any():
+            if np.isnan(filled[:, part.places]).any():
                 filled[:, part.places] = part.family.imputed(own, part.of(x), shares)
         return filled
 

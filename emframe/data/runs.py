@@ -133,6 +133,14 @@ class Sequences:
             kept[key] = make()
         return kept[key]
 
+    def of_columns(self, places: tuple[int, ...]) -> Sequences:
+        """The same runs with these columns alone, of validated ones: made once, and kept."""
+
+        def made() -> Sequences:
+            return Sequences(np.ascontiguousarray(self.x[:, places]), self.lengths, self.keys)
+
+        return self.derived(("columns", places), made)
+
     def __getstate__(self) -> dict[str, Any]:
         """Without what was derived: it is made anew where the runs arrive."""
         return {name: value for name, value in self.__dict__.items() if name != _DERIVED}
@@ -175,6 +183,19 @@ def answered(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
         return aligned(source, values, names)
     firsts = X.order[X.firsts]
     return aligned(taken(source, firsts), values, names).set_axis(X.keys, axis=0)
+
+
+def of_columns(x: Any, places: tuple[int, ...]) -> Any:
+    """Some columns of rows (n, d), or of runs of rows.
+
+    Of rows a slice where the columns stand side by side, which copies nothing.
+    """
+    if isinstance(x, Sequences):
+        return x.of_columns(places)
+    first, n = places[0], len(places)
+    if places == tuple(range(first, first + n)):
+        return x[:, first : first + n]
+    return x[:, list(places)]
 
 
 def per_row(x: Any, weights: Array) -> Array:

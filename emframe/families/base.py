@@ -101,6 +101,7 @@ class Family(ABC):
     equivariant: ClassVar[tuple[str, ...]] = ()  # "scale", "shift": what its maximum follows
     columns: ClassVar[tuple[str, ...] | None] = None  # names of those it takes, where it names them
     width: ClassVar[int | None] = None  # how many columns, where that is settled
+    fewest_columns: ClassVar[int] = 1  # of those it takes, where any number will do from there on
     is_settled: ClassVar[bool] = True  # False where a setting is left to the data
     gaps: ClassVar[str] = ""  # what there is for missing values: a setting of the family
     covariates: ClassVar[tuple[int, ...]] = ()  # places of columns that are given, not modelled
@@ -303,6 +304,13 @@ class Family(ABC):
         """Where the columns that are modelled live, given the covariates of a row (d,)."""
         return self.support
 
+    def boundary(self, params: Any) -> str:
+        """Where components lie on the boundary of what parameters may be, in words; or ``""``.
+
+        A maximum there has no slope of 0, and no standard errors.
+        """
+        return ""
+
     def points(self, x: Any) -> Array | None:
         """Where each run of rows stands, (S, m), for starts that measure distances between them.
 
@@ -310,7 +318,18 @@ class Family(ABC):
         """
         return None
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        """Where a response stands in a row, and the covariates along which it runs.
+
+        Parameters
+        ----------
+        response : its column, where there are several; the first if None.
+
+        Raises TypeError for a family that has no response, ValueError for a column that is none.
+        """
+        raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """Mean and standard deviation of a response at the covariates of rows x (n, d), (n, K).
 
         Raises TypeError for a family that has no response.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emframe.families.base import Completed, Family
 from emframe.families.wrapped import Wrapped
-from emframe.spaces import AnyOf, Array, Claim, Only, Space
+from emframe.spaces import AnyOf, Array, Claim, ColumnsIn, Only, Space
 
 PROBES = 257  # coordinates, by which one space is looked for in another
 
@@ -102,24 +102,37 @@ def together(families: Sequence[Family]) -> tuple[Family, ...]:
         return tuple(families)
     if any(len(one.supports) > 1 or one.support.n_event_axes for one in families):
         return tuple(families)
-    spaces = list(dict.fromkeys(family.support for family in families))
-    # The widest alone where they lie in one another; one of equal ones is enough.
-    for space in list(spaces):
-        if any(other is not space and _covers(other, space) for other in spaces):
-            spaces.remove(space)
-    union = spaces[0] if len(spaces) == 1 else AnyOf(tuple(spaces))
+    union = _union([family.support for family in families])
     return tuple(one if one.support == union else Elsewhere(one, (union,)) for one in families)
 
 
+def _union(spaces: Sequence[Space]) -> Space:
+    """The space of all values of some spaces, column by column where one has unlike columns."""
+    unlike = next((space for space in spaces if isinstance(space, ColumnsIn)), None)
+    if unlike is not None:
+        columns = range(len(unlike.spaces))
+        return ColumnsIn(tuple(_union([space.column(j) for space in spaces]) for j in columns))
+    # The widest alone where they lie in one another; of equal ones that with the nearest limit.
+    left = sorted(dict.fromkeys(spaces), key=lambda space: -space.largest)
+    for space in list(left):
+        if any(other is not space and _covers(other, space) for other in left):
+            left.remove(space)
+    return left[0] if len(left) == 1 else AnyOf(tuple(left))
+
+
 def is_mixed(families: Sequence[Family]) -> bool:
-    """Whether some of the families are of counts and some of real numbers; a point is of either."""
-    kinds = {
-        space.discrete
-        for family in families
-        for space in family.supports
-        if not isinstance(space, Only)
-    }
-    return len(kinds) > 1
+    """Whether a column is one of counts for some of the families and of real numbers for others.
+
+    A point is of either.
+    """
+    d = next((one.width for one in families if one.width is not None), 1)
+    kinds: dict[int, set[bool]] = {}
+    for family in families:
+        discrete, modelled = family.columns_modelled(d)
+        for j in np.flatnonzero(modelled):
+            if not any(isinstance(space.column(int(j)), Only) for space in family.supports):
+                kinds.setdefault(int(j), set()).add(bool(discrete[j]))
+    return any(len(kind) > 1 for kind in kinds.values())
 
 
 def _covers(space: Space, other: Space) -> bool:

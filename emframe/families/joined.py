@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
+from emframe.data.runs import of_columns
 from emframe.engines import Workspace
 from emframe.families.kernel import LOG_ZERO, Concluded, Kernel
 from emframe.families.rowwise import rowwise
@@ -39,12 +40,6 @@ class Each:
 
 Join = Callable[[tuple[Any, ...]], Any]
 """What makes the statistics of the whole from those of its parts."""
-
-
-def _run(places: tuple[int, ...]) -> Any:
-    """Columns that stand side by side as a slice, which copies nothing; others as they are."""
-    first, n = places[0], len(places)
-    return slice(first, first + n) if places == tuple(range(first, first + n)) else list(places)
 
 
 def _form(kernels: tuple[Kernel, ...]) -> str:
@@ -77,9 +72,9 @@ class Multiplied:
     def rows(self, d: int) -> int:
         return _rows(self.kernels, d)
 
-    def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
+    def meet(self, x: Any, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
         pairs = enumerate(zip(self.kernels, self.places, strict=True))
-        met = [rowwise(one, x[:, _run(places)], work.room(p)) for p, (one, places) in pairs]
+        met = [rowwise(one, of_columns(x, places), work.room(p)) for p, (one, places) in pairs]
         joint = work("product", *met[0].joint.shape)
         np.copyto(joint, met[0].joint)
         for one in met[1:]:

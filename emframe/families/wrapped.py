@@ -98,11 +98,21 @@ class Wrapped(Family):
     def given(self, x: Array) -> Wrapped:
         return replace(self, family=self.family.given(x))
 
+    @property
+    def fewest_columns(self) -> int:  # type: ignore[override]
+        return self.family.fewest_columns
+
+    def boundary(self, params: Any) -> str:
+        return self.family.boundary(params)
+
     def points(self, x: Any) -> Array | None:
         return self.family.points(x)
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
-        return self.family.response_at(params, x)
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        return self.family.course(response)
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
+        return self.family.response_at(params, x, response)
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(params, x)

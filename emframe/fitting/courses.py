@@ -90,14 +90,15 @@ def trajectories(
     column: str | None,
     interval: float,
     errors: StandardErrors | None,
+    response: str | None = None,
 ) -> Trajectories:
     """The components' curves; see `Fit.trajectories`."""
     if not 0.0 < interval < 1.0:
         raise ValueError(f"`interval` is {interval}; pass a number between 0 and 1, such as 0.95.")
     family = _family(fit, "trajectories")
-    covariates = [fit.columns[place] for place in family.covariates]
-    if not covariates:
+    if not family.covariates:
         raise TypeError(f"{fit.model.title()} is given no column along which a curve could run.")
+    covariates = [fit.columns[place] for place in family.course(response)[1]]
     along = covariates[0] if column is None else column
     others = dict(given or {})
     if along not in covariates:
@@ -112,27 +113,27 @@ def trajectories(
     x = np.zeros((len(where), len(fit.columns)))
     for name in covariates:
         x[:, fit.columns.index(name)] = where if name == along else others[name]
-    means, deviations = family.response_at(fit.params.components, x)
+    means, deviations = family.response_at(fit.params.components, x, response)
     reach = float(ndtri(0.5 + interval / 2))
     low, high = (means + sign * reach * deviations for sign in (-1.0, 1.0))
     lower = upper = None
     if errors is not None:
-        off = reach * _deviations(family, errors, x)
+        off = reach * _deviations(family, errors, x, response)
         lower, upper = (means - off).T, (means + off).T
     return Trajectories(along, where, means.T, lower, upper, low.T, high.T, interval)
 
 
-def _deviations(family: Any, errors: StandardErrors, x: Array) -> Array:
+def _deviations(family: Any, errors: StandardErrors, x: Array, response: Any) -> Array:
     """Standard errors of the means at rows x, (m, K), by the delta method."""
     at = flat(errors.at)
-    shape = family.response_at(errors.at.components, x)[0].shape
+    shape = family.response_at(errors.at.components, x, response)[0].shape
     found = np.zeros(shape)
     for place in np.ndindex(*shape):
         row = x[place[0] : place[0] + 1]
 
         def mean(numbers: Array, row: Array = row, k: int = place[1]) -> float:
             params = like(errors.at, numbers)
-            return float(family.response_at(params.components, row)[0][0, k])
+            return float(family.response_at(params.components, row, response)[0][0, k])
 
         found[place] = np.linalg.norm(slopes(mean, at) @ errors.factor)
     return found

@@ -422,6 +422,7 @@ class Fit:
         column: str | None = None,
         interval: float = 0.95,
         errors: StandardErrors | None = None,
+        response: str | None = None,
     ) -> Trajectories:
         """The mean response of each component along a column, with intervals.
 
@@ -433,10 +434,11 @@ class Fit:
         interval : the level. ``.low`` and ``.high`` hold that share of the component's responses;
             ``.lower`` and ``.upper`` the mean, by the delta method, where there are errors.
         errors : ``fit.standard_errors(X)``; a fit keeps no data.
+        response : its column, of a product that has several; the first if None.
 
         Raises TypeError for a model without a response, and ValueError for columns without a value.
         """
-        return face("trajectories")(self, times, given, column, interval, errors)
+        return face("trajectories")(self, times, given, column, interval, errors, response)
 
     # ---- how well the parameters are known
 

@@ -9,6 +9,7 @@ from emframe.models.grouped import Grouped
 from emframe.models.latent import LatentExpectation, LatentModel, Posterior
 from emframe.models.mixture import Mixture
 from emframe.models.mixture_parts import composed
+from emframe.models.once import Once
 
 __all__ = [
     "ComponentModel",
@@ -21,6 +22,7 @@ __all__ = [
     "MixtureParameters",
     "Model",
     "ModelExpectation",
+    "Once",
     "Posterior",
     "Sequences",
     "composed",

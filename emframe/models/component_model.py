@@ -299,8 +299,9 @@ class ComponentModel(ComponentStarts):
         return {}
 
     def undetermined(self, q: Any) -> str:
-        """What the data say nothing of at the point of `q`."""
-        return self.latent.undetermined(q.sums)
+        """What the data say nothing of at the point of `q`, or would take over a boundary."""
+        found = self.latent.undetermined(q.sums), self.family.boundary(q.at.components)
+        return "; ".join(filter(None, found))
 
     def pieces(self, params: Any, x: Any) -> Pieces:
         """Its components, or what they are mixtures of, at rows x."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emframe.composing import beside
 from emframe.families import Family, Stack, is_mixed, together
 from emframe.host import families, models
 from emframe.host import family as named_family
@@ -68,6 +69,7 @@ def _listed(families: list[Family], n_components: Any, word: str) -> tuple[Stack
         )
     if min(sizes) < 1:
         raise ValueError(f"`{word}` is {sizes!r}; pass sizes of 1 or more.")
+    families = beside(families)
     for one in families[1:]:
         _refuse_unlike(families[0], one)
     if is_mixed(families):

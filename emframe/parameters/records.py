@@ -25,9 +25,12 @@ from emframe.spaces import Space
 Fields = tuple[tuple[str, Any], ...]
 
 
-def record(name: str, fields: Mapping[str, Any]) -> type:
-    """The frozen dataclass with these fields: each a `Declared`, or a parameter class to nest."""
-    return _made(name, tuple(fields.items()))
+def record(name: str, fields: Mapping[str, Any], *bases: type) -> type:
+    """The frozen dataclass with these fields: each a `Declared`, or a parameter class to nest.
+
+    bases : classes of a module, for what is worked out from the fields.
+    """
+    return _made(name, tuple(fields.items()), bases)
 
 
 def as_declared(name: str, given: Any) -> Declared:
@@ -49,7 +52,7 @@ def as_declared(name: str, given: Any) -> Declared:
 class _Kind(type):
     """The class of classes made here, which are pickled as the tables that they were made from."""
 
-    _made_from: tuple[str, Fields]
+    _made_from: tuple[str, Fields, tuple[type, ...]]
 
 
 class _Record(metaclass=_Kind):
@@ -65,15 +68,16 @@ def identifier(text: str) -> str:
 
 
 @cache
-def _made(name: str, fields: Fields) -> type:
+def _made(name: str, fields: Fields, bases: tuple[type, ...] = ()) -> type:
     columns: list[Any] = [
         (key, Any, dataclasses.field(metadata={KEY: what}))
         if isinstance(what, Declared)
         else (key, what)
         for key, what in fields
     ]
-    held = {"_made_from": (name, fields)}
-    made = dataclasses.make_dataclass(name, columns, bases=(_Record,), frozen=True, namespace=held)
+    held = {"_made_from": (name, fields, bases)}
+    bases = (*bases, _Record)
+    made = dataclasses.make_dataclass(name, columns, bases=bases, frozen=True, namespace=held)
     made.__module__ = __name__
     return made
 

@@ -98,9 +98,9 @@ class Scene:
             return False
         try:
             self.family.random_effects(self.fit.params.components, self.runs[:1])
+            return bool(self.family.course()[1])
         except TypeError:
             return False
-        return True
 
     @property
     def possible(self) -> tuple[str, ...]:

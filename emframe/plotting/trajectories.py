@@ -28,10 +28,9 @@ def trajectories(scene: Scene, ax: Axes) -> None:
     if scene.runs is None or scene.run_resp is None or scene.x is None:
         raise ValueError("trajectories are of people; pass them: fit.plot(X, 'trajectories').")
     fit, columns = scene.fit, scene.fit.columns
-    place, *others = scene.covariates or (None,)
-    if place is None:
+    if not scene.covariates or scene.family is None:
         raise ValueError(f"{fit.model.title()} is given no column along which a curve could run.")
-    response = next(j for j in range(len(columns)) if j not in scene.covariates)
+    response, (place, *others) = scene.family.course()
     colours = hues(ax, scene.k)
     shades = blended(scene.run_resp, colours)
     stride = -(-len(scene.runs) // MOST_PEOPLE)

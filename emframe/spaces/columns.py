@@ -19,6 +19,9 @@ class ColumnsIn(Space):
 
     spaces: tuple[Space, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spaces", tuple(self.spaces))
+
     @property
     def words(self) -> str:  # type: ignore[override]
         return "; ".join(f"column {j}: {space.words}" for j, space in enumerate(self.spaces))

@@ -102,7 +102,8 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
         return (family.width,)
     if not family.takes_columns:
         return (1,)
-    return (2, 3, 4) if family.support.n_event_axes else (1, 2, 3, 4)
+    fewest = max(family.fewest_columns, 2 if family.support.n_event_axes else 1)
+    return tuple(range(fewest, max(fewest + 1, 4) + 1))
 
 
 def _known(expected_failures: Mapping[str, str]) -> Mapping[str, str]:

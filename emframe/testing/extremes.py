@@ -61,16 +61,16 @@ def units(subject: Subject, case: Case) -> None:
     ):
         if name not in subject.family.equivariant:
             continue
-        here, there = (subject.accumulate(x, case.resp) for x in (case.x, moved))
         try:
-            one, two = subject.m_step(here, None), subject.m_step(there, None)
+            one, two = (subject.stepped(x, case.resp, None) for x in (case.x, moved))
         except Degenerate:
             continue
-        jacobian = case.d * np.log(factor) * case.resp.sum()
+        seen = (~np.isnan(case.x)).sum(axis=1)
+        jacobian = np.log(factor) * float(seen @ case.resp.sum(axis=1))
         loose = 1.0 if subject.family.contract is Contract.EXACT else 1e3
         same(
-            subject.expected(here, one),
-            subject.expected(there, two) + jacobian,
+            subject.reproduced(one, case.x, case.resp),
+            subject.reproduced(two, moved, case.resp) + jacobian,
             loose * terms(subject.log_density(one, case.x), case.resp),
             f"the maximum of expected to follow a change of {name}, as `equivariant` declares",
             "m_step: an epsilon, a floor or a ridge in the units of one data set; or `equivariant`",

@@ -9,6 +9,7 @@ from emframe_families.counting.geometric import Geometric
 from emframe_families.counting.multinomial import Multinomial
 from emframe_families.counting.negative_binomial import NegativeBinomial
 from emframe_families.counting.poisson import Poisson
+from emframe_families.factors.analyzers import FactorAnalyzers
 from emframe_families.gaussian.gaps import gaussian
 from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
 from emframe_families.items.bernoulli import Bernoulli
@@ -97,6 +98,19 @@ FAMILIES = [
             ("scipy", "t"),
             ("also", "student"),
             ("also", "teigen"),
+        ),
+    ),
+    FamilyEntry(
+        "factor-analysis",
+        FactorAnalyzers,
+        "Real columns with a few factors behind them (factor analyzers, or probabilistic PCA)",
+        "Ghahramani and Hinton (1996); McNicholas and Murphy (2008), Stat. Comput. 18, 285",
+        synonyms=(
+            ("EMMIXmfa", "mfa"),
+            ("pgmm", "pgmmEM"),
+            ("also", "factor-analyzers"),
+            ("also", "mfa"),
+            ("also", "ppca"),
         ),
     ),
     FamilyEntry(

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from math import log, nan, pi, prod
+from math import log, nan, pi
 from operator import add
 from typing import Any
 
@@ -31,26 +31,21 @@ from emframe import Array, Degenerate, Expectation, LatentModel, Positive, Real,
 from emframe.engines import Workspace, block_rows
 from emframe.models import LatentExpectation, Posterior
 from emframe.parameters import frozen, pullback
-from emframe.spaces import Shape
+from emframe_families.factors.analyzers import FactorAnalyzers
+from emframe_families.factors.regression import HEYWOOD
+from emframe_families.factors.structure import (
+    Rotatable,
+    check_settings,
+    principal_axes,
+    refuse_many_factors,
+    uniquenesses,
+)
 from emframe_families.gaussian.scatter import Scatter
 
-# A column's own variance below this share of its whole variance is a Heywood case: the likelihood
-# rises on, and the column becomes a factor itself.
-_HEYWOOD = 1e-8
-_SUSPECT = 1e-5  # where it is well on its way there
+# A share of its variance at which a column is well on its way to a Heywood case.
+_SUSPECT = 1e-5
 _RANDOM_STARTS = 7  # local maxima are rare
 _MOST_ROWS = 20_000  # that a start looks at, drawn from the data where they are more
-
-
-class Rotatable(Real):
-    """Matrices (d, q) that are known up to a rotation of their columns.
-
-    Coordinates are the entries, q (q - 1) / 2 more than there are free parameters.
-    """
-
-    def n_free(self, shape: Shape) -> int:
-        *several, d, q = shape
-        return prod(several) * (d * q - q * (q - 1) // 2)
 
 
 @dataclass(frozen=True)
@@ -89,10 +84,7 @@ class FactorAnalysis(LatentModel):
     sole_start = "all starts that end well end where principal factors lead to"
 
     def __post_init__(self) -> None:
-        if self.noise not in {"columns", "shared"}:
-            raise ValueError(f"`noise` is {self.noise!r}; expected 'columns' or 'shared'.")
-        if self.n_factors < 1:
-            raise ValueError(f"`n_factors` is {self.n_factors}; pass 1 or more.")
+        check_settings(self.n_factors, self.noise)
 
     @property
     def parameters(self) -> type:
@@ -104,17 +96,7 @@ class FactorAnalysis(LatentModel):
 
     def require(self, rows: Any) -> None:
         """Refuse more factors than the columns' covariance can tell."""
-        d = len(rows.columns)
-        own = d if self.noise == "columns" else 1
-        most = max(
-            (q for q in range(1, d) if d * q - q * (q - 1) // 2 + own <= d * (d + 1) // 2),
-            default=0,
-        )
-        if self.n_factors > most:
-            raise ValueError(
-                f"`n_factors` is {self.n_factors}; the covariance of {d} columns tells at most "
-                f"{most}."
-            )
+        refuse_many_factors(self.n_factors, self.noise, len(rows.columns))
 
     # ---- E
 
@@ -207,7 +189,7 @@ class FactorAnalysis(LatentModel):
         whole = np.diagonal(scatter)[:d] / n
         if self.noise == "shared":
             noise, whole = noise.mean(keepdims=True), whole.mean(keepdims=True)
-        flat = ~(noise > _HEYWOOD * whole)
+        flat = ~(noise > HEYWOOD * whole)
         if flat.any():
             which = (
                 f"column {int(flat.argmax())} has" if self.noise == "columns" else "columns have"
@@ -252,14 +234,13 @@ class FactorAnalysis(LatentModel):
             return
         sd = np.sqrt(variances)
         correlation = covariance / sd / sd[:, None]
-        d = len(means)
-        try:
-            unique = (1.0 - 0.5 * self.n_factors / d) / np.diagonal(np.linalg.inv(correlation))
-        except np.linalg.LinAlgError:
-            unique = np.full(d, 0.5)
-        yield "principal", self._principal(means, correlation, sd, np.clip(unique, 0.05, 1.0))
+        unique = uniquenesses(correlation[None], self.n_factors)[0]
+        yield "principal", self._principal(means, correlation, sd, unique)
         for _ in range(_RANDOM_STARTS):
-            yield "random", self._principal(means, correlation, sd, rng.uniform(0.1, 0.9, size=d))
+            yield (
+                "random",
+                self._principal(means, correlation, sd, rng.uniform(0.1, 0.9, size=len(means))),
+            )
 
     def _principal(self, means: Array, correlation: Array, sd: Array, unique: Array) -> Any:
         """Parameters by principal factors, for given shares of the columns' own variance."""
@@ -303,13 +284,13 @@ class FactorAnalysis(LatentModel):
 
         Each factor is signed so that its loadings sum to 0 or above.
         """
-        scaled = (
-            params.loadings / np.sqrt(np.broadcast_to(params.noise, len(params.means)))[:, None]
-        )
-        turn = np.linalg.svd(scaled, full_matrices=False)[2].T
-        turned = params.loadings @ turn
-        turned = turned * np.where(turned.sum(axis=0) < 0, -1.0, 1.0)
+        own = np.broadcast_to(params.noise, len(params.means))
+        turned = principal_axes(params.loadings, own)
         return frozen(self.parameters(params.means, turned, params.noise))
+
+    def as_component(self) -> FactorAnalyzers:
+        """The family of which each component is such a model."""
+        return FactorAnalyzers(self.n_factors, self.noise)
 
 
 def _scatter(x: Array, weights: Array) -> Scatter:

@@ -267,7 +267,7 @@ class Gaussian(Family):
         """
         all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
         sd = all_sd[used]
-        self._refuse_points(statistics, all_sd, sd, used, shared)
+        self.refuse_points(statistics, all_sd, sd, used, shared)
         if self._diagonal or sd.shape[1] == 1:
             return
         judged = covariances[used]
@@ -288,13 +288,13 @@ class Gaussian(Family):
                 among.tolist(),
             )
 
-    def _refuse_points(
+    def refuse_points(
         self,
         statistics: Scatter,
         all_sd: Array,
         sd: Array,
-        used: slice | NDArray[np.bool_],
-        shared: bool,
+        used: slice | NDArray[np.bool_] = slice(None),
+        shared: bool = False,
     ) -> None:
         """Raise where a standard deviation (K, d) is none beside where its component lies."""
         counts, means = statistics.counts, statistics.means

@@ -138,12 +138,16 @@ class GaussianWithGaps(Gaussian):
         if previous is not None:
             each = (self.completed(previous, x, r).statistics for x, r in statistics.blocks)
             return statistics.with_prior(reduce(add, each))
+        return statistics.with_prior(self.filled(statistics))
+
+    def filled(self, statistics: AtStart) -> Scatter:
+        """The scatter of rows at a start, with the columns' means in their gaps."""
         x, resp = statistics.x, statistics.resp
         seen, weights = ~np.isnan(x), resp.sum(axis=1)
         total = weights @ seen
         means = weights @ np.where(seen, x, 0.0) / np.where(total > 0, total, 1.0)
         rows = np.where(seen, x, means)
-        return statistics.with_prior(Gaussian.accumulate(self, rows, resp))
+        return Gaussian.accumulate(self, rows, resp)
 
     def stacked(self, k: int) -> Any:
         """Itself where components are apart; else none: groups of them know no gaps."""

@@ -390,7 +390,10 @@ class CountMixed(Family):
         means, deviations = deviation * found.mean, deviation * np.sqrt(found.variance)
         return self.random, means.T[:, :, None], deviations.T[:, :, None]
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        return 0, self.covariates
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """Mean and deviation of counts, over people whose random effects differ."""
         values, (beta, deviation) = self.terms.values(x), self.arrays(params)
         eta = values[:, self.terms.x_places] @ beta.T

@@ -305,7 +305,10 @@ class LinearMixed(Family):
     def points(self, x: Any) -> Array | None:
         return standpoints(self.terms, People.of(self.terms, x)) if self.terms.own else None
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        return 0, self.covariates
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """The components' curves, and how far responses of their people are spread about them."""
         values, point = self.terms.values(x), self.point(params)
         means = values[:, self.terms.x_places] @ point.coefficients.T

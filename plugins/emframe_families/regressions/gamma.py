@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import stats
 
 from emframe import Positive
 from emframe.parameters import Declared
@@ -46,6 +47,9 @@ class GammaRegression(ShapedRegression):
         by_eta, by_shape = a * np.expm1(t), a * (level - np.expm1(t) + t)
         return [by_eta, by_shape], [[-a * np.exp(t)], [by_eta, by_shape + a**2 * turn]]
 
+    def law(self, eta: Array, shapes: Shapes) -> Any:
+        return stats.gamma(shapes[0], scale=np.exp(eta) / shapes[0])
+
     def rough(self, y: Array) -> Array:
         return np.log(y)
 
@@ -71,6 +75,9 @@ class ExponentialRegression(GammaRegression):
     ) -> tuple[list[Array], list[list[Array]]]:
         slopes, bends = super().derivatives(y, eta, (np.ones(()),))
         return slopes[:1], bends[:1]
+
+    def law(self, eta: Array, shapes: Shapes) -> Any:
+        return stats.expon(scale=np.exp(eta))
 
     def first(self, away: Array, share: Array) -> tuple[float, ...]:
         return ()

@@ -80,7 +80,10 @@ class GaussianRegression(Regression):
         away = (self.y(x)[:, None] - eta) / params.sigma
         return -0.5 * (log(2 * pi) + away**2) - np.log(params.sigma)
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        return self.places[0], self.covariates
+
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         means = self.design(x) @ self.coefficients(params).T
         return means, np.broadcast_to(params.sigma, means.shape)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Family, Positive
+from emframe.families import Stand
 from emframe.spaces import Array, ColumnsIn, Space
 from emframe_families.regressions.base import Column
 from emframe_families.regressions.gaussian import GaussianRegression
@@ -78,6 +79,10 @@ class LognormalRegression(Transformed):
         rows = y.copy()
         rows[:, self.family.places[0]] = np.exp(self.family.y(y))
         return rows
+
+    def truncated(self, params: Any, low: Array, high: Array) -> Stand:
+        found = self.family.truncated(params, self._end(low), self._end(high))
+        return Stand(np.exp(found.values), found.shares)  # of the response alone
 
     def log_slope(self, x: Array) -> Array:
         return -np.log(self.family.y(x))

@@ -81,6 +81,18 @@ class ShapedRegression(Regression):
         """Shapes to begin with, from what `rough` is off the line, (n,)."""
         return ()
 
+    def law(self, eta: Array, shapes: Shapes) -> Any:
+        """The distribution of a response, of scipy.stats; TypeError where none is known."""
+        raise self._without("distribution function")
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        law = self.law(self.eta(params, x), self.shapes(params))
+        return np.asarray(law.logcdf(self.y(x)[:, None]))
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        law = self.law(self.eta(params, x), self.shapes(params))
+        return np.asarray(law.logsf(self.y(x)[:, None]))
+
     def told(self, shapes: Shapes) -> dict[str, Array]:
         """Shapes by the names of parameters."""
         return dict(zip(self.own, shapes, strict=True))

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import stats
 
 from emframe import Positive
 from emframe.parameters import Declared
@@ -45,6 +46,9 @@ class WeibullRegression(ShapedRegression):
         rise, power = np.expm1(v), np.exp(v)
         cross = c * (rise + v * power)
         return [c * rise, 1.0 - v * rise], [[-(c**2) * power], [cross, -v * rise - v**2 * power]]
+
+    def law(self, eta: Array, shapes: Shapes) -> Any:
+        return stats.weibull_min(shapes[0], scale=np.exp(eta))
 
     def rough(self, y: Array) -> Array:
         return np.log(y)
