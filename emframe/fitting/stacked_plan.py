@@ -29,7 +29,13 @@ from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
     "quick": Effort(
-        first=12, stay=8, moves=6, of_three=(12, 6, 4), of_many=(8, 6, 4), agree=0.5, rounds=2,
+        first=12,
+        stay=8,
+        moves=6,
+        of_three=(12, 6, 4),
+        of_many=(8, 6, 4),
+        agree=0.5,
+        rounds=2,
         quiet=1,
     ),  # fmt: skip
     "default": Effort(),

@@ -5,7 +5,9 @@
        best was found but once or twice.
     3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
        ends, the ones left behind included, for the neighbour of the best is often one of them.
-       With two components there are no moves, and new starts take their place.
+       With two components a move merges both and puts one where it does most, which is the same
+       from anywhere; so it is made once, and after it new starts.  Where rows have covariates it
+       is made though all starts agree: those of a component need not lie near each other.
     4. The best ends go on to where nothing is left to gain before they are ranked, for an end that
        has not arrived may yet slide to an artefact.
 
@@ -201,9 +203,15 @@ class _Search:
             kept += self._from_starts(first, stay)
         self._capped()
         found.n_starts = kept
-        if not found.best or found.times >= effort.agree * kept:
+        agree, quiet = found.times >= effort.agree * kept, 0
+        if self.k == 2 and found.best and (not agree or self.stack.is_given):
+            before = found.objective
+            self._from_moves(1)
+            self._capped()
+            quiet = 0 if found.objective > before + _apart(before) else 1
+            agree = agree and quiet == 1
+        if not found.best or agree:
             return self._finished()
-        quiet = 0
         while quiet < self._quiet and found.rounds < effort.rounds:
             found.rounds += 1
             before = found.objective

@@ -178,12 +178,17 @@ class FlatStack:
 
     # ---- where to begin
 
+    @property
+    def is_given(self) -> bool:
+        """Whether rows have covariates."""
+        return self.exact.is_given
+
     def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun:
         """New starts of several kinds in turn, from the `first` place of the rotation on."""
         return self._begun(*self.exact.responsibilities(n, rng, first))
 
     def moves(self, params: MixtureParameters, n: int, rng: np.random.Generator) -> Begun:
-        """Split-and-merge moves away from the parameters of one start; none where K < 3."""
+        """Moves away from the parameters of one start; where K = 2 the same from anywhere."""
         return self._begun(*self.exact.moved(params, n, rng))
 
     def _begun(self, kinds: Sequence[str], resp: Array) -> Begun:
