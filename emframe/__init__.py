@@ -52,6 +52,7 @@ from emframe.inference.information import Information
 from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
 from emframe.latents import Gate
 from emframe.models import Grouped, LatentModel, Mixture, Once, Sequences
+from emframe.models.formula import formula
 from emframe.numeric import from_logpdf, from_scipy
 from emframe.parameters import parameter
 from emframe.relating import Relation, outcomes, predictors
@@ -147,6 +148,7 @@ __all__ = [
     "family",
     "fit",
     "fixed",
+    "formula",
     "from_logpdf",
     "from_scipy",
     "hookimpl",

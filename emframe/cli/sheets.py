@@ -23,6 +23,7 @@ import click
 import numpy as np
 
 import emframe
+from emframe.data.formulas import Design
 from emframe.datasets import Dataset
 from emframe.latents import Gate
 from emframe.messages.extras import extra
@@ -96,6 +97,11 @@ class Sheet:
         """
         names, extra_cells = list(self.names), [list[str]() for _ in self.cells]
         for name, levels in zip(gate.columns, gate.levels or (), strict=False):
+            if isinstance(levels, Design):
+                raise ValueError(
+                    f"the fit reads columns by the formula {levels.text!r}; ask it in Python, with "
+                    "a data frame."
+                )
             labels = [f"{name}_{level}" for level in levels[1:]]
             if not levels or all(label in self.names for label in labels):
                 continue

@@ -46,6 +46,11 @@ class AtColumns(Space):
         which[list(self.places)] = self.space.columns_that_are(trait, len(self.places))
         return which
 
+    def codes(self, d: int) -> Array:
+        found = np.zeros(d)
+        found[list(self.places)] = self.space.codes(len(self.places))
+        return found
+
     def covers(self, d: int) -> NDArray[np.bool_]:
         which = np.zeros(d, dtype=bool)
         which[list(self.places)] = True

@@ -58,7 +58,7 @@ from emframe.parameters import (
     to_vector,
     valid,
 )
-from emframe.parameters.records import record
+from emframe.parameters.records import identifier, record
 from emframe.spaces import ROUNDED, Array, PartlyHeld
 
 
@@ -173,6 +173,32 @@ class Constrained(Wrapped):
 
     def settled(self, whole: Any, columns: Sequence[str]) -> Constrained:
         return dataclasses.replace(self, family=self.family.settled(_own(whole), columns))
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Constrained:
+        """With what is shared of a coefficient shared of each that stands in its place."""
+        family = self.family.spelt(names)
+        renamed = {identifier(old): tuple(map(identifier, new)) for old, new in names.items()}
+
+        def now(path: str) -> list[str]:
+            before, dot, last = path.rpartition(".")
+            return [before + dot + one for one in renamed.get(last, (last,))]
+
+        unlike = ((path, now(path)) for path, value in self.held if now(path) != [path] and value)
+        for path, many in unlike:  # 0 for one is 0 for each of them
+            raise ValueError(
+                f"`fixed` holds {path!r}, which is a column of words and has the coefficients "
+                f"{', '.join(many)}; make columns of 0 and 1 of it, and hold theirs."
+            )
+        held = tuple((one, value) for path, value in self.held for one in now(path))
+        shared = tuple(one for path in self.shared for one in now(path))
+        paths = [*shared, *(path for path, _ in held)]
+        lost = next((path for path in paths if path not in _fields(family.parameters)), None)
+        if lost is not None:
+            raise ValueError(
+                f"{lost!r}, which is held or shared, has another name once words are columns of "
+                "numbers; make columns of 0 and 1 of them first."
+            )
+        return dataclasses.replace(self, family=family, held=held, shared=shared)
 
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         return self.family.conjugate_prior(prior, _own(whole), k)

@@ -142,6 +142,14 @@ class Copies(Family):
         assert self._family is not None  # what has none is settled
         return Copies(self.model._with(family=self._family.settled(whole, columns)))
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Copies:
+        if self._family is None:
+            return self
+        return Copies(self.model._with(family=self._family.spelt(names)))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return {} if self._family is None else self._family.parts_of(columns)
+
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         if self._family is not None:
             self._family.refuse(whole, columns)

@@ -128,6 +128,12 @@ class Nested(Family):
         pairs = zip(self.inner, whole.parts, strict=True)
         return Nested(tuple(family.settled(own, columns) for family, own in pairs))
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Nested:
+        return Nested(tuple(family.spelt(names) for family in self.inner))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return {k: names for one in self.inner for k, names in one.parts_of(columns).items()}
+
     @property
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return next((one.covariates for one in self.inner if one.covariates), ())

@@ -61,7 +61,8 @@ class Product(Family):
     Parameters
     ----------
     parts : families, or names of plugins, by column: a name, an index, or a tuple of either for
-        a group. Named columns are found by name in a data frame, which may have others too;
+        a group; of a family that names its columns, such as a regression, the name of one of them
+        will do. Named columns are found by name in a data frame, which may have others too;
         rows without names have them in the order given. Indices have to name every column. A
         column may be in several groups, where all but one of them read it as a covariate.
 
@@ -84,7 +85,7 @@ class Product(Family):
             raise TypeError(
                 f'`parts` is {parts!r}; pass a mapping of columns to families, {{"x": "poisson"}}.'
             )
-        groups = [key if isinstance(key, tuple) else (key,) for key in parts]
+        groups = [_group(key, family) for key, family in parts.items()]
         keys = [column for group in groups for column in group]
         named = all(isinstance(key, str) for key in keys)
         if not named and not all(isinstance(key, (int, np.integer)) for key in keys):
@@ -139,6 +140,28 @@ class Product(Family):
 
         pairs = zip(self.parts, whole.parts, strict=True)
         return self._of(own(part, sums) for part, sums in pairs)
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Product:
+        """Each part with its own; the columns stand in the order in which the parts name them."""
+        if self.columns is None or not names:
+            return self
+        given = {self.columns[place] for part in self.parts for place in part.given}
+        told = {name: own for name, own in names.items() if name in given}
+
+        def respelt(part: Part) -> tuple[tuple[str, ...], Family]:
+            assert self.columns is not None
+            own = tuple(self.columns[place] for place in part.places)
+            family = part.family.spelt(told)
+            return family.columns or own, family
+
+        return Product(dict(map(respelt, self.parts)))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for part in self.parts:
+            own = tuple(columns[place] for place in part.places)
+            found |= {part.label: own} | part.family.parts_of(own)
+        return found
 
     def _of(self, parts: Iterable[Part]) -> Product:
         """The same groups of columns, of these families."""
@@ -468,6 +491,14 @@ class Product(Family):
 
     def _joined(self, each: Iterator[Any]) -> Any:
         return self.parameters(**dict(zip((p.label for p in self.parts), each, strict=True)))
+
+
+def _group(key: Any, family: Any) -> tuple[Any, ...]:
+    """The columns of a part; those that its family names, where the key is one of them."""
+    own = family.columns if isinstance(family, Family) else None
+    if isinstance(key, str) and own is not None and key in own:
+        return tuple(own)
+    return key if isinstance(key, tuple) else (key,)
 
 
 def _own(part: Part) -> list[int]:

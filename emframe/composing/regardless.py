@@ -64,6 +64,9 @@ class Regardless(Wrapped):
     def covariates(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.other.covariates
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Regardless:
+        return replace(self, other=self.other.spelt(names))
+
     @property
     def modelled(self) -> tuple[int, ...]:
         """The columns that the family reads."""
@@ -175,10 +178,10 @@ class Regardless(Wrapped):
     def truncated(self, params: Any, low: Array, high: Array) -> Stand:
         return self.family.truncated(params, self._own(low), self._own(high))
 
-    def response_at(self, params: Any, x: Array) -> tuple[Array, Array]:
+    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """Of one column: its mean and deviation, the same at all rows."""
         if len(self.modelled) > 1:
-            return super().response_at(params, x)
+            return super().response_at(params, x, response)
         mean, variance = self.family.mean(params)[:, 0], self.family.variance(params)[:, 0]
         shape = (len(x), len(mean))
         return np.broadcast_to(mean, shape), np.broadcast_to(np.sqrt(variance), shape)

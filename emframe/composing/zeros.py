@@ -160,6 +160,12 @@ class ZeroInflated(Family):
         own = whole.rest if isinstance(whole, ZeroSums) else whole
         return type(self)(self.family.settled(own, columns))
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> ZeroInflated:
+        return type(self)(self.family.spelt(names))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return self.family.parts_of(columns)
+
     def given(self, x: Array) -> ZeroInflated:
         return type(self)(self.family.given(x))
 

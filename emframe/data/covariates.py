@@ -3,8 +3,9 @@
     Covariates(("age", "sex"))        on a frame whose sex is "f" or "m":   age, sex_m
 
 A column of words has an indicator for each of its values but the first, in order of the alphabet
-(or in that of the categories, where the column has them).  Which values there are is read off the
-data by `settled`, once.
+(or in that of the categories, where the column has them).  A column may be a formula as well,
+``"~ age * sex"``, and stands for those that it makes.  Which values there are is read off the data
+by `settled`, once.
 
 One known case: of columns of numbers alone they are these columns.
 """
@@ -18,23 +19,23 @@ from typing import Any
 import numpy as np
 
 from emframe.data.blocks import Blocks, real_array
+from emframe.data.formulas import Design, is_formula, names_in, read_off
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.gate import Table
 from emframe.data.runs import Sequences
-from emframe.messages.extras import extra
+from emframe.data.words import Levels, codes_of, column_of, levels_of, refuse_gaps
 from emframe.messages.refusals import several
 from emframe.spaces import Array
 
 Column = str | int
-Levels = tuple[str, ...]  # the values of a column of words; none for a column of numbers
 
 
 @dataclass(frozen=True)
 class Covariates:
-    """Columns by name or by index, and the values of those that hold words."""
+    """Columns by name, by index or by formula, and the values of those that hold words."""
 
     columns: tuple[Column, ...]
-    levels: tuple[Levels, ...] | None = None  # one for each column; None until read off the data
+    levels: tuple[Levels | Design, ...] | None = None  # one for each; None until read off the data
 
     def __post_init__(self) -> None:
         for column in self.columns:
@@ -48,16 +49,26 @@ class Covariates:
             raise TypeError(f"columns are all names or all indices; got {list(own)}.")
         object.__setattr__(self, "columns", own)
         if self.levels is not None:
-            object.__setattr__(self, "levels", tuple(map(tuple, self.levels)))
+            levels = (one if isinstance(one, Design) else tuple(one) for one in self.levels)
+            object.__setattr__(self, "levels", tuple(levels))
 
     @property
     def labels(self) -> tuple[str, ...]:
         """What the columns of numbers that are made of them are called, (q,)."""
-        found: list[str] = []
-        for column, levels in zip(self.columns, self._levels, strict=True):
-            label = column if isinstance(column, str) else f"x{column}"
-            found += [f"{label}_{level}" for level in levels[1:]] if levels else [label]
-        return tuple(found)
+        pairs = zip(self.columns, self._levels, strict=True)
+        return tuple(label for column, levels in pairs for label in _labels(column, levels))
+
+    @property
+    def spelt(self) -> dict[str, tuple[str, ...]]:
+        """For each column told by name what its columns of numbers are called."""
+        pairs = zip(self.columns, self._levels, strict=True)
+        return {str(column): _labels(column, levels) for column, levels in pairs}
+
+    @property
+    def sources(self) -> tuple[Column, ...]:
+        """The columns of a frame that are read, those inside formulas among them."""
+        each = ((names_in(str(c)) if is_formula(c) else (c,)) for c in self.columns)
+        return tuple(dict.fromkeys(one for some in each for one in some))
 
     @property
     def width(self) -> int:
@@ -70,7 +81,7 @@ class Covariates:
         return isinstance(next(iter(self.columns), None), str)
 
     @property
-    def _levels(self) -> tuple[Levels, ...]:
+    def _levels(self) -> tuple[Levels | Design, ...]:
         return ((),) * len(self.columns) if self.levels is None else self.levels
 
     def settled(self, X: Any) -> Covariates:
@@ -80,39 +91,55 @@ class Covariates:
         """
         if self.levels is not None:
             return self
-        levels = []
+        some = frames(X)
+        levels: list[Levels | Design] = []
         for column in self.columns:
+            if is_formula(column):
+                if not some:
+                    raise TypeError(
+                        f"the formula {column!r} reads columns by name; pass a data frame."
+                    )
+                levels.append(read_off(str(column), some))
+                continue
             found: dict[str, None] = {}
-            for frame in frames(X):
-                found |= dict.fromkeys(_levels(frame, _name(frame, column)))
-            values = tuple(found)
-            if len(values) == 1:
+            for frame in some:
+                own = column_of(frame, _name(frame, column))
+                values = levels_of(own)
+                if values:
+                    refuse_gaps(own, str(own.name))
+                found |= dict.fromkeys(values)
+            if len(found) == 1:
                 raise ValueError(
-                    f"`X` column {column!r} is {values[0]!r} in every row, and says nothing of "
-                    "them; leave it out."
+                    f"`X` column {column!r} is {next(iter(found))!r} in every row, and says "
+                    "nothing of them; leave it out."
                 )
-            levels.append(values)
+            levels.append(tuple(found))
         return replace(self, levels=tuple(levels))
 
     def of(self, frame: Any) -> Array:
         """The columns of a frame as numbers, (n, q)."""
         parts = [np.zeros((len(frame), 0))]
         for column, levels in zip(self.columns, self._levels, strict=True):
+            if isinstance(levels, Design):
+                parts.append(levels.of(frame))
+                continue
             name = _name(frame, column)
             if not levels:
                 parts.append(from_frame(frame, "X", (name,))[0])
                 continue
-            words = _words(frame, name)
-            known = {level: j for j, level in enumerate(levels)}
-            strange = next((j for j, word in enumerate(words) if word not in known), None)
-            if strange is not None:
-                raise ValueError(
-                    f"`X` row {strange}, column {name!r} is {words[strange]!r}, which is none of "
-                    f"the values that were fitted: {', '.join(levels)}."
-                )
-            codes = np.array([known[word] for word in words], dtype=np.intp)
+            own = column_of(frame, name)
+            refuse_gaps(own, name)
+            codes = codes_of(own, name, levels)
             parts.append((codes[:, None] == np.arange(1, len(levels))).astype(float))
         return np.concatenate([np.asarray(part, dtype=float) for part in parts], axis=1)
+
+
+def _labels(column: Column, levels: Levels | Design) -> tuple[str, ...]:
+    """What the columns of numbers that are made of a column are called."""
+    if isinstance(levels, Design):
+        return levels.labels
+    label = column if isinstance(column, str) else f"x{column}"
+    return tuple(f"{label}_{level}" for level in levels[1:]) if levels else (label,)
 
 
 def frames(X: Any) -> list[Any]:
@@ -146,7 +173,7 @@ def beside(
     labels = tuple(label for one in covariates for label in one.labels)
     if is_frame(X) and names_of(X):
         names = names_of(X)
-        given = {_name(X, column) for one in covariates for column in one.columns}
+        given = {_name(X, column) for one in covariates for column in one.sources}
         own = family or _others(names, given, width)
         values, found = from_frame(X, "X", _there(own, names))
         places = [(found or ()).index(name) for name in own]
@@ -210,36 +237,3 @@ def _place(column: Column, have: tuple[str, ...] | None, d: int, labels: tuple[s
             f"{len(labels)} behind those of the family; pass a data frame, or these columns too."
         )
     return d - len(labels) + labels.index(column)
-
-
-def _levels(frame: Any, name: str) -> Levels:
-    """The values of a column of words, sorted, or as its categories are; none of numbers."""
-    nw = extra("narwhals", "dataframe", "reading data frames")
-    column = nw.from_native(frame, eager_only=True)[name]
-    if column.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
-        return ()
-    words = _words(frame, name)
-    if column.dtype == nw.Object and all(_is_number(word) for word in column.to_list()):
-        return ()
-    seen = set(words)
-    native = column.to_native()
-    order = getattr(column.dtype, "categories", None)  # of an enumeration
-    if order is None and hasattr(native, "cat"):
-        order = getattr(native.cat, "categories", None)  # of pandas
-    return tuple(sorted(seen) if order is None else (str(one) for one in order if str(one) in seen))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number))
-
-
-def _words(frame: Any, name: str) -> list[str]:
-    """The values of a column, as words; ValueError where one is missing."""
-    nw = extra("narwhals", "dataframe", "reading data frames")
-    column = nw.from_native(frame, eager_only=True)[name]
-    gaps = np.flatnonzero(column.is_null().to_numpy())
-    if len(gaps):
-        raise ValueError(
-            f"`X` row {gaps[0]}, column {name!r} is missing ({len(gaps)} such); remove such rows."
-        )
-    return [str(one) for one in column.to_list()]

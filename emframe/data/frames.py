@@ -135,16 +135,13 @@ def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDA
         fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
         value = shown(column[0]) if len(column) else "empty"
         remedy = (
-            "pass columns of numbers, categories as codes 0, 1, 2 and so on to the family "
-            "'categorical'"
+            "pass columns of numbers; words go to the family 'categorical', of any number of "
+            "values, or 'bernoulli', of two"
         )
         if is_covariate:
-            made = f"pandas.get_dummies(X, columns=[{label!r}], drop_first=True, dtype=float)"
-            if type(native).__module__.startswith("polars"):
-                made = f"X.to_dummies({label!r}, drop_first=True)"
             remedy = (
-                "as a predictor a category is a column of 0 and 1 for each of its values but one, "
-                f"as {made} makes them; codes 0, 1, 2 would be numbers along which there is a slope"
+                f"name the columns of the model, as in predictors=({label!r},): then words stand "
+                "for an indicator of each of their values but the first"
             )
         raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
     elif not gaps.any():

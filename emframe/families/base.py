@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
+from emframe.data.legend import Kind
 from emframe.families.axes import Axes
 from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
@@ -261,6 +262,18 @@ class Family(ABC):
         """
         return self
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Family:
+        """The same family given others in the place of some of its covariates.
+
+        Parameters
+        ----------
+        names : for the name of a covariate, or a formula, those of the columns of numbers that are
+            made of it: ``{"sex": ("sex_m",)}``.
+
+        A family that has no covariates by name is itself.
+        """
+        return self
+
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         """E[x | what is seen of x], (n, d): rows with the mean of what they hide; see `Fit.impute`.
 
@@ -451,6 +464,20 @@ class Family(ABC):
     def template(self, dims: Mapping[str, int]) -> Any:
         """Parameters of the right shapes for ``{"K": ..., "d": ...}``, somewhere in the middle."""
         return template(self.parameters, dims)
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """The columns of its parts, by what their parameters are under; none where it is one."""
+        return {}
+
+    def kinds(self, d: int) -> dict[int, Kind]:
+        """Which of d columns may be told in words, by their place, and how many words there are."""
+        found: dict[int, Kind] = {}
+        for claim in self.claims():
+            ranked = claim.space.columns_that_are("ranked", d)
+            for place, most in enumerate(claim.space.codes(d)):
+                if most:
+                    found[place] = Kind(float(most), bool(ranked[place]), claim.owner)
+        return found
 
     @property
     def supports(self) -> tuple[Space, ...]:

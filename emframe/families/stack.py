@@ -124,6 +124,12 @@ class Stack(Family):
         each = zip(self.families, whole.parts, strict=True)
         return Stack(tuple(family.settled(own, columns) for family, own in each), self.sizes)
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Stack:
+        return Stack(tuple(family.spelt(names) for family in self.families), self.sizes)
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return {k: names for one in self.families for k, names in one.parts_of(columns).items()}
+
     @property
     def in_runs(self) -> bool:  # type: ignore[override]
         return any(one.in_runs for one in self.families)

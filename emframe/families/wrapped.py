@@ -95,6 +95,12 @@ class Wrapped(Family):
     def settled(self, whole: Any, columns: Sequence[str]) -> Wrapped:
         return replace(self, family=self.family.settled(whole, columns))
 
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Wrapped:
+        return replace(self, family=self.family.spelt(names))
+
+    def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        return self.family.parts_of(columns)
+
     def given(self, x: Array) -> Wrapped:
         return replace(self, family=self.family.given(x))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from emframe.core import Status
+from emframe.data.legend import Legend, legend_from
 from emframe.families import Family
 from emframe.files.archives import FORMAT, read_archive, write_archive
 from emframe.fitting.result import Fit, Start
@@ -22,7 +23,7 @@ from emframe.host import models
 from emframe.host.recipes import NotHere, restore
 from emframe.latents.gate import described
 from emframe.messages.refusals import shown
-from emframe.models import Mixture, Model
+from emframe.models import ComponentModel, Mixture, Model
 from emframe.parameters import nested, to_mapping
 from emframe.spaces import Array
 
@@ -53,6 +54,7 @@ def save(fit: Fit, path: str | Path) -> None:
     document = {
         "emframe": FORMAT,
         "model": fit.model.describe(),
+        **_legend_told(fit),
         "status": fit.status.value,
         "message": fit.message,
         "numbers": {name: number_out(getattr(fit, name)) for name in _NUMBERS},
@@ -71,6 +73,12 @@ def save(fit: Fit, path: str | Path) -> None:
         write_archive(path, _DOCUMENT, document, arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"this fit cannot be saved without code: {error}") from error
+
+
+def _legend_told(fit: Fit) -> dict[str, Any]:
+    """What the numbers of its rows stand for, where they were words."""
+    legend = getattr(fit.model, "legend", Legend())
+    return {} if legend == Legend() else {"legend": legend.describe()}
 
 
 def _columns(fit: Fit) -> list[str]:
@@ -114,6 +122,10 @@ def _rebuild(
     allow: Sequence[Any],
 ) -> Fit:
     model = _model(_item(document, "model", dict), family, allow)
+    if document.get("legend") is not None:
+        if not isinstance(model, ComponentModel):
+            raise TypeError("the model has no components, and the file has a legend")
+        model = model._with(legend=legend_from(_item(document, "legend", dict)))
     columns = tuple(_item(document, "columns", list))
     if not all(isinstance(name, str) for name in columns):
         raise TypeError(f"`columns` are {list(columns)}; expected names")

@@ -144,6 +144,7 @@ def fit(
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
     """
     model = model_for(model)
+    X = getattr(model, "in_groups", _as_they_are)(X)
     if labels is not None:
         X = Labelled.of(X, labels)
     if isinstance(X, Labelled):
@@ -217,6 +218,11 @@ def fit(
     if isinstance(cut, KeyboardInterrupt):
         raise Interrupted(result)
     return result
+
+
+def _as_they_are(X: Any) -> Any:
+    """Rows of a model that has no groups by name."""
+    return X
 
 
 def knowing(model: Model) -> Model:

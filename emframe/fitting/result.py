@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, log, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
 from emframe.data import Labelled
+from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
@@ -191,10 +192,18 @@ class Fit:
         return chance_missed(one for one in self.starts if one.sample == first)
 
     @property
-    def component_columns(self) -> tuple[str, ...]:
+    def component_columns(self) -> ColumnNames:
         """The names of the columns that components see: all but those that a gate reads."""
         beside = getattr(getattr(self.model, "latent", None), "beside", 0)
-        return self.columns[: len(self.columns) - beside]
+        family = getattr(self.model, "family", None)
+        names = self.columns[: len(self.columns) - beside]
+        return ColumnNames(names, self.levels, None if family is None else family.parts_of(names))
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """For each column of words that is modelled its values, in order of their codes."""
+        legend = getattr(self.model, "legend", None)
+        return {} if legend is None else dict(legend.levels)
 
     @property
     def n_parameters(self) -> int:
@@ -272,8 +281,14 @@ class Fit:
 
     # ---- questions about rows
 
+    def _asked(self, X: Any) -> Any:
+        """Rows, in runs where the model says which column tells of them."""
+        grouped = getattr(self.model, "in_groups", None)
+        return X if grouped is None else grouped(X)
+
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        X = self._asked(X)
         return answered(X, self.posterior(X)[0], ("log_density",))
 
     def predict_proba(self, X: Any) -> Any:
@@ -289,6 +304,7 @@ class Fit:
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
             )
+        X = self._asked(X)
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
         if impossible.any():
@@ -312,6 +328,7 @@ class Fit:
                 f"a {self.model.title()} model has no prior probabilities of single rows; see "
                 "predict_proba(X)."
             )
+        X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         blocks = rows.blocks(block_rows(self.model.work(rows)))
         found = np.concatenate([prior(self.params, x) for x, _ in blocks])
@@ -322,6 +339,7 @@ class Fit:
 
         A frame with the index of X where X is a pandas one.
         """
+        X = self._asked(X)
         found = self.posterior(X)[1]
         return answered(X, found, tuple(f"z{k}" for k in range(found.shape[1])))
 
@@ -338,12 +356,14 @@ class Fit:
         """
         if not hasattr(self.model, "imputed"):
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
+        X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         filled = self.model.imputed(self.params, rows.x)
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        X = self._asked(X)
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
         return answered(X, labels, ("component",))
 
@@ -357,6 +377,7 @@ class Fit:
             raise TypeError(
                 f"the z of a {self.model.title()} model is no path through states; see predict(X)."
             )
+        X = self._asked(X)
         return answered(X, path(self.params, X, self.columns), ("state",))
 
     def complete_log_likelihood(self, X: Any, z: Any) -> float:
@@ -367,6 +388,7 @@ class Fit:
         X : (n, d) rows.
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
+        X = self._asked(X)
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
         plain = X.X if isinstance(X, Labelled) else X
         z = plain.regrouped(z) if isinstance(plain, Sequences) else z
@@ -374,20 +396,24 @@ class Fit:
 
     def sample(
         self, n: int, rng: Any = None, *, labels: bool = False, given: Any = None
-    ) -> tuple[Array, NDArray[Any]]:
+    ) -> tuple[Any, NDArray[Any]]:
         """Draw n rows and their latent z: first z, then x given z.
 
         A regression says nothing of its covariates: `given` has rows whose covariates are drawn
         from, each as likely as another.
 
         Returns (rows (n, d), z one-hot (n, K)); with ``labels=True`` z is integer labels (n,).
-        A continuous z is returned as it is.
+        A continuous z is returned as it is.  Where columns that are modelled held words, the rows
+        are a data frame that holds them as categories.
         """
         model = self.model
         if given is not None:
             model = model.given(model.rows(given, columns=self.columns).x)
         rows, drawn = model.sample(self.params, whole("n", n, 0), generator_from(rng))
-        rows = getattr(model, "as_columns", np.asarray)(rows)
+        if self.levels:
+            rows = cast(Any, self.model).legend.words(rows, self.columns)
+        else:
+            rows = getattr(model, "as_columns", np.asarray)(rows)
         k = self.model.choices()
         return rows, drawn if labels or k is None else one_hot(drawn, k)
 
@@ -396,6 +422,7 @@ class Fit:
 
         A row that is impossible under every component has -inf and a row of nan.
         """
+        X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
         blocks = rows.blocks(block_rows(self.model.work(rows)))
         parts = [self.model.posterior(self.params, x) for x, _ in blocks]

@@ -37,7 +37,7 @@ from emframe.inference.resampling import Replicates, replicate
 from emframe.messages.arguments import Rng
 from emframe.models.remedies import remedies
 from emframe.parameters import from_vector, frozen, to_vector, units
-from emframe.showing.tidy import Entry, entries, flat, like, limits
+from emframe.showing.tidy import Entry, entries, flat, like, limits, told
 from emframe.spaces import EPS, Array
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class StandardErrors:
     @property
     def table(self) -> list[dict[str, Any]]:
         """A row for each number: its name, the estimate and the standard error."""
-        estimates, errors = flat(self.at), flat(self.params)
+        estimates, errors = told(self.at), flat(self.params)
         return [
             {
                 "parameter": entry.label,

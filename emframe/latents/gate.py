@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from emframe.data.covariates import Column, Covariates, Levels
+from emframe.data.covariates import Column, Covariates
+from emframe.data.formulas import Design, has_constant, is_formula
+from emframe.data.formulas import described as design
+from emframe.data.words import Levels
 from emframe.parameters import Declared
 from emframe.parameters.records import identifier, record
 from emframe.spaces import AgainstFirst, Array
@@ -31,13 +34,21 @@ class Gate(Covariates):
     Parameters
     ----------
     *columns : names, or indices from 0.  A column of words stands for an indicator of each of its
-        values but the first.  The model's family may read the same columns, if it names its own.
+        values but the first.  Or a formula, ``"~ age * sex"`` (extra ``formula``).  The model's
+        family may read the same columns, if it names its own.
     levels : for each column its values, none for numbers; by default read off the data.
 
     Raises TypeError, ValueError for what are no columns, or a column named twice.
     """
 
-    def __init__(self, *columns: Column, levels: tuple[Levels, ...] | None = None) -> None:
+    def __init__(self, *columns: Column, levels: tuple[Levels | Design, ...] | None = None) -> None:
+        bare = next(
+            (one for one in columns if is_formula(one) and not has_constant(str(one))), None
+        )
+        if bare is not None:
+            raise ValueError(
+                f"the gate {bare!r} leaves the intercept out, and a gate has one: leave out the 0."
+            )
         object.__setattr__(self, "columns", tuple(columns))
         object.__setattr__(self, "levels", levels)
         self.__post_init__()
@@ -96,7 +107,11 @@ class Gate(Covariates):
 
     def describe(self) -> dict[str, Any]:
         """The gate as JSON; `described` makes it again."""
-        levels = None if self.levels is None else [list(one) for one in self.levels]
+        levels = None
+        if self.levels is not None:
+            levels = [
+                one.describe() if isinstance(one, Design) else list(one) for one in self.levels
+            ]
         return {"columns": list(self.columns), "levels": levels}
 
     def __repr__(self) -> str:
@@ -106,4 +121,6 @@ class Gate(Covariates):
 def described(told: Mapping[str, Any]) -> Gate:
     """The gate of what `Gate.describe` gave."""
     levels = told["levels"]
-    return Gate(*told["columns"], levels=None if levels is None else tuple(map(tuple, levels)))
+    if levels is not None:
+        levels = tuple(design(one) if isinstance(one, Mapping) else tuple(one) for one in levels)
+    return Gate(*told["columns"], levels=levels)

@@ -13,7 +13,7 @@ One known case: with K = 1 every responsibility is 1 and Q is the log-likelihood
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import reduce
 from operator import add
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
 from emframe.data.labelled import Labelled, LaidOut, everything, members
+from emframe.data.legend import Legend, read_off
 from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
@@ -47,6 +48,7 @@ class ComponentModel(ComponentStarts):
     pseudo: ComponentPrior | None = None  # see `under`
     covered: Covered | None = None  # see `given`
     labelled: bool = False  # see `with_labels`
+    legend: Legend = Legend()  # what the numbers of its rows stand for, where they were words
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -100,6 +102,7 @@ class ComponentModel(ComponentStarts):
 
     def as_component(self) -> Family:
         """The family of which each component is such a model."""
+        self._refuse_columns_inside()
         return Copies(self)
 
     def ingredients(self) -> dict[str, Any]:
@@ -113,19 +116,67 @@ class ComponentModel(ComponentStarts):
 
     # ---- data
 
+    def _read_columns(self, family: Family, columns: Sequence[str] | str | None) -> None:
+        """Take note of the columns that its family reads, where it was made with `columns`.
+
+        Raises TypeError for what are no names, and ValueError for a family that names others.
+        """
+        if columns is None:
+            return
+        given: Any = (columns,) if isinstance(columns, str) else columns
+        if not isinstance(given, Iterable) or not all(isinstance(one, str) for one in given):
+            raise TypeError(f"`columns` is {columns!r}; pass names of columns, ('x', 'y').")
+        names = tuple(map(str, given))
+        if len(set(names)) < len(names) or not names:
+            raise ValueError(f"`columns` is {list(names)}; name one column or more, each once.")
+        if family.columns not in (None, names):
+            raise ValueError(
+                f"`columns` is {list(names)}, and {family.name!r} names its own, "
+                f"{', '.join(family.columns or ())}; leave `columns` out."
+            )
+        object.__setattr__(self, "legend", Legend(names))
+
+    def by_group(self, column: str) -> Self:
+        """The same model of frames whose rows with one value in a column share one z."""
+        return self._with(legend=replace(self.legend, group=column))
+
+    def in_groups(self, X: Any) -> Any:
+        """Rows as runs, where the model is of groups of rows and a column says which."""
+        if isinstance(X, Labelled):
+            return replace(X, X=self.legend.in_runs(X.X))
+        return self.legend.in_runs(X)
+
+    def _refuse_columns_inside(self) -> None:
+        if self.legend != Legend():
+            raise TypeError(
+                "a component reads what the outer model hands it; name the columns in the outer "
+                "model: emframe.Mixture(..., columns=...)."
+            )
+
     def settled(self, X: Any, weights: Any = None) -> Self:
         """The same model with what its family leaves to the data read off them.
 
         `emframe.fit` does that by itself; see ``fit.model``.
         """
-        told = X.X if isinstance(X, Labelled) else X
+        told = self.legend.in_runs(X.X if isinstance(X, Labelled) else X)
         gates = {name: gate.settled(told) for name, gate in self._gates.items()}
         model = self._with(**gates) if gates != self._gates else self
+        model = model._reading(told)
         if model.family.is_settled:
             return model
         rows = model.rows(X, weights)
         whole = model.survey(rows).statistics
         return model._with(family=model.family.settled(whole, model._columns(rows)))
+
+    def _reading(self, X: Any) -> Self:
+        """The same model with the legend of the frames that X is, and its family spelt by it."""
+        if not self.legend.is_empty:
+            return self
+        family = self.family
+        beside = {str(one) for gate in self._gates.values() for one in gate.sources}
+        columns = family.columns or self.legend.columns
+        legend = read_off(X, columns, beside, family.covariates, family.kinds, self.legend)
+        return self._with(legend=legend, family=family.spelt(legend.spelt))
 
     @property
     def _gates(self) -> dict[str, Gate]:
@@ -154,6 +205,9 @@ class ComponentModel(ComponentStarts):
             if not self.labelled:
                 return self.with_labels().rows(X, weights, columns)
             X = known.X
+        X = self.legend.of(X)
+        if columns is None and self.legend.columns is not None:
+            columns = (*self.legend.columns, *beside.labels)
         if self.in_runs:
             return as_sequences(X, self.family, weights, columns, beside, known)
         return read(X, self.family, weights, columns, beside, known)

@@ -37,6 +37,8 @@ class Mixture(ComponentModel):
     family : name of a plugin, a `Family`, a model (each component is then itself one), or a
         list of them: one for each component, or one for each group of components.
     n_components : K; for a list of families a list of group sizes (default: one each).
+    columns : the columns of a frame that components read, by name, where their family does not
+        name its own; by default all but those of a gate.
     weights : by default estimated, the same for every row; an `emframe.Gate` for weights that
         depend on columns of the data; or (K,) probabilities that are held, see `fixed`.
     **options : settings of the family, when it is given by name, such as ``covariance="tied"``.
@@ -60,9 +62,12 @@ class Mixture(ComponentModel):
         family: str | Family | Mixture | Sequence[str | Family | Mixture],
         n_components: int | Sequence[int] | None = None,
         weights: Gate | Sequence[float] | float | None = None,
+        *,
+        columns: Sequence[str] | str | None = None,
         **options: Any,
     ) -> None:
         resolved, k = composed(family, n_components, options)
+        self._read_columns(resolved, columns)
         if weights is not None:
             held = weights if isinstance(weights, Gate) else held_weights(weights, k)
             object.__setattr__(self, "weights", held)
@@ -89,6 +94,7 @@ class Mixture(ComponentModel):
 
     def as_component(self) -> Family:
         """The family of which each component is such a mixture."""
+        self._refuse_columns_inside()
         if isinstance(self.weights, Gate):
             raise TypeError(
                 "a mixture whose weights depend on covariates is no component of another; let "

@@ -50,6 +50,9 @@ def plane(scene: Scene, ax: Axes) -> None:
         codes = np.unique(scene.drawn[:, j])
         if scene.kinds[j] == "codes" and len(codes) <= MOST_CODES:
             axis.set_ticks(codes)
+            name = scene.fit.component_columns[j]
+            if name in scene.fit.levels:
+                axis.set_ticks(codes, [scene.fit.levels[name][int(code)] for code in codes])
     legend(ax, scene.k, title=told, title_fontsize="small")
     tidy(ax)
 
@@ -59,7 +62,9 @@ def _lines(scene: Scene, ax: Axes, places: list[int], colours: list[str]) -> str
     drawn = [(k, line) for k in range(scene.k) for line in outlines(scene, k, *places)]
     for k, line in drawn:
         ax.plot(*line.T, color=colours[k], ls=dash(k), lw=1.5)
-    return f"lines are shares of {scene.fit.component_columns[places[1]]} = 1" if drawn else ""
+    column = scene.fit.component_columns[places[1]]
+    yes = scene.fit.component_columns.value(column, 1)
+    return f"lines are shares of {column} = {yes}" if drawn else ""
 
 
 def _regions(scene: Scene, ax: Axes, places: list[int], colours: list[str]) -> str:

@@ -77,16 +77,30 @@ def _stacks(scene: Scene, leaf: Leaf, ax: Axes) -> None:
                 at, values[i, :, answer], 0.9 * width, bottom[i, :, answer], color=colour,
                 alpha=(answer + 1) / m, label=_named(scene, i, k) if answer == m - 1 else None,
             )  # fmt: skip
+            _told(scene, ax, at, values[i, :, answer], bottom[i, :, answer], answer)
     _columns(scene, ax)
     ax.set_ylim(0.0, 1.0)
-    ax.set_ylabel(f"{leaf.path.rpartition('.')[2]}, from answer 0 up to answer {m - 1}")
+    named = set(scene.fit.component_columns) <= set(scene.fit.levels)
+    order = "" if named else f", from answer 0 up to answer {m - 1}"
+    ax.set_ylabel(leaf.path.rpartition(".")[2] + order)
     above(ax, k)
     tidy(ax)
 
 
+def _told(scene: Scene, ax: Axes, at: Array, height: Array, bottom: Array, code: int) -> None:
+    """What a code stands for, within its bar where there is room for it."""
+    for j, column in enumerate(scene.fit.component_columns):
+        if column in scene.fit.levels and height[j] > 0.06:
+            name = scene.fit.component_columns.value(column, code)
+            ax.text(at[j], bottom[j] + height[j] / 2, name, ha="center", va="center", fontsize=7)
+
+
 def _columns(scene: Scene, ax: Axes) -> None:
     """The names of the columns under the picture, slanted where they are long."""
-    ax.set_xticks(np.arange(len(scene.fit.component_columns)), scene.fit.component_columns)
+    columns = scene.fit.component_columns
+    of_values = scene.profiled is not None and scene.profiled.declared.space.n_event_axes
+    names = columns if of_values else columns.shown("")
+    ax.set_xticks(np.arange(len(columns)), names)
     if sum(map(len, scene.fit.component_columns)) > 60:
         ax.tick_params(axis="x", labelrotation=60)
         for text in ax.get_xticklabels():

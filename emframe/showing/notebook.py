@@ -35,13 +35,10 @@ def html(fit: Fit) -> str:
         name = escape(leaf.path.removeprefix("components."))
         name += " (shared by all components)" if leaf.declared.shared else ""
         parts.append(f"<p>{name}</p>")
-        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (
-            len(fit.component_columns),
-        )
+        names = fit.component_columns.shown(leaf.path)
+        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1:] == (len(names),)
         heads = (
-            list(fit.component_columns)
-            if named
-            else [str(i) for i in range(value.shape[-1] if value.ndim else 1)]
+            list(names) if named else [str(i) for i in range(value.shape[-1] if value.ndim else 1)]
         )
         if value.ndim < 2:
             parts.append(_table(heads, [_cells(value)]))
@@ -52,7 +49,7 @@ def html(fit: Fit) -> str:
             [
                 ("" if leaf.declared.shared else str(k)) if i == 0 else "",
                 *(beside[i] if beside else []),
-                *_cells(row),
+                *_cells(row, fit.levels.get(beside[i][0], ()) if beside else ()),
             ]
             for k, block in enumerate(blocks)
             for i, row in enumerate(np.atleast_2d(block))
@@ -74,8 +71,9 @@ def rows_html(rows: Sequence[Mapping[str, Any]]) -> str:
     return _table([name.replace("_", " ") for name in rows[0]], rows_cells(rows))
 
 
-def _cells(values: Iterable[float]) -> list[str]:
-    return [f"{value:.6g}" for value in values]
+def _cells(values: Iterable[float], names: Sequence[str] = ()) -> list[str]:
+    told = [f"{value:.6g}" for value in values]
+    return [f"{name} {one}" for name, one in zip(names, told, strict=False)] if names else told
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emframe.core import EDGE, Status
+from emframe.data.names import as_names
 from emframe.fitting.optima import Optimum, is_higher, is_same, optima
 from emframe.fitting.result import Fit, Start
 from emframe.inference import Intervals, StandardErrors
@@ -199,10 +200,11 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
         title = leaf.path.removeprefix("components.")
         value, error = np.asarray(leaf.value), np.asarray(under.value)
         shared = leaf.declared.shared and value.ndim > 2
-        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1] == len(columns)
+        names = as_names(columns).shown(leaf.path)
+        named = leaf.declared.shape[-1:] == ("d",) and value.shape[-1] == len(names)
         beside = items(leaf, columns)
         indent = max(map(len, beside), default=0)
-        width = max([11, *(len(name) for name in columns)] if named else [11])
+        width = max([11, *(len(name) for name in names)] if named else [11])
         title += " (shared by all components)" if shared else ""
 
         def set_out(row: Array, row_error: Array, first: str, width: int = width) -> list[str]:
@@ -213,14 +215,30 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
         if value.ndim < 2:
             lines += [title, *set_out(value, error, "  ")]
             continue
-        heads = "  ".join(name.rjust(width) for name in columns)
+        heads = "  ".join(name.rjust(width) for name in names)
         lines += [title, f"     {heads}"] if named else [title]
         for k, block in enumerate(value[:1] if shared else value):
             pairs = zip(np.atleast_2d(block), np.atleast_2d(error[k]), strict=True)
             for i, (row, row_error) in enumerate(pairs):
                 first = f"  {k}: " if i == 0 else "     "
                 first += beside[i].ljust(indent) if beside else ""
+                levels = as_names(columns).levels.get(beside[i], ()) if beside else ()
+                if levels:
+                    lines += _shares(row, None if errors is None else row_error, first, levels)
+                    continue
                 lines += set_out(row, row_error, first)
+    return lines
+
+
+def _shares(row: Array, row_error: Array | None, first: str, levels: Sequence[str]) -> list[str]:
+    """The probabilities of the values of a column, each after what it stands for."""
+    width = max(len(name) for name in levels) + 9
+    named = [f"{name} {value:.4g}" for name, value in zip(levels, row, strict=False)]
+    lines = [first + "  " + "  ".join(one.rjust(width) for one in named)]
+    if row_error is not None:
+        shown = row_error[: len(levels)]
+        told = ["(-)" if np.isnan(value) else f"({value:.3g})" for value in shown]
+        lines.append(" " * len(first) + "  " + "  ".join(one.rjust(width + 1) for one in told))
     return lines
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emframe.core.tolerance import NOUGHT
+from emframe.data.names import as_names
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.spaces import Array
 
@@ -45,18 +46,22 @@ def entries(params: Any, columns: tuple[str, ...] = ()) -> list[Entry]:
         leads = int(axes[:1] == ("K",))  # how many axes are the component's
         shape = (1, *value.shape[1:]) if leaf.declared.shared else value.shape
         shown = np.broadcast_to(leaf.declared.space.distinct(shape), shape)
+        told = as_names(columns)
+        own, values = told.of(leaf.path), is_of_values(leaf)
+        own = own if values else told.shown(leaf.path)
         for index in np.ndindex(*shape):
             if shown[index]:
-                # The columns of a part of the data have no names here, only their number.
-                names = (
-                    columns[i] if axis == "d" and n == len(columns) else str(i)
+                names = [
+                    own[i] if axis == "d" and n == len(own) else str(i)
                     for axis, i, n in zip(axes, index, shape, strict=True)
-                )
+                ]
+                if values:
+                    names[-1] = told.value(names[-2], index[-1])
                 found.append(
                     Entry(
                         leaf.path.removeprefix("components."),
                         index[0] if leads and not leaf.declared.shared else None,
-                        tuple(names)[leads:],
+                        tuple(names[leads:]),
                         first + int(np.ravel_multi_index(index, value.shape)) if index else first,
                         leaf.declared.fixed,
                     )
@@ -70,8 +75,14 @@ def items(leaf: Leaf, columns: tuple[str, ...]) -> tuple[str, ...]:
 
     They do where each row is one value, such as the probabilities of the answers to an item.
     """
-    each = leaf.declared.shape[:1] == ("d",) and leaf.declared.space.n_event_axes == 1
-    return columns if each and np.shape(leaf.value)[1:2] == (len(columns),) else ()
+    own = as_names(columns).of(leaf.path)
+    return own if is_of_values(leaf) and np.shape(leaf.value)[1:2] == (len(own),) else ()
+
+
+def is_of_values(leaf: Leaf) -> bool:
+    """Whether a component has a number for each value of each column, (d, m)."""
+    axes = leaf.declared.shape
+    return len(axes) == 2 and axes[0] == "d" and leaf.declared.space.n_event_axes == 1
 
 
 def limits(params: Any) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ from emframe.spaces.partly import PartlyHeld
 from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
-from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger
+from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger, Ranks
 from emframe.spaces.within import Within
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Positive",
     "PositiveDefinite",
     "PositiveSemidefinite",
+    "Ranks",
     "Real",
     "Shape",
     "Simplex",

@@ -64,6 +64,8 @@ class Space:
     n_event_axes = 0
     discrete = False
     nominal = False  # whether values are names, of which neither order nor distance means anything
+    n_codes: float = 0  # how many names values may stand for; 0 where they are numbers
+    ranked = False  # whether these names have an order
     bounded = False
     is_scale = False  # whether a value may shrink towards 0, and a density to a point with it
     missing = False  # whether nan is among the values: one that was not observed
@@ -81,8 +83,12 @@ class Space:
         return np.full(d, self.least_range)
 
     def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
-        """Which of d columns of data are "discrete", or "nominal", (d,)."""
+        """Which of d columns of data are "discrete", "nominal" or "ranked", (d,)."""
         return np.full(d, bool(getattr(self, trait)))
+
+    def codes(self, d: int) -> Array:
+        """`n_codes` of each of d columns of data, (d,)."""
+        return np.full(d, float(self.n_codes))
 
     def covers(self, d: int) -> NDArray[np.bool_]:
         """Which of d columns of data it says anything of, (d,)."""

@@ -44,6 +44,9 @@ class ColumnsIn(Space):
     def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
         return np.array([bool(getattr(space, trait)) for space in self.spaces])
 
+    def codes(self, d: int) -> Array:
+        return np.array([float(space.n_codes) for space in self.spaces])
+
     def column(self, j: int) -> Space:
         return self.spaces[j]
 

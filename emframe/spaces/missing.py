@@ -45,6 +45,14 @@ class OrMissing(Space):
         return self.space.nominal
 
     @property
+    def n_codes(self) -> float:  # type: ignore[override]
+        return self.space.n_codes
+
+    @property
+    def ranked(self) -> bool:  # type: ignore[override]
+        return self.space.ranked
+
+    @property
     def bounded(self) -> bool:  # type: ignore[override]
         return self.space.bounded
 

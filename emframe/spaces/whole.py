@@ -42,6 +42,7 @@ class Binary(Elementwise):
     words = "0 or 1"
     discrete = True
     nominal = True
+    n_codes = 2
     bounded = True
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
@@ -99,3 +100,17 @@ class Codes(Integers):
     """Whole numbers from `low` to `high` that stand for as many names; a space of data."""
 
     nominal = True
+
+    @property
+    def n_codes(self) -> float:  # type: ignore[override]
+        return self.high - self.low + 1.0
+
+
+class Ranks(Integers):
+    """Whole numbers from `low` to `high` that stand for names in order; a space of data."""
+
+    ranked = True
+
+    @property
+    def n_codes(self) -> float:  # type: ignore[override]
+        return self.high - self.low + 1.0

@@ -45,6 +45,8 @@ class HiddenMarkov(ComponentModel):
     transitions : by default free, the same at all times; an `emframe.Gate` lets the probabilities
         of a step depend on columns of the row that is stepped to, with a logit for each state that
         is left; numbers (K, K) are held, but for nan, which is free.
+    columns : the columns of a frame that the states emit, by name, where their family does not
+        name its own; by default all but those of gates.
     **settings : of the family, when it is given by name, such as ``covariance="diag"``.
     """
 
@@ -64,6 +66,8 @@ class HiddenMarkov(ComponentModel):
         n_states: int | Sequence[int] | None = None,
         initial: str | Gate | Sequence[float] = "free",
         transitions: Gate | Sequence[Sequence[float]] | None = None,
+        *,
+        columns: Sequence[str] | str | None = None,
         **settings: Any,
     ) -> None:
         if isinstance(initial, str) and initial not in {"free", "stationary"}:
@@ -85,6 +89,7 @@ class HiddenMarkov(ComponentModel):
                 f"the rows of {resolved.name!r} are runs, whose rows share one z; those of a chain "
                 "have one each: pass the family that is grouped."
             )
+        self._read_columns(resolved, columns)
         object.__setattr__(self, "family", resolved)
         object.__setattr__(self, "n_states", k)
         object.__setattr__(self, "initial", _law("initial", initial, (k,)))

@@ -15,7 +15,7 @@ One known case: with d = 0 it is the Poisson or binomial regression of all visit
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -32,6 +32,7 @@ from emframe import (
     PositiveSemidefinite,
     Real,
 )
+from emframe.data.formulas import has_constant, is_formula
 from emframe.engines import Workspace, block_rows
 from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Gathered, NoSampler
@@ -44,7 +45,7 @@ from emframe_families.growth.maximise import solved
 from emframe_families.growth.nodes import Integrated, Visits, integrated
 from emframe_families.growth.people import condensed
 from emframe_families.growth.responses import BinomialResponse, PoissonResponse, Response
-from emframe_families.growth.terms import CONSTANT, Terms, listed
+from emframe_families.growth.terms import CONSTANT, Terms, listed, spelt
 from emframe_families.regressions.base import LARGEST, LEAST_RANGE
 
 HALVINGS = 12
@@ -117,6 +118,8 @@ class CountMixed(Family):
             raise ValueError(f"`n_nodes` is {self.n_nodes!r}; pass a whole number, such as 21.")
         for name in ("fixed", "common", "random"):
             object.__setattr__(self, name, listed(name, getattr(self, name)))
+        if any(is_formula(term) and not has_constant(term) for term in self.fixed):
+            object.__setattr__(self, "intercept", False)
         if len(self.random) > 1:
             raise ValueError(
                 f"`random` is {list(self.random)}; {self.name} takes one term, or (). Of normal "
@@ -130,6 +133,14 @@ class CountMixed(Family):
     @property
     def _beside(self) -> str | None:
         return getattr(self, self.extra)
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> CountMixed:
+        return replace(
+            self,
+            fixed=spelt("fixed", self.fixed, names),
+            random=spelt("random", self.random, names),
+            common=spelt("common", self.common, names),
+        )
 
     @cached_property
     def terms(self) -> Terms:

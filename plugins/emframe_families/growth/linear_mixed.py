@@ -13,7 +13,7 @@ likelihood; without random effects, least squares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 from operator import add
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array, Contract, Degenerate, Family, Positive, PositiveSemidefinite, Real
+from emframe.data.formulas import has_constant, is_formula
 from emframe.engines import Workspace, block_rows
 from emframe.families import Completed, Concluded, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Gathered, NoSampler
@@ -35,7 +36,7 @@ from emframe_families.growth.effects import EffectPoint, Effects, effects
 from emframe_families.growth.people import People
 from emframe_families.growth.proportional import Proportional, rescaled
 from emframe_families.growth.sums import GrowthSums, PersonMoments, gathered
-from emframe_families.growth.terms import CONSTANT, Terms, listed
+from emframe_families.growth.terms import CONSTANT, Terms, listed, spelt
 from emframe_families.regressions.base import LARGEST, LEAST_RANGE
 
 SETTINGS = {
@@ -67,7 +68,9 @@ class LinearMixed(Family):
     sigma : whether they have one residual standard deviation, ``"shared"``, or ``"each"`` its own.
     residual : ``"independent"``: visits are, given the random effects. No other is known.
 
-    A term is the name of a column, or a product of columns such as ``"time:time"``.  Rows without
+    A term is the name of a column, or a product of columns such as ``"time:time"``; a column of
+    words stands for an indicator of each of its values but the first.  Or a formula, as in
+    ``fixed="~ time * sex", random="~ time"`` (extra ``formula``).  Rows without
     names have their columns in the order of `columns`.
 
     Raises TypeError, ValueError for settings that are none.
@@ -102,10 +105,20 @@ class LinearMixed(Family):
                 raise ValueError(f"`{name}` is {getattr(self, name)!r}; expected {choices}{more}.")
         for name in ("fixed", "common", "random"):
             object.__setattr__(self, name, listed(name, getattr(self, name)))
+        if any(is_formula(term) and not has_constant(term) for term in self.fixed):
+            object.__setattr__(self, "intercept", False)
         object.__setattr__(self, "response", str(self.response))
         assert self.terms  # which refuses what does not go together
 
     # ---- columns
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LinearMixed:
+        return replace(
+            self,
+            fixed=spelt("fixed", self.fixed, names),
+            random=spelt("random", self.random, names),
+            common=spelt("common", self.common, names),
+        )
 
     @cached_property
     def terms(self) -> Terms:

@@ -11,14 +11,16 @@ One known case: with the intercept alone in z each person has a level of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from emframe import Array
+from emframe.data.formulas import has_constant, is_formula, names_in
 from emframe.parameters.records import identifier
 
 CONSTANT = "intercept"
@@ -30,12 +32,38 @@ def listed(name: str, given: Any) -> tuple[str, ...]:
     """A setting that lists terms, as a tuple; TypeError where it holds anything but names."""
     terms = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     for term in terms:
+        if is_formula(term):
+            continue
         if not isinstance(term, str) or not all(term.split(":")):
             raise TypeError(
                 f"`{name}` has {term!r}; pass names of columns, products of them such as "
                 "'time:time', or 'intercept'."
             )
-    return tuple(map(str, terms))
+    return tuple(one for term in terms for one in _constants(name, str(term)))
+
+
+def _constants(name: str, term: str) -> tuple[str, ...]:
+    """A term; of a formula without columns, ``"~ 1"``, what it says of the intercept."""
+    if not is_formula(term) or names_in(term):
+        return (term,)
+    return (CONSTANT,) if name == "random" and has_constant(term) else ()
+
+
+def spelt(name: str, terms: Sequence[str], names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Terms with others in the place of their columns; of a formula those that it makes."""
+    found: list[str] = []
+    for term in terms:
+        if is_formula(term) and term in names:
+            found += [CONSTANT] * (name == "random" and has_constant(term))
+            found += names[term]
+        else:
+            found += map(":".join, product(*(names.get(one, (one,)) for one in parts(term))))
+    return tuple(dict.fromkeys(found))
+
+
+def parts(term: str) -> list[str]:
+    """The columns that a term is a product of; a formula is one that stands for others."""
+    return [term] if is_formula(term) else term.split(":")
 
 
 @dataclass(frozen=True)
@@ -85,8 +113,8 @@ class Terms:
     @property
     def _read(self) -> tuple[str, ...]:
         """Columns that terms are made of, in order of their first mention."""
-        parts = [one for term in self.fixed + self.random for one in term.split(":")]
-        return tuple(one for one in dict.fromkeys(parts) if one != CONSTANT)
+        read = [one for term in self.fixed + self.random for one in parts(term)]
+        return tuple(one for one in dict.fromkeys(read) if one != CONSTANT)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -128,9 +156,8 @@ class Terms:
         """The distinct terms of rows (n, d), and their responses as the last column, (n, c)."""
         found = np.empty((len(rows), len(self.distinct) + 1))
         for j, term in enumerate(self.distinct):
-            parts = [one for one in term.split(":") if one != CONSTANT]
             found[:, j] = 1.0
-            for part in parts:
+            for part in (one for one in parts(term) if one != CONSTANT):
                 found[:, j] *= rows[:, self.columns.index(part)]
         found[:, -1] = rows[:, 0]
         return found

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe import Degenerate, Family, Real
+from emframe.data.formulas import has_constant, is_formula
 from emframe.families.kernel import NoSampler
 from emframe.parameters import Declared
 from emframe.parameters.records import identifier, record
@@ -43,7 +44,8 @@ class Regression(Family):
     Parameters
     ----------
     response : the column that is modelled, by name or by index.
-    predictors : the columns that it is regressed on.
+    predictors : the columns that it is regressed on; a column of words stands for an indicator
+        of each of its values but the first.  Or a formula, ``"~ x * C(g)"`` (extra ``formula``).
     intercept : whether every component has one.
 
     Columns are all named, or all told by their index.  Named ones are found in a data frame, which
@@ -69,6 +71,8 @@ class Regression(Family):
         given: Any = self.predictors
         listed = isinstance(given, Iterable) and not isinstance(given, str)
         object.__setattr__(self, "predictors", tuple(given) if listed else (given,))
+        if any(is_formula(key) and not has_constant(str(key)) for key in self.predictors):
+            object.__setattr__(self, "intercept", False)
         keys = self._keys
         if not all(isinstance(key, str) for key in keys) and not all(
             isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys
@@ -201,6 +205,10 @@ class Regression(Family):
         self, params: Any, x: Array, labels: NDArray[np.intp], rng: np.random.Generator
     ) -> Array:
         """A response for each row x (n, d), whose own is not looked at, by its label; (n,)."""
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Regression:
+        spelt = tuple(one for key in self.predictors for one in names.get(str(key), (key,)))
+        return self if spelt == self.predictors else replace(self, predictors=spelt)
 
     def ingredients(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "covered"}

@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from emframe.core import EDGE
 from emframe.families import refuse_empty
 from emframe.numeric.climbed import Kept
 from emframe.parameters import keep
-from emframe.spaces import Array, Integers, Space
+from emframe.spaces import Array, Codes, Integers, Space
 from emframe_families.items.categorical import MOST_LEVELS
 from emframe_families.regressions.base import Regression, triangles
 from emframe_families.regressions.climb import Look, climb
@@ -48,6 +48,7 @@ class GradeRegression(Regression):
 
     levels: int | None = None
 
+    kind: ClassVar[type[Integers]] = Codes  # what the answers are
     effort = 8.0
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class GradeRegression(Regression):
 
     @property
     def spaces(self) -> tuple[Space, ...]:
-        return (Integers(0, (self.levels or MOST_LEVELS) - 1),)
+        return (self.kind(0, (self.levels or MOST_LEVELS) - 1),)
 
     def answers(self, x: Array) -> NDArray[np.intp]:
         """The codes, (n,)."""

@@ -21,7 +21,7 @@ from scipy.special import expit, log_expit
 from emframe import Real
 from emframe.parameters import Declared, pullback
 from emframe.parameters.records import record
-from emframe.spaces import Array, Increasing
+from emframe.spaces import Array, Increasing, Ranks
 from emframe_families.regressions.grades import GradeRegression
 
 THRESHOLDS = "thresholds"
@@ -37,6 +37,7 @@ class OrdinalRegression(GradeRegression):
     intercept: bool = False
 
     name = "ordinal-regression"
+    kind = Ranks
 
     def __post_init__(self) -> None:
         super().__post_init__()

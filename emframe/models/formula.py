@@ -1,0 +1,102 @@
+"""A model by a formula: what is modelled, given what, for whom, by which law of z.
+
+    emframe.formula("y ~ time * sex", random="~ time", group="id", n_components=2)
+
+One known case: ``emframe.formula("y ~ x")`` is the linear regression of y on x.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emframe.data.formulas import is_formula, names_in, outcomes_of, sides
+from emframe.host import families
+from emframe.latents import Gate
+from emframe.messages.words import meant
+from emframe.models.grouped import Grouped
+from emframe.models.mixture import Mixture
+
+MIXED = {"gaussian": "linear-mixed", "poisson": "poisson-mixed", "binomial": "binomial-mixed"}
+
+
+def formula(
+    text: str,
+    *,
+    family: str = "gaussian",
+    n_components: int = 1,
+    random: str | None = None,
+    common: str | None = None,
+    group: str | None = None,
+    weights: str | Gate | None = None,
+    **options: Any,
+) -> Mixture:
+    """A mixture by a formula, of a data frame's columns (extra ``formula``).
+
+    Parameters
+    ----------
+    text : ``"y ~ x * C(g) + log(u)"``, a response and what it is given; or ``"a + b + c ~ 1"``,
+        columns that are modelled together. ``"y ~ x | id"`` says `group` as well.
+    family : of the response, or of the columns: "gaussian", "poisson", "categorical", ...
+    n_components : K.
+    random : ``"~ 1 + time"``, terms that vary from group to group (a growth mixture).
+    common : ``"~ sex"``, terms of which all components have one coefficient; then with `random`.
+    group : the column that says which rows share one z, such as the person.
+    weights : ``"~ educ"``, what the mixing weights depend on, or an `emframe.Gate`.
+    **options : settings of the family, such as ``covariance="diag"``.
+
+    Raises
+    ------
+    ValueError : for a formula that is none, a family without a response, `random` without `group`.
+
+    Examples
+    --------
+    >>> import emframe
+    >>> emframe.formula("y ~ x", n_components=2).title()
+    "gaussian-regression mixture, response=y, predictors=('~ x',), intercept=True, K = 2"
+    """
+    left, right = sides(text)
+    right, bar, named = right.partition("|")
+    right, named = right.strip(), named.strip()
+    if bar and group not in (None, named):
+        raise ValueError(f"`group` is {group!r}, and the formula {text!r} says {named!r}.")
+    group = named or group
+    given = None if weights is None else weights if isinstance(weights, Gate) else _gate(weights)
+    outcomes = outcomes_of(left, text)
+    wanted = f"{family}-regression"
+    if random is not None or common is not None:
+        if group is None or family not in MIXED or len(outcomes) > 1:
+            raise ValueError(
+                "`random` and `common` go with one response of the family "
+                f"{', '.join(MIXED)}, and with `group`, whose effects vary; got {text!r}, "
+                f"family={family!r}, group={group!r}."
+            )
+        terms = {"fixed": right, "random": random or (), "common": common or ()}
+        made = Mixture(MIXED[family], n_components, given, response=outcomes[0], **terms, **options)
+        return made.by_group(group)
+    bare = not names_in(right)
+    if len(outcomes) == 1 and not (bare and wanted not in families()):
+        if wanted not in families():
+            known = sorted(one.removesuffix("-regression") for one in families() if "-regr" in one)
+            raise ValueError(
+                f"`family` is {family!r}, which has no regression; those that have: "
+                f"{', '.join(known)}. {meant(family, known)}".rstrip()
+            )
+        predictors: Any = () if bare else (right,)
+        told = {"response": outcomes[0], "predictors": predictors, **options}
+        if group is None:
+            return Mixture(wanted, n_components, given, **told)
+        return Mixture(Grouped(wanted, **told), n_components, given).by_group(group)
+    if not bare:
+        raise ValueError(
+            f"the formula {text!r} models several columns given others; write '~ 1' on the right, "
+            "and weights='~ ...' for what their classes depend on; or an emframe.Product of "
+            "regressions."
+        )
+    if group is None:
+        return Mixture(family, n_components, given, columns=outcomes, **options)
+    made = Mixture(Grouped(family, **options), n_components, given, columns=outcomes)
+    return made.by_group(group)
+
+
+def _gate(text: str) -> Gate:
+    return Gate(text if is_formula(text) else f"~ {text}")
