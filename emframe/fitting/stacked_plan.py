@@ -37,7 +37,7 @@ EFFORTS = {
         agree=0.5,
         rounds=2,
         quiet=1,
-    ),  # fmt: skip
+    ),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
