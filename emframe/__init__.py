@@ -50,7 +50,7 @@ from emframe.inference.diagnostics import Diagnostics
 from emframe.inference.hypotheses import Derived, HypothesisTest
 from emframe.inference.information import Information
 from emframe.inference.resampling import LikelihoodRatioTest, bootstrap_lrt
-from emframe.latents import Gate
+from emframe.latents import Gate, Ridge
 from emframe.models import Grouped, LatentModel, Mixture, Once, Sequences
 from emframe.models.formula import formula
 from emframe.numeric import from_logpdf, from_scipy
@@ -127,6 +127,7 @@ __all__ = [
     "Real",
     "Regularity",
     "Relation",
+    "Ridge",
     "Selection",
     "Sequences",
     "Simplex",

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import emframe
-from emframe.data.formulas import has_constant, names_in, read_off
+from emframe.data.formulas import CALLS, has_constant, names_in, read_off
 
 N = 120
 RNG = np.random.default_rng(3)
@@ -283,9 +283,11 @@ def test_what_is_refused_of_words(case: str) -> None:
 
 
 def test_a_formula_is_no_program() -> None:
-    for text in ("~ __import__('os')", "~ open(age)", "~ age.real", "~ {age.real}", "~ age[0]"):
+    for text in ("~ __import__('os')", "~ open(age)", "~ {age.real}", "~ age[0]"):
         with pytest.raises(ValueError, match="the formula"):
             read_off(text, [FRAME])
+    with pytest.raises(ValueError, match=r"no 'age\.real'"):  # the name of a column, as R has them
+        read_off("~ age.real", [FRAME])
 
 
 FORMULAS = {
@@ -307,3 +309,22 @@ def test_a_formula_reads_new_rows_as_it_read_the_first(text: str) -> None:
     assert set(names_in(text)) <= set(FRAME.columns)
     some = FRAME.iloc[10:20]
     assert np.array_equal(design.of(some), design.of(FRAME)[10:20])
+
+
+def test_every_transformation_that_a_formula_may_call_is_there() -> None:
+    """And names that are no identifiers stand in backticks, also inside of a call."""
+    frame = FRAME.assign(**{"age at start": FRAME.age, "home town": FRAME.town})
+    more = {"minimum": ", 30", "maximum": ", 30"} | dict.fromkeys(
+        ["bs", "cc", "cr", "cs"], ", df=4"
+    )
+    for call in CALLS:
+        if call.startswith("contr"):
+            text = f"~ C(`home town`, {call}())"
+        else:
+            column = "home town" if call == "C" else "age at start"
+            text = f"~ {call}(`{column}`{more.get(call, '')})"
+        design = read_off(text, [frame])
+        assert design.sources in (("age at start",), ("home town",))
+        assert np.isfinite(design.of(frame)).all(), call
+    named = read_off("~ `age at start` + log1p(`age at start`)", [frame]).of(frame)
+    assert named == pytest.approx(np.column_stack([FRAME.age, np.log1p(FRAME.age)]))

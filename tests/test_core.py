@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ from emframe.core import (
 )
 from emframe.core.methods import aitken
 from emframe.engines import Serial
+from emframe.families import NoDensity
 from emframe.parameters import leaves
 
 COUNTS = np.array([125.0, 18.0, 20.0, 34.0])
@@ -386,3 +388,14 @@ def test_any_size_of_block_gives_the_same_q(family, per_block):
     best, expected = q.maximize(), whole.maximize()
     for mine, theirs in zip(leaves(best), leaves(expected), strict=True):
         assert mine.value == pytest.approx(theirs.value, rel=1e-10)
+
+
+@pytest.mark.parametrize("error", [emframe.Degenerate("a point"), NoDensity("nan")])
+def test_a_trial_that_has_no_density_is_none(error: Exception) -> None:
+    """A trial may lie anywhere; an EM step from the same place says what is wrong, if anything."""
+
+    def expect(_: Any) -> Any:
+        raise error
+
+    space = Coordinates(lambda p: np.array([p]), lambda _, x: float(x[0]), lambda _: np.zeros(1))
+    assert space.expect(expect, Linkage(0.5), np.array([1e300])) is None

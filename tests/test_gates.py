@@ -379,7 +379,7 @@ def test_separation_is_told_by_component_and_column():
     X = np.column_stack([y, rng.normal(size=120), u])
     model = emframe.Mixture("gaussian", 2, weights=emframe.Gate(1, 2))
     fit = emframe.fit(model, X, rng=0, n_starts=2)
-    assert fit.status is emframe.Status.DEGENERATE
+    assert fit.status is emframe.Status.SEPARATED
     assert "is told from the others by 'x2' without error (separation)" in fit.message
 
 
@@ -390,7 +390,7 @@ def test_a_value_in_which_a_component_has_no_row_is_separation():
     frame.loc[half, "y"] = 0
     model = emframe.Mixture("poisson", 2, weights=emframe.Gate("where"))
     fit = emframe.fit(model, frame[["y", "where"]], rng=0, n_starts=2)
-    assert fit.status is emframe.Status.DEGENERATE
+    assert fit.status is emframe.Status.SEPARATED
     assert "by 'where_west' without error" in fit.message
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 
 import emframe
 from emframe.models.remedies import remedies
@@ -116,10 +117,31 @@ GAPS: dict[str, tuple[Any, str]] = {
         "or expect missing answers: missing=True.",
     ),
     "a part that could not": (
-        mixture(emframe.Product({1: "bernoulli", 0: "poisson"}), 2),
+        mixture(emframe.Product({1: "bernoulli", 0: "student-t"}), 2),
         "impute such rows.",
     ),
+    "counts": (mixture("poisson", 2), EXPECTED),
 }
+# Families that need no settings to be made.
+PLAIN = [name for name in emframe.families() if not name.endswith(("-regression", "-mixed"))]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_missing_values_are_offered_where_they_are_taken(name: str) -> None:
+    settings = {"trials": 3} if name == "binomial" else {}
+    try:
+        emframe.family(name, missing=True, **settings)
+        taken = True
+    except TypeError:  # columns that depend on each other
+        taken = False
+    assert bool(emframe.family(name, **settings).gaps) is taken
+
+
+def test_one_normal_column_may_have_missing_values() -> None:
+    x = np.array([1.0, np.nan, 2.0, 4.0])
+    fit = emframe.fit(mixture("normal", 1, missing=True), x, rng=0)
+    wanted = scipy.stats.norm(7.0 / 3.0, np.sqrt(14.0 / 9.0)).logpdf([1.0, 2.0, 4.0]).sum()
+    assert fit.log_likelihood == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("case", GAPS)

@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 
 import emframe
 from emframe.data.runs import Sequences
+from emframe.latents.scans import traced
 
 LENGTHS = (7, 5, 8, 6)
 
@@ -66,6 +67,106 @@ def test_what_is_said_of_runs_carries_their_keys() -> None:
     groups = emframe.fit(emframe.Mixture(emframe.Grouped("poisson"), 2), PEOPLE, rng=0)
     assert groups.predict(PEOPLE).index.tolist() == list("dbca")
     assert groups.predict_proba(PEOPLE).index.tolist() == list("dbca")
+
+
+@pytest.mark.parametrize("of_runs", [False, True])
+def test_what_is_filled_in_is_filled_in_where_it_was_missing(of_runs: bool) -> None:
+    """Rows that show all come back as they are; the others with the means of their states."""
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"])
+    frame["id"] = np.tile(np.arange(12), 5)
+    hidden = rng.random((60, 2)) < 0.2
+    shown = frame[["a", "b"]].mask(hidden).assign(id=frame["id"])
+    family = emframe.family("gaussian", missing=True, covariance="diag")
+    model = (
+        emframe.Mixture(emframe.Grouped(family), 2)
+        if of_runs
+        else emframe.model("hidden-markov", family=family)
+    )
+    runs = Sequences.by(shown, "id")
+    fit = emframe.fit(model, runs, rng=0, n_starts=1, max_iter=3)
+    resp = np.asarray(fit.predict_proba(runs))
+    each = resp[frame["id"]] if of_runs else resp
+    wanted = np.where(hidden, each @ fit.params.components.means, frame[["a", "b"]])
+    np.testing.assert_allclose(fit.impute(runs), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_many_runs_side_by_side_are_those_one_by_one(gated: bool) -> None:
+    """The likeliest paths of 120 short runs, as of each by itself."""
+    rng = np.random.default_rng(5)
+    lengths = rng.integers(1, 7, size=120)
+    frame = pd.DataFrame({"x": rng.normal(size=lengths.sum()), "t": rng.normal(size=lengths.sum())})
+    frame["id"] = rng.permutation(np.repeat(np.arange(120), lengths))
+    frame = frame if gated else frame.drop(columns="t")
+    steps = {"transitions": emframe.Gate("t")} if gated else {}
+    model = emframe.model("hidden-markov", family="normal", n_states=3, **steps)
+    runs = Sequences.by(frame, "id")
+    fit = emframe.fit(model, runs, rng=0, n_starts=1, max_iter=2)
+    path = fit.viterbi(runs)
+    for name, own in frame.groupby("id"):
+        alone = fit.viterbi(Sequences.by(own, "id"))
+        np.testing.assert_array_equal(path[frame["id"] == name], alone)
+
+
+def test_paths_traced_in_steps_are_those_traced_row_by_row() -> None:
+    rng = np.random.default_rng(6)
+    lengths = rng.integers(1, 90, size=50)
+    last, back = rng.integers(3, size=lengths.sum()), rng.integers(3, size=(lengths.sum(), 3))
+    found = traced(Sequences(np.zeros((lengths.sum(), 1)), lengths), last, back)
+    first = 0
+    for n in lengths:
+        run = Sequences(np.zeros((n, 1)), np.array([n]))
+        part = slice(first, first + n)
+        np.testing.assert_array_equal(found[part], traced(run, last[part], back[part]))
+        first += n
+
+
+OTHER = pd.Series(np.ones(4), index=list("abcd"))  # the runs come as d, b, c, a
+BACKWARDS = FRAME.index[::-1]
+MISALIGNED = {
+    "weights": lambda: emframe.fit(CHAIN.model, PEOPLE, weights=OTHER, rng=0, n_starts=1),
+    "labels": lambda: emframe.fit(
+        CHAIN.model, PEOPLE, labels=pd.Series(0, index=BACKWARDS), rng=0, n_starts=1
+    ),
+    "start": lambda: emframe.fit(
+        CHAIN.model, PEOPLE, start=pd.Series(0, index=BACKWARDS), rng=0, n_starts=1
+    ),
+    "groups": lambda: Sequences.by(FRAME, pd.Series(0, index=BACKWARDS)),
+    "z": lambda: CHAIN.complete_log_likelihood(PEOPLE, pd.Series(0, index=BACKWARDS)),
+    "y": lambda: emframe.outcomes(MIXED, FRAME[["count"]], pd.Series(0.0, index=BACKWARDS)),
+    "clusters": lambda: MIXED.standard_errors(
+        FRAME[["count"]], method="sandwich", clusters=pd.Series(0, index=BACKWARDS)
+    ),
+}
+MIXED = emframe.fit(emframe.Mixture("poisson", 2), FRAME[["count"]], rng=0, n_starts=2)
+
+
+@pytest.mark.parametrize("name", MISALIGNED)
+def test_what_has_another_index_is_not_taken_by_position(name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` has another index than `X`.*{name}.reindex"):
+        MISALIGNED[name]()
+
+
+def test_an_index_of_the_labels_of_runs_is_taken() -> None:
+    weights = pd.Series(2.0, list("dbca"))
+    doubled = emframe.fit(CHAIN.model, PEOPLE, weights=weights, start=CHAIN.params)
+    assert doubled.log_likelihood == pytest.approx(2.0 * CHAIN.log_likelihood, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([3, 1, 3, 2]), np.array(["c", "a", "c", "b"]), np.array([3.0, 1, 3, 2])]
+)
+def test_groups_are_in_the_order_of_their_first_rows_whatever_their_labels(labels: Any) -> None:
+    x = np.arange(4.0)[:, None]
+    found, objects = Sequences.by(x, labels), Sequences.by(x, labels.astype(object))
+    for one in (found, objects):
+        assert one.order.tolist() == [0, 2, 1, 3]
+        assert one.keys.tolist() == labels[[0, 1, 3]].tolist()
+    unknown = np.array([1.0, np.nan])
+    for one in (unknown, unknown.astype(object)):
+        with pytest.raises(ValueError, match=r"`groups\[1\]` is nan \(1 such\)"):
+            Sequences.by(x[:2], one)
 
 
 def test_states_that_came_back_are_taken_back() -> None:

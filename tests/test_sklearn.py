@@ -419,3 +419,31 @@ def test_no_more_steps_than_max_iter(max_iter):
         estimator = EMMixture(n_components=3, max_iter=max_iter, n_init=n_init, random_state=0)
         with pytest.warns(ConvergenceWarning):
             assert estimator.fit(X).n_iter_ == max_iter
+
+
+def test_weights_may_depend_on_columns() -> None:
+    rng = np.random.default_rng(0)
+    u = rng.normal(size=300)
+    z = (rng.random(300) < 1.0 / (1.0 + np.exp(-0.3 - 1.2 * u))).astype(int)
+    frame = pd.DataFrame({"u": u, "y": rng.normal(4.0 * z, 1.0)})
+    options: dict[str, Any] = {"n_components": 2, "n_init": 2, "random_state": 0}
+    named = EMMixture(**options, weights_on="u").fit(frame)
+    placed = EMMixture(**options, weights_on=[0]).fit(frame.to_numpy())
+    fit = emframe.fit(
+        emframe.Mixture("gaussian", 2, weights=emframe.Gate("u")), frame, rng=0, n_starts=2
+    )
+    assert named.fit_.log_likelihood == fit.log_likelihood
+    assert placed.score(frame.to_numpy()) == pytest.approx(named.score(frame), rel=1e-12)
+    assert named.weights_ == pytest.approx(fit.prior_proba(frame).mean(axis=0))
+    assert named.gate_coef_ == pytest.approx(fit.params.gate.u[:, None])
+    assert list(named.gate_names_) == ["u"]
+    assert named.means_.shape == (2, 1)
+    assert named.prior_proba(frame) == pytest.approx(fit.prior_proba(frame).to_numpy())
+    for estimator, X in ((named, frame), (placed, frame.to_numpy())):
+        drawn, _ = estimator.sample(40, given=X)
+        assert np.isin(drawn[:, 0], u).all()
+    begun = EMMixture(**options, weights_on="u", means_init=[[5.0], [-1.0]]).fit(frame)
+    assert begun.means_[0, 0] > begun.means_[1, 0]
+    assert begun.fit_.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-6)
+    with pytest.raises(ValueError, match="`weights_on` says not"):
+        EMMixture(weights_on="u", weights_init=[1.0], means_init=[[0.0]]).fit(frame)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,25 @@ def test_no_process_waits_for_another_to_take_what_it_hands_in(tmp_path):
     assert [one.value[0] for one in results] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert len(list(tmp_path.iterdir())) >= 3
     assert not cut
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Says something, in whatever process it is done."""
+
+    x: int
+
+    def __call__(self):
+        warnings.warn(f"job {self.x}", UserWarning, stacklevel=1)
+        return Told(self.x)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_other_processes_warn_of_is_heard(n):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        share([Warned(x) for x in range(4)], n)
+    assert sorted(str(one.message) for one in said) == [f"job {x}" for x in range(4)]
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -277,6 +277,11 @@ def test_points_beside_counts_or_densities_are_no_mixture_of_unlike_measures() -
     emframe.Mixture([emframe.Point(0.0), "poisson"])
     with pytest.warns(UserWarning, match="compares probabilities with densities"):
         emframe.Mixture(["poisson", "gaussian"])
+    # Each column of a product is of one kind or the other, whatever the others are.
+    both = [emframe.Product({0: one, 1: "poisson"}) for one in ("gaussian", "laplace")]
+    emframe.Mixture(both)
+    with pytest.warns(UserWarning, match="compares probabilities with densities"):
+        emframe.Mixture([both[0], emframe.Product({1: "gaussian", 0: "gaussian"})])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import emframe
 from emframe.cli.fitting import choose
 from emframe.cli.job import Job, family_names, job
 from emframe.cli.settings import settings, sizes, words
-from emframe.families import Family
+from emframe.families import Family, is_mixed
 
 
 @click.command()
@@ -66,8 +66,7 @@ def select(
     sheet = job.read(data)
     names = family_names(sheet, ctx, *families)
     made = [one for name in names for one in _variants(name, structures, settings(job.options))]
-    kinds = {space.discrete for family in made for space in family.supports}
-    if len(kinds) > 1:
+    if is_mixed(made):
         raise click.UsageError(
             f"{', '.join(names)}: the probabilities of counts and the densities of real numbers "
             "have no common scale; compare families of one kind.",

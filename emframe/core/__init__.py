@@ -19,6 +19,7 @@ from emframe.core.expectation import (
     Degenerate,
     Expectation,
     PassFailed,
+    Separated,
     log_prior,
     objective,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Rule",
     "Run",
     "Sampler",
+    "Separated",
     "Squarem",
     "Status",
     "Step",

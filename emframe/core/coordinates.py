@@ -32,7 +32,8 @@ class Coordinates:
     ) -> Expectation[Any] | None:
         """The E-step at a trial point x near that of `q`; None where it has no objective.
 
-        None costs nothing where x is outside the model's domain; a degenerate point is outside.
+        None costs nothing where x is outside the model's domain.  A degenerate point is outside,
+        and so is one that is too far out for arithmetic.
         """
         if not np.isfinite(x).all():
             return None
@@ -43,6 +44,6 @@ class Coordinates:
                 return None
             try:
                 new = expect(params)
-            except Degenerate:
+            except (Degenerate, ArithmeticError):
                 return None
         return new if math.isfinite(objective(new)) else None

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from emframe.core.status import Status
 
 P = TypeVar("P")
 
@@ -76,6 +78,13 @@ class Degenerate(ArithmeticError):
     columns : indices of the columns concerned.
     """
 
+    status: ClassVar[Status] = Status.DEGENERATE
+
+    @property
+    def starved(self) -> int | None:
+        """The component, where another place may help it."""
+        return self.component
+
     def __init__(
         self, reason: str, component: int | None = None, columns: Sequence[int] = ()
     ) -> None:
@@ -88,6 +97,17 @@ class Degenerate(ArithmeticError):
         each = [f"{j} ({names[j]!r})" if j < len(names) else str(j) for j in self.columns]
         listed = ("column " if len(each) == 1 else "columns ") + ", ".join(each)
         return self.reason.replace("{columns}", listed)
+
+
+class Separated(Degenerate):
+    """The same where the objective has a bound that no finite parameters reach.
+
+    So where data tell two outcomes apart without error: log odds rise for ever, and gain less and
+    less.
+    """
+
+    status = Status.SEPARATED
+    starved = None
 
 
 class PassFailed(Exception):

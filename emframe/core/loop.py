@@ -145,9 +145,9 @@ def run(
                     return end(status)
     except Degenerate as error:
         if not steps:
-            raise Stopped(Status.DEGENERATE, tell(error)) from error
+            raise Stopped(error.status, tell(error)) from error
         why = f"after step {steps[-1].index}, {tell(error)}"
-        return end(Status.DEGENERATE, why, error.component)
+        return end(error.status, why, error.starved)
     except (KeyboardInterrupt, PassFailed) as stop:
         if not steps:
             raise

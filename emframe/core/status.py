@@ -22,6 +22,7 @@ class Status(Enum):
     JOINED = "joined"
     LEFT = "left"
     DEGENERATE = "degenerate"
+    SEPARATED = "separated"
     FAILED = "failed"
     E_STEP_BREACH = "e_step_breach"
     M_STEP_BREACH = "m_step_breach"
@@ -36,10 +37,16 @@ class Status(Enum):
         """Whether the last parameters are those of a sound ascent, finished or not."""
         return self not in {
             Status.DEGENERATE,
+            Status.SEPARATED,
             Status.FAILED,
             Status.E_STEP_BREACH,
             Status.M_STEP_BREACH,
         }
+
+    @property
+    def lacks_maximum(self) -> bool:
+        """Whether the objective has no finite maximum where a run went."""
+        return self in {Status.DEGENERATE, Status.SEPARATED}
 
     @property
     def is_optimum(self) -> bool:
@@ -93,6 +100,10 @@ _MESSAGES = {
     Status.DEGENERATE: (
         "A component degenerated, where the likelihood has no finite maximum. Leave out columns "
         "that are constant or follow from others, or make the model smaller."
+    ),
+    Status.SEPARATED: (
+        "The likelihood rises for ever as log odds grow, though never above a bound, so that no "
+        "finite parameters are its maximum."
     ),
     Status.FAILED: (
         "The model raised an exception. Where that is no accident of a single start, run the "

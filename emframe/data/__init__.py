@@ -7,7 +7,7 @@ each row counts, `demands` what every value has to be, and `gaps` which may be m
 
 from emframe.data.blocks import Blocks, is_unread
 from emframe.data.elsewhere import refuse_elsewhere
-from emframe.data.frames import aligned
+from emframe.data.frames import aligned, refuse_other_index
 from emframe.data.gaps import filled
 from emframe.data.gate import Table, as_rows, chosen, frequencies
 from emframe.data.labelled import Labelled
@@ -34,5 +34,6 @@ __all__ = [
     "measured",
     "read_parquet",
     "refuse_elsewhere",
+    "refuse_other_index",
     "warn_of_shares",
 ]

@@ -26,39 +26,16 @@ from emframe.data.words import Levels, column_of, levels_of, refuse_gaps, words_
 from emframe.messages.extras import extra
 from emframe.spaces import Array
 
-CALLS = frozenset(
-    [
-        "C",
-        "I",
-        "bs",
-        "cs",
-        "cc",
-        "cr",
-        "poly",
-        "center",
-        "scale",
-        "standardize",
-        "log",
-        "log10",
-        "log2",
-        "log1p",
-        "exp",
-        "expm1",
-        "exp10",
-        "sqrt",
-        "sin",
-        "cos",
-        "tan",
-        "abs",
-        "minimum",
-        "maximum",
-        "contr.treatment",
-        "contr.sum",
-        "contr.poly",
-        "contr.helmert",
-        "contr.diff",
-    ]
+_OF_NUMBERS = (
+    *("abs", "cos", "exp", "expm1", "log", "log10", "log1p", "log2"),
+    *("maximum", "minimum", "sin", "sqrt", "tan"),
 )
+_CONTRASTS = [f"contr.{name}" for name in ("diff", "helmert", "poly", "sum", "treatment")]
+_OF_COLUMNS = (
+    *("C", "I", "bs", "cc", "center", "cr", "cs", "exp10", "poly"),
+    *("scale", "standardize"),
+)
+CALLS = frozenset([*_OF_NUMBERS, *_CONTRASTS, *_OF_COLUMNS])
 _NODES = (
     ast.Expression,
     ast.BinOp,
@@ -180,35 +157,49 @@ def read_off(text: str, frames: Sequence[Any]) -> Design:
 def names_in(text: str) -> tuple[str, ...]:
     """The columns that a formula reads, in order; ValueError for what no formula may hold."""
     found: dict[str, None] = {}
-    for expression in _factors(text):
-        if re.fullmatch(r"`[^`]+`", expression):  # a name that is no identifier
-            found[expression.strip("`")] = None
+    for expression, is_name in _factors(text):
+        if is_name:  # also one that is no identifier
+            found[expression] = None
             continue
-        nodes = list(ast.walk(_parsed(expression)))
+        quoted: dict[str, str] = {}
+        nodes = list(ast.walk(_parsed(_unquoted(expression, quoted))))
         called = [node.func for node in nodes if isinstance(node, ast.Call)]
         for node in nodes:
             _refuse_beyond(node, text)
             if isinstance(node, ast.Name) and node not in called and node.id != "contr":
-                found[node.id] = None
+                found[quoted.get(node.id, node.id)] = None
     return tuple(found)
 
 
 def categories_in(text: str) -> tuple[str, ...]:
     """The columns that stand in ``C(...)``."""
-    inside = (re.match(r"C\(\s*(\w+)", expression) for expression in _factors(text))
-    return tuple(found.group(1) for found in inside if found)
+    inside = (
+        re.match(r"C\(\s*(?:`([^`]+)`|(\w+))", expression) for expression, _ in _factors(text)
+    )
+    return tuple(found.group(1) or found.group(2) for found in inside if found)
 
 
-def _factors(text: str) -> Iterator[str]:
-    """The factors of the terms of a one-sided formula, each once."""
+def _factors(text: str) -> Iterator[tuple[str, bool]]:
+    """The factors of the terms of a one-sided formula, each once, and whether it is a name."""
     formulaic = extra("formulaic", "formula", "formulas")
     try:
         terms = formulaic.Formula(text)
-        each = [factor.expr for term in terms for factor in term.factors]
+        each = [(one.expr, one.eval_method.value == "lookup") for t in terms for one in t.factors]
     except Exception as error:
         why = str(error).partition("\n")[0]
         raise ValueError(f"the formula {text!r} cannot be read: {why}") from error
-    yield from (one for one in dict.fromkeys(each) if one not in ("1", "0"))
+    yield from (one for one in dict.fromkeys(each) if one[0] not in ("1", "0"))
+
+
+def _unquoted(expression: str, quoted: dict[str, str]) -> str:
+    """The same with a word in the place of each name in backticks, and what it stands for."""
+
+    def word(found: re.Match[str]) -> str:
+        own = f"quoted_{len(quoted)}_"
+        quoted[own] = found.group(1)
+        return own
+
+    return re.sub(r"`([^`]+)`", word, expression)
 
 
 def _parsed(expression: str) -> ast.Expression:
@@ -246,7 +237,9 @@ def _spec(text: str) -> Any:
 
 def _made(spec: Any, table: Any) -> Any:
     try:
-        return spec.get_model_matrix(table, context={})
+        return spec.get_model_matrix(
+            table, context={name: getattr(np, name) for name in _OF_NUMBERS}
+        )
     except Exception as error:
         text = " + ".join(map(str, spec.formula))
         raise ValueError(f"the formula '~ {text}' cannot be worked out: {error}") from error

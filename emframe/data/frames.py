@@ -119,6 +119,35 @@ def aligned(X: Any, values: NDArray[Any], names: tuple[str, ...]) -> Any:
     return made.to_native().set_axis(X.index, axis=0)
 
 
+def refuse_other_index(values: Any, X: Any, name: str) -> None:
+    """Raise ValueError where `values` are indexed otherwise than the rows, or runs, they belong to.
+
+    Of runs that were made by a label these are the labels.
+    """
+    if not _is_indexed(values):
+        return
+    X = X.X if hasattr(X, "labels") else X
+    index, rows = getattr(X, "index", None), "X"
+    if hasattr(X, "lengths"):
+        of_runs = len(values) == len(X.lengths) and X.keys is not None
+        rows = "X.keys" if of_runs else "X.source"
+        index = X.keys if of_runs else getattr(X.source, "index", None)
+    elif not _is_indexed(X):
+        return
+    if index is None or np.array_equal(np.asarray(values.index), np.asarray(index)):
+        return
+    where = rows if rows == "X.keys" else f"{rows}.index"
+    raise ValueError(
+        f"`{name}` has another index than `X`, and is not taken by position; pass "
+        f"{name}.reindex({where}), or {name}.to_numpy() where the order is that of the rows."
+    )
+
+
+def _is_indexed(values: Any) -> bool:
+    """Whether these are a series or frame of pandas, or alike."""
+    return hasattr(values, "iloc") and hasattr(values, "index")
+
+
 def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDArray[Any]:
     """Column j, (n,), as real numbers; float64 with nan where it has missing values."""
     label, dtype, gaps = str(column.name), column.dtype, column.is_null().to_numpy()

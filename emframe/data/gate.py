@@ -17,7 +17,7 @@ from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
 from emframe.data.elsewhere import refuse_elsewhere
-from emframe.data.frames import from_frame, is_frame, names_of
+from emframe.data.frames import from_frame, is_frame, names_of, refuse_other_index
 from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
@@ -136,12 +136,7 @@ def frequencies(X: Any, weights: Any) -> Any:
     X = X.X if isinstance(X, Labelled) else X
     refuse_elsewhere(X, "X")
     refuse_elsewhere(weights, "weights")
-    are_indexed = all(hasattr(one, "iloc") and hasattr(one, "index") for one in (weights, X))
-    if are_indexed and not X.index.equals(weights.index):
-        raise ValueError(
-            "`weights` has another index than `X`, and is not taken by position; pass "
-            "weights.reindex(X.index), or weights.to_numpy() where the order is that of the rows."
-        )
+    refuse_other_index(weights, X, "weights")
     return X.weights if weights is None and isinstance(X, Table) else weights
 
 

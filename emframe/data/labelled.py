@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data.blocks import Blocks
-from emframe.data.frames import without
+from emframe.data.frames import refuse_other_index, without
 from emframe.messages.refusals import shown
 from emframe.spaces import Array
 
@@ -67,6 +67,7 @@ class Labelled:
         if k > MOST:
             raise ValueError(f"`labels` go with at most {MOST} components; there are {k}.")
         given = self.labels
+        refuse_other_index(given, self.X, "labels")
         values = np.asarray(given.to_numpy() if hasattr(given, "to_numpy") else given)
         if values.shape not in {(n,), (n, k)}:
             raise ValueError(

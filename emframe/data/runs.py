@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from emframe.data.arrays import Weighted
 from emframe.data.blocks import real_array
 from emframe.data.elsewhere import refuse_elsewhere
-from emframe.data.frames import aligned, is_frame, taken, without
+from emframe.data.frames import aligned, is_frame, refuse_other_index, taken, without
 from emframe.data.gate import Table
 from emframe.data.labelled import Labelled
 from emframe.data.rows import Rows, drawn
@@ -81,6 +81,8 @@ class Sequences:
         refuse_elsewhere(X, "X")
         if isinstance(groups, str):
             X, groups = without(X, groups)
+        else:
+            refuse_other_index(groups, X, "groups")
         table = isinstance(X, Table)
         labels = np.asarray(groups)
         rows = X if is_frame(X) else real_array(X.X if table else X, "X")
@@ -89,16 +91,14 @@ class Sequences:
                 f"`groups` has shape {labels.shape}, the data have {len(rows)} rows; pass one "
                 "label for each."
             )
-        known = np.array([_is_known(label) for label in labels], dtype=bool)
+        known = _are_known(labels)
         if not known.all():
             row = int(known.argmin())
             raise ValueError(
                 f"`groups[{row}]` is {labels[row]} ({int((~known).sum())} such); pass the rows "
                 "that belong to a group, or a label of its own for each of the others."
             )
-        found: dict[Any, int] = {}  # in order of their first rows
-        place = np.array([found.setdefault(one, len(found)) for one in labels], dtype=np.intp)
-        _, first = np.unique(place, return_index=True)
+        place, first = _places(labels)
         order = np.argsort(place, kind="stable")
         x = taken(X, order) if is_frame(X) else rows[order]
         runs = replace(X, X=x) if table else x
@@ -283,6 +283,26 @@ class SequenceRows(Weighted):
             part = slice(first, last)
             yield part, self.x[part]
             first = last
+
+
+def _places(labels: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The group of each label, (n,), in the order of their first rows; and these, (S,)."""
+    if labels.dtype.kind in "biufUSmM":
+        _, firsts, codes = np.unique(labels, return_index=True, return_inverse=True)
+        order = np.argsort(firsts)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        return rank[codes], firsts[order]
+    found: dict[Any, int] = {}
+    place = np.array([found.setdefault(one, len(found)) for one in labels], dtype=np.intp)
+    return place, np.unique(place, return_index=True)[1]
+
+
+def _are_known(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which labels say anything, (n,)."""
+    if labels.dtype.kind in "biufUS":
+        return np.asarray(labels == labels)  # noqa: PLR0124
+    return np.array([_is_known(label) for label in labels], dtype=bool)
 
 
 def _is_known(label: Any) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pickle import PicklingError
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 _UNSENT = (AttributeError, TypeError, ValueError, PicklingError)  # as pickle says it
 STOP = -1  # jobs left, once nobody is to begin one
@@ -82,7 +83,9 @@ class _Crew:
     def hand_in(self, found: dict[int, Any], total: int) -> None:
         """Wait for what the others have taken."""
         while len(found) < total and len(self.ended) < len(self.members):
-            index, result, error = self.inbox.get()
+            index, result, error, said = self.inbox.get()
+            for one in said:  # a process of its own is nobody's to listen to
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
             if error is not None:
                 raise error
             if index == NONE:
@@ -128,15 +131,29 @@ def _crew(jobs: Sequence[Job[Any]], n: int) -> Iterator[_Crew]:
             pipe.close()
 
 
+class _Said(NamedTuple):
+    """A warning, and where it was given."""
+
+    message: Warning
+    category: type[Warning]
+    filename: str
+    lineno: int
+
+    @classmethod
+    def of(cls, one: warnings.WarningMessage) -> _Said:
+        message = one.message if isinstance(one.message, Warning) else one.category(one.message)
+        return cls(message, one.category, one.filename, one.lineno)
+
+
 def _listen(pipe: Connection, inbox: SimpleQueue[Any]) -> None:
     """Put into the inbox what a process hands in, and at its end that there is no more."""
     try:
         while True:
             inbox.put(pipe.recv())
     except (EOFError, OSError):  # it has ended, or died
-        inbox.put((NONE, None, None))
+        inbox.put((NONE, None, None, ()))
     except Exception as error:  # what it sent makes nothing here
-        inbox.put((NONE, None, error))
+        inbox.put((NONE, None, error, ()))
 
 
 def _draw(left: Any) -> Iterator[int]:
@@ -157,11 +174,15 @@ def _member(jobs: Sequence[Job[Any]], left: Any, out: Connection) -> None:
         try:
             if left.value == STOP:  # said before this process could hear it
                 return
-            out.send((index, jobs[index](), None))
+            result, fault = None, None
+            with warnings.catch_warnings(record=True) as said:
+                try:
+                    result = jobs[index]()
+                except Exception as error:
+                    fault = error
+            out.send((index, result, fault, tuple(_Said.of(one) for one in said)))
         except KeyboardInterrupt:  # before the job could have answered
             return
-        except Exception as error:
-            out.send((index, None, error))
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 

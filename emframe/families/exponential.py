@@ -24,7 +24,7 @@ import numpy as np
 
 from emframe.families.axes import Axes
 from emframe.families.base import Family, refuse_empty, refuse_kept
-from emframe.families.kernel import Concluded, FamilyError, Kernel, RowProducts, Survey
+from emframe.families.kernel import Concluded, FamilyError, Kernel, NoDensity, RowProducts, Survey
 from emframe.parameters import Leaf, is_frozen, keep, rebuild
 from emframe.spaces import EPS, Array
 
@@ -211,7 +211,7 @@ class ExponentialFamily(Family):
         eta = np.asarray(self.natural(params))
         eta = eta[:, None] if eta.ndim == 1 else eta
         if not eta.max(initial=-np.inf) < np.inf:  # which nan is not either
-            raise FamilyError(f"{self.name}.natural(params) has NaN or +inf: {eta!r}")
+            raise NoDensity(f"{self.name}.natural(params) has NaN or +inf: {eta!r}")
         if dataclasses.is_dataclass(params) and is_frozen(params):
             store["_natural"] = _Known(self, eta)
         return eta

@@ -40,7 +40,8 @@ class Gaps(Wrapped):
 
     def __post_init__(self) -> None:
         family = self.family
-        is_sole = len(self._modelled(family.width or 1)) == 1 and not family.takes_columns
+        is_one = not family.takes_columns or family.width == 1
+        is_sole = len(self._modelled(family.width or 1)) == 1 and is_one
         is_given = bool(family.covariates) and len(self._modelled(family.width or 1)) == 1
         if not family.in_runs and family.is_settled and (self.by_column or is_sole or is_given):
             return
@@ -55,6 +56,7 @@ class Gaps(Wrapped):
         """Whether each column has parameters of its own, and nothing is given."""
         declared = declarations(self.family.parameters).values()
         each = all(one.shape == ("d",) and not one.fixed for one in declared)
+        each &= not any(one.n_event_axes for one in self.family.supports)  # rows that are a whole
         return each and bool(declared) and is_apart(self.family.parameters) and not self.covariates
 
     def _modelled(self, d: int) -> list[int]:

@@ -45,6 +45,10 @@ class FamilyError(RuntimeError):
     """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space."""
 
 
+class NoDensity(FamilyError, ArithmeticError):
+    """A log density of NaN or +inf: an error of the family, unless it is asked far from any fit."""
+
+
 @dataclass(frozen=True)
 class Survey:
     """What is known of the data before the first E-step."""
@@ -55,6 +59,7 @@ class Survey:
     # points are only compared, and the best go on by passes of full precision
     partial: bool = False  # whether the shares of a row may sum to less than its weight, for other
     # components have the rest: nothing that the row has alone can be left out then
+    beside: Any = None  # what a law of z knows of the columns that the family does not see
 
     def of(self, statistics: Any) -> Survey:
         """The same of a part, which has these statistics."""
@@ -280,7 +285,7 @@ def checked_density(family: Family, params: Any, x: Array, k: int) -> Array:
     if not density.max(initial=-np.inf) < np.inf:
         bad = np.isnan(density) | (density == np.inf)
         row, component = np.unravel_index(int(bad.argmax()), shape)
-        raise FamilyError(
+        raise NoDensity(
             f"{family.name}.log_density gave {density[row, component]} for row {row}, "
             f"component {component}"
         )

@@ -21,6 +21,7 @@ from emframe.fitting.result import Fit, Start
 from emframe.host import model as named_model
 from emframe.host import models
 from emframe.host.recipes import NotHere, restore
+from emframe.latents import Ridge
 from emframe.latents.gate import described
 from emframe.messages.refusals import shown
 from emframe.models import ComponentModel, Mixture, Model
@@ -60,7 +61,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "numbers": {name: number_out(getattr(fit, name)) for name in _NUMBERS},
         "n_iter": fit.n_iter,
         "columns": _columns(fit),
-        "prior": fit.prior,
+        "prior": _prior_told(fit.prior),
         "best": fit.best,
         "form": fit.form,
         "n_runs": number_out(fit.n_runs),
@@ -143,9 +144,7 @@ def _rebuild(
     count = document.get("count") if "n_runs" in document else "rows"
     if model.unit == "runs" and "n_runs" in document and not 0.0 < runs["n_runs"] < math.inf:
         raise ValueError(f"`n_runs` is {runs['n_runs']}, which no fit of runs has")
-    prior = document["prior"]
-    if not (prior is None or isinstance(prior, str)):
-        raise TypeError(f"`prior` is {prior!r}; expected a name or null")
+    prior = _prior_from(document["prior"])
     found = Fit(
         model=model,
         params=_parameters(model, arrays, len(columns)),
@@ -164,6 +163,21 @@ def _rebuild(
         **runs,
     )
     return found.counting(count if model.unit == "runs" else document.get("count"))
+
+
+def _prior_told(prior: Any) -> Any:
+    return {"ridge": vars(prior)} if isinstance(prior, Ridge) else prior
+
+
+def _prior_from(told: Any) -> str | Ridge | None:
+    if isinstance(told, dict) and set(told) == {"ridge"}:
+        ridge = Ridge(**_item(told, "ridge", dict))
+        if not (ridge.components is None or isinstance(ridge.components, str)):
+            raise TypeError(f"`components` is {ridge.components!r}; expected a name or null")
+        return ridge
+    if not (told is None or isinstance(told, str)):
+        raise TypeError(f"`prior` is {told!r}; expected a name or null")
+    return told
 
 
 def _parameters(model: Model, arrays: Mapping[str, Array], d: int) -> Any:

@@ -27,7 +27,7 @@ from emframe.core import (
     Status,
     Step,
 )
-from emframe.data import Labelled
+from emframe.data import Labelled, refuse_other_index
 from emframe.engines import Audited, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
@@ -105,7 +105,8 @@ def fit(
         (``"squarem"``, or one that a plugin brings); or a callable that takes
         `emframe.core.Coordinates` and makes an `emframe.core.Method`.
     prior : None for maximum likelihood; ``"weak"`` for the family's data-scaled conjugate prior,
-        or a `ConjugatePrior` of one's own, which becomes part of the objective.
+        or a `ConjugatePrior` of one's own, which becomes part of the objective.  Of a model with
+        a gate ``"weak"`` takes in its coefficients; ``"ridge"``, or a `Ridge`, is for them alone.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
         number of threads, or an object as `emframe.engines` describes.  The result is the same.
         Where it fails, or what the rows are read from does, the fit ends with the best parameters
@@ -149,6 +150,7 @@ def fit(
         X = Labelled.of(X, labels)
     if isinstance(X, Labelled):
         model = knowing(model)
+    refuse_other_index(start, X, "start")
     model = model.settled(X, weights)
     rules = ends(tol, max_iter)
     rules += callables("stopping", stopping, "rules, as emframe.stopping makes")
@@ -267,7 +269,7 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt], cut: Cut) -> 
         n = len(attempts)
         none = "the start cannot" if n == 1 else f"none of {n} starts can"
         told = f"{none} be used: {last.message}. {last.status.message}"
-        more = remedies(task.model, prior) if last.status is Status.DEGENERATE else ""
+        more = remedies(task.model, prior) if last.status.lacks_maximum else ""
         raise Degenerate(f"{told} {more}".rstrip())
 
     best = highest(with_point)
@@ -283,7 +285,7 @@ def _assemble(task: Task, prior: Any, attempts: Sequence[Attempt], cut: Cut) -> 
         status = Status.ENGINE_FAILED
         message = f"{PassFailed(error, begun=True)}. {status.message}"
     untold = task.model.undetermined(done.step.expectation)
-    more = remedies(task.model, prior) if status is Status.DEGENERATE else ""
+    more = remedies(task.model, prior) if status.lacks_maximum else ""
     found = Fit(
         model=task.model,
         params=params,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from emframe.core import Status
 from emframe.data import Rows
 from emframe.fitting.result import Fit
 from emframe.fitting.search import Attempt, Begin, Plan, best_of, peaks, spent, times_found
@@ -113,6 +114,10 @@ class Agreement:
     def _is_enough(self, attempts: Sequence[Attempt], few: int, most: float) -> bool:
         """Whether the best optimum was found often and by a good share of starts, or must do."""
         n, times = sum(one.start.parent is None for one in attempts), times_found(attempts)
+        if best_of(attempts) is None and n >= self.level.fewest:
+            apart = sum(one.start.status is Status.SEPARATED for one in attempts)
+            if 2 * apart >= len(attempts):  # it is the data that have no maximum, not the starts
+                return True
         share = 1.0 if best_of(attempts) is not None else WITHOUT_ONE
         if n >= share * self.level.most or spent(attempts) >= share * SHARE_OF_STARTS * most:
             return True

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled
+from emframe.data import Labelled, refuse_other_index
 from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
@@ -358,7 +358,7 @@ class Fit:
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        filled = self.model.imputed(self.params, rows.x)
+        filled = _as_given(X, self.model.imputed(self.params, rows.x))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
 
     def predict(self, X: Any) -> Any:
@@ -388,6 +388,7 @@ class Fit:
         X : (n, d) rows.
         z : (n, K) one-hot rows, or integer labels (n,); what `sample` gives, where z is another.
         """
+        refuse_other_index(z, X, "z")
         X = self._asked(X)
         rows, z = self.model.rows(X, columns=self.columns), np.asarray(z)
         plain = X.X if isinstance(X, Labelled) else X

@@ -16,6 +16,7 @@ from emframe.engines import Audited, Engine, EngineError, Reading, Serial, engin
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
 from emframe.fitting.search import Verdict
+from emframe.latents import leaves_components
 from emframe.models import Model
 
 
@@ -36,7 +37,7 @@ class Task:
         given: Any = model.rows(X, frequencies(X, weights))
         if weights is not None:
             warn_of_shares(given.weights * getattr(given, "unit", 1.0))
-        if prior is None:
+        if leaves_components(prior):
             model.require(given)
             given = measured(given)
         else:  # its pseudo-data stand in for rows that are lacking, and are worth so many of them
@@ -90,8 +91,8 @@ class Task:
         return Grain(self.rows)
 
     def artefacts(self, params: Any) -> dict[int, str]:
-        """Components that are artefacts, and why: none are under a prior."""
-        if self.term is not None:
+        """Components that are artefacts, and why: none are under a prior on them."""
+        if self.term is not None and self.term.components is not None:
             return {}
         return artefacts(self.model, params, self.rows, self._grain)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import frequencies
+from emframe.data import frequencies, refuse_other_index
 from emframe.models import Model, observed
 from emframe.spaces import Array
 
@@ -43,6 +43,8 @@ class Design:
         """The rows: each by itself where labels are to be matched, else in as few as will do."""
         if not self:
             return observed(model, X, weights, columns)
+        refuse_other_index(self.clusters, X, "clusters")
+        refuse_other_index(self.strata, X, "strata")
         return model.rows(X, frequencies(X, weights), columns=columns)
 
     def units(self, rows: Any) -> float:

@@ -14,8 +14,10 @@ from emframe.latents.gate import Gate
 from emframe.latents.gated import Gated
 from emframe.latents.gated_chain import GatedChain
 from emframe.latents.one_hot import HeldWeights, MixtureParameters, OneHot, held_weights
+from emframe.latents.ridge import RIDGE, Ridge, leaves_components
 
 __all__ = [
+    "RIDGE",
     "BlockPosterior",
     "Chain",
     "ChainParameters",
@@ -26,6 +28,8 @@ __all__ = [
     "Latent",
     "MixtureParameters",
     "OneHot",
+    "Ridge",
     "StationaryParameters",
     "held_weights",
+    "leaves_components",
 ]

@@ -28,6 +28,8 @@ from emframe.core import Contract
 from emframe.data.labelled import members
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
+from emframe.families import ConjugatePrior
+from emframe.latents.ridge import Ridge
 from emframe.spaces import Array
 
 Order = NDArray[np.intp]
@@ -115,8 +117,23 @@ class Latent(ABC):
             codes = np.bitwise_and.reduceat(codes.astype(np.int64), x.firsts)
         return np.where(members(codes, self.n), 0.0, -np.inf)
 
-    def refuse(self, rows: Any) -> None:
-        """Raise ValueError where all rows together show that its columns cannot be used."""
+    def survey(self, rows: Any) -> Any:
+        """What has to be known of its columns in all rows.
+
+        Raises ValueError where these show that they cannot be used.
+        """
+
+    def ridge(self, ridge: Ridge, known: Any) -> ConjugatePrior[Any]:
+        """The normal prior on its coefficients, as sums that are added to those of the rows.
+
+        known : what `survey` found.
+
+        Raises ValueError for a law that has none.
+        """
+        raise ValueError(
+            f"`prior` is {ridge!r}; a ridge is for the coefficients of gates, and there are none "
+            "here: leave it out, or pass an emframe.Gate as what z depends on."
+        )
 
     def each(self, x: Any, weights: Array) -> Array:
         """The weight of each row that a family sees."""

@@ -12,7 +12,7 @@ One known case: with a gate of no columns it is `OneHot`, its weights told as lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import Any
@@ -22,11 +22,13 @@ import numpy as np
 from emframe.core import Contract
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
+from emframe.families import ConjugatePrior
 from emframe.families.kernel import NoSampler, retiled, untiled
 from emframe.latents import logit
 from emframe.latents.base import BlockPosterior, Latent, Order, apart
 from emframe.latents.gate import Gate
 from emframe.latents.logit import LogitSums, Prior
+from emframe.latents.ridge import Ridge, normal_prior
 from emframe.latents.softmax import bayes, drawn, softmax, tempered
 from emframe.parameters.records import record
 from emframe.spaces import Array
@@ -53,9 +55,16 @@ class Gated(Latent):
     def width(self) -> int:
         return self.gate.width
 
-    def refuse(self, rows: Any) -> None:
-        each = (self._covariates(x) for x, _ in rows.blocks(1 << 16))
-        logit.refuse_collinear(logit.triangle(each, self.width), self.gate.names)
+    def survey(self, rows: Any) -> Array:
+        """A triangle of the moments of covariates, (p, p)."""
+        each = ((self._covariates(x), weights) for x, weights in rows.blocks(1 << 16))
+        root = logit.triangle(each, self.width)
+        logit.refuse_collinear(root, self.gate.names)
+        return root
+
+    def ridge(self, ridge: Ridge, known: Array) -> ConjugatePrior[LogitSums]:
+        prior = normal_prior(ridge, self.n, known)
+        return ConjugatePrior(replace(self.nothing(), prior=prior), prior.log_constant)
 
     def _covariates(self, x: Any) -> Array:
         """Of each row, or of the first of each run, (n, q); a view where it can be."""

@@ -11,8 +11,8 @@ One known case: with gates of no columns it is `Chain`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,12 +22,14 @@ from scipy.special import xlogy
 from emframe.core import Contract
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
+from emframe.families import ConjugatePrior
 from emframe.families.kernel import NoSampler
 from emframe.latents import logit
 from emframe.latents.base import BlockPosterior, Latent, Order
 from emframe.latents.chain import Chain, PathSums, refuse_impossible, shared
 from emframe.latents.gate import Gate
 from emframe.latents.logit import LogitSums
+from emframe.latents.ridge import Ridge, normal_prior
 from emframe.latents.stationary import ratio
 from emframe.latents.varying import Laws, varying_best, varying_drawn, varying_posterior
 from emframe.parameters import Declared
@@ -91,11 +93,31 @@ class GatedChain(Chain):
     def width(self) -> int:
         return sum(gate.width for gate in (self.begin_on, self.step_on) if gate is not None)
 
-    def refuse(self, rows: Any) -> None:
+    def survey(self, rows: Any) -> tuple[Array | None, ...]:
+        """A triangle of the moments of covariates, (p, p), for each gate."""
+
+        def blocks(part: int) -> Iterator[tuple[Array, Array]]:
+            for x, weights in rows.blocks(1 << 16):
+                own = weights if part == 0 else self.each(x, weights)[_later(x)]
+                yield self._covariates(x)[part], own
+
+        found: list[Array | None] = [None, None]
         for part, gate in enumerate((self.begin_on, self.step_on)):
             if gate is not None:
-                each = (self._covariates(x)[part] for x, _ in rows.blocks(1 << 16))
-                logit.refuse_collinear(logit.triangle(each, gate.width), gate.names)
+                found[part] = root = logit.triangle(blocks(part), gate.width)
+                logit.refuse_collinear(root, gate.names)
+        return tuple(found)
+
+    def ridge(self, ridge: Ridge, known: tuple[Array | None, ...]) -> ConjugatePrior[GatedSums]:
+        begin, step = (None if one is None else normal_prior(ridge, self.n, one) for one in known)
+        sums, constant = self.nothing(), 0.0
+        if begin is not None:
+            sums = replace(sums, begin=replace(sums.begin, prior=begin))
+            constant += begin.log_constant
+        if step is not None:
+            sums = replace(sums, step=tuple(replace(one, prior=step) for one in sums.step))
+            constant += self.n * step.log_constant
+        return ConjugatePrior(sums, constant)
 
     def _covariates(self, x: Sequences) -> tuple[Array, Array]:
         """Of the first row of each run, (S, p - 1), and of the others, (n - S, q - 1)."""
@@ -312,7 +334,7 @@ def _later(x: Sequences) -> Order:
 
 
 def _climbed(sums: LogitSums, start: Array, gate: Gate) -> Array:
-    """The M-step of one logit; raises `Degenerate` where it has no finite maximum."""
+    """The M-step of one logit; raises `Separated` where it has no finite maximum."""
     found = logit.climbed(sums, start)
     logit.refuse_separated(sums, found, gate.names)
     return found.coefficients

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emframe.core import Degenerate
+from emframe.core import Separated
+from emframe.latents.ridge import NormalPrior
 from emframe.spaces import EPS, Array
 
 MOST_STEPS, MOST_HALVINGS = 25, 40
@@ -62,6 +63,7 @@ class LogitSums:
     cross: Array  # (K, p)
     rows: tuple[tuple[Array, Array], ...] = ()  # covariates u (b, q), no intercept; weights (b,)
     local: Expansion | None = None  # where the posterior was taken
+    prior: NormalPrior | None = None
 
     def __add__(self, other: LogitSums) -> LogitSums:
         local, own = None, (self.local, other.local)
@@ -69,12 +71,14 @@ class LogitSums:
             local = None if self.rows and other.rows else own[0] or own[1]
         elif np.array_equal(own[0].at, own[1].at):
             local = own[0].plus(own[1])
-        return LogitSums(self.cross + other.cross, self.rows + other.rows, local)
+        prior = self.prior or other.prior
+        return LogitSums(self.cross + other.cross, self.rows + other.rows, local, prior)
 
     def __mul__(self, factor: float) -> LogitSums:
         local = None if self.local is None else self.local.scaled(factor)
         rows = tuple((u, t * factor) for u, t in self.rows)
-        return LogitSums(self.cross * factor, rows, local)
+        prior = None if self.prior is None else self.prior.scaled(factor)
+        return LogitSums(self.cross * factor, rows, local, prior)
 
     @property
     def total(self) -> float:
@@ -156,10 +160,15 @@ def expansion(coefficients: Array, u: Array, t: Array, prior: Prior) -> Expansio
 
 def value(sums: LogitSums, coefficients: Array) -> float:
     """E log p(z | coefficients), nats."""
-    linear = float((sums.cross * coefficients).sum())
     if sums.local is not None and np.array_equal(sums.local.at, coefficients):
-        return linear - sums.local.away
-    return linear - _look(sums, coefficients)[0]
+        return _apart(sums, coefficients) - sums.local.away
+    return _apart(sums, coefficients) - _look(sums, coefficients)[0]
+
+
+def _apart(sums: LogitSums, coefficients: Array) -> float:
+    """What takes no pass over the rows: the linear part, and the prior."""
+    prior = 0.0 if sums.prior is None else sums.prior.value(coefficients)
+    return float((sums.cross * coefficients).sum()) + prior
 
 
 def _look(sums: LogitSums, coefficients: Array) -> tuple[float, float]:
@@ -176,9 +185,8 @@ def _look(sums: LogitSums, coefficients: Array) -> tuple[float, float]:
 
 def slope(sums: LogitSums, coefficients: Array) -> Array:
     """Gradient of `value`, (K, p)."""
-    if not sums.rows:
-        return sums.cross
-    return np.asarray(sums.cross - sums.expanded(coefficients).mean)
+    found = sums.cross - sums.expanded(coefficients).mean if sums.rows else sums.cross
+    return np.asarray(found if sums.prior is None else found + sums.prior.slope(coefficients))
 
 
 def _step(gradient: Array, curvature: Array) -> Array:
@@ -210,18 +218,22 @@ def climbed(sums: LogitSums, start: Array, most: int = MOST_STEPS) -> Climbed:
     reached: float | None = None
     for _ in range(most if len(start) > 1 and sums.rows else 0):
         about = sums.expanded(here)
-        gradient = (sums.cross - about.mean)[1:].ravel()
-        step = _step(gradient, about.curvature)
+        gradient, curvature = sums.cross - about.mean, about.curvature
+        if sums.prior is not None:
+            gradient = gradient + sums.prior.slope(here)
+            curvature = curvature + sums.prior.precision
+        gradient = gradient[1:].ravel()
+        step = _step(gradient, curvature)
         promised = 0.5 * float(gradient @ step)
         if not promised > noise:
             break
-        reached = float((sums.cross * here).sum()) - about.away
+        reached = _apart(sums, here) - about.away
         whole = np.concatenate([np.zeros((1, start.shape[1])), step.reshape(-1, start.shape[1])])
         length = 1.0
         for _ in range(MOST_HALVINGS):
             there = here + length * whole
             away, far = _look(sums, there)
-            gain = float((sums.cross * there).sum()) - away - reached
+            gain = _apart(sums, there) - away - reached
             if gain > 0.0:
                 break
             length /= 2.0
@@ -234,17 +246,17 @@ def climbed(sums: LogitSums, start: Array, most: int = MOST_STEPS) -> Climbed:
 
 
 def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) -> None:
-    """Raise `Degenerate` where a component is told from the others by covariates without error.
+    """Raise `Separated` where a component is told from the others by covariates without error.
 
     Then the odds have no finite maximum.  It shows by what the rows say of the coefficients of
     component k, sum_i t_i w_ik (1 - w_ik) u_i u_i': along some direction next to nothing, beside
     what they would say were its probability the same for all of them.
 
-    names : of the coefficients, the intercept first, (p,).
+    names : of the coefficients, the intercept first, (p,).  Under a prior there is a maximum.
     """
     coefficients = found.coefficients
     k, p = coefficients.shape
-    if p == 1 or found.reach < FAR:
+    if p == 1 or found.reach < FAR or sums.prior is not None:
         return
     left, shares = np.zeros((k, p, p)), np.zeros(k)
     moments, total = np.zeros((p, p)), sums.total
@@ -266,7 +278,7 @@ def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) ->
         if roots[0] < SEPARATED * overall:
             direction = np.abs(np.linalg.solve(root.T, axes[:, 0])) * spread
             column = names[1 + int(direction[1:].argmax())]
-            raise Degenerate(
+            raise Separated(
                 f"component {j} is told from the others by {column!r} without error (separation): "
                 f"its coefficient has no finite value; leave {column!r} out of the gate, put "
                 "categories together, or take fewer components",
@@ -274,11 +286,11 @@ def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) ->
             )
 
 
-def triangle(blocks: Iterable[Array], q: int) -> Array:
-    """R (p, p) with R'R the moments of the design of covariates, block by block (b, q)."""
+def triangle(blocks: Iterable[tuple[Array, Array]], q: int) -> Array:
+    """R (p, p) with R'R the moments of the design of covariates (b, q) and weights (b,)."""
     found: Any = np.zeros((0, q + 1))
-    for u in blocks:
-        found = np.linalg.qr(np.concatenate([found, design(u).T]), mode="r")
+    for u, t in blocks:
+        found = np.linalg.qr(np.concatenate([found, (design(u) * np.sqrt(t)).T]), mode="r")
     return np.pad(found, ((0, max(0, q + 1 - len(found))), (0, 0)))
 
 

@@ -21,7 +21,17 @@ from scipy.special import entr, xlogy
 
 from emframe.data.runs import Sequences
 from emframe.latents.bands import LOST, Bands
-from emframe.latents.scans import Best, Logs, RealSums, backwards, ends, forwards, layout
+from emframe.latents.scans import (
+    Best,
+    Logs,
+    RealSums,
+    backwards,
+    ends,
+    forwards,
+    layout,
+    picked,
+    traced,
+)
 from emframe.spaces import Array
 
 _FEW_RUNS, _FEW_ROWS, _MANY_STATES = 8, 1000, 32
@@ -197,13 +207,8 @@ def best_paths(
     entry = ends(Best, space, log_initial, log_matrix, b).entry
     a = np.take(forwards(Best, space, entry, log_matrix, b)[0], space.place, axis=1)
     # Where the best path to state j of the next row comes from.
-    back = np.stack([(a + step[:, None]).argmax(axis=0) for step in log_matrix.T], 1).tolist()
-    path = a.argmax(axis=0).tolist()
-    for first, last in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
-        state = path[last]
-        for row in range(last - 1, first - 1, -1):
-            state = path[row] = back[row][state]
-    return np.array(path, dtype=np.intp)
+    back = np.stack([(a + step[:, None]).argmax(axis=0) for step in log_matrix.T], 1)
+    return traced(runs, a.argmax(axis=0), back)
 
 
 def tempered_paths(
@@ -242,12 +247,6 @@ def drawn_paths(
     at = ends(Logs, space, log_initial, log_matrix, b)
     entry = at.entry - Logs.total(at.entry, 0)
     a = np.take(forwards(Logs, space, entry, log_matrix, b)[0], space.place, axis=1)
-    draws, path = rng.random(len(runs.x)), np.empty(len(runs.x), dtype=np.intp)
-    for first, last in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
-        ahead = np.zeros(k)
-        for row in range(last, first - 1, -1):
-            odds = a[:, row] + ahead
-            below = np.cumsum(np.exp(odds - odds.max()))
-            path[row] = state = int((draws[row] * below[-1] >= below[:-1]).sum())
-            ahead = log_matrix[:, state]
-    return path
+    draws = rng.random(len(runs.x))
+    back = np.stack([picked(a + step[:, None], draws) for step in log_matrix.T], 1)
+    return traced(runs, picked(a, draws), back)

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.data.runs import Sequences
 from emframe.spaces import Array
 
 # Steps between rescalings: few enough that a product of so many factors hardly underflows.
@@ -31,6 +32,7 @@ _STRIDE = 4
 # What a step costs however small its arrays, in numbers multiplied meanwhile.
 _OVERHEAD = 3000
 _CACHE = 1 << 16  # numbers that a core's cache has room for
+_SIDE_BY_SIDE = 64  # steps of a list that take as long as one of arrays
 _PER_PRODUCT = 8  # times that a matrix product is faster, number by number, than a single one
 
 
@@ -137,6 +139,11 @@ class Layout:
     turn: NDArray[np.intp]  # (C,) the chunks in the order of their rows
     is_last: NDArray[np.bool_]  # (C,) whether the chunk ends its run, in that order
 
+    @classmethod
+    def whole(cls, lengths: NDArray[np.intp]) -> Layout:
+        """Every run in one piece, for recursions that are no products of matrices."""
+        return _layout(lengths.tobytes(), 0)
+
     def steps(self) -> list[tuple[int, int]]:
         """Bounds of each step in packed order."""
         return list(pairwise(self.offsets.tolist()))
@@ -178,8 +185,11 @@ def _layout(key: bytes, k: int) -> Layout:
 def _chunk_length(lengths: NDArray[np.intp], k: int) -> int:
     """The longest chunk: all of a run, or a short one where cutting saves more than it costs.
 
-    Chunks are few enough for the products of their matrices to stay in a core's cache.
+    Chunks are few enough for the products of their matrices to stay in a core's cache.  With k = 0
+    nothing is cut.
     """
+    if k == 0:
+        return int(lengths.max())
     longest, n = int(lengths.max()), int(lengths.sum())
     short = max(min(64, round(np.sqrt(longest / 8))), n * k * k // _CACHE, 1)
     whole = 2.0 * longest * _OVERHEAD
@@ -282,3 +292,37 @@ def backwards(algebra: Algebra, space: Layout, exit_: Array, matrix: Array, b: A
         if step % _STRIDE == _STRIDE - 1:
             algebra.rescale(after)
     return u
+
+
+def picked(odds: Array, draws: Array) -> NDArray[np.intp]:
+    """A state of each row, (n,), from log odds (K, n) and draws from the unit interval, (n,)."""
+    highest = odds.max(axis=0)
+    below = np.cumsum(np.exp(odds - np.where(np.isfinite(highest), highest, 0.0)), axis=0)
+    return np.asarray((draws * below[-1] >= below[:-1]).sum(axis=0))
+
+
+def traced(runs: Sequences, last: NDArray[np.intp], back: NDArray[np.intp]) -> NDArray[np.intp]:
+    """A path of each run from its end, end to end, (n,).
+
+    Many runs go side by side, from step to step; of a few, each goes row by row.
+
+    Parameters
+    ----------
+    last : (n,) the state of each row, were it the last of its run.
+    back : (n, K) the state of each row, by that of the row which follows it.
+    """
+    if len(runs) * _SIDE_BY_SIDE > len(runs.x):
+        path = np.array(last, dtype=np.intp)
+        space, inner = Layout.whole(runs.lengths), np.ones(len(path), dtype=bool)
+        inner[runs.lasts] = False
+        for start, stop in reversed(space.steps()):
+            rows = space.order[start:stop]
+            rows = rows[inner[rows]]
+            path[rows] = back[rows, path[rows + 1]]
+        return path
+    states, table = last.tolist(), back.tolist()
+    for first, end in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
+        state = states[end]
+        for row in range(end - 1, first - 1, -1):
+            state = states[row] = table[row][state]
+    return np.array(states, dtype=np.intp)

@@ -18,7 +18,7 @@ from scipy.special import entr, logsumexp
 
 from emframe.core import Degenerate
 from emframe.engines import Workspace
-from emframe.families import LOG_ZERO, FamilyError
+from emframe.families import LOG_ZERO, NoDensity
 from emframe.latents.base import BlockPosterior
 from emframe.spaces import Array
 
@@ -78,7 +78,7 @@ def _highest(joint: Array, x: Any, n_starts: int | None) -> Array:
     """The largest entry of each row, where all are what a log density may be."""
     highest = joint.max(axis=-2)
     if np.isnan(highest).any() or highest.max() > -LOG_ZERO * 1e-100:
-        raise FamilyError(f"a component gave a log density of {highest.max()}")
+        raise NoDensity(f"a component gave a log density of {highest.max()}")
     if highest.min() < LOG_ZERO * 1e-100:
         component = None
         if n_starts is not None:  # of which start: told by its first component

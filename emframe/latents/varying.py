@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr, logsumexp, xlogy
+from scipy.special import entr, xlogy
 
 from emframe.data.runs import Sequences
 from emframe.latents.bands import LOST
-from emframe.latents.scans import Algebra, Best, Logs, RealSums, scan
+from emframe.latents.scans import Algebra, Best, Logs, RealSums, picked, scan, traced
 from emframe.spaces import Array
 
 
@@ -128,12 +128,9 @@ def _filtered(laws: Laws, before: Array, log_b: Array, runs: Sequences, best: bo
 def varying_best(laws: Laws, log_b: Array, runs: Sequences) -> NDArray[np.intp]:
     """The likeliest path of each run, end to end, (n,)."""
     before = _around(Best, laws, log_b.T, runs)[0]
-    back = (laws.steps + before[:, None]).argmax(axis=0).T.tolist()
-    path = _filtered(laws, before, log_b.T, runs, best=True).argmax(axis=0).tolist()
-    for first, last in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
-        for row in range(last, first, -1):
-            path[row - 1] = back[row][path[row]]
-    return np.array(path, dtype=np.intp)
+    back = (laws.steps + before[:, None]).argmax(axis=0).T
+    last = _filtered(laws, before, log_b.T, runs, best=True).argmax(axis=0)
+    return traced(runs, last, np.roll(back, -1, axis=0))
 
 
 def varying_drawn(
@@ -144,12 +141,6 @@ def varying_drawn(
         before = _around(Logs, laws, log_b.T, runs)[0]
         a = _filtered(laws, before, log_b.T, runs, best=False)
     draws = np.asarray(rng.random(a.shape[1]))
-    path = np.empty(a.shape[1], dtype=np.intp)
-    for first, last in zip(runs.firsts.tolist(), runs.lasts.tolist(), strict=True):
-        ahead: Any = 0.0
-        for row in range(last, first - 1, -1):
-            odds = a[:, row] + ahead
-            below: Array = np.cumsum(np.exp(odds - logsumexp(odds)))
-            path[row] = state = int((draws[row] * below[-1] >= below[:-1]).sum())
-            ahead = laws.steps[:, state, row]
-    return path
+    ahead = np.roll(laws.steps, -1, axis=2)
+    back = np.stack([picked(a + ahead[:, state], draws) for state in range(len(a))], 1)
+    return traced(runs, picked(a, draws), back)

@@ -30,7 +30,7 @@ from emframe.engines import Workspace, block_rows
 from emframe.families import ConjugatePrior, Densities, Family, Pieces, Survey
 from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
-from emframe.latents import Gate
+from emframe.latents import RIDGE, Gate, Ridge
 from emframe.messages.refusals import refuse_beyond
 from emframe.models import starts
 from emframe.models.base import Covered, covered
@@ -78,7 +78,7 @@ class ComponentModel(ComponentStarts):
     @property
     def priors(self) -> tuple[str, ...]:
         """The names that `prior` takes."""
-        return self.family.priors
+        return self.family.priors + (RIDGE,) * bool(self._gates)
 
     @property
     def unit(self) -> str:
@@ -251,8 +251,7 @@ class ComponentModel(ComponentStarts):
             error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
             raise
         self.family.refuse(whole, self._columns(rows))
-        latent.refuse(rows)
-        return Survey(whole, n)
+        return Survey(whole, n, beside=latent.survey(rows))
 
     # ---- E
 
@@ -289,15 +288,26 @@ class ComponentModel(ComponentStarts):
     # ---- M
 
     def prior(self, prior: Any, survey: Survey) -> ComponentPrior | None:
-        """The term that ``prior=`` adds to Q: a name the family knows, or a ConjugatePrior."""
+        """The term that ``prior=`` adds to Q: a name in `priors`, a ConjugatePrior or a Ridge.
+
+        A name that the family knows takes in the gates.
+        """
         if prior is None:
             return None
-        term = (
-            prior
-            if isinstance(prior, ConjugatePrior)
-            else self.family.conjugate_prior(prior, survey.statistics, self._k)
-        )
-        return ComponentPrior(self.family, term)
+        if isinstance(prior, str) and prior == RIDGE:
+            prior = Ridge()
+        elif isinstance(prior, str) and prior in self.family.priors and self._gates:
+            prior = Ridge(components=prior)
+        elif isinstance(prior, str) and self._gates:
+            known = ", ".join(map(repr, self.priors))
+            raise ValueError(f"`prior` is {prior!r}; a {self.title()} model knows: {known}.")
+        inner = prior.components if isinstance(prior, Ridge) else prior
+        if inner is not None and not isinstance(inner, ConjugatePrior):
+            inner = self.family.conjugate_prior(inner, survey.statistics, self._k)
+        if not isinstance(prior, Ridge):
+            return ComponentPrior(self.family, inner)
+        choice = self.latent.ridge(prior, survey.beside)
+        return ComponentPrior(self.family, inner, self.latent, choice)
 
     # ---- parameters
 

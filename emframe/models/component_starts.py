@@ -136,7 +136,7 @@ class ComponentStarts(ABC):
             part = slice(first, first + len(each))
             sums.append(self.family.accumulate(self.latent.seen(x), resp[part] * each[:, None]))
             first = part.stop
-        if self.pseudo is not None:
+        if self.pseudo is not None and self.pseudo.components is not None:
             sums.append(self.pseudo.components.statistics)
         before = None if previous is None else previous.components
         components = self.family.m_step(reduce(add, sums), before)
@@ -230,9 +230,10 @@ class ComponentStarts(ABC):
                 for x, w in rows.blocks(block_rows(self.work(rows)))
             ),
         )
-        if self.pseudo is not None:
-            whole = whole + self.pseudo.components.statistics
-        return self.under(ComponentPrior(self.family, ConjugatePrior(whole, 0.0)))
+        prior = ComponentPrior(self.family, None) if self.pseudo is None else self.pseudo
+        if prior.components is not None:
+            whole = whole + prior.components.statistics
+        return self.under(replace(prior, components=ConjugatePrior(whole, 0.0)))
 
     # ---- ways out of an optimum
 

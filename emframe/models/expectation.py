@@ -25,15 +25,23 @@ from emframe.spaces import Array
 
 @dataclass(frozen=True)
 class ComponentPrior:
-    """A prior on the components as pseudo-data; flat on where z comes from."""
+    """A prior as pseudo-data, on the components, on where z comes from, or on both."""
 
     family: Family
-    components: ConjugatePrior[Any]
+    components: ConjugatePrior[Any] | None
+    latent: Latent | None = None  # where there is a prior on its parameters
+    choice: ConjugatePrior[Any] | None = None
 
     def log_density(self, params: Any) -> float:
         """Log density at `params`, nats."""
-        pseudo = self.family.expected(self.components.statistics, params.components)
-        return pseudo + self.components.log_constant
+        found = 0.0
+        if self.components is not None:
+            pseudo = self.family.expected(self.components.statistics, params.components)
+            found += pseudo + self.components.log_constant
+        if self.latent is not None and self.choice is not None:
+            pseudo = self.latent.expected(self.choice.statistics, params)
+            found += pseudo + self.choice.log_constant
+        return found
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,14 @@ class ModelExpectation:
         return 0.0 if self.prior is None else self.prior.log_density(self.at)
 
     @property
-    def _with_prior(self) -> Any:
-        """The family's sums and, where there is a prior, its pseudo-data."""
-        if self.prior is None:
-            return self.statistics
-        return self.statistics + self.prior.components.statistics
+    def _with_prior(self) -> tuple[Any, Any]:
+        """The sums of the latent and of the family, and where there is a prior its pseudo-data."""
+        sums, statistics = self.sums, self.statistics
+        if self.prior is not None and self.prior.choice is not None:
+            sums = sums + self.prior.choice.statistics
+        if self.prior is not None and self.prior.components is not None:
+            statistics = statistics + self.prior.components.statistics
+        return sums, statistics
 
     def value(self, params: Any) -> float:
         """Q(params | at)."""
@@ -70,8 +81,9 @@ class ModelExpectation:
 
     def maximize(self) -> Any:
         """The M-steps of the latent and of the family."""
-        components = self.family.m_step(self._with_prior, self.at.components)
-        own = self.latent.m_step(self.sums, self.at)
+        sums, statistics = self._with_prior
+        components = self.family.m_step(statistics, self.at.components)
+        own = self.latent.m_step(sums, self.at)
         params = type(self.at)(**own, components=components)
         if not isinstance(components, self.family.parameters) or not valid(params, self.at):
             check_m_step(self.family, params, self.latent.n)
@@ -82,8 +94,9 @@ class ModelExpectation:
 
         By Fisher's identity it is also the gradient of the objective.
         """
-        inner = self.family.gradient(self._with_prior, self.at.components)
-        return np.concatenate([self.latent.gradient(self.sums, self.at), inner])
+        sums, statistics = self._with_prior
+        inner = self.family.gradient(statistics, self.at.components)
+        return np.concatenate([self.latent.gradient(sums, self.at), inner])
 
     def __add__(self, other: ModelExpectation | ComponentPrior) -> ModelExpectation:
         if isinstance(other, ComponentPrior):

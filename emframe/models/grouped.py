@@ -71,6 +71,10 @@ class Grouped(Wrapped):
     def completed(self, params: Any, x: Any, resp: Array) -> Completed:
         return self.family.completed(params, x.x, np.repeat(resp, x.lengths, axis=0))
 
+    def imputed(self, params: Any, x: Any, shares: Array) -> Array:
+        """Of every row, (n, d), by the shares of its run, (S, K)."""
+        return self.family.imputed(params, x.x, np.repeat(shares, x.lengths, axis=0))
+
     def whole(self, x: Any, weights: Array) -> Any:
         return self.family.whole(x.x, per_row(x, weights))
 

@@ -145,7 +145,7 @@ class MixtureBegins(MixturePoints):
         counts = np.add.reduce(each, axis=1)
         refuse_empty(counts <= 0.0)
         sums = self._accumulated(each)
-        if self.model.pseudo is not None:
+        if self.model.pseudo is not None and self.model.pseudo.components is not None:
             sums = sums + self.model.pseudo.components.statistics.repeated(s)
         components = self.family.m_step(sums, None)
         counts = counts.reshape(s, k)

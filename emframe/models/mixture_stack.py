@@ -66,7 +66,8 @@ class MixtureStack(MixtureBegins):
         family = model.family.stacked(model.latent.n)
         if family is None:
             return None
-        if prior is not None and not _repeats(prior.components.statistics):
+        pseudo = None if prior is None else prior.components
+        if pseudo is not None and not _repeats(pseudo.statistics):
             return None
         rough = replace(survey, spare=SPARE)
         return cls(model, family, len(rows.columns), rows, rough, prior)
@@ -122,7 +123,7 @@ class MixtureStack(MixtureBegins):
 
     def _m_step(self, points: Points, found: StackSums, slopes: bool) -> Looks:
         s, counts, sums, objective = len(points.weights), found.counts, found.sums, found.loglik
-        if self.prior is not None:
+        if self.prior is not None and self.prior.components is not None:
             sums = sums + self.prior.components.statistics.repeated(s)
             objective = objective + self._log_prior(points)
         components = self.family.m_step(sums, points.components)

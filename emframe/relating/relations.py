@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
-from emframe.data import frequencies
+from emframe.data import frequencies, refuse_other_index
 from emframe.data.blocks import real_array
 from emframe.data.covariates import Covariates
 from emframe.data.frames import is_frame, names_of
@@ -116,6 +116,7 @@ def outcomes(
     Raises ValueError, TypeError for what does not go together; `emframe.Degenerate` where there is
     no finite maximum, as where a class has one outcome in all of its rows.
     """
+    refuse_other_index(y, X, "y")
     first, rows = _first(fit, X, weights, method, modal)
     k = int(fit.model.choices() or 1)
     values, levels, found = _outcome(y, kind)
@@ -156,6 +157,7 @@ def predictors(
     The others, and what is raised, are those of `outcomes`.  Estimates are log odds against class
     0; the tests are of each covariate over all classes.  In one step: `emframe.Gate`.
     """
+    refuse_other_index(u, X, "u")
     first, rows = _first(fit, X, weights, method, modal)
     k = int(fit.model.choices() or 1)
     if k < 2:

@@ -67,6 +67,7 @@ def verdict(fit: Fit) -> str:
         f"{count} {what}"
         for count, what in (
             (ended[Status.DEGENERATE], "degenerate"),
+            (ended[Status.SEPARATED], "separated"),
             (ended[Status.FAILED], "failed"),
             (spurious, "spurious"),
             (ended[Status.SADDLE], "at a saddle"),
@@ -91,7 +92,9 @@ def on_edges(fit: Fit) -> list[str]:
     rising = [
         one.objective
         for one in fit.starts
-        if one.status is Status.DEGENERATE and EDGE in one.message and not one.sample
+        if (one.status is Status.SEPARATED or EDGE in one.message)
+        and one.status.lacks_maximum
+        and not one.sample
     ]
     higher = [value for value in rising if is_higher(value, fit.objective)]
     if not higher or not fit.status.usable:

@@ -39,6 +39,12 @@ def attributes(fit: emframe.Fit, max_iter: int) -> dict[str, Any]:
             square = leaf.declared.space.structure == "full"
             shown["precisions_cholesky_"] = root
             shown["precisions_"] = root @ np.swapaxes(root, -1, -2) if square else root**2
+    gate = getattr(fit.params, "gate", None)
+    if gate is not None:
+        intercept, *slopes = vars(gate).values()
+        shown["gate_intercept_"] = np.array(intercept)
+        shown["gate_coef_"] = np.array(slopes).T.reshape(len(intercept), -1)
+        shown["gate_names_"] = np.array(list(vars(gate))[1:], dtype=object)
     return shown
 
 

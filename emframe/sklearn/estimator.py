@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import emframe
 from emframe.data import Table, refuse_elsewhere
+from emframe.latents import Gate
 from emframe.messages.arguments import real
 from emframe.messages.refusals import several
 from emframe.models import Mixture
@@ -58,6 +59,8 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         "k-means++", "random_from_data", "random".
     means_init : (K, d) to start from; then there is one start. What else it needs comes from one
         of the kind `init_params`, k-means where that is None, as in scikit-learn.
+    weights_on : columns of X that the weights depend on, by name or by index; see `emframe.Gate`.
+        The family sees the others, or those that it names.
     weights_init, precisions_init : more of that start, in scikit-learn's shapes.
     reg_covar : nothing is added to covariances: what is climbed is the likelihood, or that with a
         prior. 0 and scikit-learn's own 1e-6 leave it to `prior`; any other value stands for
@@ -74,7 +77,10 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     ----------
     fit_ : the `emframe.Fit`, from which the rest is read.
     weights_ : (K,) and each parameter of the family under its name with an underscore, such as
-        ``means_`` (K, d), ``rates_``, ``probs_``.
+        ``means_`` (K, d), ``rates_``, ``probs_``. Weights that depend on columns as their mean over
+        the rows.
+    gate_intercept_, gate_coef_ : (K,) and (K, p), log odds against the first component, for the
+        columns ``gate_names_``, (p,); where the weights depend on any.
     covariances_, precisions_, precisions_cholesky_ : of families that have covariances, in the
         shape that scikit-learn gives to the covariance_type.
     converged_, n_iter_ : whether the best start converged, and its steps: `max_iter` at most.
@@ -89,6 +95,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         *,
         covariance_type: str = "full",
         family_options: Mapping[str, Any] | None = None,
+        weights_on: Any = None,
         tol: float = 1e-8,
         max_iter: int = 10_000,
         n_init: int | None = 10,
@@ -107,6 +114,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.family_options = family_options
+        self.weights_on = weights_on
         self.tol = tol
         self.max_iter = max_iter
         self.n_init = n_init
@@ -134,7 +142,8 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         refuse_elsewhere(X, "X")
         x = validate_data(self, X, **_TAKEN, ensure_min_samples=2)
         self._require_same(start, x)
-        self._show(self._fitted(self._named(x), sample_weight, start))
+        table = self._named(x)
+        self._show(self._fitted(table, sample_weight, start), table, sample_weight)
         return self
 
     def _require_same(self, start: Any, x: Array) -> None:
@@ -179,7 +188,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 )
             except emframe.Degenerate as error:
                 return None, str(error)
-            return fit, fit.message if fit.status is emframe.Status.DEGENERATE else ""
+            return fit, fit.message if fit.status.lacks_maximum else ""
 
         given = start is not None or self.means_init is not None
         fit, fault = fitted(None if auto else wished)
@@ -224,6 +233,8 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 f"`covariance_type` is {self.covariance_type!r}, but the family {self.family!r} "
                 "has no such setting; leave it out."
             )
+        if self.weights_on is not None:
+            options["weights"] = Gate(*_listed(self.weights_on))
         if self.init_params is None:
             return Mixture(self.family, self.n_components, **options)
         return OneKind(self.init_params, self.family, self.n_components, **options)
@@ -240,11 +251,14 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             rng=np.random.default_rng(_seed(self.random_state)),
         )
 
-    def _show(self, fit: emframe.Fit) -> None:
+    def _show(self, fit: emframe.Fit, table: Table, weights: Any) -> None:
         """Set what scikit-learn's users look for, and say aloud how the fit ended if badly."""
         self.fit_ = fit
-        self._n_features_out = len(fit.params.weights)
-        for name, value in attributes(fit, self.max_iter).items():
+        self._n_features_out = fit.model.choices()
+        shown = attributes(fit, self.max_iter)
+        if self.weights_on is not None:
+            shown["weights_"] = np.average(fit.prior_proba(table), axis=0, weights=weights)
+        for name, value in shown.items():
             setattr(self, name, value)
         if not fit.converged or fit.spurious:
             text = f"{fit.message} {fit.spurious}".strip()
@@ -284,12 +298,26 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """-2 log-likelihood of X + 2 parameters."""
         return float(-2.0 * self.score_samples(X).sum() + 2.0 * self.fit_.n_parameters)
 
-    def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.intp]]:
-        """Draw rows (n, d) and the components (n,) that they come from."""
+    def prior_proba(self, X: Any) -> Array:
+        """p(z) of each row before the family's columns are seen, (n, K); see `weights_on`."""
+        return np.asarray(self.fit_.prior_proba(self._rows(X)))
+
+    def sample(self, n_samples: int = 1, given: Any = None) -> tuple[Array, NDArray[np.intp]]:
+        """Draw rows (n, d) and the components (n,) that they come from.
+
+        `given` (m, d) are rows that have what the family or the weights are given, which is drawn
+        from theirs.
+        """
         check_is_fitted(self)
         if n_samples < 1:
             raise ValueError(f"`n_samples` is {n_samples}; pass 1 or above.")
-        return self.fit_.sample(n_samples, rng=_seed(self.random_state), labels=True)
+        table = None if given is None else self._rows(given)
+        seed = _seed(self.random_state)
+        drawn, labels = self.fit_.sample(n_samples, rng=seed, labels=True, given=table)
+        gate = getattr(self.fit_.model, "weights", None)
+        if table is not None and isinstance(gate, Gate) and gate.named:  # its columns come last
+            drawn = drawn[:, [self.fit_.columns.index(name) for name in table.columns]]
+        return drawn, labels
 
     def _rows(self, X: Any) -> Table:
         check_is_fitted(self)
@@ -299,8 +327,14 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     def _named(self, x: Array) -> Table:
         """Rows with the names of their columns: those of the frame, or in the family's order."""
         d = x.shape[1]
-        own = self._model().family.columns or ()
-        names = own if len(own) == d else tuple(f"x{j}" for j in range(d))
+        model = self._model()
+        own = model.family.columns or ()
+        gate = model.weights.columns if isinstance(model.weights, Gate) else ()
+        free = [j for j in range(d) if j not in gate]
+        names = [f"x{j}" for j in range(d)]
+        if len(own) == len(free):
+            for j, name in zip(free, own, strict=True):
+                names[j] = name
         return Table(x, tuple(map(str, getattr(self, "feature_names_in_", names))), None)
 
     def __sklearn_tags__(self) -> Tags:
@@ -309,6 +343,12 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         minus_one, supports = np.full((1, family.width or 1), -1.0), family.supports
         tags.input_tags.positive_only = not all(one.contains(minus_one).all() for one in supports)
         return tags
+
+
+def _listed(columns: Any) -> tuple[Any, ...]:
+    """Columns as they are told to a gate: one alone, or several."""
+    alone = isinstance(columns, (str, int, np.integer))
+    return (columns,) if alone else tuple(columns)
 
 
 def _takes_covariance(family: Any) -> bool:

@@ -49,7 +49,11 @@ def given_start(
         if lone:
             raise ValueError(f"`{lone}_init` needs `means_init`, which says whose they are.")
         return None
-    k, d = model.n_components, table.X.shape[1]
+    rows = model.rows(table, sample_weight)
+    gated = model.latent.width > 0
+    if gated and weights is not None:
+        raise ValueError("`weights_init` are the same for all rows, and `weights_on` says not.")
+    k, d = model.n_components, model.latent.seen(rows.x).shape[1]
     centres = _checked("means_init", means, (k, d))
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     own: dict[str, Array] = {"means": centres}
@@ -64,16 +68,13 @@ def given_start(
     told = None if weights is None else _checked("weights_init", weights, (k,))
     if told is not None and len(own) == 2:
         return {"weights": told, **own}
-    rows = model.rows(table, sample_weight)
     params = _made(model, rows, centres, rng)
     fields = {name: value for name, value in own.items() if hasattr(params.components, name)}
     if "covariances" in own and "covariances" not in fields:
         raise ValueError(f"`precisions_init`: the family {model.family.name!r} has no covariances.")
-    return replace(
-        params,
-        weights=params.weights if told is None else told,
-        components=replace(params.components, **fields) if fields else params.components,
-    )
+    changed = {} if told is None else {"weights": told}
+    components = replace(params.components, **fields) if fields else params.components
+    return replace(params, components=components, **changed)
 
 
 def _made(model: Mixture, rows: Any, centres: Array, rng: np.random.Generator) -> Any:
@@ -81,15 +82,18 @@ def _made(model: Mixture, rows: Any, centres: Array, rng: np.random.Generator) -
 
     Else the centres tell of rows alone, which each go to the nearest.
     """
+    seen = model.latent.seen(rows.x)
     made = (params for _, params in islice(model.starts(rows, rng), TRIES))
     found = [one for one in made if not isinstance(one, Exception)]
     if found and np.shape(getattr(found[0].components, "means", ())) == centres.shape:
         params = max(found, key=lambda one: float(rows.weights @ model.posterior(one, rows.x)[0]))
-        size = np.std(rows.x, axis=0)
+        size = np.std(seen, axis=0)
         apart = cdist(centres / size, params.components.means / size, "sqeuclidean")
-        return taken(params, linear_sum_assignment(apart)[1])
+        best = taken(params, linear_sum_assignment(apart)[1])
+        own = model.latent.doubled(best, np.ones(len(centres), dtype=np.intp))
+        return replace(best, **own)
     labels = np.zeros(rows.n_given, dtype=int)
-    labels[rows.numbers] = pairwise_distances_argmin(rows.x, centres)
+    labels[rows.numbers] = pairwise_distances_argmin(seen, centres)
     return model.start(labels, rows, rng)
 
 

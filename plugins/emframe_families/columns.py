@@ -22,6 +22,8 @@ from emframe.spaces import Array
 class Columns(Family):
     """Base of families whose columns are independent given the component."""
 
+    gaps = "expect missing values: missing=True"
+
     @abstractmethod
     def law(self, params: Any) -> Any:
         """The distribution of each column of each component, (K, d), frozen, of scipy.stats."""

@@ -45,6 +45,8 @@ def with_jacobian(statistics: Any) -> WithJacobian:
 class Transformed(Wrapped):
     """Base of families of transformed columns; subclasses state the transformation."""
 
+    gaps = ""
+
     @abstractmethod
     def forward(self, x: Array) -> Array:
         """t(x), (n, d)."""
