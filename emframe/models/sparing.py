@@ -132,7 +132,7 @@ def _slopes(log_density: Array, row_loglik: Array, weights: Array) -> tuple[Arra
 def _shares(slope: float, ratio: Array, weights: Array) -> Array:
     """The rows' shares (n,) in a new component at Newton's weight: an EM step from there rises."""
     lift = ratio - 1.0
-    weight = min(slope / (weights @ lift**2), 0.5)
+    weight = min(float(slope / (weights @ lift**2)), 0.5)
     return np.asarray(weight * ratio / (1.0 + weight * lift))
 
 
