@@ -14,6 +14,7 @@ from emframe import stopping, variants
 from emframe.composing import (
     Censored,
     Hurdle,
+    MultiGroup,
     Noisy,
     Point,
     Product,
@@ -111,6 +112,7 @@ __all__ = [
     "LikelihoodRatioTest",
     "Mixture",
     "ModelEntry",
+    "MultiGroup",
     "Noisy",
     "NonNegative",
     "NonNegativeInteger",

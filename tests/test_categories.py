@@ -104,6 +104,11 @@ ALIKE: dict[str, tuple[Any, Any, Any]] = {
         mixture(emframe.ZeroInflated(line("sex_m", name="poisson-regression", y="n")), 1),
         rows,
     ),
+    "another law": (
+        mixture(line("sex", name="lognormal-regression", y="age"), 1),
+        mixture(line("sex_m", name="lognormal-regression", y="age"), 1),
+        rows,
+    ),
     "in common": (
         emframe.tied(mixture(line("town")), "town"),
         emframe.tied(mixture(line("town_b", "town_c")), "town_b", "town_c"),

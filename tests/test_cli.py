@@ -313,7 +313,7 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "outside the support": ("fit faithful --family poisson", ("row 0", "whole numbers")),
     "negative counts": ("fit negative.csv --family poisson", ("csv, line 3,", "'count'", "-1")),
     "no number": ("fit word.csv --family gaussian", ("line 3", "'b'", "'oops'", "--columns")),
-    "decimal comma": ("fit decimal.csv --family gaussian", ("line 2", "decimals with a point")),
+    "decimal comma": ("fit decimal.csv --family gaussian", ("line 2", "--decimal , or")),
     "ragged": ("fit ragged.csv --family gaussian", ("line 3: 1 cell; line 1 has 2",)),
     "blank line": ("fit gap.csv --family gaussian", ("line 3: blank",)),
     "missing cell": ("fit missing.csv --family gaussian", ("csv, line 3,", "'b'", "nan: missing")),
@@ -569,6 +569,28 @@ def test_runs_need_not_be_sorted(emf: Run) -> None:
     for i, name in enumerate("abc"):
         alone = wanted.predict([np.array(runs[i])]).tolist()
         assert [int(row["label"]) for row in said if row["patient"] == name] == alone
+
+
+def test_words_in_a_file_are_words_in_the_fit(emf: Run) -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.integers(2, size=80)
+    town = np.where(rng.random(80) < 0.8, np.array(["sea", "hill"])[kind], "plain")
+    sex, y = rng.choice(["f", "m"], 80), kind + rng.normal(size=80)
+    lines = [f"{t};{s};{v:.3f}".replace(".", ",") for t, s, v in zip(town, sex, y, strict=True)]
+    Path("towns.csv").write_text("\n".join(["town;sex;y", *lines]))
+    told = ("--columns", "town,sex", "--components", "2", "--starts", "2", "--save", "t.fit")
+    shown = emf("fit", "towns.csv", "--family", "categorical", *told)
+    assert "plain 0." in shown.stdout
+    assert emframe.load("t.fit").levels == {"town": ("hill", "plain", "sea"), "sex": ("f", "m")}
+    assert emf("predict", "t.fit", "towns.csv").stdout.splitlines()[1].startswith(lines[0][:3])
+    assert emf("sample", "t.fit", "-n", "3").stdout.split("\n")[1].split(",")[1] in ("f", "m")
+    other = Path("towns.csv").read_text().replace("hill", "moon")
+    refused(emf("predict", "t.fit", "-", stdin=other), "'moon' is none of hill, plain, sea")
+    line = ("--family", "gaussian-regression", "--components", "1", "--option", "response=y")
+    given = ("--option", "predictors=sex", "--decimal", ",", "--sep", ";")
+    found = emf("fit", "towns.csv", *line, *given)
+    assert "sex_m" in found.stdout
+    refused(emf("fit", "towns.csv", *line, *given[:2]), "--decimal ,")
 
 
 def test_a_row_without_a_run_is_refused(emf: Run) -> None:

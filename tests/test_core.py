@@ -24,6 +24,7 @@ from emframe.core import (
     MaxExpectations,
     MaxIterations,
     MaxSeconds,
+    Move,
     ParameterChange,
     QuasiNewton,
     RemainingGain,
@@ -210,6 +211,36 @@ def test_how_a_run_ends(script, status, trace):
     assert done.status.usable == (
         status not in {Status.DEGENERATE, Status.FAILED, Status.E_STEP_BREACH, Status.M_STEP_BREACH}
     )
+
+
+class Foretold:
+    """EM that knows what is ahead."""
+
+    def __init__(self, ahead: float) -> None:
+        self.ahead = ahead
+
+    def start(self, q):
+        return None
+
+    def advance(self, expect, q, state):
+        return Move(expect(q.maximize()), is_em=True, remaining=self.ahead, is_bound=True), None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "fall", "status"),
+    [
+        (1e-12, 1e-10, Status.CONVERGED),
+        (1e-3, 1e-10, Status.STALLED),
+        (1e-12, 1e-7, Status.STALLED),
+    ],
+)
+def test_rounding_where_nothing_is_ahead_is_no_fault(ahead, fall, status):
+    script = (-500.0, -500.0 - fall, -1.0)
+    done = run(
+        lambda at: Scripted(at, script), 0, rules=[RemainingGain(1e-8)], method=Foretold(ahead)
+    )
+    assert done.status is status
+    assert done.trace == script[:1]
 
 
 def test_a_large_gain_after_small_ones_is_not_taken_for_convergence():

@@ -621,3 +621,22 @@ def test_the_summary_tells_of_edges_above_the_optimum() -> None:
     on_edge = emframe.fit(model, data, start=params)
     assert on_edge.status is emframe.Status.DEGENERATE
     assert on_edge.log_likelihood > model.posterior(params, data)[0].sum() + 1.0
+
+
+def test_newtons_method_comes_back_from_rates_that_are_far_too_high():
+    """A log rate falls by one a step there, and Q is far off its parabola."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.poisson(2.0, 40), rng.normal(size=40)]).astype(float)
+    family = emframe.family("poisson-regression")
+    sums = family.accumulate(x, np.ones((40, 1)))
+    far = family.build({"intercept": [690.0], "x1": [3.0]})
+    best, found = family.m_step(sums, None), family.m_step(sums, far)
+    assert family.expected(sums, found) == pytest.approx(family.expected(sums, best), rel=1e-12)
+
+
+def test_a_hurdle_family_that_is_a_point_at_zero_has_no_density_beyond():
+    family = emframe.Hurdle("poisson")
+    params = family.build({"zeros": [0.5], "rest": {"rates": [[5e-324]]}})
+    density = family.log_density(params, np.array([[0.0], [1.0], [1e4]]))
+    assert not np.isnan(density).any()
+    assert (density < np.inf).all()

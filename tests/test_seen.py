@@ -284,6 +284,170 @@ def test_a_mean_under_errors_is_that_of_weighted_rows() -> None:
     assert fit.params.components.means[0, 0] == pytest.approx(mean, rel=1e-6)
 
 
+COVARIANCES = tuple(range(2, 5))
+
+
+def correlated(n: int = 60, missing: bool = False) -> tuple[Array, Array]:
+    """Rows (n, 2) about two centres, and the covariances of their errors, some singular."""
+    rng = np.random.default_rng(8)
+    roots = rng.normal(size=(n, 2, 2)) * rng.uniform(0.1, 1.0, (n, 1, 1))
+    roots[:6], roots[6:12, 1] = 0.0, 0.0
+    y = rng.normal(size=(n, 2)) + np.where(rng.random((n, 1)) < 0.4, 0.0, 5.0)
+    x = y + np.einsum("nij,nj->ni", roots, rng.normal(size=(n, 2)))
+    if missing:
+        x[rng.random(x.shape) < 0.25] = nan
+    return x, roots @ roots.swapaxes(1, 2)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("unit", [1.0, 1e6])
+def test_errors_that_depend_on_each_other(missing: bool, unit: float) -> None:
+    """The fit is at the top of what scipy makes of the marginal densities."""
+    x, errors = correlated(missing=missing)
+    x, errors = unit * x, unit**2 * errors
+    made = emframe.Noisy("gaussian", values=(0, 1), covariances=COVARIANCES, missing=missing)
+    rows = emframe.Noisy.rows(x, errors)
+    fit = emframe.fit(emframe.Mixture(made, 1), rows, rng=0, tol=1e-12)
+
+    def height(mean: Array, covariance: Array) -> float:
+        total = 0.0
+        for row, own in zip(x, covariance + errors, strict=True):
+            o = ~np.isnan(row)
+            if o.any():
+                law = stats.multivariate_normal(mean[o], own[np.ix_(o, o)])
+                total += float(law.logpdf(row[o]))
+        return total
+
+    mean, covariance = fit.params.components.means[0], fit.params.components.covariances[0]
+    assert fit.log_likelihood == pytest.approx(height(mean, covariance), rel=1e-10)
+    for h in (0.01, -0.01):
+        step = h * unit * np.array([1.0, 0.3])
+        assert height(mean + step, covariance) < fit.log_likelihood
+        for turn in (np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])):
+            assert height(mean, covariance + h * unit**2 * turn) < fit.log_likelihood
+
+
+def test_errors_without_correlations_are_deviations() -> None:
+    x, s = noisy(40)
+    each = s[:, :, None] ** 2 * np.eye(2)
+    one = emframe.Noisy("gaussian", values=(0, 1), errors=(2, 3))
+    other = emframe.Noisy("gaussian", values=(0, 1), covariances=COVARIANCES)
+    params = one.template({"K": 2, "d": 4})
+    found = other.log_density(params, emframe.Noisy.rows(x, each))
+    assert np.allclose(found, one.log_density(params, np.hstack([x, s])), rtol=1e-12)
+
+
+def test_covariances_of_errors_that_are_none_are_refused() -> None:
+    x, errors = correlated(12)
+    made = emframe.Mixture(emframe.Noisy("gaussian", values=(0, 1), covariances=COVARIANCES), 1)
+    errors[3] = [[1.0, 2.0], [2.0, 1.0]]
+    with pytest.raises(ValueError, match=r"row 3, .*no eigenvalue below 0"):
+        emframe.fit(made, emframe.Noisy.rows(x, errors))
+    errors[4, 0, 1] += 1.0
+    with pytest.raises(ValueError, match="4 is not symmetric"):
+        emframe.Noisy.rows(x, errors)
+    with pytest.raises(ValueError, match=r"d \(d \+ 1\) / 2"):
+        emframe.Noisy("gaussian", values=(0, 1), covariances=(2, 3))
+
+
+# ---- responses
+
+I = np.arange(1.0, 31.0)
+LINE = np.cos(1.3 * I)
+TIMES = np.column_stack([np.exp(1.0 + 0.5 * LINE + np.sin(7.1 * I)), I % 4 != 0, LINE])
+
+
+@pytest.mark.parametrize(
+    ("family", "log_likelihood", "intercept", "slope"),
+    [
+        ("weibull", -54.059999284491, 1.522161819, 0.467829656),
+        ("exponential", -57.529435809325, 1.504660579, 0.463983689),
+        ("lognormal", -54.425811584143, 1.175628677, 0.416637339),
+    ],
+)
+def test_times_to_failure_are_those_of_survreg(
+    family: str, log_likelihood: float, intercept: float, slope: float
+) -> None:
+    """R, survival 3.5, survreg(Surv(y, s) ~ x)."""
+    made = Censored(f"{family}-regression", time=0, event=1, predictors=(2,))
+    fit = emframe.fit(emframe.Mixture(made, 1), TIMES, rng=0, tol=1e-12)
+    assert fit.log_likelihood == pytest.approx(log_likelihood, rel=1e-9)
+    own = fit.params.components
+    assert (own.intercept[0], own.x1[0]) == pytest.approx((intercept, slope), rel=1e-4)
+
+
+T = np.array([-1.0, 0.0, 0.5, 2.0])
+MEANS = np.exp(0.3 + 0.7 * T)
+ODDS = MEANS / (1.0 + MEANS)
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "y", "laws"),
+    [
+        ("weibull", {"shape": [1.7]}, 1.0 + T**2, stats.weibull_min(1.7, scale=MEANS)),
+        ("gamma", {"shape": [1.7]}, 1.0 + T**2, stats.gamma(1.7, scale=MEANS / 1.7)),
+        ("exponential", {}, 1.0 + T**2, stats.expon(scale=MEANS)),
+        (
+            "student-t",
+            {"sigma": [0.6], "dof": [3.5]},
+            T,
+            stats.t(3.5, np.log(MEANS), 0.6),
+        ),
+        ("student-t", {"sigma": [0.6], "dof": [inf]}, T, stats.norm(np.log(MEANS), 0.6)),
+        ("poisson", {}, np.array([0.0, 1.0, 2.0, 9.0]), stats.poisson(MEANS)),
+        (
+            "negative-binomial",
+            {"dispersion": [0.4]},
+            np.array([0.0, 1.0, 2.0, 9.0]),
+            stats.nbinom(2.5, 1.0 / (1.0 + 0.4 * MEANS)),
+        ),
+        (
+            "negative-binomial",
+            {"dispersion": [0.0]},
+            np.array([0.0, 1.0, 2.0, 9.0]),
+            stats.poisson(MEANS),
+        ),
+        (
+            "beta",
+            {"precision": [5.0]},
+            np.array([0.1, 0.3, 0.6, 0.95]),
+            stats.beta(5.0 * ODDS, 5.0 * (1.0 - ODDS)),
+        ),
+        ("binomial", {}, np.array([0.0, 1.0, 0.0, 1.0]), stats.binom(1, ODDS)),
+    ],
+)
+def test_regressions_tell_their_tails(name: str, own: Any, y: Array, laws: Any) -> None:
+    family = emframe.family(f"{name}-regression")
+    params = family.build({"intercept": [0.3], "x1": [0.7], **own})
+    x = np.column_stack([y, T])
+    with np.errstate(divide="ignore"):
+        below, beyond = laws.logcdf(y), laws.logsf(y)
+    assert np.allclose(family.log_cdf(params, x)[:, 0], below, rtol=1e-12, atol=1e-15)
+    assert np.allclose(family.log_sf(params, x)[:, 0], beyond, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("shape", "x"), [(0.3, 2000.0), (5.0, 1e4), (200.0, 1.0), (1e4, 2e4)])
+def test_far_tails_of_gamma_keep_their_digits(shape: float, x: float) -> None:
+    mpmath = pytest.importorskip("mpmath")
+    family = emframe.family("gamma")
+    params = family.build({"shapes": [[shape]], "rates": [[1.0]]})
+    with mpmath.workdps(40):
+        upper = x > shape
+        ends = (x, mpmath.inf) if upper else (0, x)
+        wanted = float(mpmath.log(mpmath.gammainc(shape, *ends, regularized=True)))
+    tail = family.log_sf if upper else family.log_cdf
+    assert wanted < -600.0
+    assert tail(params, np.array([[x]]))[0, 0] == pytest.approx(wanted, rel=1e-13)
+
+
+def test_zero_truncated_regressions_are_normalised() -> None:
+    for name in ("poisson", "negative-binomial"):
+        made = Truncated(f"{name}-regression", low=1)
+        params = made.template({"K": 1, "d": 2})
+        x = np.column_stack([np.arange(1.0, 400.0), np.full(399, 0.7)])
+        assert np.exp(made.log_density(params, x)).sum() == pytest.approx(1.0, rel=1e-9)
+
+
 # ---- gaps
 
 
@@ -335,9 +499,105 @@ def test_a_missing_response_says_nothing() -> None:
     assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
 
 
-def test_columns_that_depend_on_each_other_are_refused() -> None:
-    with pytest.raises(TypeError, match="depend on each other"):
-        emframe.family("student-t", missing=True)
+SHARES = np.random.default_rng(2).dirichlet([2.0, 3.0, 4.0], size=40)
+WHOLE: dict[str, tuple[Any, Any]] = {
+    "dirichlet": (emframe.family("dirichlet"), SHARES),
+    "multinomial": (emframe.family("multinomial"), np.floor(20 * SHARES)),
+    "uniform": (emframe.family("uniform", low=(0.0,) * 3, high=(1.0,) * 3), SHARES),
+    "zero-inflated": (emframe.ZeroInflated("poisson"), np.floor(6 * SHARES[:, :1])),
+    "hurdle": (emframe.Hurdle("poisson"), np.floor(9 * SHARES[:, :1])),
+    "truncated": (emframe.Truncated("poisson", low=1), 1.0 + np.floor(6 * SHARES[:, :1])),
+    "from scipy": (emframe.from_scipy(stats.gumbel_r), SHARES[:, :1]),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_columns_that_go_together_are_missing_together(name: str) -> None:
+    """Of any family a row that shows nothing says nothing; half of one is refused."""
+    family, x = WHOLE[name]
+    holed = np.vstack([x, np.full((3, x.shape[1]), nan)])
+    fit = emframe.fit(emframe.Mixture(family, 1, missing=True), holed, rng=0)
+    plain = emframe.fit(emframe.Mixture(family, 1), x, rng=0)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+    holed[0, -1] = nan
+    if x.shape[1] > 1:
+        with pytest.raises(ValueError, match=r"row 0.*nan in all columns"):
+            emframe.fit(emframe.Mixture(family, 1, missing=True), holed)
+
+
+def test_a_value_that_is_missing_is_missing_of_the_whole() -> None:
+    """Within a family to which it is a value it would be no zero, with the density of that."""
+    for wrap in (emframe.ZeroInflated, emframe.Hurdle):
+        with pytest.raises(TypeError, match="missing of the whole"):
+            wrap("poisson", missing=True)
+    with pytest.raises(TypeError, match="leave out the rows"):
+        emframe.family("linear-mixed", missing=True, response="y")
+
+
+@pytest.mark.parametrize(
+    "name", ["ordinal-regression", "multinomial-regression", "lognormal-regression"]
+)
+def test_responses_whose_levels_are_read_off_the_data_may_be_missing(name: str) -> None:
+    rng = np.random.default_rng(4)
+    t = rng.normal(size=60)
+    y = np.digitize(t + rng.logistic(size=60), [-1.0, 1.0]) + (name[0] == "l")
+    x = np.column_stack([y, t]).astype(float)
+    holed = np.vstack([x, [[nan, 0.3], [nan, -2.0]]])
+    fit = emframe.fit(emframe.Mixture(name, 1, missing=True), holed, rng=0)
+    plain = emframe.fit(emframe.Mixture(name, 1), x, rng=0)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+
+
+T_SHAPE = np.array([[2.0, 0.7, 0.1], [0.7, 1.0, -0.3], [0.1, -0.3, 0.5]])
+
+
+def t_rows(n: int = 120, unit: float = 1.0) -> Array:
+    rng = np.random.default_rng(6)
+    x = stats.multivariate_t(shape=T_SHAPE, df=4).rvs(n, random_state=rng)
+    x[rng.random(x.shape) < 0.2] = nan
+    return np.asarray(unit * x)
+
+
+def t_loglik(x: Array, location: Array, scale: Array, dof: float) -> float:
+    total = 0.0
+    for row in x:
+        o = ~np.isnan(row)
+        if o.any():
+            law = stats.multivariate_t(location[o], scale[np.ix_(o, o)], df=dof)
+            total += float(law.logpdf(row[o]))
+    return total
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_t_rows_with_gaps_are_at_the_top_of_the_marginal_densities(unit: float) -> None:
+    x = t_rows(unit=unit)
+    fit = emframe.fit(emframe.Mixture("student-t", 1, missing=True), x, rng=0, tol=1e-12)
+    own = fit.params.components
+    at = own.locations[0], own.scale_matrices[0], float(own.dof[0])
+    assert fit.log_likelihood == pytest.approx(t_loglik(x, *at), rel=1e-10)
+    for h in (1.0, -1.0):  # no way up by any of these
+        for moved in (
+            (at[0] + h * unit * np.array([0.02, 0.0, 0.0]), at[1], at[2]),
+            (at[0] + h * unit * np.array([0.0, 0.01, 0.01]), at[1], at[2]),
+            (at[0], at[1] * (1.0 + 0.02 * h), at[2]),
+            (at[0], at[1] + h * unit**2 * np.diag([0.02, 0.0, 0.0]), at[2]),
+            (at[0], at[1], at[2] * (1.0 + 0.05 * h)),
+        ):
+            assert t_loglik(x, *moved) < fit.log_likelihood
+
+
+@pytest.mark.parametrize("covariance", ["full", "EVI"])
+def test_t_rows_without_a_tail_are_normal_ones(covariance: str) -> None:
+    x = t_rows()
+    settings_of = {"covariance": covariance, "missing": True}
+    one = emframe.fit(emframe.Mixture("student-t", 2, dof=inf, **settings_of), x, rng=0, n_starts=2)
+    start = {
+        "weights": one.params.weights,
+        "means": one.params.components.locations,
+        "covariances": one.params.components.scale_matrices,
+    }
+    other = emframe.fit(emframe.Mixture("gaussian", 2, **settings_of), x, start=start)
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-9)
 
 
 # ---- the kit, and what it has to reject

@@ -65,7 +65,7 @@ def test_degrees_of_freedom_go_to_the_top_and_to_inf_where_the_kurtosis_is_no_mo
     distance = np.square(rows).sum(axis=2)
     distance *= d / np.median(distance, axis=1, keepdims=True)
     resp = rng.uniform(0.5, 1.5, distance.shape)
-    tail = Tail((distance,), (resp,), resp.sum(axis=1), d, np.zeros(4), shared)
+    tail = Tail((distance,), (resp,), (d,), np.zeros(4), shared)
     found = tail.maximised(np.full(4, before))
     if shared:
         assert (found == found[0]).all()
@@ -181,9 +181,9 @@ def test_a_tail_of_rows_at_one_point_or_far_off_is_climbed_in_silence(
     d: int, dof: float, distance: list[float]
 ) -> None:
     """Q of the tail by scipy's gamma functions: no lower at the end than where it began."""
-    found = Tail(
-        (np.array([distance]),), (np.ones((1, 3)),), np.array([3.0]), d, np.zeros(1)
-    ).maximised(np.array([dof]))
+    found = Tail((np.array([distance]),), (np.ones((1, 3)),), (d,), np.zeros(1)).maximised(
+        np.array([dof])
+    )
 
     def height(nu: float) -> float:
         y = np.array(distance, dtype=float)
@@ -236,7 +236,7 @@ def test_a_component_of_one_row_beside_a_common_scale_ends_in_silence() -> None:
 def test_degrees_of_freedom_do_not_leave_a_heavy_tail_for_a_lower_normal_one(shared):
     """Q falls from the normal end on, and is higher still where the tail is heavy enough."""
     distance, resp, d = np.array([[0.0, 7.66]] * 2), np.array([[0.22, 0.78]] * 2), 8
-    tail = Tail((distance,), (resp,), resp.sum(axis=1), d, np.zeros(2), shared)
+    tail = Tail((distance,), (resp,), (d,), np.zeros(2), shared)
     before = np.full(2, 0.3)
     normal, slope = tail.at_normal()
     there = tail.at(1.0 / before)[0]

@@ -112,6 +112,7 @@ def fit(
         given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
+        sheet, made = job.in_words(sheet, made, runs)
         rows: Any = job.table(sheet, made, runs)
         if runs is not None:
             rows, weights = in_runs(sheet, rows, runs)
@@ -136,7 +137,8 @@ def fit(
         levels = tuple(sheet.levels(j) for j in places)
         gate = emframe.Gate(*(sheet.names[j] for j in places), levels=levels)
         sheet = sheet.with_indicators(gate)
-    mixtures = [emframe.Mixture(parts, n_components=k, weights=gate) for k in components]
+    mixtures: list[Any] = [emframe.Mixture(parts, n_components=k, weights=gate) for k in components]
+    sheet, mixtures = job.in_words(sheet, mixtures, labels, runs)
     data_of: Any = job.table(sheet, mixtures, labels, runs)
     if runs is not None:
         data_of, weights = in_runs(sheet, data_of, runs)

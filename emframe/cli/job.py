@@ -27,8 +27,9 @@ import emframe
 from emframe.cli import pictures, sheets
 from emframe.cli.settings import StartsOption, family_options, header, together
 from emframe.data import Table
+from emframe.data.legend import Legend
 from emframe.inference import METHODS
-from emframe.models import Model
+from emframe.models import ComponentModel, Model
 from emframe.selecting.selection import CRITERIA
 
 _OPTIONS = together(
@@ -118,6 +119,8 @@ class Job:
     columns: str | None
     weights: str | None
     has_header: bool | None
+    sep: str | None
+    decimal: str
     save: str | None
     errors: str | None
     plot: str | None
@@ -130,13 +133,39 @@ class Job:
         _writable("--plot", self.plot)
         if self.plot is not None:
             pictures.require(self.plot)
-        return sheets.read(data, self.has_header)
+        return sheets.read(data, self.has_header, self.sep, self.decimal)
+
+    def in_words(
+        self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
+    ) -> tuple[sheets.Sheet, list[Model]]:
+        """The sheet in numbers where models read words, and the models with what these stand for.
+
+        Raises ValueError as `emframe.fit` does of a frame.
+        """
+        if not sheet.has_header:
+            return sheet, list(models)
+        taken = self._taken(sheet, models, *leave_out)[1]
+        told = [_told_of_words(model, sheet, taken) for model in models]
+        for one in told:
+            sheet = sheet.coded(getattr(one, "legend", Legend()))
+        return sheet, told
 
     def table(self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None) -> Table:
         """The columns of a sheet that the models read, with those that are weights as weights.
 
         Unless --columns says which, those that the models name, or all where one names none.
         """
+        weighing, taken = self._taken(sheet, models, *leave_out)
+        return Table(
+            sheet.numbers(taken, covariates_of(models)),
+            tuple(sheet.names[j] for j in taken),
+            sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
+        )
+
+    def _taken(
+        self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
+    ) -> tuple[list[int], list[int]]:
+        """The columns of a sheet that are weights, and those that the models read."""
         weighing = sheet.find(self.weights) if self.weights is not None else []
         aside = [*weighing, *(j for one in leave_out if one is not None for j in sheet.find(one))]
         if len(weighing) > 1:
@@ -162,11 +191,22 @@ class Job:
                 for j, name in enumerate(sheet.names)
                 if j not in [*aside, *words] and (named is None or name in named)
             ]
-        return Table(
-            sheet.numbers(taken, covariates_of(models)),
-            tuple(sheet.names[j] for j in taken),
-            sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
-        )
+        return weighing, taken
+
+
+def _told_of_words(model: Model, sheet: sheets.Sheet, taken: Sequence[int]) -> Model:
+    """The model with the legend of these columns, where its family may be told in words."""
+    family = getattr(model, "family", None)
+    if family is None or not isinstance(model, ComponentModel):
+        return model
+    beside = set(gated_by([model]))
+    names = family.columns or tuple(sheet.names[j] for j in taken if sheet.names[j] not in beside)
+    places = {*family.kinds(len(names)), *family.covariates}
+    own = [sheet.names.index(names[place]) for place in places if names[place] in sheet.names]
+    if not any(sheet.levels(j) for j in own):
+        return model
+    with sheet.telling_lines():
+        return model.reading(sheet.frame([sheet.names.index(name) for name in names]))
 
 
 def named_columns(models: Sequence[Model]) -> set[str] | None:

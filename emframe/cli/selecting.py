@@ -72,7 +72,10 @@ def select(
             "have no common scale; compare families of one kind.",
             ctx,
         )
-    models = [emframe.Mixture(family, n_components=k) for family in made for k in components]
+    models: list[Any] = [
+        emframe.Mixture(family, n_components=k) for family in made for k in components
+    ]
+    sheet, models = job.in_words(sheet, models)
     choose(ctx, models, sheet, job.table(sheet, models), job, several_kinds=True)
 
 

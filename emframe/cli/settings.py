@@ -13,12 +13,44 @@ import emframe
 from emframe.families import Family
 from emframe.fitting.plans import LEVELS
 
-header = click.option(
+
+class Separator(click.ParamType):  # type: ignore[type-arg]  # a subscript fails in click 8.1
+    """A character between cells; a tab by its name."""
+
+    name = "separator"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        told = {"tab": "\t", "\\t": "\t"}.get(str(value), str(value))
+        if len(told) != 1:
+            self.fail(f"{value!r} is no character; pass one, or tab.", param, ctx)
+        return told
+
+
+_HEADER = click.option(
     "--header/--no-header",
     "has_header",
     default=None,
     help="Whether the first line names the columns.  [default: if it has no number]",
 )
+_SEP = click.option(
+    "--sep",
+    metavar="C",
+    type=Separator(),
+    help="What separates cells: , ; or tab.  [default: the one that the first line has]",
+)
+_DECIMAL = click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    default=".",
+    show_default=True,
+    help="What numbers have before their fraction.",
+)
+
+
+def header(command: Any) -> Any:
+    """How a file is written: whether it has a header, what separates cells, and decimals."""
+    return _HEADER(_SEP(_DECIMAL(command)))
+
 
 family_options = click.option(
     "--option",

@@ -23,9 +23,10 @@ import click
 import numpy as np
 
 import emframe
+from emframe.data.covariates import Covariates
 from emframe.data.formulas import Design
+from emframe.data.legend import Legend
 from emframe.datasets import Dataset
-from emframe.latents import Gate
 from emframe.messages.extras import extra
 from emframe.spaces import Array
 
@@ -90,8 +91,8 @@ class Sheet:
         given = sorted(cell for cell in cells if cell.lower() not in _MISSING)
         return () if all(map(_is_number, given)) else tuple(given)
 
-    def with_indicators(self, gate: Gate) -> Sheet:
-        """The sheet with the columns of 0 and 1 that a gate reads in the place of words.
+    def with_indicators(self, gate: Covariates) -> Sheet:
+        """The sheet with the columns of 0 and 1 that are read in the place of words.
 
         Raises ValueError for a value that the gate has not, with its line.
         """
@@ -110,13 +111,49 @@ class Sheet:
             for i, row in enumerate(self.cells):
                 cell = row[column].strip()
                 if cell not in levels:
-                    raise ValueError(
-                        f"{self.origin}, {self.unit} {self.lines[i]}, column {name!r}: {cell!r} is "
-                        f"none of {', '.join(levels)}."
-                    )
+                    raise ValueError(self._strange(i, str(name), cell, levels))
                 extra_cells[i] += ["1" if cell == level else "0" for level in levels[1:]]
         cells = [[*row, *more] for row, more in zip(self.cells, extra_cells, strict=True)]
         return replace(self, names=tuple(names), cells=cells)
+
+    def frame(self, columns: Sequence[int]) -> Any:
+        """These columns as a data frame: words as such, None where missing; others as numbers."""
+        pandas = extra("pandas", "dataframe", "words in a file")
+        made: dict[str, Any] = {}
+        for j in columns:
+            cells = [row[j].strip() for row in self.cells]
+            gone = [cell.lower() in _MISSING for cell in cells]
+            values = [None if gap else cell for cell, gap in zip(cells, gone, strict=True)]
+            made[self.names[j]] = values if self.levels(j) else self.numbers([j])[:, 0]
+        return pandas.DataFrame(made)
+
+    def coded(self, legend: Legend) -> Sheet:
+        """The sheet in the numbers that a legend has for words.
+
+        Raises ValueError for a value that it has not, with its line.
+        """
+        sheet = self if legend.given is None else self.with_indicators(legend.given)
+        if not legend.outcomes:
+            return sheet
+        cells = [list(row) for row in sheet.cells]
+        for name, levels in legend.outcomes:
+            (column,) = self.find(name)
+            if not self.levels(column):
+                continue
+            for i, row in enumerate(cells):
+                cell = row[column].strip()
+                if cell.lower() in _MISSING:
+                    continue
+                if cell not in levels:
+                    raise ValueError(self._strange(i, name, cell, levels))
+                row[column] = str(levels.index(cell))
+        return replace(sheet, cells=cells)
+
+    def _strange(self, i: int, name: str, cell: str, levels: Sequence[str]) -> str:
+        return (
+            f"{self.origin}, {self.unit} {self.lines[i]}, column {name!r}: {cell!r} is none of "
+            f"{', '.join(levels)}."
+        )
 
     @contextmanager
     def telling_lines(self) -> Iterator[None]:
@@ -135,19 +172,24 @@ class Sheet:
 
     def _complaint(self, i: int, column: int, is_covariate: bool) -> str:
         cell = self.cells[i][column]
-        hint = "leave the column out with --columns, correct the cell, or code words as 0, 1, 2"
+        hint = (
+            "leave the column out with --columns, correct the cell, or take the family "
+            "'categorical' for words"
+        )
         if is_covariate:
             hint = (
                 "correct the cell, or where it is a category make a column of 0 and 1 for each "
                 "value but one, and name these as predictors (codes 0, 1, 2 would have a slope)"
             )
         if _is_number(cell.replace(",", ".", 1)):
-            hint = "write decimals with a point"
+            hint = "say --decimal , or write decimals with a point"
         place = f"{self.origin}, {self.unit} {self.lines[i]}, column {self.names[column]!r}"
         return f"{place}: {cell!r} is not a number; {hint}."
 
 
-def read(data: str, has_header: bool | None = None) -> Sheet:
+def read(
+    data: str, has_header: bool | None = None, sep: str | None = None, decimal: str = "."
+) -> Sheet:
     """The sheet of a shipped data set, of a CSV or Parquet file, or of standard input (``-``).
 
     Raises ValueError for what is neither, or is no table.
@@ -170,12 +212,24 @@ def read(data: str, has_header: bool | None = None) -> Sheet:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{origin} is not UTF-8 text: {error}.") from error
-    return parse(text, origin, has_header)
+    return parse(text, origin, has_header, sep, decimal)
 
 
-def parse(text: str, origin: str, has_header: bool | None = None) -> Sheet:
-    """The sheet that a text of comma, semicolon or tab separated values holds."""
-    rows = _split(text, origin)
+def parse(
+    text: str,
+    origin: str,
+    has_header: bool | None = None,
+    sep: str | None = None,
+    decimal: str = ".",
+) -> Sheet:
+    """The sheet that a text of comma, semicolon or tab separated values holds.
+
+    sep : what separates cells, if not what the first line suggests.
+    decimal : what numbers have before their fraction, a point or a comma.
+    """
+    rows = _split(text, origin, sep)
+    if decimal == ",":
+        rows = [(number, list(map(_with_point, row))) for number, row in rows]
     if not rows:
         raise ValueError(f"{origin} is empty; expected rows of numbers.")
     line, first = rows[0]
@@ -201,14 +255,22 @@ def exact(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-def _split(text: str, origin: str) -> list[tuple[int, list[str]]]:
+def _with_point(cell: str) -> str:
+    """A number with a decimal comma as one with a point; anything else as it is."""
+    text = cell.strip()
+    return text.replace(",", ".") if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text) else cell
+
+
+def _split(text: str, origin: str, sep: str | None = None) -> list[tuple[int, list[str]]]:
     """Lines with their numbers, cut into cells; blank lines at the ends are no lines.
 
     The delimiter is the first of tab ; , that splits the first line: in that order, because a
     comma beside one of the others is a decimal comma.
     """
     head = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = next((d for d in "\t;," if len(next(csv.reader([head], delimiter=d), [])) > 1), ",")
+    delimiter = sep or next(
+        (d for d in "\t;," if len(next(csv.reader([head], delimiter=d), [])) > 1), ","
+    )
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,

@@ -14,6 +14,7 @@ import emframe
 from emframe.cli import sheets
 from emframe.cli.models import run_labels
 from emframe.cli.settings import header
+from emframe.data.legend import Legend
 from emframe.messages.refusals import several
 from emframe.spaces import Array
 
@@ -25,7 +26,13 @@ from emframe.spaces import Array
 @click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it.")
 @header
 def predict(
-    saved: str, data: str, columns: str | None, runs: str | None, has_header: bool | None
+    saved: str,
+    data: str,
+    columns: str | None,
+    runs: str | None,
+    has_header: bool | None,
+    sep: str | None,
+    decimal: str,
 ) -> None:
     """Label the rows of DATA by the fit in SAVED, as CSV.
 
@@ -40,9 +47,10 @@ def predict(
     emframe sample geyser.fit -n 10 | emframe predict geyser.fit -
     """
     fit = emframe.load(saved)
-    given = sheets.read(data, has_header)
+    given = sheets.read(data, has_header, sep, decimal)
     gate = getattr(fit.model, "weights", None)
     sheet = given.with_indicators(gate) if isinstance(gate, emframe.Gate) else given
+    sheet = sheet.coded(getattr(fit.model, "legend", Legend()))
     found: Any = sheet.numbers(_columns(sheet, fit.columns, columns))
     if runs is not None:
         found = emframe.Sequences.by(found, run_labels(sheet, runs))
@@ -83,7 +91,11 @@ def sample(saved: str, n: int, seed: int, labels: bool) -> None:
     """
     fit = emframe.load(saved)
     rows, drawn = fit.sample(n, rng=seed, labels=True)
-    cells = [[sheets.exact(value) for value in row] for row in rows]
+    drawn_rows = rows.to_numpy() if fit.levels else rows
+    cells = [
+        [value if isinstance(value, str) else sheets.exact(value) for value in row]
+        for row in drawn_rows
+    ]
     added: list[str] = []
     if labels and drawn.ndim == 1:
         added = ["label"]

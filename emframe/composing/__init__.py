@@ -4,6 +4,7 @@ from emframe.composing.censored import Censored
 from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import Constrained, fixed, tied
 from emframe.composing.copies import Copies
+from emframe.composing.multi_group import MultiGroup
 from emframe.composing.nested import Nested
 from emframe.composing.noisy import Noisy
 from emframe.composing.point import Point
@@ -19,6 +20,7 @@ __all__ = [
     "Copies",
     "Home",
     "Hurdle",
+    "MultiGroup",
     "Nested",
     "Noisy",
     "Point",

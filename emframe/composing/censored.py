@@ -84,9 +84,10 @@ class Censored(Unseen):
         some = [any(one is not None for one in pair) for pair in told]
         if both != some or sum(both) != 1:
             given = {"lower": lower, "upper": upper, "time": time, "event": event}
+            said = ", ".join(f"{key}={one!r}" for key, one in given.items() if one is not None)
             raise TypeError(
                 "pass lower= and upper=, or time= and event=, both as columns; got "
-                f"{', '.join(f'{key}={one!r}' for key, one in given.items() if one is not None)}."
+                f"{said or 'none of them'}."
             )
         said = "`lower` and `upper`" if both[0] else "`time` and `event`"
         start, stop = told[0] if both[0] else told[1]

@@ -66,6 +66,52 @@ class AtColumns(Space):
         return f"AtColumns({self.space!r}, {self.places})"
 
 
+@dataclass(frozen=True, repr=False)
+class AllBut(Space):
+    """A space that all columns but one have to lie in, however many there are."""
+
+    space: Space
+    place: int
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return self.space.words
+
+    @property
+    def discrete(self) -> bool:  # type: ignore[override]
+        return self.space.discrete
+
+    @property
+    def missing(self) -> bool:  # type: ignore[override]
+        return self.space.missing
+
+    @property
+    def largest(self) -> float:  # type: ignore[override]
+        return self.space.largest
+
+    def least_ranges(self, d: int) -> Array:
+        return np.insert(self.space.least_ranges(d - 1), self.place, 0.0)
+
+    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
+        return np.insert(self.space.columns_that_are(trait, d - 1), self.place, False)
+
+    def codes(self, d: int) -> Array:
+        return np.insert(self.space.codes(d - 1), self.place, 0.0)
+
+    def covers(self, d: int) -> NDArray[np.bool_]:
+        return np.insert(self.space.covers(d - 1), self.place, False)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held = np.ones(values.shape, dtype=bool)
+        others = np.arange(values.shape[1]) != self.place
+        own = np.asarray(self.space.contains(values[:, others]))
+        held[:, others] = own if own.ndim == 2 else own[:, None]
+        return held
+
+    def __repr__(self) -> str:
+        return f"AllBut({self.space!r}, {self.place})"
+
+
 @dataclass(frozen=True)
 class Home:
     """A group of columns and where it lives."""

@@ -34,6 +34,7 @@ from emframe.core import Contract, Degenerate
 from emframe.families import (
     Axes,
     Completed,
+    Conditional,
     ConjugatePrior,
     Family,
     Kernel,
@@ -154,6 +155,9 @@ class Constrained(Wrapped):
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         found = self.family.completed(self._free(params), x, resp)
         return found._replace(statistics=Sized(found.statistics, resp.shape[1], _width(x)))
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        return self.family.conditional(self._free(params), x, hidden)
 
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         return self.family.imputed(self._free(params), x, shares)

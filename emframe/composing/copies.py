@@ -74,10 +74,13 @@ class Copies(Family):
     def name(self) -> str:  # type: ignore[override]
         return f"({self.model.title()})"
 
+    def with_gaps(self) -> Copies:
+        return replace(self, model=self.model.over(self.model.family.with_gaps()))
+
     @property
     def parameters(self) -> type:
         """Those of the model, each with the axis K before its own."""
-        return _copied(self.model.parameters, self._inner_kind, dict(self.model.dims))
+        return copied(self.model.parameters, self._inner_kind, dict(self.model.dims))
 
     @property
     def contract(self) -> Contract:  # type: ignore[override]
@@ -243,7 +246,7 @@ class Copies(Family):
 
     def build(self, values: Any) -> Any:
         """From the fields of the model, each with the axis K before its own."""
-        return _filled(self.parameters, values)
+        return filled(self.parameters, values)
 
     # ---- copies apart, and together
 
@@ -260,10 +263,10 @@ class Copies(Family):
     def _apart(self, params: Any) -> list[Any]:
         """The parameters of each copy."""
         k = len(next(iter(leaves(params))).value)
-        return [_one(params, self.model.parameters, self._inner_kind, i) for i in range(k)]
+        return [one_copy(params, self.model.parameters, self._inner_kind, i) for i in range(k)]
 
     def _joined(self, each: Sequence[Any]) -> Any:
-        return _together(self.parameters, each)
+        return together(self.parameters, each)
 
     # ---- the first M-step
 
@@ -316,7 +319,7 @@ class Copies(Family):
         return max(found, key=lambda one: one[0])[1]
 
 
-def _copied(kind: Any, inner: Any, dims: Mapping[str, int]) -> type:
+def copied(kind: Any, inner: Any, dims: Mapping[str, int]) -> type:
     """The parameter class of K copies of a class whose components are of class `inner`."""
     declared = declarations(kind)
     parts: dict[str, Any] = {}
@@ -324,7 +327,7 @@ def _copied(kind: Any, inner: Any, dims: Mapping[str, int]) -> type:
         if one.name in declared:
             parts[one.name] = _with_axis(declared[one.name], dims)
         else:
-            parts[one.name] = _copied(_type_of(one, inner), None, dims)
+            parts[one.name] = copied(_type_of(one, inner), None, dims)
     return record(f"Copied{kind.__name__}", parts)
 
 
@@ -340,33 +343,34 @@ def _with_axis(what: Declared, dims: Mapping[str, int]) -> Declared:
             "known within a copy of a model; use others."
         )
     axes = tuple(dims.get(axis, axis) if isinstance(axis, str) else axis for axis in what.axes())
-    space = Common(what.space) if what.shared else what.space
+    own = len(what.shape) - what.space.n_event_axes
+    space = Common(what.space, own) if what.shared else what.space
     return Declared(space, axes, False, True, what.fixed)
 
 
-def _one(params: Any, kind: Any, inner: Any, index: int) -> Any:
+def one_copy(params: Any, kind: Any, inner: Any, index: int) -> Any:
     """The parameters of one copy."""
     declared = declarations(kind)
     values = {
         one.name: np.ascontiguousarray(getattr(params, one.name)[index])
         if one.name in declared
-        else _one(getattr(params, one.name), _type_of(one, inner), None, index)
+        else one_copy(getattr(params, one.name), _type_of(one, inner), None, index)
         for one in fields(kind)
     }
     return frozen(kind(**values))
 
 
-def _together(kind: Any, each: Sequence[Any]) -> Any:
+def together(kind: Any, each: Sequence[Any]) -> Any:
     """The parameters of several copies as those of their family."""
     declared = declarations(kind)
     values = {}
     for one in fields(kind):
         own = [getattr(params, one.name) for params in each]
-        values[one.name] = np.stack(own) if one.name in declared else _together(one.type, own)
+        values[one.name] = np.stack(own) if one.name in declared else together(one.type, own)
     return kind(**values)
 
 
-def _filled(kind: Any, values: Any) -> Any:
+def filled(kind: Any, values: Any) -> Any:
     declared = declarations(kind)
     given: dict[str, Any] = {}
     for one in fields(kind):
@@ -374,5 +378,5 @@ def _filled(kind: Any, values: Any) -> Any:
             given[one.name] = np.array(values[one.name], dtype=float)
         else:
             inner = values.get(one.name, values)
-            given[one.name] = inner if is_dataclass(inner) else _filled(one.type, inner)
+            given[one.name] = inner if is_dataclass(inner) else filled(one.type, inner)
     return kind(**given)

@@ -124,6 +124,9 @@ class Nested(Family):
     def is_settled(self) -> bool:  # type: ignore[override]
         return all(family.is_settled for family in self.inner)
 
+    def with_gaps(self) -> Nested:
+        return replace(self, inner=tuple(one.with_gaps() for one in self.inner))
+
     def settled(self, whole: Sums, columns: Sequence[str]) -> Nested:
         pairs = zip(self.inner, whole.parts, strict=True)
         return Nested(tuple(family.settled(own, columns) for family, own in pairs))

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from emframe.families import Family
-from emframe.host import families
+from emframe.families import Family, refuse_inner_gaps
+from emframe.host import families, family_of
 from emframe.host import family as named_family
 from emframe.spaces import Array, Space
 
@@ -118,17 +118,14 @@ def settled(
         raise ValueError(f"{said} are both {first!r}; pass two different columns.")
     if isinstance(family, str):
         found = _made(family, pair, named, options)
-    elif options:
-        raise TypeError(
-            f"options {', '.join(options)} go with a family's name; this one is an object already."
-        )
     else:
-        found = family
+        found = family_of(family, options)
     if not isinstance(found, Family) or found.in_runs:
         raise TypeError(
             f"`family` is {family!r}; pass a plugin's name, or a Family object whose rows are no "
             "runs."
         )
+    refuse_inner_gaps(found, "Censored")
     width = found.width or 1
     modelled = [j for j in range(width) if j not in found.covariates]
     if len(modelled) != 1:

@@ -35,6 +35,7 @@ from emframe.core import Contract
 from emframe.families import (
     Axes,
     Completed,
+    Conditional,
     ConjugatePrior,
     Curve,
     Family,
@@ -43,10 +44,12 @@ from emframe.families import (
     Survey,
     refuse_kept,
 )
+from emframe.families.conditional import side_by_side
 from emframe.families.joined import Multiplied
 from emframe.families.pieces import refined
 from emframe.families.rowwise import in_step
 from emframe.families.stack import Sums, common_priors, weakest
+from emframe.host import family as named_family
 from emframe.host.recipes import MAKERS
 from emframe.parameters.records import record
 from emframe.spaces import Array, Claim, Space
@@ -66,6 +69,8 @@ class Product(Family):
         rows without names have them in the order given. Indices have to name every column. A
         column may be in several groups, where all but one of them read it as a covariate.
 
+    missing : whether values may be missing (nan), of the families that are named.
+
     Raises
     ------
     TypeError, ValueError : for keys that are no columns, or name one twice; for a column that two
@@ -80,11 +85,16 @@ class Product(Family):
     name = "product"
     maker = "product"
 
-    def __init__(self, parts: Mapping[Any, str | Family]) -> None:
+    def __init__(self, parts: Mapping[Any, str | Family], *, missing: bool = False) -> None:
         if not isinstance(parts, Mapping) or not parts:
             raise TypeError(
                 f'`parts` is {parts!r}; pass a mapping of columns to families, {{"x": "poisson"}}.'
             )
+        if missing:
+            parts = {
+                key: named_family(one, missing=True) if isinstance(one, str) else one
+                for key, one in parts.items()
+            }
         groups = [_group(key, family) for key, family in parts.items()]
         keys = [column for group in groups for column in group]
         named = all(isinstance(key, str) for key in keys)
@@ -304,6 +314,10 @@ class Product(Family):
         object.__setattr__(other, "covered", np.array(x, dtype=float))
         return other
 
+    def with_gaps(self) -> Product:
+        """Of parts that all may lack values."""
+        return self._of(replace(part, family=part.family.with_gaps()) for part in self.parts)
+
     # ---- the five functions
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -322,6 +336,17 @@ class Product(Family):
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         each = [part.family.completed(own, part.of(x), resp) for part, own in self._with(params)]
         return Completed(Sums(tuple(one.statistics for one in each)), sum(e.entropy for e in each))
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """Part by part, as they are independent."""
+        parts, own = [], list(hidden)
+        for part, theirs in self._with(params):
+            mine = [j for j in hidden if j in part.places]
+            if mine:
+                there = np.array([part.places.index(j) for j in mine])
+                found = part.family.conditional(theirs, part.of(x), there)
+                parts.append(([own.index(j) for j in mine], found))
+        return side_by_side(parts, len(own))
 
     def imputed(self, params: Any, x: Any, shares: Array) -> Array:
         """Part by part, where a part hides something."""

@@ -178,6 +178,9 @@ class Regardless(Wrapped):
     def truncated(self, params: Any, low: Array, high: Array) -> Stand:
         return self.family.truncated(params, self._own(low), self._own(high))
 
+    def course(self, response: Any = None) -> tuple[int, tuple[int, ...]]:
+        return self.modelled[0], self.covariates
+
     def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         """Of one column: its mean and deviation, the same at all rows."""
         if len(self.modelled) > 1:

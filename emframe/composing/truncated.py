@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.composing.unseen import Rough, Unseen
-from emframe.families import Family
+from emframe.families import Family, refuse_inner_gaps
 from emframe.families.between import log_between, tails
-from emframe.host import family as named_family
+from emframe.host import family_of
 from emframe.host.recipes import MAKERS
 from emframe.spaces import Array, Claim, ColumnsIn, Integers, Interval, Space, Within
 from emframe.spaces.ends import limits
@@ -67,17 +67,13 @@ class Truncated(Unseen):
         high: float = np.inf,
         **options: Any,
     ) -> None:
-        found = named_family(family, **options) if isinstance(family, str) else family
+        found = family_of(family, options)
         if not isinstance(found, Family) or found.in_runs:
             raise TypeError(
                 f"`family` is {family!r}; pass a plugin's name, or a Family object whose rows are "
                 "no runs."
             )
-        if options and not isinstance(family, str):
-            raise TypeError(
-                f"options {', '.join(options)} go with a family's name; this one is an object "
-                "already."
-            )
+        refuse_inner_gaps(found, "Truncated")
         modelled = [j for j in range(found.width or 1) if j not in found.covariates]
         if len(modelled) != 1:
             raise TypeError(

@@ -22,7 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract, Degenerate
-from emframe.families import Completed, Densities, Kernel, Stand, Survey, Wrapped
+from emframe.families import (
+    Completed,
+    Conditional,
+    Densities,
+    Family,
+    Kernel,
+    Stand,
+    Survey,
+    Wrapped,
+)
 from emframe.families.at_start import AtStart
 from emframe.numeric.climbed import EFFORT, POINT, Directions, Kept, NumericFamily
 from emframe.numeric.componentwise import coordinates
@@ -103,7 +112,14 @@ class Unseen(Wrapped):
             parts.append(found.statistics)
         return parts, entropy
 
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        raise self._without("law of one of its columns given others")
+
     # ---- what follows
+
+    def with_gaps(self) -> Family:
+        """Rows that tell nothing of the value leave out its term."""
+        return Family.with_gaps(self)
 
     @property
     def contract(self) -> Contract:  # type: ignore[override]

@@ -24,11 +24,18 @@ from scipy.special import entr, xlog1py, xlogy
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
-from emframe.families import Completed, ConjugatePrior, Family, Wrapped, refuse_empty
+from emframe.families import (
+    Completed,
+    ConjugatePrior,
+    Family,
+    Wrapped,
+    refuse_empty,
+    refuse_inner_gaps,
+)
 from emframe.families.base import log1mexp
 from emframe.families.elsewhere import moved_in
 from emframe.families.outcomes import Outcome
-from emframe.host import family as named_family
+from emframe.host import family_of
 from emframe.host.recipes import MAKERS
 from emframe.parameters import Declared
 from emframe.parameters.records import record
@@ -76,17 +83,13 @@ class ZeroInflated(Family):
     word = "zero-inflated"
 
     def __init__(self, family: str | Family, **options: Any) -> None:
-        found = named_family(family, **options) if isinstance(family, str) else family
+        found = family_of(family, options)
         if not isinstance(found, Family) or found.in_runs:
             raise TypeError(
                 f"`family` is {family!r}; pass a plugin's name, or a Family object whose rows are "
                 "no runs."
             )
-        if options and not isinstance(family, str):
-            raise TypeError(
-                f"options {', '.join(options)} go with a family's name; this one is an object "
-                "already."
-            )
+        refuse_inner_gaps(found, type(self).__name__)
         object.__setattr__(self, "family", found)
 
     # ---- what is known before the data
@@ -387,10 +390,10 @@ class WithoutZeros(Wrapped):
         return rows
 
     def log_density(self, params: Any, x: Array) -> Array:
-        unseen = self.family.log_density(params, self._zeros(x))
-        with np.errstate(invalid="ignore"):
-            density = self.family.log_density(params, x) - log1mexp(unseen)
-        return np.where(np.isnan(density), -np.inf, density)
+        seen = log1mexp(self.family.log_density(params, self._zeros(x)))
+        lost = np.isneginf(seen)  # so near a point mass at 0 that no digit of the rest is left
+        density = self.family.log_density(params, x) - np.where(lost, 0.0, seen)
+        return np.where(lost | np.isnan(density), -np.inf, density)
 
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
         rows = self._zeros(x)

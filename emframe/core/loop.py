@@ -16,7 +16,7 @@ from emframe.core.expectation import Contract, Degenerate, PassFailed
 from emframe.core.ledger import Step, enter, open_ledger
 from emframe.core.methods import EM, Expect, Method
 from emframe.core.status import Status
-from emframe.core.stopping import Rule
+from emframe.core.stopping import RemainingGain, Rule
 from emframe.core.tolerance import RESOLUTION, within
 
 P = TypeVar("P")
@@ -135,7 +135,7 @@ def run(
                     raise Stopped(step.breach.status, where)
                 return end(step.breach.status, where)
             if steps and contract.ascends and step.objective < steps[-1].objective:
-                return end(_unresolved(steps[-1].objective, step.objective))
+                return end(_unresolved([steps[-1], step], rules))
             steps = [*steps[-1:], step]
             trace.append(step.objective)
             gains.append((step.gain_q, step.gain_entropy))
@@ -165,11 +165,14 @@ def _cut(stop: BaseException, index: int) -> tuple[Status, str]:
     return Status.ENGINE_FAILED, f"after step {index}, {stop}"
 
 
-def _unresolved(before: float, after: float) -> Status:
+def _unresolved(steps: Sequence[Step[Any]], rules: Sequence[Rule]) -> Status:
     """A fall too small to be a breach: the steps have become smaller than rounding.
 
     Where the fall is within the objective's resolution there is nothing left to gain that could
-    be seen; where it is larger, the arithmetic is too rough to tell.
+    be seen, nor where it is less than what `RemainingGain` calls nothing, and so is what remains;
+    else the arithmetic is too rough to tell.
     """
-    fall = before - after
-    return Status.CONVERGED if fall <= within(RESOLUTION, before, after) else Status.STALLED
+    before, after = (step.objective for step in steps)
+    settled = (rule(steps) for rule in rules if isinstance(rule, RemainingGain))
+    is_rounding = before - after <= within(RESOLUTION, before, after)
+    return Status.CONVERGED if is_rounding or any(settled) else Status.STALLED

@@ -29,7 +29,7 @@ class RemainingGain:
 
     A statement about the distance to the limit, not about the last step, so that slow progress
     is not taken for arrival.  Where the method gives a bound, one step is enough.  Never finer
-    than the objective's own rounding.
+    than the objective's own rounding, and not where the last step lost more than that.
     """
 
     tol: float = 1e-8
@@ -39,7 +39,8 @@ class RemainingGain:
             return None
         tol = max(self.tol, within(RESOLUTION, steps[-1].objective))
         before, here = steps[-2:]
-        near = here.remaining <= tol and (here.is_bound or before.remaining <= tol)
+        level = before.objective - here.objective <= tol
+        near = level and here.remaining <= tol and (here.is_bound or before.remaining <= tol)
         return Status.CONVERGED if near else None
 
 

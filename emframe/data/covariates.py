@@ -41,7 +41,10 @@ class Covariates:
         for column in self.columns:
             is_index = isinstance(column, (int, np.integer)) and not isinstance(column, bool)
             if not isinstance(column, str) and not (is_index and column >= 0):
-                raise TypeError(f"columns are told by name, or by index from 0; got {column!r}.")
+                more = _spread(column)
+                raise TypeError(
+                    f"columns are told by name, or by index from 0; got {column!r}{more}."
+                )
         own = tuple(str(c) if isinstance(c, str) else int(c) for c in self.columns)
         if len(set(own)) < len(own):
             raise ValueError(f"a column is named once; got {list(own)}.")
@@ -158,6 +161,8 @@ def beside(
     covariates: Sequence[Covariates],
     family: tuple[str, ...] | None,
     width: int | None,
+    reads_all: bool = False,
+    told: Any = None,
 ) -> Any:
     """The columns of a family, and behind them those of all covariates, as one table of numbers.
 
@@ -167,6 +172,8 @@ def beside(
         have names, their columns are the last.
     family : the columns that the family reads, by name; None for those that are no covariates.
     width : how many it takes, where that is settled: as many as there are, and it reads them all.
+    reads_all : whether it reads them all, however many there are.
+    told : the frame that the covariates are in, where words of X have become codes.
 
     Raises ValueError for a column that is missing.
     """
@@ -174,10 +181,12 @@ def beside(
     if is_frame(X) and names_of(X):
         names = names_of(X)
         given = {_name(X, column) for one in covariates for column in one.sources}
-        own = family or _others(names, given, width)
+        own = family or _others(names, given, len(names) if reads_all else width)
         values, found = from_frame(X, "X", _there(own, names))
         places = [(found or ()).index(name) for name in own]
-        whole = np.column_stack([values[:, places], *[one.of(X) for one in covariates]])
+        whole = np.column_stack(
+            [values[:, places], *[one.of(X if told is None else told) for one in covariates]]
+        )
         return Table(whole, (*own, *labels), None)
     table: Any = X if isinstance(X, (Blocks, Table)) else real_array(X, "X")
     have = getattr(table, "columns", None)
@@ -189,7 +198,7 @@ def beside(
     if family is not None and have is not None:
         own_places = [_place(name, have, d, ()) for name in family]
     else:
-        own_places = [j for j in range(d) if d == width or j not in set(place)]
+        own_places = [j for j in range(d) if reads_all or d == width or j not in set(place)]
     order = [*own_places, *place]
     names_in_order = None if have is None else (*(have[j] for j in own_places), *labels)
     if isinstance(table, Blocks):
@@ -237,3 +246,9 @@ def _place(column: Column, have: tuple[str, ...] | None, d: int, labels: tuple[s
             f"{len(labels)} behind those of the family; pass a data frame, or these columns too."
         )
     return d - len(labels) + labels.index(column)
+
+
+def _spread(given: Any) -> str:
+    """What to write in the place of a list of columns; empty for anything else."""
+    is_list = isinstance(given, (list, tuple))
+    return f"; one after the other, {', '.join(map(repr, given))}" if is_list else ""

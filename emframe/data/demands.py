@@ -16,7 +16,7 @@ from emframe.data.arrays import as_floats
 from emframe.data.gaps import per_value, there
 from emframe.data.rows import MOST_AT_ONCE, Rows, cut
 from emframe.messages.refusals import LARGEST_WHOLE, TOO_LARGE, refusal, shown
-from emframe.spaces import Array, Claim, Ends, Space
+from emframe.spaces import Array, Claim, Ends, OrNothing, Space
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,12 @@ def require(rows: Rows, claims: Sequence[Claim], owner: str) -> None:
     d = len(rows.columns)
 
     def without_gaps(column: int) -> str:
-        mine = [one for one in claims if one.space.covers(d)[column] and not one.space.missing]
+        mine = [
+            one
+            for one in claims
+            if one.space.covers(d)[column]
+            and (not one.space.missing or isinstance(one.space, OrNothing))
+        ]
         ways = {one.gaps for one in mine}
         way = ways.pop() if len(ways) == 1 else ""
         return "remove or impute such rows" + (f", or {way}" if way else "")

@@ -178,19 +178,14 @@ def read_off(
     found = {}
     for place, kind in kinds(len(own)).items():
         name = own[place]
-        if place in covariates or name not in names:
+        if name not in names:
             continue
         levels = _levels([column_of(frame, name) for frame in some], name, kind)
         if levels:
             found[name] = levels
     formulas = [name for name in given if is_formula(name)]
-    words = [name for name in given if name in names and levels_of(column_of(some[0], name))]
-    twice = next((name for name in words if name in found), None)
-    if twice is not None:
-        raise ValueError(
-            f"`X` column {twice!r} has words, and is modelled by one part and given to another; "
-            "give the other columns of 0 and 1 made of it."
-        )
+    there = [name for name in given if name in names and name not in found]
+    words = [name for name in there if levels_of(column_of(some[0], name))]
     told_given = Covariates((*formulas, *words)).settled(X) if formulas or words else None
     return replace(said, outcomes=tuple(found.items()), given=told_given)
 

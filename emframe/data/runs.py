@@ -109,7 +109,8 @@ class Sequences:
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(
-            "`X` is divided into runs, but to this model every row is its own; pass the rows alone."
+            "`X` is divided into runs, but to this model every row is its own; pass the rows "
+            "alone, or a model of runs: emframe.Mixture(..., group='id'), emframe.Grouped(family)."
         )
 
     def __getitem__(self, part: slice | int) -> Sequences:

@@ -11,9 +11,10 @@ from emframe.families.base import (
     refuse_kept,
 )
 from emframe.families.certain import Certain
+from emframe.families.conditional import Conditional, of_any_row
 from emframe.families.elsewhere import Elsewhere, is_mixed, together
 from emframe.families.exponential import ExponentialFamily, Moments
-from emframe.families.gaps import Gaps
+from emframe.families.gaps import Gaps, refuse_inner_gaps
 from emframe.families.kernel import (
     LOG_ZERO,
     Concluded,
@@ -27,6 +28,7 @@ from emframe.families.kernel import (
 )
 from emframe.families.matching import distinct, exchanged, fitted, is_alike, likely, matched
 from emframe.families.outcomes import Outcome
+from emframe.families.patterns import Mask, groups
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import rowwise
 from emframe.families.stack import Stack
@@ -39,6 +41,7 @@ __all__ = [
     "Certain",
     "Completed",
     "Concluded",
+    "Conditional",
     "ConjugatePrior",
     "Curve",
     "Densities",
@@ -48,6 +51,7 @@ __all__ = [
     "FamilyError",
     "Gaps",
     "Kernel",
+    "Mask",
     "Moments",
     "NoDensity",
     "Outcome",
@@ -61,11 +65,14 @@ __all__ = [
     "distinct",
     "exchanged",
     "fitted",
+    "groups",
     "is_alike",
     "is_mixed",
     "likely",
     "matched",
+    "of_any_row",
     "refuse_empty",
+    "refuse_inner_gaps",
     "refuse_kept",
     "rowwise",
     "together",

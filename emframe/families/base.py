@@ -34,9 +34,11 @@ from numpy.typing import NDArray
 from emframe.core import Contract, Degenerate
 from emframe.data.legend import Kind
 from emframe.families.axes import Axes
+from emframe.families.conditional import Conditional
 from emframe.families.flat import Flat
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.outcomes import Outcome
+from emframe.families.patterns import groups
 from emframe.families.pieces import Pieces, besides, shrinkable
 from emframe.parameters import (
     build,
@@ -219,8 +221,10 @@ class Family(ABC):
         """
         raise self._without("moments between bounds")
 
-    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
-        """Rows x (n, d) as measured with errors of these standard deviations (n, d).
+    def blurred(self, params: Any, x: Array, roots: Array) -> Blurred:
+        """Rows x (n, d) as measured with normal errors of covariances R R', R (n, d, d).
+
+        What was not measured of a row is nan.
 
         TypeError where the family does not know them; one that does says so by `blurs`.
         """
@@ -262,6 +266,26 @@ class Family(ABC):
         """
         return self
 
+    def with_gaps(self) -> Family:
+        """The same family, of the same parameters, of rows that may lack some values (nan).
+
+        It leaves out the terms of what is missing, unless a family has something better.
+
+        Raises TypeError for one that can do neither.
+        """
+        from emframe.families.gaps import Gaps  # which is one of these itself
+
+        return self if self.support.missing else Gaps(self)
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """What components say of columns that rows x (n, d) hide, given those they show.
+
+        hidden : (m,) places of these columns, nan in all rows; the others are seen in all.
+
+        TypeError where the family does not tell, as one that takes no missing values.
+        """
+        raise self._without("law of some columns given others")
+
     def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Family:
         """The same family given others in the place of some of its covariates.
 
@@ -279,9 +303,20 @@ class Family(ABC):
 
         shares : (n, K) of the components.
 
-        Raises TypeError for a family that takes no missing values.
+        TypeError where `conditional` raises it, or tells no mean.
         """
-        raise TypeError(f"the family {self.name!r} has no missing values to fill in.")
+        if not any(space.missing for space in self.supports):
+            raise TypeError(f"the family {self.name!r} has no missing values to fill in.")
+        filled = np.array(x)
+        for group in groups(x):
+            hidden = np.flatnonzero(group.gaps)
+            if len(hidden):
+                means = self.conditional(params, x[group.rows], hidden).means
+                if means is None:
+                    raise self._without("mean")
+                told = np.einsum("nk,nkm->nm", shares[group.rows], means)
+                filled[np.ix_(group.rows, hidden)] = told
+        return filled
 
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         """Raise ValueError where all rows together show that there is nothing to fit.

@@ -3,9 +3,9 @@
     log f(x | theta_k) = sum over the columns j that a row shows of log f(x_j | theta_kj)
 
 A family whose columns are independent given the component is the family of one column for each of
-them, on the rows that show it; so sums, Q and M-step are column by column.  One that models a
-single column given others has nothing to say of a row without it.  Nothing is imputed, and the
-likelihood is that of what was seen, entries missing at random (Rubin 1976).
+them, on the rows that show it; so sums, Q and M-step are column by column.  Any other has nothing
+to say of a row that lacks what it models: a response, or all of its columns.  Nothing is imputed,
+and the likelihood is that of what was seen, entries missing at random (Rubin 1976).
 
 One known case: without gaps it is the family itself.
 """
@@ -14,50 +14,68 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.families.base import Completed, ConjugatePrior, is_apart
+from emframe.families.base import Completed, ConjugatePrior, Family, is_apart
+from emframe.families.conditional import Conditional, of_any_row
 from emframe.families.kernel import Densities, Kernel, Survey
 from emframe.families.stack import Sums
 from emframe.families.wrapped import Wrapped
 from emframe.parameters import Leaf, declarations, leaves, rebuild
-from emframe.spaces import Array, Claim, ColumnsIn, OrMissing, Space
+from emframe.spaces import Array, Claim, ColumnsIn, OrMissing, OrNothing, Space
 
 Mask = NDArray[np.bool_]
+
+SAME = 1e-9  # sums of log densities of columns, and that of all of them, nats
 
 
 @dataclass(frozen=True)
 class Gaps(Wrapped):
     """A family of which entries of a row may be missing; ``missing=True`` makes it.
 
-    Raises TypeError for a family of several columns that depend on each other, or in runs.
+    Where columns depend on each other a row is missing as a whole, or not at all.
+
+    Raises TypeError for a family in runs, or of several columns given others.
     """
 
     maker = "gaps"
 
     def __post_init__(self) -> None:
         family = self.family
-        is_one = not family.takes_columns or family.width == 1
-        is_sole = len(self._modelled(family.width or 1)) == 1 and is_one
-        is_given = bool(family.covariates) and len(self._modelled(family.width or 1)) == 1
-        if not family.in_runs and family.is_settled and (self.by_column or is_sole or is_given):
-            return
-        raise TypeError(
-            f"the family {family.name!r} has columns that depend on each other, or rows in runs, "
-            "and cannot leave out the terms of what is missing; independent columns can, such as "
-            "those of emframe.Product, and so does emframe.family('gaussian', missing=True)."
-        )
+        if family.in_runs:
+            raise TypeError(
+                f"the rows of {family.name!r} are runs, of any length each: leave out the rows "
+                "that lack a value."
+            )
+        if family.covariates and len(self._modelled(family.width or 1)) > 1:
+            raise TypeError(
+                f"the family {family.name!r} models several columns given others, and cannot leave "
+                "out one of them; a part of emframe.Product for each can."
+            )
 
-    @property
+    @cached_property
     def by_column(self) -> bool:
-        """Whether each column has parameters of its own, and nothing is given."""
-        declared = declarations(self.family.parameters).values()
+        """Whether each column has parameters of its own, and nothing is given.
+
+        That columns are independent is not taken on trust: log densities have to add up.
+        """
+        family = self.family
+        if self.covariates or family.width == 1 or not family.is_settled:
+            return False
+        declared = declarations(family.parameters).values()
         each = all(one.shape == ("d",) and not one.fixed for one in declared)
-        each &= not any(one.n_event_axes for one in self.family.supports)  # rows that are a whole
-        return each and bool(declared) and is_apart(self.family.parameters) and not self.covariates
+        is_own = each and bool(declared) and is_apart(family.parameters)
+        if not is_own or family.support.n_event_axes:
+            return False
+        params, space = family.template({"K": 1, "d": 2}), family.support
+        rows = space.point(np.linspace(-0.8, 1.1, space.n_coordinates((2, 2))), (2, 2))
+        whole = family.log_density(params, rows)
+        apart = sum(family.log_density(self._column(params, j), rows[:, [j]]) for j in range(2))
+        return bool(np.allclose(whole, np.asarray(apart), rtol=SAME, atol=SAME))
 
     def _modelled(self, d: int) -> list[int]:
         return [j for j in range(d) if j not in self.family.covariates]
@@ -68,7 +86,8 @@ class Gaps(Wrapped):
     def support(self) -> Space:  # type: ignore[override]
         inner = self.family.support
         if not self.covariates:
-            return OrMissing(inner)
+            single = self.by_column or self.family.width == 1 or not self.family.takes_columns
+            return OrMissing(inner) if single and not inner.n_event_axes else OrNothing(inner)
         each = [inner.column(j) for j in range(self.family.width or 1)]
         (response,) = self._modelled(len(each))
         each[response] = OrMissing(each[response])
@@ -83,10 +102,24 @@ class Gaps(Wrapped):
         return ""
 
     def claims(self) -> tuple[Claim, ...]:
-        return (Claim(self.support, f"the family {self.name!r}"),)
+        space = self.support
+        told = "make them nan in all columns" if isinstance(space, OrNothing) else ""
+        return (Claim(space, f"the family {self.name!r}", told),)
 
     def support_given(self, row: Array) -> Space:
-        return OrMissing(self.family.support_given(row))
+        inner = self.family.support_given(row)
+        return self.support if inner.n_event_axes else OrMissing(inner)
+
+    def settled(self, whole: Sums, columns: Sequence[str]) -> Gaps:
+        return Gaps(self.family.settled(whole.parts[0], columns))
+
+    def refuse(self, whole: Sums, columns: Sequence[str]) -> None:
+        groups = self._groups(len(columns))
+        for (places, _), own in zip(groups, whole.parts, strict=True):
+            self.family.refuse(own, [columns[j] for j in places])
+
+    def with_gaps(self) -> Gaps:
+        return self
 
     def _groups(self, d: int) -> list[tuple[list[int], int]]:
         """Columns that are there or not together with the last of the two, one of them."""
@@ -98,9 +131,12 @@ class Gaps(Wrapped):
         """The parameters of some columns."""
         if params is None or not self.by_column:
             return params
+        (column,) = columns
+        return self._column(params, column)
 
+    def _column(self, params: Any, column: int) -> Any:
         def take(leaf: Leaf) -> Array:
-            return leaf.value[:, list(columns)]
+            return leaf.value[:, [column]]
 
         return rebuild(params, take)
 
@@ -140,12 +176,14 @@ class Gaps(Wrapped):
 
     def _with_rows(self, x: Array) -> Array:
         """Rows followed by one that shows all, and weighs nothing: no sum is over no rows."""
+        if not self.family.is_settled:  # nor does it settle anything
+            return x
         space, shape = self.family.support, (1, x.shape[1])
         anything = space.point(np.full(space.n_coordinates(shape), 0.5), shape)
         return np.concatenate([x, anything])
 
     def _own(self, resp: Array, seen: Mask) -> Array:
-        return np.concatenate([resp, np.zeros((1, resp.shape[1]))])[seen]
+        return np.concatenate([resp, np.zeros((len(seen) - len(resp), resp.shape[1]))])[seen]
 
     def expected(self, statistics: Sums, params: Any) -> float:
         pairs = enumerate(statistics.parts)
@@ -207,11 +245,35 @@ class Gaps(Wrapped):
     def flat(self, x: Array, weights: Array) -> None:
         """None: tables of rows have no gaps."""
 
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        if not self.by_column and len(hidden) < len(self._modelled(x.shape[1])):
+            raise self._without("law of some of its columns given the others")
+        if not self.covariates:
+            return of_any_row(self.family, params, len(x), hidden)
+        response = self._modelled(x.shape[1])
+
+        def draw(labels: NDArray[Any], rng: np.random.Generator) -> Array:
+            rows = self.family.given(self._filled(x)).sample(params, labels, rng)
+            return np.asarray(rows)[:, response]
+
+        try:
+            means, deviations = self.family.response_at(params, self._filled(x))
+        except TypeError:  # codes without an order have no mean, and are drawn all the same
+            return Conditional(None, None, draw)
+        return Conditional(means[:, :, None], deviations[:, :, None, None] ** 2, draw)
+
+    def _filled(self, x: Array) -> Array:
+        """Rows with some response, which is not looked at."""
+        return np.where(np.isnan(x), self._with_rows(x)[-1], x)
+
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
-        """E[x | what is seen of x], (n, d): the rows with the mean of what they hide.
+        return Family.imputed(self, params, x, shares)
 
-        shares : (n, K) of the components.
 
-        TypeError where the family does not tell its mean.
-        """
-        return np.where(np.isnan(x), shares @ self.family.mean(params), x)
+def refuse_inner_gaps(family: Family, said: str) -> None:
+    """Raise TypeError for a family with gaps within one to which a missing value is a value."""
+    if any(space.missing for space in family.supports):
+        raise TypeError(
+            f"the family {family.name!r} within {said} has missing values, which are missing of "
+            f"the whole: emframe.Mixture({said}(...), missing=True)."
+        )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family
+from emframe.families.conditional import Conditional, of_unlike
 from emframe.families.joined import SideBySide
 from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
@@ -119,6 +120,13 @@ class Stack(Family):
     @property
     def is_settled(self) -> bool:  # type: ignore[override]
         return all(family.is_settled for family in self.families)
+
+    def with_gaps(self) -> Stack:
+        return replace(self, families=tuple(one.with_gaps() for one in self.families))
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        pairs = zip(self.families, params, strict=True)
+        return of_unlike([family.conditional(own, x, hidden) for family, own in pairs], self.sizes)
 
     def settled(self, whole: Sums, columns: Sequence[str]) -> Stack:
         each = zip(self.families, whole.parts, strict=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emframe.core import Contract
 from emframe.families.base import Completed, ConjugatePrior, Family, Stand
+from emframe.families.conditional import Conditional
 from emframe.families.kernel import Kernel, Survey
 from emframe.families.outcomes import Outcome
 from emframe.spaces import Array, Claim, Space
@@ -96,7 +97,8 @@ class Wrapped(Family):
         return replace(self, family=self.family.settled(whole, columns))
 
     def spelt(self, names: Mapping[str, tuple[str, ...]]) -> Wrapped:
-        return replace(self, family=self.family.spelt(names))
+        inner = self.family.spelt(names)
+        return self if inner is self.family else replace(self, family=inner)
 
     def parts_of(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         return self.family.parts_of(columns)
@@ -152,6 +154,12 @@ class Wrapped(Family):
 
     def whole(self, x: Array, weights: Array) -> Any:
         return self.family.whole(x, weights)
+
+    def with_gaps(self) -> Family:
+        return replace(self, family=self.family.with_gaps())
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        return self.family.conditional(params, x, hidden)
 
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         return self.family.imputed(params, x, shares)

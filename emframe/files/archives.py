@@ -10,6 +10,7 @@ One known case: what `write_archive` wrote, `read_archive` gives back bit for bi
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -47,6 +48,10 @@ def write_archive(
     """
     text = json.dumps(document, indent=1, allow_nan=False)
     target = file("path", path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "the folder to write to is not there; make it first", str(target.parent)
+        )
     handle, temporary = tempfile.mkstemp(dir=target.parent or ".", prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -90,7 +95,8 @@ def read_archive(path: str | Path, name: str, what: str) -> tuple[dict[str, Any]
     except NotADirectoryError as error:
         raise FileNotFoundError(error.errno, error.strerror, str(target)) from error
     except _UNREADABLE as error:
-        raise ValueError(f"{target} is not {what}, or is damaged: {error}") from error
+        told = f"{target} is not {what}, or is damaged: {error}"
+        raise ValueError(f"{told}; pass a file that fit.save wrote.") from error
     return document, arrays
 
 

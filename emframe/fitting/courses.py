@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pandas import DataFrame
 from scipy.special import ndtri
 
 from emframe.data.blocks import real_array
 from emframe.data.runs import answered
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.inference import StandardErrors
-from emframe.messages.extras import extra
 from emframe.showing.tidy import flat, like
 from emframe.spaces import Array, slopes
 
 
-@dataclass(frozen=True)
-class RandomEffects:
+@dataclass(frozen=True, repr=False)
+class RandomEffects(Tabled):
     """What is known of each person's random effects, given their rows."""
 
     names: tuple[str, ...]  # (q,)  their terms
@@ -35,9 +34,23 @@ class RandomEffects:
     by_component: Array  # (N, K, q)  posterior means given that a person is of component k
     deviations: Array  # (N, K, q)  posterior standard deviations likewise
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each person: their key, and the mean of each effect."""
+        keys = getattr(self.means, "index", range(len(self.by_component)))
+        means = np.asarray(self.means, dtype=float)
+        return [
+            {"person": key, **dict(zip(self.names, map(float, own), strict=True))}
+            for key, own in zip(keys, means, strict=True)
+        ]
 
-@dataclass(frozen=True)
-class Trajectories:
+    @property
+    def brief(self) -> str:
+        return f"{', '.join(self.names)} of {len(self.by_component)} people"
+
+
+@dataclass(frozen=True, repr=False)
+class Trajectories(Tabled):
     """The response of each component along a column, with two intervals at one level."""
 
     column: str
@@ -66,11 +79,9 @@ class Trajectories:
             for j, time in enumerate(self.times)
         ]
 
-    def to_frame(self) -> DataFrame:
-        """The table as a pandas data frame; ImportError without pandas, naming the extra."""
-
-        frame: DataFrame = extra("pandas", "dataframe", "a data frame").DataFrame(self.table)
-        return frame
+    @property
+    def brief(self) -> str:
+        return f"along {self.column} at {len(self.times)} values, {len(self.means)} components"
 
 
 def random_effects(fit: Fit, X: Any) -> RandomEffects:

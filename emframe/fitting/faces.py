@@ -14,6 +14,7 @@ from typing import Any
 
 FACES = {
     "choice": "emframe.plotting.choice",
+    "conditional": "emframe.fitting.conditional",
     "derived": "emframe.inference.hypotheses",
     "diagnostics": "emframe.inference.diagnostics",
     "diagnostics_html": "emframe.showing.diagnostics",

@@ -33,6 +33,7 @@ from emframe.families import Stack
 from emframe.fitting.ceiling import enclosed
 from emframe.fitting.field import Field
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.latents import Gate
 from emframe.messages.arguments import real, whole
 from emframe.models import Mixture, MixtureParameters, observed
@@ -45,8 +46,8 @@ LARGEST_LOG = 600.0  # of a ratio that is reckoned with: more only adds to the g
 MOST_AXES = 10  # of whose boxes all corners, 1024, are looked at
 
 
-@dataclass(frozen=True)
-class Gap:
+@dataclass(frozen=True, repr=False)
+class Gap(Tabled):
     """Between a fit and the best mixture of any number of components, in nats.  See `Fit.gap`."""
 
     family: str  # name of that of the components
@@ -78,6 +79,16 @@ class Gap:
     def is_maximum(self) -> bool:
         """Whether the fit is the best of all such mixtures, to within `tol`."""
         return self.most <= self.tol
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row: the log-likelihood of the fit, what is reached, the ceiling, the most to add."""
+        names = ("log_likelihood", "reached", "ceiling", "most", "closed")
+        return [{name: getattr(self, name) for name in names}]
+
+    @property
+    def brief(self) -> str:
+        return f"at most {self.most:.4g} nats to add"
 
     def __str__(self) -> str:
         which = f" with {self.given}" if self.given else ""

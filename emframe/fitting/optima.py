@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Protocol
+from typing import Any, Protocol
 
 from emframe.core import Status
+from emframe.fitting.tabled import Tabled
 
 # Two runs that end within this, relative to the objective, are taken for the same optimum.
 SAME_OPTIMUM = 1e-6
@@ -50,7 +51,31 @@ class Optimum:
         return self.status.usable and not self.spurious
 
 
-def optima(ends: Iterable[End]) -> tuple[Optimum, ...]:
+class Optima(tuple[Optimum, ...], Tabled):
+    """Distinct optima, the best first: a tuple that prints as a table."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each: its objective, how often it was found, and how it ended."""
+        return [
+            {
+                "objective": one.objective,
+                "starts": one.times,
+                "moves": one.moves,
+                "status": one.status.value,
+                "spurious": one.spurious,
+            }
+            for one in self
+        ]
+
+    @property
+    def brief(self) -> str:
+        return f"{len(self)}, the best at {self[0].objective:.6f}" if self else "none"
+
+    __str__, __repr__ = Tabled.__str__, Tabled.__repr__
+
+
+def optima(ends: Iterable[End]) -> Optima:
     """Distinct optima, regular ones first, the highest first among each kind.
 
     A start that had no finite objective is nowhere, and so is one that was left before its end,
@@ -62,7 +87,7 @@ def optima(ends: Iterable[End]) -> tuple[Optimum, ...]:
             groups[-1].append(end)
         else:
             groups.append([end])
-    return tuple(_optimum(group) for group in groups)
+    return Optima(_optimum(group) for group in groups)
 
 
 def chance_missed(ends: Iterable[End]) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profiles(Tabled):
     """What each component looks like.  See `Fit.profiles`."""
 
@@ -40,11 +40,15 @@ class Profiles(Tabled):
 
     def to_csv(self, path: Any = None, **options: Any) -> str | None:
         """As CSV, by pandas and with its options; the text where there is no path."""
-        return self.to_frame().to_csv(path, **options)
+        return super().to_csv(path, **{"index": True, **options})
 
     def to_latex(self, path: Any = None, **options: Any) -> str | None:
         """As a LaTeX table, by pandas and with its options (it needs jinja2)."""
-        return self.to_frame().to_latex(path, **options)
+        return super().to_latex(path, **{"index": True, **options})
+
+    @property
+    def brief(self) -> str:
+        return f"{len(self.names)} numbers of {self.values.shape[1]} components"
 
 
 def profiles(fit: Fit) -> Profiles:

@@ -21,8 +21,9 @@ from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
-from emframe.fitting.optima import Optimum, chance_missed, is_same, optima
+from emframe.fitting.optima import Optima, chance_missed, is_same, optima
 from emframe.messages.arguments import generator_from, whole
+from emframe.messages.words import of_a_fit
 from emframe.models import Model
 from emframe.models.starts import one_hot
 from emframe.parameters import leaves, n_free
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+    from emframe.fitting.conditional import ConditionalMixture
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.fitting.profiles import Profiles
@@ -150,7 +152,7 @@ class Fit:
         return self.starts[self.best].spurious
 
     @property
-    def optima(self) -> tuple[Optimum, ...]:
+    def optima(self) -> Optima:
         """The distinct optima of all rows that the starts ended at, the best first."""
         return optima(one for one in self.starts if not one.sample)
 
@@ -360,6 +362,38 @@ class Fit:
         rows = self.model.rows(X, columns=self.columns)
         filled = _as_given(X, self.model.imputed(self.params, rows.x))
         return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
+
+    def conditional(
+        self,
+        X: Any = None,
+        *,
+        given: Sequence[str | int] | str | int | None = None,
+        of: Sequence[str | int] | str | int | None = None,
+    ) -> ConditionalMixture:
+        """The law of some columns given others, a mixture again; of what was seen, row by row.
+
+        With Gaussian components its mean is Gaussian mixture regression.
+
+            law = fit.conditional({"eruptions": [2.0, 4.5]}, of="waiting")
+            law.mean(), law.covariance(), law.weights, law.sample(100, rng=0)
+
+        Parameters
+        ----------
+        X : the columns that are given, by name, as a frame or a mapping; or an array of those that
+            `given` names in its order, or of all columns. None with nothing given: the marginal
+            law, of one row.
+        given : the columns that are, by name or index; the others may be anything in X.
+        of : the columns whose law it is; all that are modelled and not given, where left out.
+
+        Of a chain a row is given what all rows of its run show.
+
+        Returns ``weights`` (n, K), ``means`` (n, K, m) and ``covariances`` (n, K, m, m) of the
+        components, ``mean()`` (n, m) and ``covariance()`` (n, m, m), ``score_samples(values)``,
+        nats, and ``sample(n, rng)``.
+
+        Raises TypeError for a family that does not tell, ValueError for columns that are none.
+        """
+        return face("conditional")(self, X, given, of)
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
@@ -669,15 +703,46 @@ class Fit:
 
     __iter__ = None  # a fit has names, and no first item
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what other packages' fits have, by the name that it has here."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_fit(name)
+        raise AttributeError(f"a Fit has no {name!r}.{told and f' {told}'}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fit as plain Python: numbers, text, and lists for the parameters by their paths."""
+        names = ("log_likelihood", "objective", "n_parameters", "aic", "bic", "icl", "n_rows")
+        return {
+            "model": self.model.title(),
+            "status": self.status.value,
+            "message": self.message,
+            **{name: getattr(self, name) for name in names},
+            "columns": list(self.columns),
+            "levels": {name: list(levels) for name, levels in self.levels.items()},
+            "parameters": {
+                leaf.path: np.asarray(leaf.value).tolist() for leaf in leaves(self.params)
+            },
+        }
+
     def to_frame(self, errors: StandardErrors | None = None, level: float = 0.95) -> DataFrame:
         """The parameters as a tidy pandas data frame, a row for each number.
 
         The columns are ``parameter``, ``component``, ``column`` (and ``column_2`` of a covariance),
         ``estimate``, and where errors are given ``standard_error``, ``lower`` and ``upper``.
 
-        Raises ImportError without pandas, naming the extra.
+        Raises ImportError without pandas, naming the extra, and TypeError for what are no standard
+        errors.
         """
         return face("parameter_frame")(self, errors, level)
+
+    def to_csv(self, path: str | Path | None = None, **options: Any) -> str | None:
+        """`to_frame` as CSV, by pandas and with its options; the text where there is no path."""
+        return self.to_frame().to_csv(path, **{"index": False, **options})
+
+    def to_latex(self, path: str | Path | None = None, **options: Any) -> str | None:
+        """`to_frame` as a LaTeX table, by pandas and with its options (it needs jinja2)."""
+        return self.to_frame().to_latex(path, **{"index": False, **options})
 
     def plot(
         self,

@@ -16,7 +16,6 @@ from typing import Any
 
 from emframe.core import Coordinates, Method
 from emframe.families.base import Family
-from emframe.families.gaps import Gaps
 from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, LatentEntry, ModelEntry
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
 from emframe.host.ways import ways
@@ -114,11 +113,31 @@ def family(name: str, **options: Any) -> Family:
         if gaps not in (True, False):
             raise TypeError(f"`missing` is {gaps!r}; pass True or False.")
         rest = {key: value for key, value in options.items() if key != "missing"}
-        return Gaps(family(name, **rest)) if gaps else family(name, **rest)
+        made = family(name, **rest)
+        return made.with_gaps() if gaps else made
     made = _make("family", name, known, options)
     if not isinstance(made, Family):
         raise TypeError(f"the plugin that brings {name!r} made {made!r}, which is no Family.")
     return _named(made, name)
+
+
+def family_of(given: Any, options: Mapping[str, Any]) -> Any:
+    """The family of a name and its settings; what is no name as it is.
+
+    ``missing=True`` asks an object for rows with gaps, as it does a name; other settings go with
+    a name alone, and raise TypeError beside an object.
+    """
+    if isinstance(given, str):
+        return family(given, **options)
+    rest = {key: value for key, value in options.items() if key != "missing"}
+    if rest:
+        raise TypeError(
+            f"options {', '.join(rest)} go with a family's name; this one is an object already."
+        )
+    gaps = options.get("missing", False)
+    if gaps not in (True, False):
+        raise TypeError(f"`missing` is {gaps!r}; pass True or False.")
+    return given.with_gaps() if gaps and isinstance(given, Family) else given
 
 
 def _named(made: Family, name: str) -> Family:

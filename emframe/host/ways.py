@@ -28,6 +28,17 @@ SHORT = {
     "degenerate": "emframe.Point(value)",
     "product": 'emframe.Product({"column": "family", ...})',
     "mixed": 'emframe.Product({"column": "family", ...})',
+    "gmm": 'emframe.Mixture("gaussian", n_components)',
+    "mclust": 'emframe.Mixture("gaussian", n_components)',
+    "lpa": 'emframe.Mixture("gaussian", n_components, covariance="diag")',
+    "lca": 'emframe.Mixture("categorical", n_components)',
+    "latent-class": 'emframe.Mixture("categorical", n_components)',
+    "hmm": 'emframe.model("hidden-markov", family="gaussian", n_states=2)',
+    "markov": 'emframe.model("hidden-markov", family="gaussian", n_states=2)',
+    "hlme": 'emframe.Mixture("linear-mixed", n_components, response="y", fixed=("time",))',
+    "growth": 'emframe.Mixture("linear-mixed", n_components, response="y", fixed=("time",))',
+    "pca": 'emframe.model("factor-analysis", n_factors=2, noise="shared")',
+    "ppca": 'emframe.model("factor-analysis", n_factors=2, noise="shared")',
 }
 
 
@@ -42,9 +53,11 @@ def ways(
     """
     if kind == "model" and name in families:
         yield f"{name!r} is a family: emframe.Mixture({name!r}, n_components)."
+    plain = _plain(name)
+    if kind == "model" and plain in SHORT:
+        yield f"It is {SHORT[plain]}."
     if kind != "family":
         return
-    plain = _plain(name)
     if name in models:
         yield f"It is a model: emframe.model({name!r})."
     if plain in SHORT:

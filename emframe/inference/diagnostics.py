@@ -30,7 +30,7 @@ from emframe.models import observed
 from emframe.selecting.freedom import freedom_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnostics(Tabled):
     """What the rows say of a fit.  See `Fit.diagnostics`."""
 
@@ -86,6 +86,10 @@ class Diagnostics(Tabled):
             }
             for k in range(len(found.sizes))
         ]
+
+    @property
+    def brief(self) -> str:
+        return f"of a {self.fit.model.title()}"
 
     def __str__(self) -> str:
         return face("diagnostics_text")(self)

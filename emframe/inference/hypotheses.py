@@ -29,7 +29,7 @@ from emframe.showing.tidy import entries, flat, like
 from emframe.spaces import EPS, Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derived(Tabled):
     """Functions of parameters, with their covariance.  See `StandardErrors.derived`."""
 
@@ -50,6 +50,10 @@ class Derived(Tabled):
         return np.stack([self.estimates - half, self.estimates + half], axis=1)
 
     @property
+    def brief(self) -> str:
+        return ", ".join(self.names)
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """A row for each function: its name, estimate, standard error, and 95 % interval."""
         return [
@@ -66,7 +70,7 @@ class Derived(Tabled):
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HypothesisTest(Tabled):
     """A test with a chi-squared law.  See `Fit.test`."""
 
@@ -93,6 +97,10 @@ class HypothesisTest(Tabled):
                 "p_value": self.p_value,
             }
         ]
+
+    @property
+    def brief(self) -> str:
+        return f"{self.kind}, {self.statistic:.4f} on {self.df}, p = {self.p_value:.4g}"
 
     def __str__(self) -> str:
         return (

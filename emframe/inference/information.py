@@ -34,6 +34,7 @@ from emframe.engines import engine_for, one_blas_thread
 from emframe.fitting import expectation
 from emframe.fitting.movers import gradient
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.models import observed
 from emframe.parameters import from_vector, leaves, n_free, to_vector, units, valid
 from emframe.spaces import EPS, Array
@@ -45,8 +46,8 @@ STEP = 5e-4
 _MOST_TRIALS = 60  # to find the unit: doublings across the range of floating point
 
 
-@dataclass(frozen=True)
-class Information:
+@dataclass(frozen=True, repr=False)
+class Information(Tabled):
     """The sweep: derivatives of the score and of the EM map, along p free directions.
 
     A direction is a column of `basis`; most are one coordinate each, and those of a simplex turn
@@ -107,6 +108,16 @@ class Information:
         # Moves that differ by rounding alone stay in their own order.
         ranked = sorted(moves.items(), key=lambda item: -round(abs(item[1]) / largest, 6))[:most]
         return {name: move / ranked[0][1] for name, move in ranked if move}
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The parameters that move most along the slowest direction, and how far each does."""
+        worst = self.poorly_determined(len(self.basis)).items()
+        return [{"parameter": name, "movement": move} for name, move in worst]
+
+    @property
+    def brief(self) -> str:
+        return f"rate {self.rate:.4g}, {len(self.scales)} directions"
 
     def __str__(self) -> str:
         """The rate, and the parameters that the data determine worst."""

@@ -29,6 +29,7 @@ from emframe.data.runs import per_row
 from emframe.engines import block_rows
 from emframe.fitting import fit as fit_model
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.messages.words import in_our_words
 from emframe.models import Model, Sequences, observed
@@ -152,8 +153,8 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
     return taken(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
 
 
-@dataclass(frozen=True)
-class LikelihoodRatioTest:
+@dataclass(frozen=True, repr=False)
+class LikelihoodRatioTest(Tabled):
     """A likelihood-ratio test whose null distribution was drawn.  See `bootstrap_lrt`."""
 
     null: Fit
@@ -173,6 +174,23 @@ class LikelihoodRatioTest:
         if self.stopped:
             return beyond / len(self.replicates)
         return (1 + beyond) / (1 + len(self.replicates))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row: both models, the statistic, how many were drawn, and p."""
+        return [
+            {
+                "null": self.null.model.title(),
+                "alternative": self.alternative.model.title(),
+                "statistic": self.statistic,
+                "n_replicates": len(self.replicates),
+                "p_value": self.p_value,
+            }
+        ]
+
+    @property
+    def brief(self) -> str:
+        return f"{self.statistic:.4f}, p = {self.p_value:.4g}"
 
     def __str__(self) -> str:
         lines = [

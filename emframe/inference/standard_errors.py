@@ -31,6 +31,7 @@ from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, NOUGHT, SUMMIT
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.inference.design import Design
 from emframe.inference.information import Information, information
 from emframe.inference.resampling import Replicates, replicate
@@ -79,8 +80,8 @@ _MESSAGES = {
 }
 
 
-@dataclass(frozen=True)
-class StandardErrors:
+@dataclass(frozen=True, repr=False)
+class StandardErrors(Tabled):
     """Standard errors of the parameters of a fit.  See `Fit.standard_errors`."""
 
     at: Any  # the estimates
@@ -155,12 +156,16 @@ class StandardErrors:
             for entry in entries(self.at, self.columns)
         ]
 
+    @property
+    def brief(self) -> str:
+        return f"{self.method}, {len(self.table)} numbers, {self.regularity.value}"
+
     def __str__(self) -> str:
         return face("errors_table")(self)
 
 
-@dataclass(frozen=True)
-class Intervals:
+@dataclass(frozen=True, repr=False)
+class Intervals(Tabled):
     """Confidence intervals: two nests of parameters of the same form as the fit's."""
 
     lower: Any
@@ -177,6 +182,10 @@ class Intervals:
             {**row, "lower": float(lower[i]), "upper": float(upper[i])}
             for row, i in zip(self.errors.table, places, strict=True)
         ]
+
+    @property
+    def brief(self) -> str:
+        return f"{100 * self.level:g} %, {len(self.table)} numbers, {self.errors.method}"
 
     def __str__(self) -> str:
         return face("errors_table")(self.errors, self)

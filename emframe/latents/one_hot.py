@@ -147,6 +147,10 @@ def held_weights(value: Any, k: int) -> tuple[float, ...]:
 
     Raises ValueError where they are not probabilities that sum to 1.
     """
+    if isinstance(value, str):
+        raise TypeError(
+            f"`weights` is {value!r}; weights that depend on a column are emframe.Gate({value!r})."
+        )
     given = Simplex().near(real_values("weights", value))
     weights = np.broadcast_to(given, k) if given.ndim == 0 else given
     if weights.shape != (k,) or not Simplex().contains(weights).all():

@@ -27,8 +27,9 @@ def several(n: float, noun: str) -> str:
 def refuse_beyond(name: str, value: int, n: int, noun: str) -> None:
     """Raise ValueError for a setting that is larger than what the data have."""
     if value > n:
+        runs = "; rows are put into runs by emframe.Sequences.by(X, 'id')" * (noun == "run")
         raise ValueError(
-            f"`{name}` is {value}, but the data have {several(n, noun)}; pass at most {n}."
+            f"`{name}` is {value}, but the data have {several(n, noun)}; pass at most {n}{runs}."
         )
 
 
@@ -81,7 +82,8 @@ def refuse_objects(
 
 def shown(value: Any) -> str:
     """A value as it is written in a message."""
-    text = str(value) if isinstance(value, (np.number, np.bool_)) else repr(value)
+    plain = value.item() if isinstance(value, np.str_) else value
+    text = str(value) if isinstance(value, (np.number, np.bool_)) else repr(plain)
     return text if len(text) <= 40 else text[:37] + "..."
 
 

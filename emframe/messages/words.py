@@ -54,6 +54,49 @@ WHY = {
 }
 
 
+# Attributes of fits elsewhere, and where a fit has them here.
+ATTRIBUTES = {
+    "labels_": "fit.predict(X)",
+    "weights_": "fit.params.weights",
+    "converged_": "fit.converged",
+    "n_iter_": "fit.n_iter",
+    "lower_bound_": "fit.log_likelihood",
+    "loglik": "fit.log_likelihood",
+    "logLik": "fit.log_likelihood",
+    "llf": "fit.log_likelihood",
+    "df": "fit.n_parameters",
+    "npar": "fit.n_parameters",
+    "posterior_proba": "fit.predict_proba(X)",
+    "responsibilities": "fit.predict_proba(X)",
+    "score": "fit.score_samples(X), a log density for each row",
+    "classification": "fit.predict(X)",
+    "coef_": 'fit["NAME"] with the name of a coefficient, or fit.profiles()',
+    "transmat_": "fit.params.transitions",
+    "startprob_": "fit.params.initial",
+    "bse": "fit.standard_errors(X)",
+    "conf_int": "fit.confint(X)",
+}
+
+
+def of_a_fit(name: str) -> str:
+    """Where a fit has what is called `name` elsewhere, as a sentence; "" where nowhere."""
+    if name.startswith("__"):
+        return ""
+    if name in ATTRIBUTES:
+        return f"Did you mean {ATTRIBUTES[name]}?"
+    plain = name.rstrip("_")
+    return f"Parameters are under fit.params, and by name fit[{plain!r}]; see print(fit)."
+
+
+def of_a_model(name: str) -> str:
+    """How to have what models elsewhere have as a method, as a sentence; "" for no such."""
+    if name in ("fit", "fit_predict", "fit_transform"):
+        return "A model holds settings; fit it by emframe.fit(model, X)."
+    if name in ("predict", "predict_proba", "score", "score_samples", "bic", "aic", "transform"):
+        return f"A fit answers: fit = emframe.fit(model, X), then fit.{name}."
+    return ""
+
+
 def meant(name: str, known: Iterable[str]) -> str:
     """What an unknown argument stands for among the known ones, as a question; "" if nothing."""
     here = set(known)

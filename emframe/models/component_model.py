@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
+from emframe.data.frames import is_frame
 from emframe.data.labelled import Labelled, LaidOut, everything, members
 from emframe.data.legend import Legend, read_off
 from emframe.engines import Workspace, block_rows
@@ -32,12 +33,13 @@ from emframe.families.kernel import checked_density
 from emframe.families.stack import weakest
 from emframe.latents import RIDGE, Gate, Ridge
 from emframe.messages.refusals import refuse_beyond
+from emframe.messages.words import of_a_model
 from emframe.models import starts
 from emframe.models.base import Covered, covered
 from emframe.models.component_starts import ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
-from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read
+from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read, reads_all
 from emframe.parameters import frozen, near
 from emframe.spaces import Array
 
@@ -114,13 +116,26 @@ class ComponentModel(ComponentStarts):
         """The same model, with draws at covariates of rows x, by weights; see `Family.given`."""
         return self._with(covered=covered(self.family, x, weights, self.latent.beside))
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse the methods that models elsewhere have, with the way to have what they do."""
+        if hasattr(type(self), name):  # it has one, which failed
+            return object.__getattribute__(self, name)
+        told = of_a_model(name)
+        raise AttributeError(f"a {type(self).__name__} has no {name!r}.{told and f' {told}'}")
+
     # ---- data
 
-    def _read_columns(self, family: Family, columns: Sequence[str] | str | None) -> None:
-        """Take note of the columns that its family reads, where it was made with `columns`.
+    def _read_columns(
+        self, family: Family, columns: Sequence[str] | str | None, group: str | None = None
+    ) -> None:
+        """Take note of the columns that its family reads, and of the one that tells of runs.
 
         Raises TypeError for what are no names, and ValueError for a family that names others.
         """
+        if group is not None:
+            if not isinstance(group, str):
+                raise TypeError(f"`group` is {group!r}; pass the name of a column.")
+            object.__setattr__(self, "legend", Legend(group=group))
         if columns is None:
             return
         given: Any = (columns,) if isinstance(columns, str) else columns
@@ -134,11 +149,7 @@ class ComponentModel(ComponentStarts):
                 f"`columns` is {list(names)}, and {family.name!r} names its own, "
                 f"{', '.join(family.columns or ())}; leave `columns` out."
             )
-        object.__setattr__(self, "legend", Legend(names))
-
-    def by_group(self, column: str) -> Self:
-        """The same model of frames whose rows with one value in a column share one z."""
-        return self._with(legend=replace(self.legend, group=column))
+        object.__setattr__(self, "legend", Legend(names, group=group))
 
     def in_groups(self, X: Any) -> Any:
         """Rows as runs, where the model is of groups of rows and a column says which."""
@@ -161,14 +172,14 @@ class ComponentModel(ComponentStarts):
         told = self.legend.in_runs(X.X if isinstance(X, Labelled) else X)
         gates = {name: gate.settled(told) for name, gate in self._gates.items()}
         model = self._with(**gates) if gates != self._gates else self
-        model = model._reading(told)
+        model = model.reading(told)
         if model.family.is_settled:
             return model
         rows = model.rows(X, weights)
         whole = model.survey(rows).statistics
         return model._with(family=model.family.settled(whole, model._columns(rows)))
 
-    def _reading(self, X: Any) -> Self:
+    def reading(self, X: Any) -> Self:
         """The same model with the legend of the frames that X is, and its family spelt by it."""
         if not self.legend.is_empty:
             return self
@@ -176,6 +187,8 @@ class ComponentModel(ComponentStarts):
         beside = {str(one) for gate in self._gates.values() for one in gate.sources}
         columns = family.columns or self.legend.columns
         legend = read_off(X, columns, beside, family.covariates, family.kinds, self.legend)
+        if legend.given is None:
+            return self if legend == self.legend else self._with(legend=legend)
         return self._with(legend=legend, family=family.spelt(legend.spelt))
 
     @property
@@ -205,7 +218,9 @@ class ComponentModel(ComponentStarts):
             if not self.labelled:
                 return self.with_labels().rows(X, weights, columns)
             X = known.X
-        X = self.legend.of(X)
+        told, X = X, self.legend.of(X)
+        if X is not told and is_frame(told):
+            beside = replace(beside, told=told)
         if columns is None and self.legend.columns is not None:
             columns = (*self.legend.columns, *beside.labels)
         if self.in_runs:
@@ -443,7 +458,8 @@ class ComponentModel(ComponentStarts):
         places = [int(j) for gate in self._gates.values() for j in gate.columns if not gate.named]
         if len(places) < q:
             return np.concatenate([own, given], axis=1)
-        if places and self.family.width == d and max(places) < d:
+        is_whole = self.family.width == d or reads_all(self.family)
+        if places and is_whole and max(places) < d:
             return own  # the family reads all columns, those of the gate among them
         width = d + len(set(places))
         found = np.empty((len(x), width))

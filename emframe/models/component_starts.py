@@ -92,7 +92,10 @@ class ComponentStarts(ABC):
 
     @property
     def _is_real(self) -> bool:
-        return not any(space.discrete for space in self.family.supports)
+        """Whether no column that is modelled is of counts or names."""
+        d = self.family.width or 2 + max(self.family.covariates, default=-1)
+        discrete, modelled = self.family.columns_modelled(d)
+        return not discrete[modelled].any()
 
     def _with(self, **changes: Any) -> Self:
         """The same model but for these fields."""

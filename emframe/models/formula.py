@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from emframe.composing import Hurdle, ZeroInflated
 from emframe.data.formulas import is_formula, names_in, outcomes_of, sides
 from emframe.host import families
+from emframe.host import family as named_family
 from emframe.latents import Gate
 from emframe.messages.words import meant
-from emframe.models.grouped import Grouped
 from emframe.models.mixture import Mixture
 
 MIXED = {"gaussian": "linear-mixed", "poisson": "poisson-mixed", "binomial": "binomial-mixed"}
@@ -28,6 +29,7 @@ def formula(
     common: str | None = None,
     group: str | None = None,
     weights: str | Gate | None = None,
+    zeros: str | None = None,
     **options: Any,
 ) -> Mixture:
     """A mixture by a formula, of a data frame's columns (extra ``formula``).
@@ -42,6 +44,7 @@ def formula(
     common : ``"~ sex"``, terms of which all components have one coefficient; then with `random`.
     group : the column that says which rows share one z, such as the person.
     weights : ``"~ educ"``, what the mixing weights depend on, or an `emframe.Gate`.
+    zeros : "inflated" for a share of zeros beside the response's own, "hurdle" in their place.
     **options : settings of the family, such as ``covariance="diag"``.
 
     Raises
@@ -60,9 +63,11 @@ def formula(
     if bar and group not in (None, named):
         raise ValueError(f"`group` is {group!r}, and the formula {text!r} says {named!r}.")
     group = named or group
-    given = None if weights is None else weights if isinstance(weights, Gate) else _gate(weights)
+    given = weights if weights is None or isinstance(weights, Gate) else Gate(*_one_sided(weights))
     outcomes = outcomes_of(left, text)
     wanted = f"{family}-regression"
+    if zeros not in (None, "inflated", "hurdle"):
+        raise ValueError(f"`zeros` is {zeros!r}; expected 'inflated' or 'hurdle', or None.")
     if random is not None or common is not None:
         if group is None or family not in MIXED or len(outcomes) > 1:
             raise ValueError(
@@ -70,9 +75,9 @@ def formula(
                 f"{', '.join(MIXED)}, and with `group`, whose effects vary; got {text!r}, "
                 f"family={family!r}, group={group!r}."
             )
-        terms = {"fixed": right, "random": random or (), "common": common or ()}
-        made = Mixture(MIXED[family], n_components, given, response=outcomes[0], **terms, **options)
-        return made.by_group(group)
+        terms = {"random": _one_sided(random), "common": _one_sided(common)}
+        told: dict[str, Any] = {"response": outcomes[0], "fixed": right, **terms, **options}
+        return Mixture(MIXED[family], n_components, given, group=group, **told)
     bare = not names_in(right)
     if len(outcomes) == 1 and not (bare and wanted not in families()):
         if wanted not in families():
@@ -83,20 +88,21 @@ def formula(
             )
         predictors: Any = () if bare else (right,)
         told = {"response": outcomes[0], "predictors": predictors, **options}
-        if group is None:
-            return Mixture(wanted, n_components, given, **told)
-        return Mixture(Grouped(wanted, **told), n_components, given).by_group(group)
+        whole: Any = named_family(wanted, **told)
+        if zeros:
+            whole = (ZeroInflated if zeros == "inflated" else Hurdle)(whole)
+        return Mixture(whole, n_components, given, group=group)
     if not bare:
         raise ValueError(
             f"the formula {text!r} models several columns given others; write '~ 1' on the right, "
             "and weights='~ ...' for what their classes depend on; or an emframe.Product of "
             "regressions."
         )
-    if group is None:
-        return Mixture(family, n_components, given, columns=outcomes, **options)
-    made = Mixture(Grouped(family, **options), n_components, given, columns=outcomes)
-    return made.by_group(group)
+    if zeros:
+        raise ValueError(f"`zeros` goes with one response; the formula {text!r} models several.")
+    return Mixture(family, n_components, given, columns=outcomes, group=group, **options)
 
 
-def _gate(text: str) -> Gate:
-    return Gate(text if is_formula(text) else f"~ {text}")
+def _one_sided(text: str | None) -> tuple[str, ...]:
+    """A formula with its ``~``, which may be left out where nothing else is meant."""
+    return () if text is None else (text if is_formula(text) else f"~ {text}",)

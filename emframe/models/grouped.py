@@ -20,7 +20,7 @@ from emframe.data.runs import per_row
 from emframe.engines import Workspace
 from emframe.families import Completed, Concluded, Family, Kernel, Survey, Wrapped, rowwise
 from emframe.families.kernel import Gathered
-from emframe.host import family as named_family
+from emframe.host import family_of
 from emframe.host.recipes import MAKERS
 from emframe.spaces import Array
 
@@ -42,16 +42,11 @@ class Grouped(Wrapped):
     in_runs = True
 
     def __init__(self, family: str | Family, **options: Any) -> None:
-        found = named_family(family, **options) if isinstance(family, str) else family
+        found = family_of(family, options)
         if not isinstance(found, Family):
             raise TypeError(f"`family` is {family!r}; pass a plugin's name or a Family object.")
         if found.in_runs:
             raise TypeError(f"the rows of {found.name!r} are runs already; pass it as it is.")
-        if options and not isinstance(family, str):
-            raise TypeError(
-                f"options {', '.join(options)} go with a family's name; this one is an object "
-                "already."
-            )
         object.__setattr__(self, "family", found)
 
     @property

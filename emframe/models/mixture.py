@@ -24,6 +24,7 @@ from emframe.latents import Gate, Gated, OneHot, held_weights
 from emframe.models.base import Covered
 from emframe.models.component_model import ComponentModel
 from emframe.models.expectation import ComponentPrior
+from emframe.models.grouped import Grouped
 from emframe.models.mixture_parts import composed, parts, titled
 from emframe.spaces import Array
 
@@ -39,6 +40,8 @@ class Mixture(ComponentModel):
     n_components : K; for a list of families a list of group sizes (default: one each).
     columns : the columns of a frame that components read, by name, where their family does not
         name its own; by default all but those of a gate.
+    group : the column of a frame that says which rows share one component, such as a person's;
+        without it see `Grouped`.
     weights : by default estimated, the same for every row; an `emframe.Gate` for weights that
         depend on columns of the data; or (K,) probabilities that are held, see `fixed`.
     **options : settings of the family, when it is given by name, such as ``covariance="tied"``.
@@ -64,10 +67,13 @@ class Mixture(ComponentModel):
         weights: Gate | Sequence[float] | float | None = None,
         *,
         columns: Sequence[str] | str | None = None,
+        group: str | None = None,
         **options: Any,
     ) -> None:
         resolved, k = composed(family, n_components, options)
-        self._read_columns(resolved, columns)
+        if group is not None and not resolved.in_runs:
+            resolved = Grouped(resolved)
+        self._read_columns(resolved, columns, group)
         if weights is not None:
             held = weights if isinstance(weights, Gate) else held_weights(weights, k)
             object.__setattr__(self, "weights", held)

@@ -13,7 +13,7 @@ import numpy as np
 
 from emframe.composing import beside
 from emframe.families import Family, Stack, is_mixed, together
-from emframe.host import families, models
+from emframe.host import families, family_of, models
 from emframe.host import family as named_family
 from emframe.host import model as named_model
 
@@ -27,6 +27,9 @@ def composed(
 
     Raises TypeError, ValueError, as `emframe.Mixture` says.
     """
+    other = next((one for one in ("n_components", "n_states") if one in options), None)
+    if other is not None:
+        raise TypeError(f"`{other}` is {options[other]!r}; this model's number is {word}=.")
     if isinstance(family, (str, Family)) or not isinstance(family, Sequence):
         resolved, k = _resolve(family, options, word), 1 if n_components is None else n_components
         if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
@@ -121,8 +124,5 @@ def _resolve(family: Any, options: Mapping[str, Any], word: str) -> Family:
             f"`family` is {family!r}; pass a plugin's name, a Family object, or a list of them."
             + f" The number of components is {word}={family}." * isinstance(family, int)
         )
-    if options:
-        raise TypeError(
-            f"options {', '.join(options)} go with a family's name; this one is an object already."
-        )
-    return family
+    made: Family = family_of(family, options)
+    return made

@@ -6,7 +6,7 @@ One known case: a family that names no columns reads them all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class BesideColumns:
     gates: tuple[Covariates, ...] = ()
     n_components: int | None = None  # where it may be known which of them a row comes from
     is_there: bool = False  # whether rows come with these columns already, behind the family's
+    told: Any = field(default=None, compare=False)  # the frame they are in, if not the family's
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -133,7 +134,8 @@ def _read_beside(
         table: Any = Table(np.asarray(X), (*names, *beside.labels), None)
         q_covariates = q
     else:
-        table = joined(X, beside.gates, family.columns or told, family.width)
+        named = family.columns or told
+        table = joined(X, beside.gates, named, family.width, reads_all(family), beside.told)
         q_covariates = beside.width
     d = (table.n_columns if isinstance(table, Blocks) else table.X.shape[1]) - q_covariates
     width = family.width if family.takes_columns else 1
@@ -160,6 +162,11 @@ def _read_beside(
     if any(space.missing for space in family.supports):
         found = _without_ends(found)
     return replace(found, columns=(family.columns or told or found.columns[:d]) + beside.labels)
+
+
+def reads_all(family: Family) -> bool:
+    """Whether a family reads the columns of a gate too: it tells places, of rows of any width."""
+    return family.width is None and bool(family.covariates)
 
 
 def _with_codes(table: Any, d: int, codes: Array) -> Table:
@@ -196,7 +203,7 @@ def as_sequences(
     if beside.gates and isinstance(X, (list, tuple)) and any(hasattr(run, "shape") for run in X):
         told = None if columns is None else tuple(columns[: len(columns) - beside.n_columns])
         own = family.columns or told
-        tables = [joined(run, beside.gates, own, family.width) for run in X]
+        tables = [joined(run, beside.gates, own, family.width, reads_all(family)) for run in X]
         whole = Table(np.concatenate([one.X for one in tables]), tables[0].columns, None)
         X = Sequences(whole, np.array([len(one.X) for one in tables]))
         beside = replace(beside, gates=(_behind(beside.gates),))

@@ -21,6 +21,7 @@ from emframe.spaces import Array, Space
 
 NEGLIGIBLE = 1e-8  # mass beyond the ends of a grid
 SETTLED = 1e-6  # change of the total from one grid to the next
+AGREEING = 1e-5  # how far the totals of a table and of every second row of it may lie apart
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,11 @@ def plane(space: Space, log_density: Density, size: int = 400) -> Array | None:
     mass = np.exp(log_density(rows)) * np.outer(own, other).reshape(-1, 1)
     square = mass.reshape(len(first), len(second), -1)
     fine = square.sum(axis=(0, 1))
+    if not any(space.column(j).discrete for j in range(2)):
+        # A kink along a slant shows where both columns are taken by halves.
+        halves = [4.0 * square[::2, start::2].sum(axis=(0, 1)) for start in (0, 1)]
+        if (np.abs(fine - halves) > AGREEING * (1 + fine)).any():
+            return None
     each = (space.column(0), square), (space.column(1), square.swapaxes(0, 1))
     return fine if all(_is_resolved(*one, fine) for one in each) else None
 
@@ -188,4 +194,4 @@ def _is_resolved(space: Space, square: Array, fine: Array) -> bool:
         return space.bounded or bool((square[m // 2 :].sum(axis=(0, 1)) < 1e-6).all())
     coarse = 2.0 * square[::2].sum(axis=(0, 1))
     rim = square[0].sum(axis=0) + square[-1].sum(axis=0)
-    return bool((rim < 1e-6).all() and (np.abs(fine - coarse) < 1e-5 * (1 + fine)).all())
+    return bool((rim < 1e-6).all() and (np.abs(fine - coarse) < AGREEING * (1 + fine)).all())

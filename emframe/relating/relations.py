@@ -20,7 +20,7 @@ from emframe.data.blocks import real_array
 from emframe.data.covariates import Covariates
 from emframe.data.frames import is_frame, names_of
 from emframe.fitting.result import Fit
-from emframe.messages.extras import extra
+from emframe.fitting.tabled import Tabled
 from emframe.messages.refusals import shown
 from emframe.relating.first_step import FirstStep
 from emframe.relating.last_step import solved
@@ -28,7 +28,7 @@ from emframe.relating.likelihoods import METHODS, Membership, RelatedOutcome
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    pass
 
 KINDS = ("normal", "binary", "count", "categorical")
 
@@ -43,8 +43,8 @@ class Wald:
     p_value: float
 
 
-@dataclass(frozen=True)
-class Relation:
+@dataclass(frozen=True, repr=False)
+class Relation(Tabled):
     """What was found of classes and another column, or several."""
 
     method: str
@@ -64,20 +64,27 @@ class Relation:
         half = ndtri(0.5 + level / 2.0) * self.standard_errors
         return np.stack([self.estimates - half, self.estimates + half], axis=1)
 
-    def to_frame(self) -> DataFrame:
-        """The estimates as a pandas data frame, a row for each."""
-        pandas = extra("pandas", "dataframe", "making data frames")
-        ends = self.confint()
-        return pandas.DataFrame(
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each estimate: its term and class, standard error, and 95 % interval."""
+        ends = zip(self.estimates, self.standard_errors, self.confint(), strict=True)
+        return [
             {
-                "term": self.labels,
-                "class": self.classes,
-                "estimate": self.estimates,
-                "standard_error": self.standard_errors,
-                "lower": ends[:, 0],
-                "upper": ends[:, 1],
+                "term": term,
+                "class": k,
+                "estimate": float(estimate),
+                "standard_error": float(error),
+                "lower": float(low),
+                "upper": float(high),
             }
-        )
+            for term, k, (estimate, error, (low, high)) in zip(
+                self.labels, self.classes, ends, strict=True
+            )
+        ]
+
+    @property
+    def brief(self) -> str:
+        return f"by {self.method}, {len(self.labels)} estimates"
 
     def __str__(self) -> str:
         lines = [f"by {self.method}", f"{'':24}{'estimate':>12}{'std. error':>12}"]

@@ -16,6 +16,7 @@ from emframe.engines.workers import share
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit, checked_count
+from emframe.fitting.tabled import Tabled
 from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.models import Mixture, Model
 from emframe.selecting.freedom import freedom_of
@@ -34,8 +35,8 @@ _LABELS = {
 }
 
 
-@dataclass(frozen=True)
-class Selection:
+@dataclass(frozen=True, repr=False)
+class Selection(Tabled):
     """Several fits to the same data, and the criterion that ranks them."""
 
     fits: tuple[Fit, ...]
@@ -107,6 +108,10 @@ class Selection:
         The lowest is ringed; a fit that is spurious or degenerate is crossed out.
         """
         return face("choice")(self, ax)
+
+    @property
+    def brief(self) -> str:
+        return f"{len(self.fits)} models, by {self.label} the best is {self.best.model.title()}"
 
     def __str__(self) -> str:
         return face("selection_table")(self)
@@ -297,4 +302,10 @@ def _candidates(models: Any) -> list[Model]:
             f"`models` is {models!r}; pass a list of models, or a family's name with the numbers "
             'of components, ("gaussian", range(1, 10)).'
         )
-    return [model_for(model) for model in models]
+    listed = list(models)
+    if any(isinstance(one, (int, np.integer)) for one in listed):
+        raise TypeError(
+            f"`models` is {models!r}; pass a family's name with the numbers of components, "
+            '("gaussian", range(1, 10)), or a list of models.'
+        )
+    return [model_for(model) for model in listed]

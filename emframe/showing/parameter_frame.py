@@ -20,6 +20,10 @@ def parameter_frame(
     fit: Fit, errors: StandardErrors | None = None, level: float = 0.95
 ) -> DataFrame:
     """A tidy frame of a fit's parameters; see `Fit.to_frame`."""
+    if errors is not None and not isinstance(errors, StandardErrors):
+        raise TypeError(
+            f"`errors` is a {type(errors).__name__}; pass fit.standard_errors(X), or nothing."
+        )
     pandas = extra("pandas", "dataframe", "making data frames")
     shown = entries(fit.params, fit.component_columns)
     places = max((len(entry.place) for entry in shown), default=0)

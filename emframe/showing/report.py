@@ -221,11 +221,13 @@ def parameter_lines(params: Any, columns: tuple[str, ...], errors: Any = None) -
         heads = "  ".join(name.rjust(width) for name in names)
         lines += [title, f"     {heads}"] if named else [title]
         for k, block in enumerate(value[:1] if shared else value):
-            pairs = zip(np.atleast_2d(block), np.atleast_2d(error[k]), strict=True)
+            flat = (np.reshape(one, (-1, value.shape[-1])) for one in (block, error[k]))
+            pairs = zip(*flat, strict=True)
             for i, (row, row_error) in enumerate(pairs):
                 first = f"  {k}: " if i == 0 else "     "
-                first += beside[i].ljust(indent) if beside else ""
-                levels = as_names(columns).levels.get(beside[i], ()) if beside else ()
+                item = beside[i % len(beside)] if beside else ""
+                first += item.ljust(indent)
+                levels = as_names(columns).levels.get(item, ())
                 if levels:
                     lines += _shares(row, None if errors is None else row_error, first, levels)
                     continue

@@ -19,11 +19,17 @@ from emframe.spaces.ends import Bounds, Ends, TimeAndEvent
 from emframe.spaces.groups import Common, Groups
 from emframe.spaces.held import HeldSimplex, held_probabilities
 from emframe.spaces.matrices import PositiveDefinite, cholesky
-from emframe.spaces.missing import OrMissing
+from emframe.spaces.missing import OrMissing, OrNothing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
 from emframe.spaces.partly import PartlyHeld
-from emframe.spaces.semidefinite import PositiveSemidefinite, triangular_root
+from emframe.spaces.semidefinite import (
+    PackedSemidefinite,
+    PositiveSemidefinite,
+    packed,
+    triangular_root,
+    unpacked,
+)
 from emframe.spaces.simplex import Simplex, Simplexes
 from emframe.spaces.unions import AnyOf, Only
 from emframe.spaces.whole import Binary, Codes, Integers, NonNegativeInteger, Ranks
@@ -51,6 +57,8 @@ __all__ = [
     "NonNegativeInteger",
     "Only",
     "OrMissing",
+    "OrNothing",
+    "PackedSemidefinite",
     "PartlyHeld",
     "Positive",
     "PositiveDefinite",
@@ -67,6 +75,8 @@ __all__ = [
     "Within",
     "cholesky",
     "held_probabilities",
+    "packed",
     "slopes",
     "triangular_root",
+    "unpacked",
 ]

@@ -97,9 +97,12 @@ class Common(Space):
     """One value that all members of an axis have, which is the first of its event.
 
     One known case: with one member it is the space itself.
+
+    n_axes : of a member, beside those of the space's own event.
     """
 
     space: Space
+    n_axes: int = 0
 
     @property
     def words(self) -> str:  # type: ignore[override]
@@ -107,7 +110,7 @@ class Common(Space):
 
     @property
     def n_event_axes(self) -> int:  # type: ignore[override]
-        return self.space.n_event_axes + 1
+        return self.space.n_event_axes + self.n_axes + 1
 
     @property
     def bounded(self) -> bool:  # type: ignore[override]
@@ -121,7 +124,8 @@ class Common(Space):
         return (*shape[:axis], *shape[axis + 1 :])
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
-        return self.space.contains(self._one(values))
+        held = np.asarray(self.space.contains(self._one(values)))
+        return np.asarray(held.all(axis=tuple(range(-self.n_axes, 0)))) if self.n_axes else held
 
     def near(self, values: Array) -> Array:
         return self.space.near(values)
@@ -148,4 +152,4 @@ class Common(Space):
         return self.space.n_free(self._shape(shape))
 
     def __repr__(self) -> str:
-        return f"Common({self.space!r})"
+        return f"Common({self.space!r}, n_axes={self.n_axes})"

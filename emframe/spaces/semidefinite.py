@@ -40,6 +40,42 @@ def triangular_root(matrices: Array) -> Array:
     return root
 
 
+def unpacked(rows: Array) -> Array:
+    """Symmetric matrices (..., q, q) from their lower triangles row by row."""
+    q = round((np.sqrt(8 * rows.shape[-1] + 1) - 1) / 2)
+    matrices = np.zeros((*rows.shape[:-1], q, q))
+    i, j = np.tril_indices(q)
+    matrices[..., i, j] = rows
+    matrices[..., j, i] = rows
+    return matrices
+
+
+def packed(matrices: Array) -> Array:
+    """The lower triangles of symmetric matrices (..., q, q), row by row."""
+    i, j = np.tril_indices(matrices.shape[-1])
+    return matrices[..., i, j]
+
+
+class PackedSemidefinite(Space):
+    """Rows that are lower triangles of positive semidefinite matrices, entry by entry."""
+
+    n_event_axes = 1
+    words = "lower triangles of covariance matrices, row by row: no eigenvalue below 0"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return PositiveSemidefinite().contains(unpacked(values))
+
+    def coordinates(self, values: Array) -> Array:
+        return packed(triangular_root(unpacked(values))).ravel()
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        root = np.tril(unpacked(np.reshape(vector, shape)))
+        return packed(root @ root.swapaxes(-1, -2))
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return prod(shape)
+
+
 @dataclass(frozen=True, repr=False)
 class PositiveSemidefinite(Space):
     """Symmetric positive semidefinite matrices: covariances, variances of 0 included.

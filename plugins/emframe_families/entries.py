@@ -33,7 +33,7 @@ from emframe_families.regressions.ordinal import OrdinalRegression
 from emframe_families.regressions.poisson import PoissonRegression
 from emframe_families.regressions.student import StudentRegression
 from emframe_families.regressions.weibull import WeibullRegression
-from emframe_families.student.family import StudentT
+from emframe_families.student.gaps import student_t
 from emframe_families.unit.beta import Beta
 from emframe_families.unit.dirichlet import Dirichlet
 
@@ -90,7 +90,7 @@ FAMILIES = [
     ),
     FamilyEntry(
         "student-t",
-        StudentT,
+        student_t,
         "Rows with heavy tails; as gaussian, with degrees of freedom",
         "Peel and McLachlan (2000), Statistics and Computing 10, 339",
         synonyms=(

@@ -67,7 +67,9 @@ class Transformed(Wrapped):
         return WithJacobian(own, float(resp.sum(axis=1) @ self.log_slope(x)))
 
     def completed(self, params: Any, x: Array, resp: Array) -> Completed:
-        return Completed(self.accumulate(x, resp), 0.0)
+        found = self.family.completed(params, self.forward(x), resp)
+        jacobian = float(resp.sum(axis=1) @ self.log_slope(x))
+        return Completed(WithJacobian(found.statistics, jacobian), found.entropy)
 
     def whole(self, x: Array, weights: Array) -> WithJacobian:
         own = self.family.whole(self.forward(x), weights)
@@ -80,6 +82,10 @@ class Transformed(Wrapped):
 
     def claims(self) -> tuple[Claim, ...]:
         return Family.claims(self)
+
+    def with_gaps(self) -> Family:
+        """Leaves out terms, unless a family has something better."""
+        return Family.with_gaps(self)
 
     def refuse(self, whole: Any, columns: Sequence[str]) -> None:
         self.family.refuse(with_jacobian(whole).own, columns)

@@ -47,6 +47,8 @@ class HiddenMarkov(ComponentModel):
         is left; numbers (K, K) are held, but for nan, which is free.
     columns : the columns of a frame that the states emit, by name, where their family does not
         name its own; by default all but those of gates.
+    group : the column of a frame that says whose rows are of one run, in order; without it see
+        `emframe.Sequences.by`.
     **settings : of the family, when it is given by name, such as ``covariance="diag"``.
     """
 
@@ -68,6 +70,7 @@ class HiddenMarkov(ComponentModel):
         transitions: Gate | Sequence[Sequence[float]] | None = None,
         *,
         columns: Sequence[str] | str | None = None,
+        group: str | None = None,
         **settings: Any,
     ) -> None:
         if isinstance(initial, str) and initial not in {"free", "stationary"}:
@@ -89,7 +92,7 @@ class HiddenMarkov(ComponentModel):
                 f"the rows of {resolved.name!r} are runs, whose rows share one z; those of a chain "
                 "have one each: pass the family that is grouped."
             )
-        self._read_columns(resolved, columns)
+        self._read_columns(resolved, columns, group)
         object.__setattr__(self, "family", resolved)
         object.__setattr__(self, "n_states", k)
         object.__setattr__(self, "initial", _law("initial", initial, (k,)))

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe import Array, ConjugatePrior, Contract, Degenerate, Family, Real
-from emframe.families import Blurred, Completed, Kernel, Survey, refuse_empty
+from emframe.families import Blurred, Completed, Conditional, Kernel, Survey, refuse_empty
 from emframe.families.at_start import AtStart
 from emframe.families.joined import Retold
 from emframe.parameters import keep, pullback
@@ -318,11 +318,14 @@ class FactorAnalyzers(Family):
 
     # ---- the rest
 
-    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
-        return self._gaussian.blurred(params.normal, x, errors)
+    def blurred(self, params: Any, x: Array, roots: Array) -> Blurred:
+        return self._gaussian.blurred(params.normal, x, roots)
 
-    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
-        return self._gaussian.imputed(params.normal, x, shares)
+    def with_gaps(self) -> FactorAnalyzers:
+        return replace(self, missing=True)
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        return self._gaussian.conditional(params.normal, x, hidden)
 
     def log_cdf(self, params: Any, x: Array) -> Array:
         return self._gaussian.log_cdf(params.normal, x)

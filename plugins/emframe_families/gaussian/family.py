@@ -121,6 +121,11 @@ class Gaussian(Family):
     def _diagonal(self) -> bool:
         return self.structure.is_diagonal
 
+    def with_gaps(self) -> Gaussian:
+        from emframe_families.gaussian.gaps import GaussianWithGaps  # which is one of these itself
+
+        return GaussianWithGaps(self.covariance)
+
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -362,23 +367,10 @@ class Gaussian(Family):
         """Rows from the means, in standard deviations, (n, K, d)."""
         return np.asarray((x[:, None, :] - params.means) / np.sqrt(self.variance(params)))
 
-    def blurred(self, params: Any, x: Array, errors: Array) -> Blurred:
-        """x ~ N(mu, T), T = Sigma + S^2, and y | x ~ N(x - S^2 T^-1 (x - mu), S C S) with
-        C = (1 + S Sigma^-1 S)^-1.
+    def blurred(self, params: Any, x: Array, roots: Array) -> Blurred:
+        from emframe_families.gaussian.blurred import blurred  # which knows rows with gaps
 
-        Neither loses digits where errors are small, nor where they are large.
-        """
-        s, eye = errors[:, None, :], np.eye(x.shape[1])
-        away = x[:, None, :] - params.means
-        root = np.linalg.cholesky(params.covariances + (s**2)[..., None] * eye)
-        z = np.linalg.solve(root, away[..., None])[..., 0]
-        log_det = 2.0 * np.log(np.diagonal(root, axis1=2, axis2=3)).sum(axis=2)
-        density = -0.5 * (x.shape[1] * log(2 * pi) + log_det + (z**2).sum(axis=2))
-        back = np.linalg.solve(root.swapaxes(2, 3), z[..., None])[..., 0]
-        precision = np.linalg.inv(params.covariances)
-        sizes, turned = np.linalg.eigh(eye + s[..., None] * precision * s[:, :, None, :])
-        roots = s[..., None] * turned / np.sqrt(sizes)[:, :, None, :]
-        return Blurred(density, x[:, None, :] - s**2 * back, roots)
+        return blurred(params.means, params.covariances, x, roots)
 
     def truncated(self, params: Any, low: Array, high: Array) -> Stand:
         """Of one column."""

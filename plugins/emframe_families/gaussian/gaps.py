@@ -20,10 +20,11 @@ from operator import add
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe import ConjugatePrior, Real
 from emframe.engines import Workspace
-from emframe.families import Completed, Densities, Kernel, Survey
+from emframe.families import Completed, Conditional, Densities, Kernel, Mask, Survey, groups
 from emframe.families.at_start import AtStart
 from emframe.families.rowwise import in_step
 from emframe.spaces import Array
@@ -31,7 +32,7 @@ from emframe.spaces.missing import OrMissing
 from emframe_families.gaussian import kernels as gaussian_kernels
 from emframe_families.gaussian.family import LARGEST, LEAST_RANGE, Gaussian
 from emframe_families.gaussian.parameters import DiagonalParameters, FullParameters
-from emframe_families.gaussian.patterns import ByPattern, Hidden, Mask, Patterns, groups
+from emframe_families.gaussian.patterns import ByPattern, Hidden, Patterns, refuse_unseen
 from emframe_families.gaussian.scatter import Scatter
 
 # Rows of a pattern below which products do not pay, and lose the digits of a scatter that is 0.
@@ -63,6 +64,9 @@ class GaussianWithGaps(Gaussian):
     def __post_init__(self) -> None:
         super().__post_init__()
 
+    def with_gaps(self) -> GaussianWithGaps:
+        return self
+
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -92,12 +96,7 @@ class GaussianWithGaps(Gaussian):
 
     def refuse(self, whole: Patterns, columns: Sequence[str]) -> None:
         """A column without any value."""
-        empty = whole.shown() <= 0
-        if empty.any():
-            column = int(empty.argmax())
-            raise ValueError(
-                f"`X` column {column} ({columns[column]!r}) has no value at all; remove it."
-            )
+        refuse_unseen(whole.shown(), columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """One of complete rows for each pattern of gaps."""
@@ -163,15 +162,15 @@ class GaussianWithGaps(Gaussian):
 
     # ---- what is hidden
 
-    def imputed(self, params: Any, x: Array, shares: Array) -> Array:
-        """E[x | what is seen of x], (n, d): the rows with the mean of what they hide.
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """x_m | x_o is normal about the regression on what shows, with one covariance for all."""
+        told = Hidden.of(params.means, params.covariances, np.isnan(x[0]))
+        means = told.filled(x)[:, :, hidden].swapaxes(0, 1)
+        roots = np.linalg.cholesky(told.left)
 
-        shares : (n, K) of the components.
-        """
-        filled = np.array(x)
-        for group in groups(x):
-            hidden = Hidden.of(params.means, params.covariances, group.gaps)
-            each = hidden.filled(x[group.rows])
-            mean = np.einsum("nk,knd->nd", shares[group.rows], each)
-            filled[group.rows] = np.where(group.gaps, mean, x[group.rows])
-        return filled
+        def draw(labels: NDArray[Any], rng: np.random.Generator) -> Array:
+            normal = rng.standard_normal((len(labels), len(hidden)))
+            off = np.einsum("nij,nj->ni", roots[labels], normal)
+            return np.asarray(means[np.arange(len(labels)), labels] + off)
+
+        return Conditional(means, np.broadcast_to(told.left, (len(x), *told.left.shape)), draw)

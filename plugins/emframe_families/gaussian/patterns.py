@@ -18,55 +18,22 @@ One known case: rows that hide nothing are those of the Gaussian family, and T i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log, pi
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emframe.core import Degenerate
 from emframe.engines import Workspace
-from emframe.families import Concluded, Kernel, rowwise
+from emframe.families import Concluded, Kernel, Mask, groups, rowwise
 from emframe.spaces import EPS, Array
 from emframe_families.gaussian.scatter import Scatter, transposed
 
 # What rounding leaves of a column's variance that follows from the columns before it.
 NOTHING = 16 * EPS
 ROWS = 1 << 17  # of a block, so that rows of a pattern come together
-MOST_BITS = 52  # columns whose gaps are told by one number
-
-Mask = NDArray[np.bool_]
-
-
-class Group(NamedTuple):
-    """Rows of a block that hide the same columns."""
-
-    key: bytes
-    gaps: Mask  # (d,)
-    rows: NDArray[np.intp]
-
-
-def groups(x: Array) -> Iterator[Group]:
-    """The rows x (n, d) by what they hide, each group in the order of its rows."""
-    gaps = np.isnan(x)
-    if not gaps.any():
-        if len(x):
-            yield Group(np.packbits(gaps[0]).tobytes(), gaps[0], np.arange(len(x)))
-        return
-    d = gaps.shape[1]
-    if d <= MOST_BITS:
-        codes: Any = gaps @ np.exp2(np.arange(d))
-    else:
-        codes = np.packbits(gaps, axis=1)
-        codes = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
-        codes = np.unique(codes, return_inverse=True)[1]
-    order = np.argsort(codes, kind="stable")
-    ends = np.flatnonzero(np.diff(codes[order])) + 1
-    for rows in np.split(order, ends):
-        own = gaps[rows[0]]
-        yield Group(np.packbits(own).tobytes(), own, rows)
 
 
 @dataclass(frozen=True)
@@ -119,6 +86,16 @@ class Patterns:
         return Scatter(counts, means[None], spread[None], counts)
 
 
+def refuse_unseen(shown: Array, columns: Sequence[str]) -> None:
+    """Raise where no row shows a column; `shown` (d,) is the weight of those that do."""
+    empty = shown <= 0
+    if empty.any():
+        column = int(empty.argmax())
+        raise ValueError(
+            f"`X` column {column} ({columns[column]!r}) has no value at all; remove it."
+        )
+
+
 @dataclass(frozen=True)
 class Hidden:
     """What K components say of the columns that a pattern hides, given those it shows."""
@@ -148,9 +125,13 @@ class Hidden:
         entropy = 0.5 * (len(hidden) * (1.0 + log(2 * pi)) + log_left)
         return cls(gaps, means, slope, left @ transposed(left), entropy)
 
-    def completed(self, shown: Scatter) -> Scatter:
-        """The scatter of completed rows, from that of what they show."""
+    def completed(self, shown: Scatter, rows: Array | None = None) -> Scatter:
+        """The scatter of completed rows, from that of what they show.
+
+        rows : (K,) how often C counts; as often as the rows do, unless these are weighted.
+        """
         (k, d), gaps, counts = self.means.shape, self.gaps, shown.counts
+        rows = counts if rows is None else rows
         off = shown.means - self.means[:, ~gaps]
         means = np.empty((k, d))
         means[:, ~gaps] = shown.means
@@ -158,7 +139,7 @@ class Hidden:
         if shown.scatter.ndim == 2:  # columns that are independent
             spread = np.zeros((k, d))
             spread[:, ~gaps] = shown.scatter
-            spread[:, gaps] = counts[:, None] * np.diagonal(self.left, axis1=1, axis2=2)
+            spread[:, gaps] = rows[:, None] * np.diagonal(self.left, axis1=1, axis2=2)
             return Scatter(counts, means, spread, counts)
         spread = np.empty((k, d, d))
         across = self.slope @ shown.scatter
@@ -166,7 +147,7 @@ class Hidden:
         spread[np.ix_(every, ~gaps, ~gaps)] = shown.scatter
         spread[np.ix_(every, gaps, ~gaps)] = across
         spread[np.ix_(every, ~gaps, gaps)] = transposed(across)
-        left = across @ transposed(self.slope) + counts[:, None, None] * self.left
+        left = across @ transposed(self.slope) + rows[:, None, None] * self.left
         spread[np.ix_(every, gaps, gaps)] = 0.5 * (left + transposed(left))
         return Scatter(counts, means, spread, counts)
 

@@ -43,7 +43,7 @@ SETTINGS = {
     "covariance": ("full", "diag"),
     "between": ("shared", "proportional", "each"),
     "sigma": ("shared", "each"),
-    "residual": ("independent",),
+    "residual": ("independent", "ar1", "compound", "unstructured"),
 }
 # People lie on lines of their own where no more is left than this share of what random effects make
 # up, for densities lose their digits beyond; or so much less than with other components.
@@ -66,7 +66,12 @@ class LinearMixed(Family):
     between : whether components have one such covariance, ``"shared"``, multiples of one,
         ``"proportional"``, or ``"each"`` its own.
     sigma : whether they have one residual standard deviation, ``"shared"``, or ``"each"`` its own.
-    residual : ``"independent"``: visits are, given the random effects. No other is known.
+    residual : how a person's visits are correlated given the random effects: ``"independent"``;
+        ``"ar1"``, less the further apart in time; ``"compound"``, all alike; ``"unstructured"``,
+        any covariance of a few common times, in place of random effects.  One for all components,
+        or each its own, as `sigma` says.
+    along : the column of times, for such residuals; the first of a term if None.
+    times : those that an unstructured covariance has; read off the data if None.
 
     A term is the name of a column, or a product of columns such as ``"time:time"``; a column of
     words stands for an indicator of each of its values but the first.  Or a formula, as in
@@ -85,6 +90,8 @@ class LinearMixed(Family):
     between: str = "shared"
     sigma: str = "shared"
     residual: str = "independent"
+    along: str | None = None
+    times: tuple[float, ...] | None = None
     covered: Array | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     name = "linear-mixed"
@@ -92,6 +99,13 @@ class LinearMixed(Family):
     in_runs = True
     hides = True
     effort = 3.0
+
+    def __new__(cls, *_: Any, residual: str = "independent", **__: Any) -> LinearMixed:
+        if cls is LinearMixed and residual in SETTINGS["residual"][1:]:
+            from emframe_families.growth.correlated import CorrelatedMixed
+
+            return object.__new__(CorrelatedMixed)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         if not isinstance(self.response, str):
@@ -101,13 +115,14 @@ class LinearMixed(Family):
         for name, known in SETTINGS.items():
             if getattr(self, name) not in known:
                 choices = " or ".join(map(repr, known))
-                more = "; a random intercept or slope makes visits alike" * (name == "residual")
-                raise ValueError(f"`{name}` is {getattr(self, name)!r}; expected {choices}{more}.")
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}; expected {choices}.")
         for name in ("fixed", "common", "random"):
             object.__setattr__(self, name, listed(name, getattr(self, name)))
         if any(is_formula(term) and not has_constant(term) for term in self.fixed):
             object.__setattr__(self, "intercept", False)
         object.__setattr__(self, "response", str(self.response))
+        if self.times is not None:
+            object.__setattr__(self, "times", tuple(map(float, self.times)))
         assert self.terms  # which refuses what does not go together
 
     # ---- columns
@@ -150,6 +165,15 @@ class LinearMixed(Family):
     @cached_property
     def parameters(self) -> type:
         """A field for each coefficient; ``random_covariance`` (K, q, q), if any; ``sigma`` (K,)."""
+        return record("LinearMixedParameters", self._declared)
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether sigma is a parameter."""
+        return True
+
+    @cached_property
+    def _declared(self) -> dict[str, Declared]:
         terms, q = self.terms, len(self.random)
         found = {
             name: Declared(Real(), shared=j >= len(terms.own))
@@ -160,7 +184,7 @@ class LinearMixed(Family):
                 self._covariances, (q, q), shared=self.between == "shared"
             )
         found["sigma"] = Declared(Positive(), shared=self.sigma == "shared")
-        return record("LinearMixedParameters", found)
+        return found
 
     @property
     def _covariances(self) -> PositiveSemidefinite:
@@ -208,10 +232,10 @@ class LinearMixed(Family):
 
     # ---- M
 
-    def expected(self, statistics: GrowthSums, params: Any) -> float:
+    def expected(self, statistics: Any, params: Any) -> float:
         return bound.value(statistics, self.point(params), self.between != "each")
 
-    def gradient(self, statistics: GrowthSums, params: Any) -> Array:
+    def gradient(self, statistics: Any, params: Any) -> Array:
         point = self.point(params)
         found = bound.slope(statistics, point, self.between != "each")
         parts = []
@@ -225,8 +249,9 @@ class LinearMixed(Family):
             else:
                 shared = self.between == "shared"
                 parts.append(space.from_root(roots.sum(axis=0)[None] if shared else roots))
-        along = found.sigma * point.sigma
-        parts.append(along.sum(keepdims=True) if self.sigma == "shared" else along)
+        if self.has_sigma:
+            along = found.sigma * point.sigma
+            parts.append(along.sum(keepdims=True) if self.sigma == "shared" else along)
         return np.concatenate(parts)
 
     @property
@@ -329,12 +354,15 @@ class LinearMixed(Family):
         return means, np.sqrt((swings**2).sum(axis=2) + point.sigma[:, None] ** 2).T
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
-        found = self.effects(params, x)
+        return self.random, *self.told(self.effects(params, x))
+
+    def told(self, found: Effects) -> tuple[Array, Array]:
+        """Means and deviations of b, (N, K, q), from those of u."""
         roots = found.at.roots
         means = (roots[:, None] @ found.mean[..., None])[..., 0]  # (K, N, q)
         spread = roots[:, None] @ found.variance @ roots[:, None].swapaxes(2, 3)
         deviations = np.sqrt(np.diagonal(spread, axis1=2, axis2=3))
-        return self.random, means.swapaxes(0, 1), deviations.swapaxes(0, 1)
+        return means.swapaxes(0, 1), deviations.swapaxes(0, 1)
 
     def given(self, x: Array) -> LinearMixed:
         return replace(self, covered=np.array(x, dtype=float))
@@ -351,11 +379,15 @@ class LinearMixed(Family):
             return rows
         values, point, k = self.terms.values(rows), self.point(params), int(labels[0])
         u = rng.standard_normal(len(self.random))
-        errors = point.sigma[k] * rng.standard_normal(len(rows))
+        errors = self.errors(params, rows, k, rng)
         line = values[:, self.terms.x_places] @ point.coefficients[k]
         own = values[:, self.terms.z_places] @ (point.roots[k] @ u)
         rows[:, 0] = line + own + errors
         return rows
+
+    def errors(self, params: Any, rows: Array, k: int, rng: np.random.Generator) -> Array:
+        """Residuals of the visits of one person, of component k, (n,)."""
+        return np.asarray(params.sigma[k] * rng.standard_normal(len(rows)))
 
     def ingredients(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "covered"}

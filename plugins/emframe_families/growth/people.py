@@ -65,8 +65,12 @@ class People:
 
 
 def condensed(terms: Terms, rows: Array, lengths: NDArray[np.intp]) -> People:
-    """The triangle of each run; people with as many visits are factored together."""
-    values = terms.values(rows)
+    """The triangle of each run of rows (n, d)."""
+    return triangles(terms, terms.values(rows), lengths)
+
+
+def triangles(terms: Terms, values: Array, lengths: NDArray[np.intp]) -> People:
+    """The same of terms (n, c); people with as many visits are factored together."""
     firsts = np.cumsum(lengths) - lengths
     c = values.shape[1]
     roots = np.zeros((len(lengths), min(c, int(lengths.max(initial=1))), c))

@@ -21,7 +21,8 @@ One known case: at d = (1, 0, ..., 0) these are the sums of textbook EM.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -208,6 +209,19 @@ def gathered(found: Effects, resp: Array) -> tuple[GrowthSums, Array]:
     )
     each = 0.5 * (q * (1.0 + np.log(2.0 * np.pi)) - found.log_det)  # of u: |M^-1| is its variance
     return sums, np.asarray((resp * each).sum(axis=1))
+
+
+def side_by_side(each: Sequence[GrowthSums]) -> GrowthSums:
+    """The sums of components that were told one by one, at one point each."""
+    own = [name.name for name in fields(GrowthSums) if name.name != "made_at"]
+    told = [one.made_at for one in each]
+    at = None
+    if all(one is not None for one in told):
+        names = [one.name for one in fields(EffectPoint)]
+        at = EffectPoint(*(np.concatenate([getattr(one, name) for one in told]) for name in names))
+    return GrowthSums(
+        **{name: np.concatenate([getattr(one, name) for one in each]) for name in own}, made_at=at
+    )
 
 
 @cache

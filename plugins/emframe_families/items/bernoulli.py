@@ -12,22 +12,25 @@ One known case: the probability of a single component is the share of ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 from scipy.special import betaln
 
 from emframe import Binary, ConjugatePrior, ExponentialFamily, Space, UnitInterval, parameter
 from emframe.families import (
     Axes,
     Concluded,
+    Conditional,
     Curve,
     Kernel,
     Moments,
     RowProducts,
     Survey,
+    of_any_row,
     refuse_kept,
 )
 from emframe.parameters import pullback
@@ -101,9 +104,11 @@ class Bernoulli(Columns, ExponentialFamily):
             yield RowProducts(odds, constant, ones, conclude_ones, form="log odds")
         yield from super().kernels(params, constants, survey)
 
-    def imputed(self, params: BernoulliParameters, x: Array, shares: Array) -> Array:
-        """With the probability of a 1 where an answer is missing."""
-        return np.where(np.isnan(x), shares @ params.probs, x)
+    def with_gaps(self) -> Bernoulli:
+        return replace(self, missing=True)
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        return of_any_row(self, params, len(x), hidden)
 
     def log_partition(self, params: BernoulliParameters) -> Array:
         return np.zeros(len(params.probs))

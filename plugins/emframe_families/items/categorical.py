@@ -15,7 +15,7 @@ component are the shares of the answers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from scipy.special import gammaln
 
 from emframe import Array, ConjugatePrior, ExponentialFamily
 from emframe.composing import AtColumns, Home, RowsOf
-from emframe.families import Kernel, Moments, Survey
+from emframe.families import Conditional, Kernel, Moments, Survey, of_any_row
 from emframe.parameters import Declared, pullback
 from emframe.parameters.records import record
 from emframe.spaces import Codes, OrMissing, Simplex, Simplexes, Space
@@ -152,6 +152,12 @@ class Categorical(ExponentialFamily):
         levels = self._inside(params.probs.shape[1]).sum(axis=1)
         yield from lookups(natural, constants, self.statistics, levels, self.missing, survey)
         yield from super().kernels(params, constants, survey)
+
+    def with_gaps(self) -> Categorical:
+        return replace(self, missing=True)
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        return of_any_row(self, params, len(x), hidden)
 
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         """With the likeliest answer where one is missing: codes have no mean."""

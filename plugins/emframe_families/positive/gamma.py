@@ -24,12 +24,15 @@ from scipy.special import digamma, gammainc, gammaincc, gammaln, polygamma
 from emframe import ExponentialFamily, Positive, parameter
 from emframe.families import Moments
 from emframe.parameters import pullback
-from emframe.spaces import Array
+from emframe.spaces import EPS, Array
 from emframe_families.columns import Columns
 from emframe_families.counting.halves import halves, refuse_points
 
 SERIES_FROM = 30.0  # six terms of Stirling's series have all digits there
 STEPS = 50
+# A tail below this, of logarithms, is soon lost as a number; it takes a few terms, and more where
+# the shape is large.
+FAINT, TERMS = -600.0, 5000
 CLOSE = 1e-9  # of a value: so short a step of Newton's leaves an error in its square
 
 
@@ -79,17 +82,59 @@ class Gamma(Columns, ExponentialFamily):
     def log_sf(self, params: GammaParameters, x: Array) -> Array:
         if x.shape[1] > 1:
             return super().log_sf(params, x)
-        scaled = params.rates[:, 0] * x
-        with np.errstate(under="ignore", divide="ignore"):
-            return np.asarray(np.log(gammaincc(params.shapes[:, 0], scaled)))
+        return log_tails(params.shapes[:, 0], params.rates[:, 0] * x)[1]
 
     def log_cdf(self, params: GammaParameters, x: Array) -> Array:
-        with np.errstate(under="ignore", divide="ignore"):
-            return np.asarray(np.log(gammainc(params.shapes, params.rates * x[:, None, :])).sum(2))
+        return log_tails(params.shapes, params.rates * x[:, None, :])[0].sum(axis=2)
 
     def sample(self, params: GammaParameters, labels: Any, rng: np.random.Generator) -> Array:
         drawn = rng.gamma(params.shapes[labels]) / params.rates[labels]
         return np.maximum(drawn, np.finfo(float).tiny)  # a small shape underflows
+
+
+def log_tails(shape: Array, x: Array) -> tuple[Array, Array]:
+    """log P(shape, x) and log Q(shape, x) of rate 1, entry by entry, nats.
+
+    Where either is too small for a number it comes from its series, or its continued fraction
+    (Abramowitz and Stegun 1964, 6.5.29 and 6.5.31), whose first terms then are enough.
+    """
+    with np.errstate(all="ignore"):
+        below, beyond = np.log(gammainc(shape, x)), np.log(gammaincc(shape, x))
+        shape, x = np.broadcast_arrays(shape, x)
+        lost = (below < FAINT) & (x > 0)
+        if lost.any():
+            below = np.where(lost, 0.0, below)
+            below[lost] = _series(shape[lost], x[lost])
+        lost = (beyond < FAINT) & np.isfinite(x)
+        if lost.any():
+            beyond = np.where(lost, 0.0, beyond)
+            beyond[lost] = _fraction(shape[lost], x[lost])
+    return below, beyond
+
+
+def _series(a: Array, x: Array) -> Array:
+    """log P = a log x - x - log Gamma(a + 1) + log(1 + x / (a + 1) + ...)."""
+    total, term = np.ones_like(x), np.ones_like(x)
+    for n in range(1, TERMS):
+        term = term * x / (a + n)
+        total = total + term
+        if (term <= EPS * total).all():
+            break
+    return np.asarray(a * np.log(x) - x - gammaln(a + 1.0) + np.log(total))
+
+
+def _fraction(a: Array, x: Array) -> Array:
+    """log Q = a log x - x - log Gamma(a) - log(x + 1 - a - 1 (1 - a) / (x + 3 - a - ...))."""
+    found = up = x + 1.0 - a
+    down = np.zeros_like(x)
+    for n in range(1, TERMS):  # Lentz's method
+        top, base = n * (a - n), x + 2.0 * n + 1.0 - a
+        down = 1.0 / (base + top * down)
+        up = base + top / up
+        found = found * up * down
+        if (np.abs(up * down - 1.0) <= EPS).all():
+            break
+    return np.asarray(a * np.log(x) - x - gammaln(a) - np.log(found))
 
 
 def shape_of(spread: Array) -> Array:

@@ -77,7 +77,10 @@ class Regression(Family):
         if not all(isinstance(key, str) for key in keys) and not all(
             isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys
         ):
-            raise TypeError(f"columns are all names or all indices; got {list(keys)}.")
+            raise TypeError(
+                f"columns are all names or all indices; got {list(keys)}. By name: response='y', "
+                "predictors=('x',)."
+            )
         for name in ("response", *[self.extra] * len(self._extra)):
             object.__setattr__(self, name, _plain(getattr(self, name)))
         object.__setattr__(self, "predictors", tuple(map(_plain, self.predictors)))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import betaln, digamma, expit, logit, polygamma
+from scipy.special import betainc, betaincc, betaln, digamma, expit, logit, polygamma
 
 from emframe import Contract, Interval, Positive
 from emframe.parameters import Declared
@@ -47,6 +47,10 @@ class BetaRegression(ShapedRegression):
         both = phi * bend * (off * (rest - mu) - phi * bend * (one + other))
         cross = phi * bend * (off - phi * (mu * one - rest * other))
         return [phi * bend * off, by_phi], [[both], [cross, by_phi + turn]]
+
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        a, b = shapes[0] * expit(eta), shapes[0] * expit(-eta)
+        return np.log(betainc(a, b, y)), np.log(betaincc(a, b, y))
 
     def rough(self, y: Array) -> Array:
         return np.asarray(logit(y))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
+from scipy.special import betainc, expit, log_expit
 
 from emframe import Binary, NonNegativeInteger
 from emframe.spaces import Array, ColumnsIn, Integers, Shape, Space
@@ -74,6 +74,20 @@ class BinomialRegression(CountRegression):
         hits = divergence_at(y, size + log_expit(eta))
         misses = divergence_at(np.maximum(m - y, 0.0), size + log_expit(-eta))
         return np.where(y > m, np.inf, np.where(m > 0, hits + misses, 0.0))
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        return self._tails(params, x)[0]
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        return self._tails(params, x)[1]
+
+    def _tails(self, params: Any, x: Array) -> tuple[Array, Array]:
+        y, m, eta = self.y(x)[:, None], self.among(x)[:, None], self.eta(params, x)
+        left = np.where(y < m, m - y, 1.0)  # of all trials none is left over, and the tail is 0
+        with np.errstate(divide="ignore"):
+            below = np.log(betainc(left, y + 1.0, expit(-eta)))
+            beyond = np.log(betainc(y + 1.0, left, expit(eta)))
+        return np.where(y < m, below, 0.0), np.where(y < m, beyond, -np.inf)
 
     def rise(self, x: Array, eta: Array, move: Array) -> Array:
         y, m = self.y(x)[:, None], self.among(x)[:, None]

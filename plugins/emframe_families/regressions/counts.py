@@ -40,6 +40,7 @@ SETTLED = 1e-14
 CLOSE = 1e-7  # a gain that makes the next one nothing, where Q is a parabola
 STEPS = 100
 HALVINGS = 60
+LONGER = 1.1  # times its promise; what a step gains beyond it says that the top is farther off
 # A direction is flat with less information than this per event and unit of spread, an event being
 # what is off the end of what is possible: a count above 0, say.  Where Q rises for ever, every
 # step of Newton's goes as far as the one before, and gains next to nothing.
@@ -181,9 +182,7 @@ class CountRegression(Regression):
             promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
             if not promised > settled:
                 break
-            lengths = (0.5**halved for halved in range(HALVINGS))
-            tried = ((one, float(share @ self.rise(x, eta, one * move)[:, 0])) for one in lengths)
-            length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
+            length, gained = self._stepped(x, share, eta, move, promised)
             at = at + length * step
             # What Q is off its parabola tells what one more step would gain, in the square.
             off = 1.5 * abs(gained - promised)
@@ -195,6 +194,25 @@ class CountRegression(Regression):
         found = known.copy()
         found[free] = np.linalg.solve(root, at)
         return found
+
+    def _stepped(
+        self, x: Array, share: Array, eta: Array, move: Array, promised: float
+    ) -> tuple[float, float]:
+        """How much of a step of Newton's is taken, 0 for none, and what Q gains.
+
+        It is halved until Q rises, and doubled while that gains, for where a log rate is far too
+        high Newton's method alone takes it down by one a step.
+        """
+
+        def gain(length: float) -> float:
+            return float(share @ self.rise(x, eta, length * move)[:, 0])
+
+        tried = ((one, gain(one)) for one in (0.5**halved for halved in range(HALVINGS)))
+        length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
+        if length == 1.0 and gained > LONGER * promised:
+            while (farther := gain(2.0 * length)) > gained:
+                length, gained = 2.0 * length, farther
+        return length, gained
 
     def gradient(self, statistics: Kept, params: Any) -> Array:
         along: Any = 0.0

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from emframe import Positive
+from emframe.families.base import log1mexp
 from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.counting.sums import peak
-from emframe_families.positive.gamma import excess
+from emframe_families.positive.gamma import excess, log_tails
 from emframe_families.regressions.shaped import TINY, ShapedRegression, Shapes
 
 
@@ -47,8 +47,8 @@ class GammaRegression(ShapedRegression):
         by_eta, by_shape = a * np.expm1(t), a * (level - np.expm1(t) + t)
         return [by_eta, by_shape], [[-a * np.exp(t)], [by_eta, by_shape + a**2 * turn]]
 
-    def law(self, eta: Array, shapes: Shapes) -> Any:
-        return stats.gamma(shapes[0], scale=np.exp(eta) / shapes[0])
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        return log_tails(shapes[0], shapes[0] * y * np.exp(-eta))
 
     def rough(self, y: Array) -> Array:
         return np.log(y)
@@ -76,8 +76,9 @@ class ExponentialRegression(GammaRegression):
         slopes, bends = super().derivatives(y, eta, (np.ones(()),))
         return slopes[:1], bends[:1]
 
-    def law(self, eta: Array, shapes: Shapes) -> Any:
-        return stats.expon(scale=np.exp(eta))
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        beyond = -y * np.exp(-eta)
+        return log1mexp(beyond), beyond
 
     def first(self, away: Array, share: Array) -> tuple[float, ...]:
         return ()

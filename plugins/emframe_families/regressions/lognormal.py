@@ -7,6 +7,7 @@ One known case: a single component is ordinary least squares on the logarithms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,8 +43,11 @@ class LognormalRegression(Transformed):
             self.response, self.predictors, self.intercept, covered=self.covered
         )
         object.__setattr__(self, "family", inner)
-        for name in ("response", "predictors"):
+        for name in ("response", "predictors", "intercept"):
             object.__setattr__(self, name, getattr(inner, name))
+
+    def spelt(self, names: Mapping[str, tuple[str, ...]]) -> LognormalRegression:
+        return replace(self, predictors=self.family.spelt(names).predictors)
 
     def ingredients(self) -> dict[str, Any]:
         return self.family.ingredients()

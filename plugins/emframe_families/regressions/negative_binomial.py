@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import polygamma
+from scipy.special import betainc, betaincc, polygamma
 
 from emframe import Contract, NonNegative, NonNegativeInteger
 from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.counting.negative_binomial import by_dispersion, log_density, size_of
 from emframe_families.counting.poisson import LARGEST
+from emframe_families.positive.gamma import log_tails
 from emframe_families.regressions.shaped import ShapedRegression, Shapes
 
 
@@ -51,6 +52,14 @@ class NegativeBinomialRegression(ShapedRegression):
         by_eta = (y - mu) / wide
         by_both = -mu * (1.0 + alpha * y) / wide**2
         return [by_eta, by_log], [[by_both], [-alpha * mu * by_eta / wide, turn]]
+
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        mu, size = np.exp(eta), size_of(shapes[0])
+        poisson = np.broadcast_to(shapes[0] == 0.0, np.shape(eta))
+        beyond, below = log_tails(y + 1.0, mu)  # the y + 1st event comes before, or after
+        share = mu / (size + mu)
+        own = np.log(betaincc(y + 1.0, size, share)), np.log(betainc(y + 1.0, size, share))
+        return np.where(poisson, below, own[0]), np.where(poisson, beyond, own[1])
 
     def rough(self, y: Array) -> Array:
         return np.log(y + 0.5)

@@ -71,6 +71,14 @@ class OrdinalRegression(GradeRegression):
             gap = np.log(-np.expm1(lower - upper))
         return log_expit(upper) + log_expit(-lower) + np.where(np.isnan(gap), -np.inf, gap)
 
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        upper, _ = self._ends(self.predictors_of(params, x), self.answers(x))
+        return np.asarray(log_expit(upper))
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        upper, _ = self._ends(self.predictors_of(params, x), self.answers(x))
+        return np.asarray(log_expit(-upper))
+
     def log_all(self, e: Array) -> Array:
         each = (self.log_probs(e, np.full(len(e), j)) for j in range(self.m))
         return np.stack(list(each), axis=1)

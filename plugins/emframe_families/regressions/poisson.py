@@ -17,6 +17,7 @@ from emframe import NonNegativeInteger, Real
 from emframe.spaces import Array, Space
 from emframe_families.counting.poisson import LARGEST
 from emframe_families.counting.sums import peak
+from emframe_families.positive.gamma import log_tails
 from emframe_families.regressions.base import Column
 from emframe_families.regressions.counts import CountRegression, divergence_at
 
@@ -48,6 +49,16 @@ class PoissonRegression(CountRegression):
 
     def fall(self, x: Array, eta: Array) -> Array:
         return divergence_at(self.y(x)[:, None], eta)
+
+    def log_cdf(self, params: Any, x: Array) -> Array:
+        return self._tails(params, x)[1]
+
+    def log_sf(self, params: Any, x: Array) -> Array:
+        return self._tails(params, x)[0]
+
+    def _tails(self, params: Any, x: Array) -> tuple[Array, Array]:
+        """The y + 1st event of a Poisson process comes before time 1, or after it."""
+        return log_tails(self.y(x)[:, None] + 1.0, self.mean_at(x, self.eta(params, x)))
 
     def rise(self, x: Array, eta: Array, move: Array) -> Array:
         with np.errstate(over="ignore"):

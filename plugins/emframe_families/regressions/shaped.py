@@ -81,17 +81,19 @@ class ShapedRegression(Regression):
         """Shapes to begin with, from what `rough` is off the line, (n,)."""
         return ()
 
-    def law(self, eta: Array, shapes: Shapes) -> Any:
-        """The distribution of a response, of scipy.stats; TypeError where none is known."""
-        raise self._without("distribution function")
+    @abstractmethod
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        """Log probability up to y, and beyond it, nats, entry by entry."""
 
     def log_cdf(self, params: Any, x: Array) -> Array:
-        law = self.law(self.eta(params, x), self.shapes(params))
-        return np.asarray(law.logcdf(self.y(x)[:, None]))
+        return self._tails(params, x)[0]
 
     def log_sf(self, params: Any, x: Array) -> Array:
-        law = self.law(self.eta(params, x), self.shapes(params))
-        return np.asarray(law.logsf(self.y(x)[:, None]))
+        return self._tails(params, x)[1]
+
+    def _tails(self, params: Any, x: Array) -> tuple[Array, Array]:
+        with np.errstate(all="ignore"):  # a tail may be no number by itself, and 0 in sums
+            return self.tails(self.y(x)[:, None], self.eta(params, x), self.shapes(params))
 
     def told(self, shapes: Shapes) -> dict[str, Array]:
         """Shapes by the names of parameters."""

@@ -17,6 +17,7 @@ from math import log, pi
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import log_ndtr, stdtr
 
 from emframe import Contract, Positive, Real
 from emframe.parameters import Declared
@@ -73,6 +74,13 @@ class StudentRegression(ShapedRegression):
         slopes = [pull / sigma, pull * v - 1.0, level + 0.5 * (rest - share)]
         rows = [[by_eta], [across / sigma, across * v]]
         return slopes, [*rows, [off / square / sigma, off * v / square, second]]
+
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        sigma, t = shapes
+        v, normal = (y - eta) / sigma, np.broadcast_to(t == 0.0, np.shape(eta))
+        dof = 1.0 / np.where(t > 0.0, t, 1.0)
+        below, beyond = (np.where(normal, log_ndtr(s), np.log(stdtr(dof, s))) for s in (v, -v))
+        return below, beyond
 
     def rough(self, y: Array) -> Array:
         return y

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from emframe import Positive
+from emframe.families.base import log1mexp
 from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.regressions.shaped import TINY, ShapedRegression, Shapes
@@ -47,8 +47,9 @@ class WeibullRegression(ShapedRegression):
         cross = c * (rise + v * power)
         return [c * rise, 1.0 - v * rise], [[-(c**2) * power], [cross, -v * rise - v**2 * power]]
 
-    def law(self, eta: Array, shapes: Shapes) -> Any:
-        return stats.weibull_min(shapes[0], scale=np.exp(eta))
+    def tails(self, y: Array, eta: Array, shapes: Shapes) -> tuple[Array, Array]:
+        beyond = -np.exp(shapes[0] * (np.log(y) - eta))
+        return log1mexp(beyond), beyond
 
     def rough(self, y: Array) -> Array:
         return np.log(y)

@@ -30,6 +30,10 @@ class Components:
         """Locations and scale matrices as a Gaussian's parameters."""
         return self.gaussian.parameters(self.params.locations, self.params.scale_matrices)
 
+    def shown(self, x: Array) -> Components:
+        """The components of the columns that rows x show: all of them."""
+        return self
+
     def distances(self, x: Array) -> Array:
         """delta: squared distances of rows (b, d) in units of the scale matrices, (K, b)."""
         return distances(x, self.params.locations, self.normal.whitening[0])

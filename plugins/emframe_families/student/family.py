@@ -97,6 +97,7 @@ class StudentT(Family):
     contract = Contract.GENERALISED
     effort = 5.0
     equivariant = ("scale", "shift")
+    gaps = "expect missing values: missing=True"
 
     def __post_init__(self) -> None:
         Gaussian(self.covariance)  # it knows the structures
@@ -137,6 +138,11 @@ class StudentT(Family):
     def _at(self, params: Any) -> Components:
         return Components(self._gaussian, params)
 
+    def with_gaps(self) -> StudentT:
+        from emframe_families.student.gaps import StudentWithGaps  # which is one of these itself
+
+        return StudentWithGaps(self.covariance, self.dof)
+
     # ---- E
 
     def log_density(self, params: Any, x: Array) -> Array:
@@ -157,7 +163,8 @@ class StudentT(Family):
         here, pseudo = self._at(params), statistics.pseudo
         total = 0.0
         for block, distance in zip(statistics.blocks, statistics.distances(here), strict=True):
-            density = np.where(block.resp > 0, here.log_density(distance), 0.0)
+            density = here.shown(block.x).log_density(distance)
+            density = np.where(block.resp > 0, density, 0.0)
             total += float(np.vdot(block.resp, density))
         if pseudo is not None:
             total += self._gaussian.expected(pseudo.scatter, here.normal)
@@ -196,10 +203,15 @@ class StudentT(Family):
         held, shared = ([NORMAL[one] for one in names if one in NORMAL] for names in known[1:])
         return self._gaussian.m_step_given(scatter, before, like, tuple(held), tuple(shared))
 
+    def _plainly(self, statistics: Held) -> Scatter:
+        """The Gaussian's statistics of the rows."""
+        each = (self._gaussian.accumulate(x, resp.T) for x, resp in statistics.blocks)
+        return reduce(add, each)
+
     def _begun(self, statistics: Held, known: Known) -> Any:
         """Where every u is 1."""
-        gaussian, pseudo = self._gaussian, statistics.pseudo
-        rows = reduce(add, (gaussian.accumulate(x, resp.T) for x, resp in statistics.blocks))
+        pseudo = statistics.pseudo
+        rows = self._plainly(statistics)
         scatter = rows if pseudo is None else rows + pseudo.scatter
         normal = self._normal(scatter, None, known)
         dof = np.full(len(normal.means), self.dof if self._holds_dof else FIRST)
@@ -237,10 +249,9 @@ class StudentT(Family):
     def _tail(self, statistics: Held, distances: tuple[Array, ...], shared: bool = False) -> Tail:
         """Q as a function of the degrees of freedom, at these squared distances."""
         resp = tuple(block.resp for block in statistics.blocks)
-        counts, pseudo = statistics.counts, statistics.pseudo
-        rates = np.zeros(len(counts)) if pseudo is None else pseudo.rates
-        d = statistics.blocks[0].x.shape[1]
-        return Tail(distances, resp, counts, d, rates, shared or self.dof == "shared")
+        rates = np.zeros(len(resp[0])) if statistics.pseudo is None else statistics.pseudo.rates
+        widths = tuple(_width(block.x) for block in statistics.blocks)
+        return Tail(distances, resp, widths, rates, shared or self.dof == "shared")
 
     def gradient(self, statistics: Held, params: Any) -> Array:
         """That of the Gaussian with r u in the place of r, and that of the tail.
@@ -307,8 +318,7 @@ class StudentT(Family):
         """
         if prior != "weak":
             return super().conjugate_prior(prior, whole, k)
-        rows = reduce(add, (self._gaussian.accumulate(x, resp.T) for x, resp in whole.blocks))
-        found = self._gaussian.conjugate_prior(prior, rows, k)
+        found = self._gaussian.conjugate_prior(prior, self._plainly(whole), k)
         rate = 0.0 if self._holds_dof else 1.0 / k if self.dof == "shared" else 1.0
         pseudo = Pseudo(found.statistics, np.full(k, rate))
         return ConjugatePrior(Held((), pseudo), found.log_constant)
@@ -339,6 +349,11 @@ class StudentT(Family):
             return super().template(dims)
         normal, held = self._gaussian.template(dims), np.full(dims["K"], self.dof)
         return self.parameters(normal.means, normal.covariances, held)
+
+
+def _width(x: Array) -> int:
+    """How many columns the rows of a block show; they all show the same."""
+    return x.shape[1] - int(np.isnan(x[:1]).sum())
 
 
 def _refuse_points(tail: Tail, dof: Array) -> None:

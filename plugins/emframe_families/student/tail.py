@@ -15,6 +15,7 @@ One known case: at dof = 1 and d = 1 this is the Cauchy distribution, and c is l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,8 +121,7 @@ class Tail:
 
     distances: tuple[Array, ...]  # (K, b), block by block
     resp: tuple[Array, ...]  # (K, b)
-    counts: Array  # (K,)  sum of resp
-    d: int
+    widths: tuple[int, ...]  # columns that the rows of a block show
     rates: Array  # (K,)  of a prior: less rate t
     shared: bool = False  # one t for all components
 
@@ -130,10 +130,24 @@ class Tail:
             near = tuple(np.minimum(one, FARTHEST_OFF) for one in self.distances)
             object.__setattr__(self, "distances", near)
 
+    @cached_property
+    def by_width(self) -> dict[int, Array]:
+        """Sums of responsibilities (K,) of rows that show so many columns."""
+        found: dict[int, Array] = {}
+        for d, resp in zip(self.widths, self.resp, strict=True):
+            found[d] = found.get(d, 0.0) + resp.sum(axis=1)
+        return found
+
+    @property
+    def counts(self) -> Array:
+        """Sums of responsibilities, (K,)."""
+        return np.asarray(sum(self.by_width.values()))
+
     def at(self, t: Array) -> Array:
         """Q at t (K,) and its first two derivatives with respect to log t, (3, K)."""
-        total = self.counts * normaliser(t, self.d) - self.rates * t
-        for distance, resp in zip(self.distances, self.resp, strict=True):
+        total = sum(counts * normaliser(t, d) for d, counts in self.by_width.items())
+        total = total - self.rates * t
+        for d, distance, resp in zip(self.widths, self.distances, self.resp, strict=True):
             y = distance * t[:, None]
             log, rest = np.log1p(y), 1.0 / (1.0 + y)
             share = y * rest
@@ -141,9 +155,9 @@ class Tail:
             own = np.divide(log, y, out=np.ones_like(y), where=y > 0) - rest
             for order, term in enumerate(
                 (
-                    -_per_t(log, distance, t) - self.d * log,
-                    distance * own - self.d * share,
-                    distance * (bend - own) - self.d * bend,
+                    -_per_t(log, distance, t) - d * log,
+                    distance * own - d * share,
+                    distance * (bend - own) - d * bend,
                 )
             ):
                 total[order] += 0.5 * np.einsum("kb,kb->k", resp, term)
@@ -156,12 +170,12 @@ class Tail:
         of delta^2 exceeds a normal kurtosis, d (d + 2) for each row (Mardia 1970, Biometrika 57,
         519).
         """
-        total = np.zeros((2, len(self.counts)))
-        total[1] = self.counts * 0.25 * self.d * (self.d - 2) - self.rates
-        for distance, resp in zip(self.distances, self.resp, strict=True):
+        total = np.zeros((2, len(self.rates)))
+        total[1] = sum(n * 0.25 * d * (d - 2) for d, n in self.by_width.items()) - self.rates
+        for d, distance, resp in zip(self.widths, self.distances, self.resp, strict=True):
             total[0] -= 0.5 * np.einsum("kb,kb->k", resp, distance)
             near = np.minimum(distance, FAR_SQUARED)  # all that is asked of it is its sign
-            total[1] += 0.5 * np.einsum("kb,kb->k", resp, near * (0.5 * near - self.d))
+            total[1] += 0.5 * np.einsum("kb,kb->k", resp, near * (0.5 * near - d))
         return self._pooled(total)
 
     def maximised(self, dof: Array) -> Array:
