@@ -76,6 +76,13 @@ class Product(Family):
     TypeError, ValueError : for keys that are no columns, or name one twice; for a column that two
         parts model, or parts that are given each other's; for a family of one column that is
         given a group.
+
+    Examples
+    --------
+    >>> family = emframe.Product({0: "poisson", 1: "bernoulli"})
+    >>> rows = [[0, 0], [1, 0], [0, 1], [8, 1], [9, 1], [7, 0]]
+    >>> emframe.fit(emframe.Mixture(family, 2), rows, rng=0)["probs"].shape
+    (2, 1)
     """
 
     parts: tuple[Part, ...]
@@ -275,6 +282,12 @@ class Product(Family):
             known = ", ".join(map(repr, found))
             raise ValueError(f"`response` is {response!r}; expected one of {known}.")
         return found[response]
+
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        """Of the first response that runs along a column."""
+        part = self._running()
+        own = getattr(params, part.label)
+        return part.family.forecast(own, part.of(x), part.of(at), owners)
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         """Those of all parts that have any, with the label of the part where several have."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from emframe.core import PassFailed, Status
+from emframe.data import PlacedRows
 from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
 from emframe.fitting.sampled import weighing
@@ -67,7 +68,12 @@ STATUS = {
 
 
 def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> FlatStack | MixtureStack | None:
-    """The stack of a model's starts on these rows; None where it has none or they are many."""
+    """The stack of a model's starts on these rows; None where it has none or they are many.
+
+    Or where they lie in parts: a stack has them here.
+    """
+    if isinstance(rows, PlacedRows):
+        return None
     numbers = len(rows) * model.work(rows) * model.effort
     if numbers > (MOST_IN_TABLE if (model.choices() or 0) <= MANY else MOST_NUMBERS):
         return None

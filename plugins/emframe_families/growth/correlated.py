@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array, Degenerate
+from emframe.data.formulas import is_formula
 from emframe.families import Completed, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Densities
 from emframe.numeric.climbed import Kept
@@ -64,8 +65,9 @@ class CorrelatedMixed(LinearMixed):
             raise TypeError(f"`along` is {self.along!r}; pass the name of the column of times.")
         if self.along == self.response:
             raise ValueError(f"`along` is {self.along!r}, which is the response.")
-        if self.along is None and len(self.terms.columns) < 2:
-            raise ValueError("no column has times; name it, along='time'.")
+        terms = (*self.fixed, *self.common, *self.random)
+        if self.along is None and (len(self.terms.columns) < 2 or any(map(is_formula, terms))):
+            raise ValueError("which column has the times is not told; name it, along='time'.")
 
     # ---- columns, and times
 
@@ -323,6 +325,9 @@ class CorrelatedMixed(LinearMixed):
         swings = values[:, self.terms.z_places] @ point.roots  # (K, n, q)
         own = np.array([self.law.variance(one, times) for one in self.of_law(params)])
         return means, np.sqrt((swings**2).sum(axis=2) + point.sigma[:, None] ** 2 * own).T
+
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        raise TypeError(f"forecasts beside residuals that are {self.residual!r} are not known.")
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         each = [self.told(one) for one, _ in self.each_effects(params, x)]
