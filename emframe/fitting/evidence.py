@@ -44,6 +44,7 @@ NARROW = 3.0  # nats: under 1/20 of the volume of those that would have its rows
 BARELY, LIGHT, LIGHT_IN_ONE = 1.5, 0.05, 0.03
 CHANCE = 3.0  # nats beyond the best place among n rows by chance: 1 in 20
 LEAST = 1e-9  # a smaller share of a row is none
+SPARE = 4  # times as many rows as fix a component, in which these are looked for first
 FLOOR = -1e5  # nats: how improbable a row may be to the others and still be counted
 BLOCK = 1 << 14  # rows looked at together
 # Heights of many rows are read off a sample of so many first; a component with few of them, or
@@ -220,7 +221,13 @@ class _Case:
         if self.places <= self.p + 1:  # more than fix it need not be counted
             which = mine if look.lengths is None else np.repeat(mine, look.lengths)
             per_row = share if look.lengths is None else np.repeat(share, look.lengths[mine])
-            self._hold(look.x[np.ix_(which, look.apart)], per_row)
+            x = look.x[np.ix_(which, look.apart)]
+            most_of_it = SPARE * (self.p + 2)
+            if len(x) > most_of_it:  # those with the largest shares as a rule are enough
+                first = np.argpartition(-per_row, most_of_it)[:most_of_it]
+                self._hold(x[first], per_row[first])
+            if self.places <= self.p + 1:
+                self._hold(x, per_row)
 
     def _hold(self, x: Array, share: Array) -> None:
         if self.held is not None:
