@@ -284,11 +284,6 @@ def named(**settings: Any) -> Any:
     ("compose", "error", "words"),
     [
         (lambda: [named(predictors="x"), named(predictors=("x", "u"))], ValueError, "y given x, u"),
-        (
-            lambda: [LINE, emframe.family("gaussian")],
-            ValueError,
-            "column 0 given column 1, and all",
-        ),
         (lambda: [LINE, named(predictors=())], ValueError, "column 1, and y"),
         (lambda: [LINE, emframe.Grouped(LINE)], TypeError, "runs of rows, and rows"),
         (lambda: emframe.Grouped(emframe.Grouped(LINE)), TypeError, "are runs already"),
@@ -304,7 +299,7 @@ def named(**settings: Any) -> Any:
             "takes the columns y, x; got the group",
         ),
     ],
-    ids=["unlike", "all", "fewer", "runs", "twice", "nested", "part", "order"],
+    ids=["unlike", "fewer", "runs", "twice", "nested", "part", "order"],
 )
 def test_families_that_do_not_go_together_are_refused(
     compose: Any, error: type[Exception], words: str
