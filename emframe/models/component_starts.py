@@ -32,7 +32,7 @@ from emframe.models.components import taken
 from emframe.models.expectation import ComponentPrior, check_m_step
 from emframe.models.moves import crossed, split_and_merge, splits, taken_over
 from emframe.models.nesting import Nesting, doubled, nesting
-from emframe.models.parting import alike, parted
+from emframe.models.parting import parted, spare
 from emframe.models.reseeding import placed, without
 from emframe.models.sparing import BROAD, SHARES, spared
 from emframe.parameters import frozen
@@ -290,7 +290,7 @@ class ComponentStarts(ABC):
             yield "taken over", step
 
     def has_twins(self, params: Any, rows: Any) -> bool:
-        """Whether some components share the rows alike; looked for on a sample of many.
+        """Whether some share the rows alike, or have none; looked for on a sample of many.
 
         Or whether there is one only, of a family with a latent of its own: it has saddles too.
         """
@@ -300,7 +300,7 @@ class ComponentStarts(ABC):
         stride = 1 if in_runs else max(1, len(rows) // MOST_ROWS)
         found = swept(rows, MOST_ROWS, partial(self._at_stride, params, stride))
         shares, weights = (np.concatenate(each) for each in zip(*found, strict=True))
-        return bool(alike(shares, weights))
+        return bool(spare(shares, weights))
 
     def _at_stride(self, params: Any, stride: int, x: Any, weights: Array) -> tuple[Array, Array]:
         """Shares (b, K) and weights of every so many-th row of a block; of all runs."""
@@ -325,7 +325,8 @@ class ComponentStarts(ABC):
         return reweighted(self, params, rows, rng)
 
     def spared(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
-        """One of two alike components where it does more; see `emframe.models.sparing`."""
+        """One of two alike components, or one without rows, where it does more; see
+        `emframe.models.sparing`."""
         if self.latent.in_runs:  # the derivative is that of rows with a z of their own each
             return None
         can_shrink = self.family.freedom(params.components, self._k).any()
@@ -333,10 +334,9 @@ class ComponentStarts(ABC):
         model, rows = self._sampled(rows, rng)
         row_loglik, shares = self.posterior(params, rows.x)
         families, own = self.family.each(self._k), self.seen(rows)
-        for j, k, *_ in alike(shares, rows.weights):
+        for twins in spare(shares, rows.weights):
             some = own.x, own.points, own.weights
-            twins = int(j), int(k)
-            changed = spared(families[k], shares, twins, row_loglik, *some, rng, of_all)
+            changed = spared(families[twins[1]], shares, twins, row_loglik, *some, rng, of_all)
             if changed is not None:
                 return model.from_responsibilities(rows, changed, params)
         return None
