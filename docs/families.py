@@ -73,6 +73,7 @@ SETTINGS = {
     "categorical": "levels=3",
     "multinomial-regression": 'response="y", predictors=("x",), levels=3',
     "ordinal-regression": 'response="y", predictors=("x",), levels=3',
+    "ordinal-mixed": "levels=3",
     "uniform": "density=0.01",
 }
 LINE = 'response="y", predictors=("x",)'  # of every other regression

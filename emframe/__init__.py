@@ -24,7 +24,7 @@ from emframe.composing import (
     tied,
 )
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
-from emframe.data import Blocks, Labelled, read_parquet
+from emframe.data import Blocks, Labelled, Part, Parts, read_parquet
 from emframe.datasets import dataset, datasets
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.files.saving import load
@@ -119,6 +119,8 @@ __all__ = [
     "Once",
     "Optimum",
     "OrMissing",
+    "Part",
+    "Parts",
     "PluginWarning",
     "Point",
     "Positive",

@@ -7,6 +7,11 @@ remaining gain is called convergence.  A rule of one's own is a function of the 
 that answers with a `Status`, or None to go on.
 
 One known case: `together` of one rule is that rule.
+
+>>> few = emframe.stopping.max_expectations(5)
+>>> fit = emframe.fit(emframe.Mixture("poisson", 2), [0, 1, 7, 8, 2, 5], rng=0, stopping=[few])
+>>> fit.n_iter > 0
+True
 """
 
 from __future__ import annotations

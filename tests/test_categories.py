@@ -209,6 +209,16 @@ def test_draws_are_words_again() -> None:
     assert rows.evening.cat.categories.tolist() == list(fit.levels["evening"])
 
 
+def test_what_is_filled_in_is_words() -> None:
+    model = mixture("categorical", columns=("evening", "smokes"), missing=True)
+    gone = FRAME.assign(evening=FRAME.evening.where(np.arange(N) % 7 > 0))
+    filled = fitted(model, gone).impute(gone)
+    assert filled.index.equals(gone.index)
+    known = gone.evening.notna()
+    assert (filled.evening[known] == gone.evening[known]).all()
+    assert set(filled.evening) <= {"dance", "read", "sofa"}
+
+
 def test_an_order_of_categories_is_kept() -> None:
     order = ["sofa", "read", "dance", "opera"]
     frame = FRAME.assign(evening=pd.Categorical(FRAME.evening, categories=order))
@@ -230,6 +240,14 @@ def test_answers_that_are_missing_are_so_whatever_stands_for_them() -> None:
     category = gone.assign(evening=gone.evening.astype("category"))
     assert fitted(model, category).log_likelihood == found
     assert fitted(model, pl.from_pandas(gone)).log_likelihood == found
+    codes = pd.DataFrame(
+        {name: gone[name].astype("category").cat.codes for name in model.legend.columns}
+    )
+    assert fitted(mixture("categorical", missing=True), codes).log_likelihood == found  # -1
+    beside = mixture("bernoulli", missing=True, columns="smokes", weights=emframe.Gate("age"))
+    below = CODED.assign(age=-1.0 - (np.arange(N) % 5), smokes=CODED.smokes.where(CODED.n > 0, -1))
+    gaps = below.assign(smokes=below.smokes.where(below.smokes >= 0))
+    assert fitted(beside, below).log_likelihood == fitted(beside, gaps).log_likelihood
     with pytest.raises(ValueError, match=r"row 0, column 0 \('evening'\).*missing=True"):
         fitted(mixture("categorical", columns=("evening", "smokes")), gone)
 

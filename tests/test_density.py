@@ -546,6 +546,22 @@ def test_blocks_lead_to_the_same_end_among_many(seed: int) -> None:
         assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
 
 
+@pytest.mark.parametrize("runs", [False, True])
+def test_the_order_of_rows_does_not_matter_at_kinks(runs: bool) -> None:
+    """Q of a location has a kink on every row; also of states of a chain."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.laplace(0, 1, 160), rng.laplace(5, 2, 80)]).reshape(24, 10)
+    family = emframe.from_scipy("laplace")
+    model = emframe.model("hidden-markov", family=family) if runs else emframe.Mixture(family, 2)
+    found = []
+    for order in (np.arange(24), rng.permutation(24), np.arange(24)[::-1]):
+        rows = x[order].ravel()
+        X: Any = emframe.Sequences(rows[:, None], np.full(24, 10)) if runs else rows
+        fit = emframe.fit(model, X, start=(rows > 2.5).astype(int))
+        found.append(fit.log_likelihood)
+    assert found[1:] == pytest.approx(found[:1] * 2, rel=1e-10)
+
+
 BOUND = {
     "shared": ({"shared": True}, r"emframe.tied\(family, 'sd'\)"),
     "held": ({"fixed": True}, r"emframe.fixed\(family, sd="),

@@ -124,7 +124,7 @@ REFUSED = {
     # no real numbers
     "words": (["1", "b"], r"row 0, column 0 \('x0'\) is '1': not a real number \(2 such"),
     "a word": ([[1, 2], [3, "b"]], r"row 1, column 1 \('x1'\) is 'b'.*1 such"),
-    "array of words": (np.array(["a", "b"]), r"row 0.* is a: of dtype <U1 \(2 such|is np.str_"),
+    "array of words": (np.array(["a", "b"]), r"row 0.* is 'a': of dtype <U1 \(2 such"),
     "bytes": ([b"a"], r"row 0.*is b'a': not a real number"),
     "complex": ([1j, 2], r"row 0.*is 1j: not a real number \(1 such"),
     "complex array": (np.array([1j, 2]), r"row 0.*is 1j: of dtype complex128 \(2 such"),
@@ -265,9 +265,9 @@ class OnDevice(Untouched):
 
 
 ELSEWHERE = {
-    "a graph": (Graph(), r"not worked out yet; pass X.compute\(\) where .*emframe.Blocks\(lambda"),
+    "a graph": (Graph(), r"not worked out yet; pass X.compute\(\), or an array .* of Dask"),
     "chunks": (Chunks(), r"not worked out yet; pass X.compute\(\)"),
-    "a frame": (Frame(), r"pass X.compute\(\).*\(part.compute\(\) for part in X.partitions\)"),
+    "a frame": (Frame(), r"not worked out yet; pass X.compute\(\)"),
     "a list of them": ([Graph(), Graph()], r"`X\[0\]` is .*; pass X\[0\].compute\(\)"),
     "a gradient": (Tensor(gradient=True), r"requires a gradient; pass X.detach\(\)\.$"),
     "a device": (Tensor(device="cuda"), r"on a device; pass X.cpu\(\)\.$"),
@@ -323,9 +323,8 @@ def test_what_is_not_in_memory_is_refused_before_it_is_read(
 @pytest.mark.parametrize("name", ["weights", "start"])
 def test_so_are_weights_and_starts(name: str) -> None:
     for X in (Graph(), Tensor(gradient=True), pl.DataFrame(COLUMNS).lazy()):
-        with pytest.raises(TypeError, match=rf"`{name}` is .*; pass .*{name}\.\w+\(\)") as caught:
+        with pytest.raises(TypeError, match=rf"`{name}` is .*; pass .*{name}\.\w+\(\)"):
             emframe.fit(TWO, BASE, **{name: X})
-        assert "Blocks" not in str(caught.value)  # which are for rows alone
 
 
 def test_what_is_there_is_taken_whatever_else_it_can_do() -> None:
@@ -358,8 +357,7 @@ def test_an_array_that_numpy_cannot_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("kind", ["array", "narrow chunks", "column", "frame", "series"])
-def test_the_way_in_for_dask_is_one(kind: str) -> None:
-    """The message is obeyed: what it says to pass gives the fit of the rows in memory."""
+def test_data_of_dask_are_those_in_memory(kind: str) -> None:
     dask_array = pytest.importorskip("dask.array")
     dask_frame = pytest.importorskip("dask.dataframe")
     rows = emframe.dataset("faithful").X
@@ -372,16 +370,9 @@ def test_the_way_in_for_dask_is_one(kind: str) -> None:
         "series": lambda: frame["a"],
     }
     X = made[kind]()
-    with pytest.raises(TypeError, match="a dask") as caught:
-        emframe.fit(TWO, X)
-    for remedy in (r"pass (X\.compute\(\))", r"takes (emframe\.Blocks\(.*\))\.$"):
-        way = re.search(remedy, str(caught.value))
-        assert way, caught.value
-        found = emframe.fit(TWO, eval(way[1], {"emframe": emframe, "X": X}), rng=0, n_starts=1)
-        here = emframe.fit(
-            TWO, rows[:, : found.params.components.means.shape[1]], rng=0, n_starts=1
-        )
-        assert found.log_likelihood == here.log_likelihood
+    found = emframe.fit(TWO, X, rng=0, n_starts=1)
+    here = emframe.fit(TWO, rows[:, : found.params.components.means.shape[1]], rng=0, n_starts=1)
+    assert found.log_likelihood == here.log_likelihood
 
 
 def test_a_list_of_parquet_files_is_read_one_after_another(tmp_path: Path) -> None:

@@ -472,6 +472,43 @@ def test_what_cannot_be_is_refused_with_a_remedy(name):
         act()
 
 
+# ---- the picture
+
+
+def test_membership_is_drawn_along_a_column_with_its_interval():
+    figure = pytest.importorskip("matplotlib.figure")
+    frame = with_words()
+    fit = fitted(emframe.Gate("age", "where"), frame)
+    errors = fit.standard_errors(frame)
+    ax = fit.plot(frame, "membership", errors=errors, ax=figure.Figure().subplots())
+    curves = [line.get_xydata() for line in ax.lines]
+    assert len(curves) == 2
+    age, chance = curves[1].T
+    mean = frame.assign(age=0.0).pipe(pd.get_dummies, columns=["where"], dtype=float).mean()
+    b = np.stack(list(vars(fit.params.gate).values()), axis=1)[1]
+    odds = b[0] + b[1] * age + b[2] * mean["where_south"] + b[3] * mean["where_west"]
+    assert chance == pytest.approx(1 / (1 + np.exp(-odds)))
+    covariance = errors.derived(
+        ["gate.intercept[1]", "gate.age[1]", "gate.where_south[1]", "gate.where_west[1]"]
+    ).covariance
+    at = np.array([1.0, age[0], mean["where_south"], mean["where_west"]])
+    half = 1.959964 * np.sqrt(at @ covariance @ at)
+    band = ax.collections[1].get_paths()[0].vertices
+    ends = band[np.isclose(band[:, 0], age[0])][:, 1]
+    assert [ends.min(), ends.max()] == pytest.approx(
+        1 / (1 + np.exp(-odds[0] + np.array([half, -half]))), rel=1e-4
+    )
+    words = fit.plot(frame, "membership", column="where", ax=figure.Figure().subplots())
+    assert [tick.get_text() for tick in words.get_xticklabels()] == ["north", "south", "west"]
+    for act, message in (
+        (lambda: fit.plot(frame, "membership", column="y"), "the gate reads 'age', 'where'"),
+        (lambda: fit.plot(None, "membership"), "pass rows"),
+        (lambda: fit.plot(frame, "density", column="age"), "goes with kind='membership'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            act()
+
+
 # ---- the logit by itself
 
 

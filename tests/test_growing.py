@@ -234,7 +234,7 @@ def test_a_checkpoint_of_such_a_fit_goes_on(tmp_path):
     whole = emframe.fit(large, REAL, start=small, rng=0)
 
     def cut(step):
-        if step.index == 1:
+        if step.index == 0:
             raise KeyboardInterrupt
 
     with pytest.raises(emframe.Interrupted):

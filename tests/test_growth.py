@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import optimize, stats
+from scipy import interpolate, optimize, stats
 from scipy.special import logsumexp
 from test_reference import HERE
 
@@ -473,6 +473,80 @@ def test_trajectories_have_their_intervals() -> None:
     assert list(found.to_frame().columns) == [
         "component", "age65", "mean", "lower", "upper", "low", "high",
     ]  # fmt: skip
+
+
+def test_splines_are_curves_along_the_column_they_were_made_from() -> None:
+    """A formula's B-spline is scipy's; its curve and picture run along time."""
+    pytest.importorskip("formulaic")
+    frame = people(30)
+    low, high = frame.time.min(), frame.time.max()
+    inner = np.quantile(frame.time, 0.5)
+    knots = np.r_[[low] * 4, inner, [high] * 4]
+
+    def basis(times: Array) -> Array:
+        return np.asarray(interpolate.BSpline.design_matrix(times, knots, 3).toarray())
+
+    model = emframe.formula("y ~ bs(time, df=4)", random="~ 1", group="who")
+    fit = emframe.fit(model, frame)
+    columns = [f"b{j}" for j in range(5)]
+    made = frame.assign(**dict(zip(columns, basis(frame.time.to_numpy()).T, strict=True)))
+    plain = emframe.Mixture("linear-mixed", 1, fixed=tuple(columns), intercept=False)
+    same = emframe.fit(plain, Sequences.by(made, "who"))
+    assert fit.log_likelihood == pytest.approx(same.log_likelihood, abs=1e-7)
+    times = np.linspace(low, high, 5)
+    beta = [getattr(same.params.components, name)[0] for name in columns]
+    curve = fit.trajectories(times)
+    assert curve.column == "time"
+    assert curve.means[0] == pytest.approx(basis(times) @ beta, abs=1e-4)
+    with pytest.raises(ValueError, match="expected one of time"):
+        fit.trajectories(times, column="bs_time_1")
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    ax = fit.plot(frame)
+    assert ax.get_xlabel() == "time"
+    assert len(ax.get_lines()) == 31
+    matplotlib.pyplot.close("all")
+
+
+@every
+def test_forecasts_are_conditional_normal_means(setting: str) -> None:
+    """Of visits to come given visits seen, by one covariance of both, and of strangers."""
+    model, frame = mixture(setting), people()
+    fit = emframe.fit(model, sample(), start=some_params(model), max_iter=1)
+    family, one = fit.model.family, fit.params.components
+    at = pd.DataFrame({"who": [0, 0, 5, 99], "time": [5.0, 1.0, 4.5, 2.0], "sex": [0, 0, 1, 1]})
+    found = fit.forecast(sample(), Sequences.by(at, "who"))
+    assert list(found.index) == list(at.index)
+    beta = family.coefficients(one)
+    for row, (who, wanted) in enumerate(at.groupby(at.index)):
+        key = wanted.who.iloc[0]
+        seen = frame[frame.who == key]
+        both = pd.concat([seen, wanted.assign(y=0.0)]).assign(intercept=1.0)
+        values = family.terms.values(both[list(family.columns)].to_numpy(float))
+        x, z = values[:, family.terms.x_places], values[:, family.terms.z_places]
+        means, variances = np.zeros(2), np.zeros(2)
+        for k in range(2):
+            d = one.random_covariance[k] if family.random else np.zeros((0, 0))
+            v = z @ d @ z.T + one.sigma[k] ** 2 * np.eye(len(both))
+            gain = v[-1, :-1] @ np.linalg.inv(v[:-1, :-1])
+            means[k] = x[-1] @ beta[k] + gain @ (seen.y.to_numpy() - x[:-1] @ beta[k])
+            variances[k] = v[-1, -1] - gain @ v[:-1, -1]
+        shares = fit.params.weights
+        if len(seen):
+            shares = fit.predict_proba(sample()).to_numpy()[key]
+        mean = shares @ means
+        deviation = np.sqrt(shares @ (variances + (means - mean) ** 2))
+        assert found.iloc[row].to_numpy() == pytest.approx([mean, deviation], rel=1e-8)
+        assert who == row
+
+
+def test_curves_of_words_are_asked_for_in_words() -> None:
+    frame = people(30).assign(sex=lambda one: np.where(one.sex > 0, "m", "f"))
+    model = emframe.Mixture("linear-mixed", 1, fixed=("time", "sex"))
+    fit = emframe.fit(model, Sequences.by(frame, "who"))
+    one = fit.params.components
+    found = fit.trajectories([1.0], given={"sex": "m"})
+    assert found.means[0, 0] == pytest.approx(one.intercept[0] + one.time[0] + one.sex_m[0])
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

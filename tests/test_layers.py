@@ -20,9 +20,9 @@ ARROWS = {
     "spaces": set[str](),
     "messages": set[str](),
     "parameters": {"messages", "spaces"},
-    "data": {"messages", "spaces"},
-    "datasets": {"data", "spaces"},
     "engines": {"core"},
+    "data": {"engines", "messages", "spaces"},
+    "datasets": {"data", "spaces"},
     "families": {"core", "data", "engines", "parameters", "spaces"},
     "numeric": {"core", "families", "messages", "parameters", "spaces"},
     "host": {"core", "families", "messages", "numeric", "parameters", "spaces"},
@@ -58,7 +58,7 @@ ARROWS = {
 LAYERS = set(ARROWS)
 EXTRAS = {
     "pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "polars",
-    "narwhals", "sklearn", "IPython",
+    "narwhals", "sklearn", "IPython", "dask", "distributed",
 }  # fmt: skip
 
 TOP_LEVEL = {

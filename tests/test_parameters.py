@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass, replace
 
 import numpy as np
 import pytest
@@ -31,16 +31,19 @@ from emframe.parameters import (
     equal,
     from_vector,
     frozen,
+    held,
     is_frozen,
     leaves,
     n_free,
     nested,
+    packing,
     problem,
     pullback,
     rebuild,
     template,
     to_mapping,
     to_vector,
+    units,
     valid,
 )
 from emframe.spaces import (
@@ -366,3 +369,60 @@ def test_what_a_space_leaves_to_differences_has_no_units(unit):
     # A number in units, and a plain one near 0.
     found = slopes(parabola, np.array([2.0 * unit, 1e-9]))
     assert found * [unit, 1.0] == pytest.approx([-2.0, 1.0], rel=1e-6)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("structure", ["diagonal", "spherical"])
+def test_diagonals_are_stored_and_matrices_told(structure: str, shared: bool) -> None:
+    """(K, d) numbers in memory, (K, d, d) for whoever asks, and the same in every question."""
+    declared = parameter(PositiveDefinite(structure), shape=("d", "d"), shared=shared)
+    kinds = [make_dataclass("Widths", [("sigma", Array, declared)], frozen=True) for _ in "ab"]
+    plain, stored = kinds[0], packing(kinds[1])
+    rng = np.random.default_rng(0)
+    variances = np.repeat(rng.gamma(2.0, size=(3, 1)), 4, axis=1)
+    if structure == "diagonal":
+        variances = rng.gamma(2.0, size=(3, 4))
+    variances = np.repeat(variances[:1], 3, axis=0) if shared else variances
+    whole = variances[:, :, None] * np.eye(4)
+    one, other, same = plain(whole), stored(whole), stored(variances)
+    np.testing.assert_array_equal(held(other, "sigma"), variances)
+    for params in (other, same, frozen(same), replace(same)):
+        np.testing.assert_array_equal(params.sigma, whole)
+    assert equal(other, same)
+    np.testing.assert_array_equal(to_vector(same), to_vector(one))
+    np.testing.assert_array_equal(units(same), units(one))
+    assert n_free(same) == n_free(one)
+    assert leaves(same)[0].free_shape == leaves(one)[0].free_shape
+    slope = rng.normal(size=(3, 4))
+    np.testing.assert_array_equal(
+        pullback(same, stored(slope)), pullback(one, plain(slope[:, :, None] * np.eye(4)))
+    )
+    moved = from_vector(same, to_vector(same) + 0.5)
+    np.testing.assert_array_equal(moved.sigma, from_vector(one, to_vector(one) + 0.5).sigma)
+    assert held(moved, "sigma").ndim == 2
+    assert valid(moved, like=same)
+    assert not valid(stored(whole + 0.1), like=same)
+    assert problem(moved, {"K": 3, "d": 4}) is None
+    for wrong, dims in ((-variances, {"K": 3, "d": 4}), (variances, {"K": 3, "d": 5})):
+        told = [
+            problem(kind(wrong[:, :, None] * np.eye(4) + 0.0), dims) for kind in (plain, stored)
+        ]
+        assert told[0] == told[1] == problem(stored(wrong), dims)
+        assert told[0]
+    crooked = whole + 0.1
+    np.testing.assert_array_equal(stored(crooked).sigma, crooked)
+    assert problem(stored(crooked), {}) == problem(plain(crooked), {})
+
+
+def test_many_columns_of_diagonal_components_are_no_matrices() -> None:
+    """What a fit holds for 3 components of 400 columns is 1200 variances, and they are right."""
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(3), 40)
+    x = rng.normal(size=(120, 400)) + 3.0 * labels[:, None]
+    for family, name in (("gaussian", "covariances"), ("student-t", "scale_matrices")):
+        mixture = emframe.Mixture(family, 3, covariance="diag")
+        fit = emframe.fit(mixture, x, start=labels, max_iter=2)
+        assert held(fit.params.components, name).shape == (3, 400)
+        if family == "gaussian":
+            wanted = np.stack([x[labels == k].var(axis=0) for k in range(3)])
+            np.testing.assert_allclose(held(fit.params.components, name), wanted, rtol=1e-9)

@@ -52,7 +52,7 @@ def runs() -> Sequences:
 
 @cache
 def fitted(case: str) -> emframe.Fit:
-    return emframe.fit(MODELS[case], runs(), rng=0, n_starts=3)
+    return emframe.fit(MODELS[case], runs(), rng=0, n_starts=1)
 
 
 def dense(one: Any) -> Array:
@@ -82,10 +82,9 @@ def test_the_density_is_that_of_all_that_was_seen_of_a_person() -> None:
     assert fit.n_parameters == 1 + 4 + 3 + 1 + 4
 
 
-@pytest.mark.parametrize("case", ["event", "two courses, gate"])
-def test_the_kit_finds_nothing(case: str) -> None:
-    few = Sequences.by(people(16), "who")
-    for result in emframe.testing.check_model(MODELS[case], few):
+def test_the_kit_finds_nothing() -> None:
+    few = Sequences.by(people(9), "who")
+    for result in emframe.testing.check_model(MODELS["event"], few):
         assert result.status != "failed", result
 
 

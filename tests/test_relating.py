@@ -63,6 +63,29 @@ def test_ml_is_the_maximum_of_its_likelihood():
     assert found.estimates == pytest.approx(best.x[[1, 3]], abs=1e-5)
 
 
+# StepMix 3.0.0 (Morin et al. 2023) on the same rows, to tolerances of 1e-12.  Its third step by ML
+# holds the sizes of classes for an outcome, so that there is no number of the same model to take.
+STEPMIX = {
+    ("outcomes", "modal", True): [0.09143215, 2.01449565],
+    ("outcomes", "proportional", False): [0.09684768, 1.99712255],
+    ("outcomes", "bch", True): [0.06184652, 2.02419495],
+    ("outcomes", "bch", False): [0.06123462, 2.02466823],
+    ("predictors", "modal", True): [0.30656685, 0.96422834],
+    ("predictors", "bch", True): [0.32834084, 0.99189864],
+    ("predictors", "ml", True): [0.32910287, 0.99911286],
+    ("predictors", "two-step", True): [0.33765455, 1.00458951],
+}
+
+
+@pytest.mark.parametrize("case", STEPMIX, ids=str)
+def test_another_system_has_the_same_numbers(case):
+    what, method, modal = case
+    act, other = {"outcomes": (emframe.outcomes, Y), "predictors": (emframe.predictors, U)}[what]
+    options = {"modal": modal} if method in ("ml", "bch") else {}
+    found = act(FIT, X, other, method=method, **options)
+    assert found.estimates == pytest.approx(STEPMIX[case], abs=2e-6)
+
+
 def test_two_steps_hold_the_measurement():
     density = FIT.model.log_density(FIT.params, X)
 

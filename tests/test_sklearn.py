@@ -403,6 +403,19 @@ def test_means_alone_are_a_start_as_in_scikit_learn():
     assert reached == pytest.approx([-12666.97] * 24, abs=0.01)
 
 
+@pytest.mark.parametrize("family", ["poisson", "laplace"])
+def test_a_centre_that_is_nearest_to_no_row_is_no_fault_of_the_start(family):
+    rng = np.random.default_rng(0)
+    X = rng.poisson(np.repeat([2.0, 20.0], 40))[:, None].astype(float)
+    X += 0.0 if family == "poisson" else rng.normal(size=X.shape)
+    model = EMMixture(n_components=2, family=family, means_init=[[1.0], [90.0]], random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = model.fit(X).fit_
+    wanted = emframe.fit(emframe.Mixture(family, 2), X, start=np.repeat([0, 1], 40))
+    assert found.log_likelihood == pytest.approx(wanted.log_likelihood, rel=1e-9)
+
+
 def test_a_given_start_that_collapses_is_no_word_on_the_model():
     X = np.concatenate([np.random.default_rng(0).normal(size=(60, 1)), np.full((5, 1), 9.0)])
     means = [[0.0], [9.0]]

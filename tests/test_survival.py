@@ -84,7 +84,7 @@ def test_of_several_columns_or_of_runs_there_is_none() -> None:
     with pytest.raises(TypeError, match="no one column"):
         fitted("gaussian", x).survival(x)
     chain = emframe.fit(emframe.model("hidden-markov", family="normal", n_states=1), x[:, :1])
-    with pytest.raises(TypeError, match="lives? for a time"):
+    with pytest.raises(TypeError, match=r"lives? for a time"):
         chain.survival(x[:, :1])
 
 

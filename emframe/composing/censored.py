@@ -59,6 +59,13 @@ class Censored(Unseen):
     Raises
     ------
     TypeError, ValueError : for what is no pair of columns, or a family of more than one column.
+
+    Examples
+    --------
+    >>> family = emframe.Censored("exponential", time=0, event=1)
+    >>> rows = [[3.0, 1], [5.0, 0], [4.0, 1]]  # two deaths in 12 days
+    >>> emframe.fit(emframe.Mixture(family, 1), rows)["rates"].round(4)
+    array([[0.1667]])
     """
 
     family: Family

@@ -143,6 +143,9 @@ class Constrained(Wrapped):
     def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         return self.family.response_at(self._free(params), x, response)
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        return self.family.forecast(self._free(params), x, at, owners)
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(self._free(params), x)
 
@@ -418,6 +421,13 @@ def fixed(family: Any, /, **values: Any) -> Any:
 
     Raises TypeError for an unknown field, ValueError for a value outside its space, or nan in a
     field whose values are several numbers, such as a covariance.
+
+    Examples
+    --------
+    >>> model = emframe.fixed(emframe.Mixture("poisson", 2), weights=0.5)
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> emframe.fit(model, counts, rng=0).params.weights
+    array([0.5, 0.5])
     """
     if hasattr(family, "fixed"):
         return family.fixed(**values)
@@ -432,6 +442,12 @@ def tied(family: Any, /, *names: str) -> Any:
     """A family, or a mixture, with some parameters shared by all components, and counted once.
 
     Raises TypeError for an unknown field.
+
+    Examples
+    --------
+    >>> model = emframe.tied(emframe.Mixture("gaussian-regression", 2), "sigma")
+    >>> model.family.maker
+    'constrained'
     """
     if hasattr(family, "tied"):
         return family.tied(*names)

@@ -72,6 +72,13 @@ class MultiGroup(Family):
     ------
     TypeError : for what is no family of rows, and for `by` that does not go with its columns.
     ValueError : for `equal` that are no fields, and for fewer groups than one.
+
+    Examples
+    --------
+    >>> rows = [[0, 1.0], [0, 2.0], [1, 5.0], [1, 7.0]]  # the group, then a value
+    >>> family = emframe.MultiGroup("poisson", by=0, n_groups=2)
+    >>> emframe.fit(emframe.Mixture(family, 1), rows)["rates"].ravel()
+    array([1.5, 6. ])
     """
 
     family: Family

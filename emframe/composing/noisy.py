@@ -73,6 +73,13 @@ class Noisy(Wrapped):
     Raises
     ------
     TypeError, ValueError : for columns that do not pair, or a family that knows no errors.
+
+    Examples
+    --------
+    >>> rows = [[1.0, 0.1], [2.0, 0.1], [3.0, 0.1], [2.5, 0.1]]  # values, and their errors
+    >>> family = emframe.Noisy("gaussian", values=0, errors=1)
+    >>> emframe.fit(emframe.Mixture(family, 1), rows)["means"].round(3)
+    array([[2.125]])
     """
 
     family: Family

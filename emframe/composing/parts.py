@@ -20,7 +20,7 @@ from emframe.parameters.records import identifier
 
 
 @dataclass(frozen=True)
-class Part:
+class ColumnsOf:
     """A group of columns and its family."""
 
     label: str  # of its parameters
@@ -43,12 +43,12 @@ class Part:
         return tuple(self.places[j] for j in self.family.covariates)
 
 
-def ordered(parts: Sequence[Part], names: Sequence[Any] = ()) -> list[Part]:
+def ordered(parts: Sequence[ColumnsOf], names: Sequence[Any] = ()) -> list[ColumnsOf]:
     """The parts, each after those that model what it is given; else in their order.
 
     Raises ValueError for a column that two parts model, and for parts in a circle.
     """
-    owner: dict[int, Part] = {}
+    owner: dict[int, ColumnsOf] = {}
     for part in parts:
         for place in part.modelled:
             if place in owner:
@@ -59,7 +59,7 @@ def ordered(parts: Sequence[Part], names: Sequence[Any] = ()) -> list[Part]:
                     "given it, as the regressions are their predictors=."
                 )
             owner[place] = part
-    found: list[Part] = []
+    found: list[ColumnsOf] = []
     left = list(parts)
     while left:
         ready = next(
@@ -76,7 +76,7 @@ def ordered(parts: Sequence[Part], names: Sequence[Any] = ()) -> list[Part]:
     return found
 
 
-def refuse_rows_beside_runs(parts: Sequence[Part]) -> None:
+def refuse_rows_beside_runs(parts: Sequence[ColumnsOf]) -> None:
     """Raise TypeError where some parts are of runs of rows, and others of single rows."""
     of_rows = [part for part in parts if not part.family.in_runs]
     if of_rows and len(of_rows) < len(parts):

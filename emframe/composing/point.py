@@ -31,6 +31,12 @@ class Point(Certain):
     value : a number for all columns, or one for each.
 
     Raises ValueError for what is not finite.
+
+    Examples
+    --------
+    >>> model = emframe.Mixture([emframe.Point(0.0), "poisson"])
+    >>> emframe.fit(model, [0, 0, 0, 0, 6, 7, 8], rng=0).params.weights.round(2)
+    array([0.57, 0.43])
     """
 
     value: float | Sequence[float] = 0.0

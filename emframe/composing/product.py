@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from emframe.composing.columns import AtColumns, Home, RowsOf
 from emframe.composing.constraints import m_step_within
 from emframe.composing.parts import (
-    Part,
+    ColumnsOf,
     labelled,
     ordered,
     refuse_rows_beside_runs,
@@ -76,9 +76,16 @@ class Product(Family):
     TypeError, ValueError : for keys that are no columns, or name one twice; for a column that two
         parts model, or parts that are given each other's; for a family of one column that is
         given a group.
+
+    Examples
+    --------
+    >>> family = emframe.Product({0: "poisson", 1: "bernoulli"})
+    >>> rows = [[0, 0], [1, 0], [0, 1], [8, 1], [9, 1], [7, 0]]
+    >>> emframe.fit(emframe.Mixture(family, 2), rows, rng=0)["probs"].shape
+    (2, 1)
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ColumnsOf, ...]
     columns: tuple[str, ...] | None  # type: ignore[misc]
     covered: Array | None = field(default=None, repr=False, compare=False)  # see `given`
 
@@ -111,7 +118,7 @@ class Product(Family):
         made = []
         for group, given in zip(groups, parts.values(), strict=True):
             places = tuple(distinct.index(key) if named else int(key) for key in group)
-            made.append(Part(labelled(group), resolved(given, group), places))
+            made.append(ColumnsOf(labelled(group), resolved(given, group), places))
         ordered(made, distinct if named else tuple(range(len(distinct))))
         refuse_rows_beside_runs(made)
         labels = [part.label for part in made]
@@ -144,7 +151,7 @@ class Product(Family):
         return all(part.family.is_settled for part in self.parts)
 
     def settled(self, whole: Sums, columns: Sequence[str]) -> Product:
-        def own(part: Part, sums: Any) -> Part:
+        def own(part: ColumnsOf, sums: Any) -> ColumnsOf:
             names = [columns[j] for j in part.places]
             return replace(part, family=part.family.settled(sums, names))
 
@@ -158,7 +165,7 @@ class Product(Family):
         given = {self.columns[place] for part in self.parts for place in part.given}
         told = {name: own for name, own in names.items() if name in given}
 
-        def respelt(part: Part) -> tuple[tuple[str, ...], Family]:
+        def respelt(part: ColumnsOf) -> tuple[tuple[str, ...], Family]:
             assert self.columns is not None
             own = tuple(self.columns[place] for place in part.places)
             family = part.family.spelt(told)
@@ -173,7 +180,7 @@ class Product(Family):
             found |= {part.label: own} | part.family.parts_of(own)
         return found
 
-    def _of(self, parts: Iterable[Part]) -> Product:
+    def _of(self, parts: Iterable[ColumnsOf]) -> Product:
         """The same groups of columns, of these families."""
         made = copy(self)
         object.__setattr__(made, "parts", tuple(parts))
@@ -239,7 +246,7 @@ class Product(Family):
         if all(points is None for points in each):
             return None
 
-        def means(part: Part) -> Array:
+        def means(part: ColumnsOf) -> Array:
             runs: Any = part.of(x)
             rows = part.family.located(runs.x)[:, _own(part)]
             return np.asarray(np.add.reduceat(rows, x.firsts, axis=0) / x.lengths[:, None])
@@ -258,9 +265,9 @@ class Product(Family):
         part = self._running(response)
         return part.family.response_at(getattr(params, part.label), part.of(x))
 
-    def _running(self, response: Any = None) -> Part:
+    def _running(self, response: Any = None) -> ColumnsOf:
         """The part whose response it is; the first that has one if None."""
-        found: dict[Any, Part] = {}
+        found: dict[Any, ColumnsOf] = {}
         for part in self.parts:
             try:
                 place = part.places[part.family.course()[0]]
@@ -275,6 +282,12 @@ class Product(Family):
             known = ", ".join(map(repr, found))
             raise ValueError(f"`response` is {response!r}; expected one of {known}.")
         return found[response]
+
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        """Of the first response that runs along a column."""
+        part = self._running()
+        own = getattr(params, part.label)
+        return part.family.forecast(own, part.of(x), part.of(at), owners)
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         """Those of all parts that have any, with the label of the part where several have."""
@@ -390,7 +403,7 @@ class Product(Family):
     ) -> Any:
         """Each part's, given what of it is held or shared."""
 
-        def own(part: Part, sums: Any, before: Any, near: Any) -> Any:
+        def own(part: ColumnsOf, sums: Any, before: Any, near: Any) -> Any:
             prefix = f"{part.label}."
             return m_step_within(part.family, prefix, sums, before, near, held, shared)
 
@@ -510,7 +523,7 @@ class Product(Family):
             part.family.template({**dims, "d": len(part.places)}) for part in self.parts
         )
 
-    def _with(self, params: Any) -> Iterator[tuple[Part, Any]]:
+    def _with(self, params: Any) -> Iterator[tuple[ColumnsOf, Any]]:
         for part in self.parts:
             yield part, None if params is None else getattr(params, part.label)
 
@@ -526,7 +539,7 @@ def _group(key: Any, family: Any) -> tuple[Any, ...]:
     return key if isinstance(key, tuple) else (key,)
 
 
-def _own(part: Part) -> list[int]:
+def _own(part: ColumnsOf) -> list[int]:
     """Which of a part's columns it models."""
     return [j for j in range(len(part.places)) if j not in part.family.covariates]
 

@@ -51,6 +51,13 @@ class Truncated(Unseen):
     ------
     TypeError : for a family of more than one column, or in runs, and for ends that are no numbers.
     ValueError : for ends between which the family has no value.
+
+    Examples
+    --------
+    >>> family = emframe.Truncated("poisson", low=1)  # zeros never reach the data
+    >>> fit = emframe.fit(emframe.Mixture(family, 1), [1, 1, 2, 1, 3])
+    >>> float(fit["rates"][0, 0]) < 1.6
+    True
     """
 
     family: Family

@@ -74,6 +74,13 @@ class ZeroInflated(Family):
     **options : settings of the family, when it is given by name.
 
     Raises TypeError for what is no family of rows.
+
+    Examples
+    --------
+    >>> family = emframe.ZeroInflated("poisson")
+    >>> fit = emframe.fit(emframe.Mixture(family, 1), [0, 0, 0, 0, 2, 3, 4, 3])
+    >>> fit["zeros"].round(2)
+    array([0.47])
     """
 
     family: Family
@@ -355,6 +362,13 @@ class Hurdle(ZeroInflated):
     **options : settings of the family, when it is given by name.
 
     Raises TypeError for what is no family of rows.
+
+    Examples
+    --------
+    >>> family = emframe.Hurdle("poisson")
+    >>> fit = emframe.fit(emframe.Mixture(family, 1), [0, 0, 0, 0, 2, 3, 4, 3])
+    >>> fit["zeros"]
+    array([0.5])
     """
 
     maker = "hurdle"

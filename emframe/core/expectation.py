@@ -26,6 +26,14 @@ class Expectation(Protocol[P]):
 
     A model with a prior adds it to Q once, after the rows are summed.  Such a Q also carries
     ``log_prior``, the log density of the prior at `at`, and `value` and `maximize` include it.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> q = fit.model.expect(fit.params, np.array(counts, dtype=float)[:, None], np.ones(10))
+    >>> bool(np.isclose(q.value(fit.params) + q.entropy, q.loglik))
+    True
     """
 
     @property
@@ -51,7 +59,13 @@ class Expectation(Protocol[P]):
 
 
 class Contract(Enum):
-    """What a model promises of its M-step, and so what the ledger may hold it to."""
+    """What a model promises of its M-step, and so what the ledger may hold it to.
+
+    Examples
+    --------
+    >>> emframe.family("gaussian").contract.value
+    'exact'
+    """
 
     EXACT = "exact"  # maximize() returns the maximiser of Q
     GENERALISED = "generalised"  # maximize() does not lower Q (Dempster et al. 1977, eq. 2.19)
@@ -76,6 +90,11 @@ class Degenerate(ArithmeticError):
     reason : what happened and what to do, for people; ``{columns}`` in it stands for `columns`.
     component : index of the component concerned, where there is one.
     columns : indices of the columns concerned.
+
+    Examples
+    --------
+    >>> emframe.Degenerate("component 1 has no spread", 1).component
+    1
     """
 
     status: ClassVar[Status] = Status.DEGENERATE

@@ -40,6 +40,15 @@ class Step(Generic[P]):
     """One line of the ledger: a point that EM reached, and what reaching it gained.
 
     All amounts are in nats, summed over the rows.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> model = emframe.Mixture("poisson", 2)
+    >>> seen = []
+    >>> fit = emframe.fit(model, counts, rng=0, n_starts=1, callbacks=[seen.append])
+    >>> isinstance(seen[0], emframe.Step)
+    True
     """
 
     index: int  # 0 is the start

@@ -42,6 +42,16 @@ def iterate(
 
     A step that breaks the contract is yielded with its ``breach`` and is the last one.
     `Degenerate`, raised by the model, passes through.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> model, x = emframe.Mixture("poisson", 2), np.array(counts, dtype=float)[:, None]
+    >>> start = model.build({"weights": [0.5, 0.5], "rates": [[1.0], [5.0]]})
+    >>> steps = emframe.iterate(lambda params: model.expect(params, x, np.ones(10)), start)
+    >>> first, second = next(steps), next(steps)
+    >>> second.objective > first.objective
+    True
     """
     method = EM() if method is None else method
     if after is None:

@@ -6,7 +6,13 @@ from enum import Enum
 
 
 class Status(Enum):
-    """The end of a run; ``status.message`` says what it means and what to do about it."""
+    """The end of a run; ``status.message`` says what it means and what to do about it.
+
+    Examples
+    --------
+    >>> emframe.Status.CONVERGED.usable, emframe.Status.DEGENERATE.usable
+    (True, False)
+    """
 
     CONVERGED = "converged"
     MAX_ITERATIONS = "max_iterations"

@@ -31,7 +31,7 @@ PartialStep = Callable[[Expectation[Any], Any], Any]
 
 
 @dataclass(frozen=True)
-class Conditional:
+class InTurn:
     """A Q whose M-step is a sequence of partial ones, each from where the last one left.
 
     Expectation conditional maximisation (Meng and Rubin 1993, Biometrika 80, 267), where each
@@ -69,14 +69,14 @@ class Conditional:
             params = step(self.q, params)
         return params
 
-    def __add__(self, other: Any) -> Conditional:
-        inner = other.q if isinstance(other, Conditional) else other
-        return Conditional(self.q + inner, self.steps)
+    def __add__(self, other: Any) -> InTurn:
+        inner = other.q if isinstance(other, InTurn) else other
+        return InTurn(self.q + inner, self.steps)
 
 
 def conditional(expect: Expect[Any], steps: Sequence[PartialStep]) -> Expect[Any]:
     """The E-step whose Q is maximised by these partial steps, one after another."""
-    return lambda params: Conditional(expect(params), steps)
+    return lambda params: InTurn(expect(params), steps)
 
 
 @dataclass(frozen=True)

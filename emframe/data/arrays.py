@@ -33,6 +33,17 @@ class Weighted:
     """
 
     weights: Array
+    unit: float
+
+    @property
+    def heaviest(self) -> float:
+        """The largest weight, in units of `unit`."""
+        return float(self.weights.max(initial=0.0))
+
+    @property
+    def weight(self) -> float:
+        """Total weight, in the user's units."""
+        return self.unit * float(self.weights.sum())
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

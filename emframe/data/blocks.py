@@ -39,6 +39,13 @@ class Blocks:
         the same rows in the same order each time.
     n_rows, n_columns : rows of all blocks together, and columns of each.
     columns : their names.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [8.0], [9.0]])
+    >>> blocks = emframe.Blocks(lambda: [rows[:2], rows[2:]], n_rows=4, n_columns=1)
+    >>> emframe.fit(emframe.Mixture("poisson", 1), blocks)["rates"]
+    array([[4.5]])
     """
 
     read: Callable[[], Iterable[Any]]

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from emframe.data.blocks import Blocks, real_array
-from emframe.data.formulas import Design, is_formula, names_in, read_off
+from emframe.data.formulas import Design, is_formula, names_in, read_off, refuse_learning
 from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.gate import Table
+from emframe.data.parts import Part
 from emframe.data.runs import Sequences
-from emframe.data.words import Levels, codes_of, column_of, levels_of, refuse_gaps
+from emframe.data.sources import in_parts
+from emframe.data.words import Levels, codes_of, column_of, levels_of, refuse_gaps, telling
 from emframe.messages.refusals import several
 from emframe.spaces import Array
 
@@ -55,7 +58,7 @@ class Covariates:
             levels = (one if isinstance(one, Design) else tuple(one) for one in self.levels)
             object.__setattr__(self, "levels", tuple(levels))
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What the columns of numbers that are made of them are called, (q,)."""
         pairs = zip(self.columns, self._levels, strict=True)
@@ -102,6 +105,8 @@ class Covariates:
                     raise TypeError(
                         f"the formula {column!r} reads columns by name; pass a data frame."
                     )
+                if in_parts(X) is not None:
+                    refuse_learning(str(column))
                 levels.append(read_off(str(column), some))
                 continue
             found: dict[str, None] = {}
@@ -145,8 +150,18 @@ def _labels(column: Column, levels: Levels | Design) -> tuple[str, ...]:
     return tuple(f"{label}_{level}" for level in levels[1:]) if levels else (label,)
 
 
+def _digest(part: Part) -> Any:
+    """The rows of a part by which its words are told; None for numbers without names."""
+    X = part.table()[0]
+    X = X.x if isinstance(X, Sequences) else X
+    return telling(X) if is_frame(X) and names_of(X) else None
+
+
 def frames(X: Any) -> list[Any]:
     """The data frames that data are, one or several; none for numbers."""
+    parts = in_parts(X)
+    if parts is not None:
+        return [one for one in parts.each(_digest) if one is not None]
     if isinstance(X, Sequences):
         return frames(X.x)
     if is_frame(X):

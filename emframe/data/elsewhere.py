@@ -62,7 +62,7 @@ def _of_files(values: Any, name: str) -> str:
     return f"{what}, and not what is in it; pass {read}what another library reads from it"
 
 
-def _is_task(values: Any) -> bool:
+def is_task(values: Any) -> bool:
     """Whether it is work still to be done, as Dask's collections are."""
     graph = getattr(values, "__dask_graph__", None)
     if callable(graph):
@@ -73,25 +73,8 @@ def _is_task(values: Any) -> bool:
 
 def _of_task(values: Any, name: str) -> str:
     told = f"{_article(values)} whose values are not worked out yet; pass {name}.compute()"
-    blocks = _blocks_of(values, name) if name == "X" else ""
-    if not blocks:
-        return told
-    return (
-        f"{told} where memory holds them; where rows are each their own, emframe.fit takes "
-        f"emframe.Blocks(lambda: {blocks})"
-    )
-
-
-def _blocks_of(values: Any, name: str) -> str:
-    """What to give `emframe.Blocks` to read values part by part; empty where that is not known."""
-    shape = getattr(values, "shape", None)
-    if not isinstance(shape, tuple) or not shape:
-        return ""
-    d = shape[1] if len(shape) > 1 else 1
-    parts = f"part.compute() for part in {name}.partitions"
-    if not hasattr(values, "columns"):
-        parts = f"{name}[i : i + 65536].compute() for i in range(0, len({name}), 65536)"
-    return f"({parts}), len({name}), {d}"
+    is_other = name == "X" and not hasattr(values, "to_delayed")
+    return f"{told}, or an array or a frame of Dask itself" if is_other else told
 
 
 def _is_tensor(values: Any) -> bool:
@@ -158,7 +141,7 @@ def _article(values: Any) -> str:
 
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
     (lambda values: bool(files_in(values)), _of_files),
-    (_is_task, _of_task),
+    (is_task, _of_task),
     (is_lazy, _of_lazy),
     (_is_tensor, _of_tensor),
     (_is_on_device, _of_device),

@@ -36,6 +36,7 @@ _OF_COLUMNS = (
     *("scale", "standardize"),
 )
 CALLS = frozenset([*_OF_NUMBERS, *_CONTRASTS, *_OF_COLUMNS])
+LEARNING = frozenset(_OF_COLUMNS) - {"C", "I", "exp10"}  # what depends on all rows
 _NODES = (
     ast.Expression,
     ast.BinOp,
@@ -142,6 +143,11 @@ def read_off(text: str, frames: Sequence[Any]) -> Design:
             refuse_gaps(column, name)
             own = levels_of(column) or (levels_of(column, True) if name in as_words else ())
             found |= dict.fromkeys(own)
+        if len(found) == 1:
+            raise ValueError(
+                f"`X` column {name!r} is {next(iter(found))!r} in every row, and says nothing of "
+                "them; leave it out."
+            )
         if found:
             words[name] = tuple(found)
     tables = [_table(frame, sources, words) for frame in frames]
@@ -152,6 +158,17 @@ def read_off(text: str, frames: Sequence[Any]) -> Design:
         raise ValueError(f"the formula {text!r} makes no column; name one, '~ age'.")
     learnt = json.dumps(made.model_spec.transform_state, default=_plain)
     return Design(text, _named(names), tuple(words.items()), learnt)
+
+
+def refuse_learning(text: str) -> None:
+    """Raise TypeError for a formula that would learn from rows that lie in parts."""
+    called = {found for one, _ in _factors(text) for found in re.findall(r"(\w+)\(", one)}
+    learning = sorted(called & LEARNING)
+    if learning:
+        raise TypeError(
+            f"the formula {text!r} has {learning[0]!r}, which learns from all rows, and these lie "
+            "in parts; pass the fit model.settled(frame), of rows in memory that tell as much."
+        )
 
 
 def names_in(text: str) -> tuple[str, ...]:

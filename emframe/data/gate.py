@@ -17,8 +17,7 @@ from emframe.data.arrays import read_only
 from emframe.data.blocks import Blocks, real_array
 from emframe.data.demands import require
 from emframe.data.elsewhere import refuse_elsewhere
-from emframe.data.frames import from_frame, is_frame, names_of, refuse_other_index
-from emframe.data.labelled import Labelled
+from emframe.data.frames import from_frame, is_frame, names_of
 from emframe.data.rows import Rows
 from emframe.data.weights import as_weights, in_range, plain
 from emframe.messages.refusals import several
@@ -125,19 +124,6 @@ def chosen(X: Any, names: tuple[str, ...], covariates: Collection[str | int] = (
         have = found or ()
         X = Table(values, have, None)
     return Table(X.X[:, [have.index(name) for name in names]], names, X.weights)
-
-
-def frequencies(X: Any, weights: Any) -> Any:
-    """The weights that were given, or else those that a `Table` brings along.
-
-    Raises ValueError for a series of another index than that of the rows, and TypeError for data
-    that are not in memory.
-    """
-    X = X.X if isinstance(X, Labelled) else X
-    refuse_elsewhere(X, "X")
-    refuse_elsewhere(weights, "weights")
-    refuse_other_index(weights, X, "weights")
-    return X.weights if weights is None and isinstance(X, Table) else weights
 
 
 def _given(

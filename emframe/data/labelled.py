@@ -41,6 +41,14 @@ class Labelled:
     X : what `emframe.fit` takes for rows, or for runs of rows.
     labels : (n,) components from 0, with -1, None or nan where unknown; or (n, K) with True, or 1,
         for each component that a row may come from.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> known = [0, 0, -1, -1, -1, 1, 1, -1, -1, -1]  # -1 where nothing is known
+    >>> rows = emframe.Labelled(counts, known)
+    >>> emframe.fit(emframe.Mixture("poisson", 2), rows, rng=0).predict(rows).tolist()
+    [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     """
 
     X: Any

@@ -170,7 +170,7 @@ def read_off(
         if columns is not None and any(is_formula(columns[j]) for j in covariates):
             raise TypeError("a formula reads columns by name; pass a data frame.")
         return said
-    names = names_of(some[0]) or (_name(some[0]),)
+    names = tuple(n for n in names_of(some[0]) if n != said.group) or (_name(some[0]),)
     if len(set(names)) < len(names):  # which is refused where rows are read
         return said
     own = tuple(columns) if columns is not None else tuple(n for n in names if n not in beside)

@@ -32,6 +32,16 @@ def read_parquet(
     ------
     ImportError : where pyarrow is missing.
     ValueError : for a column that a file does not have, and for no files.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pyarrow as pa, pyarrow.parquet as pq
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "rows.parquet"
+    ...     pq.write_table(pa.table({"n": [0, 1, 7, 8]}), path)
+    ...     rows = emframe.read_parquet(path)
+    ...     rows.n_rows, rows.columns
+    (4, ('n',))
     """
     ParquetFile = extra("pyarrow.parquet", "parquet", "reading Parquet").ParquetFile
     paths = [path] if isinstance(path, (str, PathLike)) else list(path)

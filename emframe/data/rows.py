@@ -40,6 +40,11 @@ class Rows(Weighted):
         return len(self.weights)
 
     @property
+    def n_single(self) -> int:
+        """Single rows: all of them, as there are no runs."""
+        return len(self)
+
+    @property
     def n_given(self) -> int:
         """Rows that the user gave, those of weight 0 included."""
         return len(self) + self.n_removed
@@ -120,16 +125,21 @@ class Rows(Weighted):
 
     def n_distinct(self, at_most: int) -> int:
         """Number of distinct rows, counted no further than `at_most`."""
-        seen: Array | None = None
+        return len(self.some_distinct(at_most))
+
+    def some_distinct(self, at_most: int) -> Array:
+        """Distinct rows, (m, d), `at_most` of them; what is missing is -inf, and equals itself."""
+        seen = np.zeros((0, len(self.columns)))
         for x, _ in self.blocks(max(4 * at_most, 1024)):
-            same = np.where(np.isnan(x), -np.inf, x)  # what is missing equals itself
-            if seen is None and len(set(map(tuple, same[: 4 * at_most].tolist()))) >= at_most:
-                return at_most  # the first few tell, as a rule
-            both = same if seen is None else np.concatenate([seen, same])
-            seen = np.unique(both, axis=0)
+            same = np.where(np.isnan(x), -np.inf, x)
+            if not len(seen):
+                first = set(map(tuple, same[: 4 * at_most].tolist()))
+                if len(first) >= at_most:  # the first few tell, as a rule
+                    return np.array(sorted(first)[:at_most]).reshape(-1, len(self.columns))
+            seen = np.unique(np.concatenate([seen, same]), axis=0)
             if len(seen) >= at_most:
-                return at_most
-        return 0 if seen is None else len(seen)
+                return seen[:at_most]
+        return seen
 
 
 def drawn(weights: Array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -40,6 +40,12 @@ class Sequences:
     ----------
     x : (n, d) rows of all runs, or (n,) for one column; whatever `emframe.fit` takes for rows.
     lengths : (S,) rows of each run, in order; one run if None.
+
+    Examples
+    --------
+    >>> runs = emframe.Sequences.by(np.array([5, 6, 7, 8]), np.array(["a", "b", "a", "b"]))
+    >>> runs.keys.tolist(), runs.lengths.tolist(), runs.x.ravel().tolist()
+    (['a', 'b'], [2, 2], [5, 7, 6, 8])
     """
 
     x: Any
@@ -220,6 +226,11 @@ class SequenceRows(Weighted):
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @property
+    def n_single(self) -> int:
+        """Single rows, those of all runs together."""
+        return len(self.x.x)
 
     def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of all rows that the user gave, as those of the rows that are left."""

@@ -45,10 +45,10 @@ def as_weights(weights: Any, n: int) -> Array:
     return flat
 
 
-def warn_of_shares(weights: Array) -> None:
+def warn_of_shares(rows: Any) -> None:
     """Say so where the weights of a fit look like shares of 1, and count as a single row."""
-    n = len(weights)
-    if n > 1 and abs(float(weights.sum()) - 1.0) <= 1e-6:
+    n, total = len(rows), rows.weight if hasattr(rows, "weight") else float(rows.weights.sum())
+    if n > 1 and abs(total - 1.0) <= 1e-6:
         warnings.warn(
             f"`weights` sum to 1 over {n} rows; they are frequencies, so that these count as one "
             f"row, and BIC and standard errors with them. Pass weights * {n} for shares of rows.",
@@ -58,7 +58,7 @@ def warn_of_shares(weights: Array) -> None:
 
 def in_range(rows: Any) -> Any:
     """The same rows, of weights whose sums are within the range of floating point."""
-    return _in_units(rows, _unit(rows.weights, 1e-100, 1e100))
+    return in_units(rows, _unit(rows.heaviest, 1e-100, 1e100))
 
 
 def measured(rows: Any) -> Any:
@@ -68,7 +68,7 @@ def measured(rows: Any) -> Any:
     than one each there would be too few, however the weights were meant; of those that stand for
     1e12 no nat is resolved, and sums of large numbers would leave the range of floating point.
     """
-    return _in_units(rows, _unit(rows.weights, 1.0, 1e12)) if hasattr(rows, "unit") else rows
+    return in_units(rows, _unit(rows.heaviest, 1.0, 1e12)) if hasattr(rows, "unit") else rows
 
 
 def counted(rows: Any) -> Any:
@@ -82,10 +82,12 @@ def counted(rows: Any) -> Any:
     return rows
 
 
-def _in_units(rows: Any, unit: float) -> Any:
+def in_units(rows: Any, unit: float) -> Any:
     """The same rows, with weights that count units of `unit`, a power of two."""
     if unit == 1.0:
         return rows
+    if not rows.in_memory and hasattr(rows, "in_units"):  # which lie in parts
+        return rows.in_units(unit)
     return replace(rows, weights=plain(rows.weights / unit), unit=unit * rows.unit)
 
 
@@ -99,7 +101,6 @@ def plain(weights: Array) -> Array:
     return ones(len(weights)) if (weights == 1.0).all() else read_only(weights)
 
 
-def _unit(weights: Array, least: float, most: float) -> float:
+def _unit(largest: float, least: float, most: float) -> float:
     """1 where the largest weight is from `least` to `most`, and else a power of two near it."""
-    largest = float(weights.max(initial=0.0))
     return 1.0 if least <= largest < most else 2.0 ** round(np.log2(largest))

@@ -19,6 +19,7 @@ from emframe.messages.extras import extra
 from emframe.messages.refusals import several
 from emframe.spaces import Array
 
+MOST_TOLD = 2000  # values of a column of words that rows in parts tell of
 Levels = tuple[str, ...]  # the values of a column of words; none for a column of numbers
 
 
@@ -59,6 +60,24 @@ def levels_of(column: Any, always: bool = False, unseen: bool = False) -> Levels
         return tuple(map(str, sorted(set(values)) if numbers else sorted(set(map(str, values)))))
     seen = set(map(str, values))
     return tuple(str(one) for one in order if unseen or str(one) in seen)
+
+
+def telling(frame: Any) -> Any:
+    """Some rows of a frame in which its columns of words hold all their values, up to so many.
+
+    One with a gap among them, for each that has one.
+    """
+    nw = extra("narwhals", "dataframe", "reading data frames")
+    whole = nw.from_native(frame, eager_only=True)
+    rows = set(range(min(1, len(whole))))
+    for column in whole.iter_columns():
+        if not column.dtype.is_numeric():
+            first: dict[Any, int] = {}
+            for row, value in enumerate(column.to_list()):
+                if len(first) < MOST_TOLD:
+                    first.setdefault(value, row)
+            rows |= set(first.values())
+    return whole[sorted(rows)].to_native()
 
 
 def is_ordered(column: Any) -> bool:

@@ -85,7 +85,13 @@ _ENTRIES = {
 
 
 def datasets() -> dict[str, str]:
-    """Names of the data sets that are shipped, each with a line about it."""
+    """Names of the data sets that are shipped, each with a line about it.
+
+    Examples
+    --------
+    >>> "iris" in emframe.datasets()
+    True
+    """
     return {name: entry.about for name, entry in _ENTRIES.items()}
 
 
@@ -93,6 +99,11 @@ def dataset(name: str) -> Dataset:
     """Load a data set that is shipped.
 
     Raises ValueError for an unknown name, with the known ones.
+
+    Examples
+    --------
+    >>> emframe.dataset("faithful").columns
+    ('eruptions', 'waiting')
     """
     if name not in _ENTRIES:
         near = difflib.get_close_matches(name, _ENTRIES, n=1)

@@ -88,6 +88,14 @@ class ConjugatePrior(Generic[S]):
     Its log density is ``family.expected(statistics, params) + log_constant``, so that adding it
     to Q is adding `statistics` to those of the rows, and the M-step needs no second formula
     (Dempster, Laird and Rubin 1977, section 1.3).
+
+    Examples
+    --------
+    >>> family = emframe.family("poisson")
+    >>> whole = family.whole(np.array([[1.0], [3.0]]), np.ones(2))
+    >>> prior = family.conjugate_prior("weak", whole, k=1)
+    >>> isinstance(prior, emframe.ConjugatePrior)
+    True
     """
 
     statistics: S
@@ -95,7 +103,14 @@ class ConjugatePrior(Generic[S]):
 
 
 class Family(ABC):
-    """Base of all families.  Subclass it, usually as a frozen dataclass of settings."""
+    """Base of all families.  Subclass it, usually as a frozen dataclass of settings.
+
+    Examples
+    --------
+    >>> family = emframe.family("gaussian", covariance="tied")
+    >>> family.name, family.priors
+    ('gaussian', ('weak',))
+    """
 
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
@@ -430,6 +445,17 @@ class Family(ABC):
         Raises TypeError for a family that has no response.
         """
         raise TypeError(f"the family {self.name!r} has no response that could run along a column.")
+
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        """Means and variances of responses at the rows of runs `at`, given runs x, (n, K) both.
+
+        Parameters
+        ----------
+        owners : for each run of `at` that of x which is of the same person; -1 where none is.
+
+        Raises TypeError for a family without random effects.
+        """
+        raise TypeError(f"the family {self.name!r} does not foretell responses.")
 
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         """Names of the q random effects, and their posterior means and deviations, (n, K, q).

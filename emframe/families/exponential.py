@@ -83,7 +83,17 @@ def conclude_with_base(totals: Array, counts: Array) -> Concluded:
 
 
 class ExponentialFamily(Family):
-    """Base of exponential families.  An axis P of length one may be dropped everywhere."""
+    """Base of exponential families.  An axis P of length one may be dropped everywhere.
+
+    Examples
+    --------
+    >>> family = emframe.family("bernoulli")
+    >>> isinstance(family, emframe.ExponentialFamily)
+    True
+    >>> family.statistics(np.array([[1.0], [0.0]]))
+    array([[1., 0.],
+           [0., 1.]])
+    """
 
     @abstractmethod
     def statistics(self, x: Array) -> Array:

@@ -42,7 +42,13 @@ class NoSampler(TypeError):
 
 
 class FamilyError(RuntimeError):
-    """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space."""
+    """A family broke its own declaration: a wrong shape, a NaN, a parameter outside its space.
+
+    Examples
+    --------
+    >>> issubclass(emframe.FamilyError, Exception)
+    True
+    """
 
 
 class NoDensity(FamilyError, ArithmeticError):

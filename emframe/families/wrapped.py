@@ -122,6 +122,9 @@ class Wrapped(Family):
     def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
         return self.family.response_at(params, x, response)
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        return self.family.forecast(params, x, at, owners)
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.family.random_effects(params, x)
 

@@ -105,6 +105,17 @@ def load(path: str | Path, *, family: Family | None = None, allow: Sequence[Any]
     FileNotFoundError : where there is no such file.
     ValueError : for a file that is no saved fit, is damaged, or is of a later format, naming the
         entry and the value; and for a family that takes `family` or `allow` to be made again.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(pathlib.Path(folder) / "counts.fit")
+    ...     again = emframe.load(pathlib.Path(folder) / "counts.fit")
+    >>> again.log_likelihood == fit.log_likelihood
+    True
     """
     document, arrays = read_archive(path, _DOCUMENT, "a saved fit")
     try:

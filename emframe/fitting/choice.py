@@ -135,7 +135,8 @@ class Choice:
             return one_by_one
         k = model.choices() or 0
         # Few rows have artefacts next to every optimum, and many starts cost little there.
-        level = "thorough" if len(rows) <= FEW_ROWS else self.n_starts
+        is_cheap = len(rows) <= FEW_ROWS
+        level = "thorough" if is_cheap else self.n_starts
         long = self._one_by_one(task, level)
 
         def thin() -> Thin | None:
@@ -146,7 +147,8 @@ class Choice:
             some, table = part
             return Thin(table, task.only(some).accused, len(some))
 
-        return Stacked(stack, k, rng, effort, judged.accused, self._is_over, long, thin, near)
+        accused, over = judged.accused, self._is_over
+        return Stacked(stack, k, rng, effort, accused, over, long, thin, near, is_cheap)
 
     def _one_by_one(self, task: Task, level: str) -> Plan:
         starts = Agreement(task.under, task.rows, self.rng, LEVELS[level])

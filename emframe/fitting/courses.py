@@ -17,10 +17,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from emframe.data.blocks import real_array
+from emframe.data.formulas import is_formula, names_in
 from emframe.data.runs import answered
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
 from emframe.inference import StandardErrors
+from emframe.messages.extras import extra
 from emframe.showing.tidy import flat, like
 from emframe.spaces import Array, slopes
 
@@ -109,7 +111,10 @@ def trajectories(
     family = _family(fit, "trajectories")
     if not family.covariates:
         raise TypeError(f"{fit.model.title()} is given no column along which a curve could run.")
-    covariates = [fit.columns[place] for place in family.course(response)[1]]
+    own = tuple(fit.columns[place] for place in family.course(response)[1])
+    told = _given(fit)
+    # In the place of what a formula or a word was made into stands what it was made from.
+    covariates = own if told is None else _sources(told, own)
     along = covariates[0] if column is None else column
     others = dict(given or {})
     if along not in covariates:
@@ -121,9 +126,15 @@ def trajectories(
         rest = ", ".join(name for name in covariates if name != along) or "none"
         raise ValueError(f"`given` has a value for each other column, {rest}; {what}.")
     where = real_array(np.asarray(times, dtype=float), "times").ravel()
+    values: dict[str, Any] = {name: where if name == along else others[name] for name in covariates}
     x = np.zeros((len(where), len(fit.columns)))
-    for name in covariates:
-        x[:, fit.columns.index(name)] = where if name == along else others[name]
+    if told is not None:
+        pandas = extra("pandas", "formula", "formulas")
+        frame = pandas.DataFrame(values, index=range(len(where)))
+        there = dict(zip(told.labels, told.of(frame).T, strict=True))
+        values = {name: there[name] if name in there else values[name] for name in own}
+    for name in own:
+        x[:, fit.columns.index(name)] = values[name]
     means, deviations = family.response_at(fit.params.components, x, response)
     reach = float(ndtri(0.5 + interval / 2))
     low, high = (means + sign * reach * deviations for sign in (-1.0, 1.0))
@@ -132,6 +143,28 @@ def trajectories(
         off = reach * _deviations(family, errors, x, response)
         lower, upper = (means - off).T, (means + off).T
     return Trajectories(along, where, means.T, lower, upper, low.T, high.T, interval)
+
+
+def _given(fit: Fit) -> Any:
+    """What stands for predictors that were words or formulas; None where none were."""
+    legend = getattr(fit.model, "legend", None)
+    return None if legend is None else legend.given
+
+
+def sources(fit: Any, response: Any = None) -> tuple[str, ...]:
+    """The columns of a frame that a response runs along, those inside formulas among them."""
+    own = tuple(fit.columns[place] for place in fit.model.family.course(response)[1])
+    told = _given(fit)
+    return own if told is None else _sources(told, own)
+
+
+def _sources(told: Any, own: tuple[str, ...]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for name in own:
+        makers = [column for column, labels in told.spelt.items() if name in labels]
+        for maker in makers or [name]:
+            found |= dict.fromkeys(names_in(maker) if is_formula(maker) else (maker,))
+    return tuple(found)
 
 
 def _deviations(family: Any, errors: StandardErrors, x: Array, response: Any) -> Array:

@@ -27,7 +27,7 @@ from emframe.core import (
     Status,
     Step,
 )
-from emframe.data import Labelled, refuse_other_index
+from emframe.data import Labelled, PlacedRows, brought_in, refuse_other_index
 from emframe.engines import Audited, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
@@ -47,7 +47,13 @@ from emframe.showing.progress import watching
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a fit; ``fit`` is the best so far."""
+    """Ctrl-C during a fit; ``fit`` is the best so far.
+
+    Examples
+    --------
+    >>> issubclass(emframe.Interrupted, KeyboardInterrupt)
+    True
+    """
 
     def __init__(self, fit: Fit) -> None:
         super().__init__("interrupted; the best fit so far is in .fit")
@@ -89,9 +95,10 @@ def fit(
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
         responsibilities (n, K), labels (n,), or a callable ``(x, rng) ->`` any of these. Then
-        there is one start. Or a `Fit` of a smaller model to the same data, the same but for fewer
-        components: there are starts then with each of its components split in turn, and the
-        objective does not end below its own, unless a prior charges for the component.
+        there is one start. Of rows in parts a callable is shown a sample. Or a `Fit` of a smaller
+        model to the same data, the same but for fewer components: there are starts then with each
+        of its components split in turn, and the objective does not end below its own, unless a
+        prior charges for the component.
     n_starts : ``"quick"``, ``"default"`` or ``"thorough"``: until starts agree on the best optimum,
         within a budget of work, part of which goes to moves away from the best; or how many
         starts to run to convergence, and no moves. See ``fit.chance_missed``. Of many rows the
@@ -143,8 +150,16 @@ def fit(
         it did and what is expected of it.
     Degenerate : where not one start had a finite objective, or a sound one.
     Interrupted : on Ctrl-C, with the best fit so far in ``.fit``.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.status.value, np.sort(fit["rates"].ravel()).round(1)
+    ('converged', array([0.8, 7.7]))
     """
     model = model_for(model)
+    X, weights, labels = brought_in(X, weights, labels)
     X = getattr(model, "in_groups", _as_they_are)(X)
     if labels is not None:
         X = Labelled.of(X, labels)
@@ -318,6 +333,8 @@ def _uncertainty(task: Task, params: Any, cut: Cut) -> tuple[float, Cut]:
     have lost its workers to Ctrl-C, is not asked again, and nan stands for a pass that was not
     made.
     """
+    if cut is not None and isinstance(task.rows, PlacedRows):
+        return nan, cut  # whatever was interrupted there is not asked again
     if cut is None:
         try:
             return task.uncertainty(params, task.engine), None

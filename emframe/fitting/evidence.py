@@ -24,7 +24,8 @@ One known case: two clusters of one scale are never suspect, however tight and h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 from math import ceil, inf, lgamma, log
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from emframe.data import swept
 from emframe.families import Pieces
 from emframe.fitting.grain import Grain, distinct
 from emframe.models import Model
@@ -42,6 +44,7 @@ NARROW = 3.0  # nats: under 1/20 of the volume of those that would have its rows
 BARELY, LIGHT, LIGHT_IN_ONE = 1.5, 0.05, 0.03
 CHANCE = 3.0  # nats beyond the best place among n rows by chance: 1 in 20
 LEAST = 1e-9  # a smaller share of a row is none
+SPARE = 4  # times as many rows as fix a component, in which these are looked for first
 FLOOR = -1e5  # nats: how improbable a row may be to the others and still be counted
 BLOCK = 1 << 14  # rows looked at together
 # Heights of many rows are read off a sample of so many first; a component with few of them, or
@@ -63,16 +66,19 @@ def artefacts(model: Model, params: Any, rows: Any, grain: Grain | None = None) 
     """
     grain = Grain(rows) if grain is None else grain
     stride = max(1, rows_in(rows) // ENOUGH)
-    seen = _Heights.of(_looks(model, params, rows, grain, stride))
+    view = _View.of(model, params, rows, grain)
+    seen = _Heights.of(swept(rows, BLOCK, partial(_heights, view._replace(stride=stride))))
     if seen is None or not seen.suspects(margin=1.0 if stride > 1 else 0.0).any():
         return {}
     if stride > 1:
-        seen = _Heights.of(_looks(model, params, rows, grain))
+        seen = _Heights.of(swept(rows, BLOCK, partial(_heights, view)))
         assert seen is not None
     suspects = np.flatnonzero(seen.suspects())
     if not len(suspects):
         return {}
-    cases = _gather(_looks(model, params, rows, grain), seen, grain, suspects)
+    steps = np.where(np.isfinite(grain.steps), grain.steps, 1.0)
+    each = swept(rows, BLOCK, partial(_cases, view, seen, steps, suspects))
+    cases = {int(j): reduce(_Case.joined, [found[int(j)] for found in each]) for j in suspects}
     found: dict[int, str] = {}
     for j, case in cases.items():
         why = case.verdict(float(seen.counts.sum()), seen.is_clear(j))
@@ -141,24 +147,12 @@ class _Heights:
         self.narrow = np.where(is_light, BARELY, NARROW)  # (J,)
 
     @classmethod
-    def of(cls, looks: Iterator[_Look]) -> _Heights | None:
+    def of(cls, found: Sequence[_BlockHeights | None]) -> _Heights | None:
         """From all blocks; None for a model without components, or of which none can shrink."""
-        sums: Any = 0.0
-        look: _Look | None = None
-        for look in looks:
-            if not look.pieces.freedom.any() or len(look.pieces.freedom) < 2:
-                return None
-            shares = look.pieces.shares
-            own = shares * look.weights[:, None]
-            density = np.where(own > 0, look.pieces.log_density, 0.0) + look.spread[:, None]
-            each = (
-                own.sum(axis=0),
-                shares.sum(axis=0),
-                look.cells @ own,
-                (own * density).sum(axis=0),
-            )
-            sums = sums + np.stack(each)
-        return None if look is None else cls(look.pieces, sums, int(look.dense.sum()))
+        each = [one for one in found if one is not None]
+        if len(each) < len(found):
+            return None
+        return cls(each[-1].pieces, sum(one.sums for one in each), each[-1].columns)
 
     def wider(self, j: int, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which components are wider than component j, (J,)."""
@@ -178,6 +172,26 @@ class _Heights:
         """Which of its owner's components it is, where there are several."""
         mates = np.flatnonzero(self.owners == self.owners[j])
         return f"inner component {int((mates < j).sum())}: " if len(mates) > 1 else ""
+
+
+class _BlockHeights(NamedTuple):
+    """What a block adds to the heights."""
+
+    pieces: Pieces  # of no rows: which they are, and how free
+    sums: Any  # (4, J)
+    columns: int
+
+
+def _heights(view: _View, block: Any, each: Array) -> _BlockHeights | None:
+    look = view.look(block, each)
+    if look is None or not look.pieces.freedom.any() or len(look.pieces.freedom) < 2:
+        return None
+    shares = look.pieces.shares
+    own = shares * look.weights[:, None]
+    density = np.where(own > 0, look.pieces.log_density, 0.0) + look.spread[:, None]
+    sums = own.sum(axis=0), shares.sum(axis=0), look.cells @ own, (own * density).sum(axis=0)
+    pieces = look.pieces._replace(log_density=density[:0], shares=shares[:0])
+    return _BlockHeights(pieces, np.stack(sums), int(look.dense.sum()))
 
 
 class _Case:
@@ -207,12 +221,26 @@ class _Case:
         if self.places <= self.p + 1:  # more than fix it need not be counted
             which = mine if look.lengths is None else np.repeat(mine, look.lengths)
             per_row = share if look.lengths is None else np.repeat(share, look.lengths[mine])
-            self._hold(look.x[np.ix_(which, look.apart)], per_row)
+            x = look.x[np.ix_(which, look.apart)]
+            most_of_it = SPARE * (self.p + 2)
+            if len(x) > most_of_it:  # those with the largest shares as a rule are enough
+                first = np.argpartition(-per_row, most_of_it)[:most_of_it]
+                self._hold(x[first], per_row[first])
+            if self.places <= self.p + 1:
+                self._hold(x, per_row)
 
     def _hold(self, x: Array, share: Array) -> None:
         if self.held is not None:
             x, share = np.concatenate([self.held[0], x]), np.concatenate([self.held[1], share])
         self.held = distinct(x, share)
+
+    def joined(self, other: _Case) -> _Case:
+        """The same of the blocks of both."""
+        found = _Case(self.p, self.others)
+        found.sums, found.held = self.sums + other.sums, self.held
+        if other.held is not None and found.places <= self.p + 1:
+            found._hold(*other.held)
+        return found
 
     @property
     def places(self) -> float:
@@ -240,47 +268,59 @@ class _Case:
         return ""
 
 
-def _gather(
-    looks: Iterator[_Look], seen: _Heights, grain: Grain, suspects: NDArray[np.intp]
+def _cases(
+    view: _View, seen: _Heights, steps: Array, suspects: NDArray[np.intp], block: Any, each: Array
 ) -> dict[int, _Case]:
-    """The case of each suspect."""
+    """The case of each suspect, of one block."""
+    look = view.look(block, each)
+    assert look is not None
+    fineness = np.where(look.dense, -np.log(steps), 0.0)  # a probability is at most 1
+    most = look.by_unit(np.where(np.isnan(look.x), 0.0, fineness).sum(axis=1))
     cases = {int(j): _Case(int(seen.freedom[j]), int(seen.others[j])) for j in suspects}
-    wider = {j: seen.wider(j) for j in cases}
-    steps = np.where(np.isfinite(grain.steps), grain.steps, 1.0)
-    for look in looks:
-        fineness = np.where(look.dense, -np.log(steps), 0.0)  # a probability is at most 1
-        most = look.by_unit(np.where(np.isnan(look.x), 0.0, fineness).sum(axis=1))
-        for j, case in cases.items():
-            case.add(look, j, wider[j], seen, most)
+    for j, case in cases.items():
+        case.add(look, j, seen.wider(j), seen, most)
     return cases
 
 
 def rows_in(rows: Any) -> int:
     """Number of rows, those of all runs together."""
-    return len(getattr(rows.x, "x", rows.x)) if hasattr(rows, "means") else len(rows)
+    return int(rows.n_single) if hasattr(rows, "n_single") else len(rows)
 
 
-def _looks(model: Model, params: Any, rows: Any, grain: Grain, stride: int = 1) -> Iterator[_Look]:
-    """What each block shows; of it every so many-th row alone."""
-    discrete, modelled = model.columns_modelled(len(rows.columns))
-    dense = modelled & ~discrete
-    for block, each in rows.blocks(BLOCK):
+class _View(NamedTuple):
+    """How blocks are looked at: by which model, and in which units."""
+
+    model: Any
+    params: Any
+    discrete: NDArray[np.bool_]  # (d,)
+    modelled: NDArray[np.bool_]  # (d,)
+    log_spread: Array | None  # (d,) where some values are missing; else None
+    stride: int = 1  # every so many-th row alone
+
+    @classmethod
+    def of(cls, model: Model, params: Any, rows: Any, grain: Grain) -> _View:
+        columns = model.columns_modelled(len(rows.columns))
+        return cls(model, params, *columns, grain.log_spread if grain.has_gaps else None)
+
+    def look(self, block: Any, each: Array) -> _Look | None:
+        """What a block shows; None where the model has no components."""
+        dense = self.modelled & ~self.discrete
         in_runs = hasattr(block, "lengths")
-        given, weights = (block, each) if in_runs else (block[::stride], each[::stride])
-        pieces = model.pieces(params, given)
+        some = slice(None, None, self.stride)
+        given, weights = (block, each) if in_runs else (block[some], each[some])
+        pieces = self.model.pieces(self.params, given)
         if pieces is None:
-            return
+            return None
         x = np.asarray(given.x if in_runs else given)
         lengths = given.lengths if in_runs and len(pieces.shares) == len(weights) else None
         if in_runs and lengths is None:  # what is found in the rows of a run has its weight
             weights = np.repeat(weights, given.lengths)
         gaps = np.isnan(x[:, dense])
         # Rows that show different columns are compared in units of these, others in any.
-        spread = ~gaps @ grain.log_spread[dense] if grain.has_gaps else np.zeros(len(x))
-        look = _Look(
-            pieces, weights, x, lengths, (~gaps).sum(axis=1), spread, ~(discrete & modelled), dense
-        )
-        yield look._replace(cells=look.by_unit(look.cells), spread=look.by_unit(look.spread))
+        spread = np.zeros(len(x)) if self.log_spread is None else ~gaps @ self.log_spread[dense]
+        apart = ~(self.discrete & self.modelled)
+        look = _Look(pieces, weights, x, lengths, (~gaps).sum(axis=1), spread, apart, dense)
+        return look._replace(cells=look.by_unit(look.cells), spread=look.by_unit(look.spread))
 
 
 def told(found: Mapping[int, str]) -> str:

@@ -20,6 +20,7 @@ FACES = {
     "diagnostics_html": "emframe.showing.diagnostics",
     "diagnostics_text": "emframe.showing.diagnostics",
     "errors_table": "emframe.showing.report",
+    "forecast": "emframe.fitting.forecasts",
     "frame_of": "emframe.showing.parameter_frame",
     "gap": "emframe.fitting.gap",
     "html": "emframe.showing.notebook",

@@ -48,7 +48,15 @@ MOST_AXES = 10  # of whose boxes all corners, 1024, are looked at
 
 @dataclass(frozen=True, repr=False)
 class Gap(Tabled):
-    """Between a fit and the best mixture of any number of components, in nats.  See `Fit.gap`."""
+    """Between a fit and the best mixture of any number of components, in nats.  See `Fit.gap`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.gap(counts).is_maximum
+    True
+    """
 
     family: str  # name of that of the components
     given: str  # what is asked of the components besides, in words; mostly empty
@@ -128,8 +136,9 @@ def gap(fit: Fit, X: Any, *, weights: Any, tol: float, max_points: int, **option
             f"a component of {model.family.name!r} has {len(axes.low)} free numbers here, and a "
             f"certificate is for {MOST_AXES} at most; fit fewer columns."
         )
-    blocks = rows.blocks(block_rows(model.work(rows)))
-    density = np.concatenate([model.posterior(fit.params, block)[0] for block, _ in blocks])
+    density = np.concatenate(
+        [model.posterior(fit.params, x)[0] for x, _ in rows.blocks(block_rows(model.work(rows)))]
+    )
     if np.isneginf(density).any():
         row = int(np.isneginf(density).argmax())
         raise ValueError(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from emframe.data import swept
 from emframe.spaces import Array
 
 SAME = 16 * np.finfo(float).eps  # values this near, relative to the column's largest, are equal
@@ -30,14 +31,12 @@ class Grain:
     @cached_property
     def has_gaps(self) -> bool:
         """Whether some values are missing."""
-        return any(np.isnan(getattr(x, "x", x)).any() for x, _ in self._rows.blocks(SORTED))
+        return any(swept(self._rows, SORTED, _has_gaps))
 
     @cached_property
     def steps(self) -> Array:
         """The least step between distinct values of each column, (d,)."""
-        found = np.full(len(self._rows.columns), inf)
-        for x, _ in self._rows.blocks(SORTED):
-            found = np.minimum(found, resolution(np.asarray(getattr(x, "x", x))))
+        found: Array = np.minimum.reduce(swept(self._rows, SORTED, _steps))
         return found
 
     @cached_property
@@ -46,17 +45,34 @@ class Grain:
         n: Any = 0.0
         mean: Any = 0.0
         square: Any = 0.0
-        for block, _ in self._rows.blocks(SORTED):
-            x = np.asarray(getattr(block, "x", block))
-            seen = ~np.isnan(x)
-            own = np.maximum(seen.sum(axis=0), 1)
-            centre = np.where(seen, x, 0.0).sum(axis=0) / own
-            within = (np.where(seen, x - centre, 0.0) ** 2).sum(axis=0)
+        for own, centre, within in swept(self._rows, SORTED, _moments):
             both = n + own
             square = square + within + (centre - mean) ** 2 * n * own / both
             mean, n = mean + (centre - mean) * own / both, both
         variance = square / n
         return np.asarray(0.5 * np.log(np.where(variance > 0, variance, 1.0)))
+
+
+def _plain(block: Any) -> Array:
+    return np.asarray(getattr(block, "x", block))
+
+
+def _has_gaps(block: Any, _: Array) -> bool:
+    return bool(np.isnan(_plain(block)).any())
+
+
+def _steps(block: Any, _: Array) -> Array:
+    return resolution(_plain(block))
+
+
+def _moments(block: Any, _: Array) -> tuple[Any, Array, Array]:
+    """What is seen of each column of a block: how often, its mean, its sum of squares about it."""
+    x = _plain(block)
+    seen = ~np.isnan(x)
+    own = np.maximum(seen.sum(axis=0), 1)
+    centre = np.where(seen, x, 0.0).sum(axis=0) / own
+    within = (np.where(seen, x - centre, 0.0) ** 2).sum(axis=0)
+    return own, centre, within
 
 
 def resolution(x: Array) -> Array:

@@ -36,7 +36,15 @@ class End(Protocol):
 
 @dataclass(frozen=True)
 class Optimum:
-    """Where some of the starts ended: one line of ``fit.optima``."""
+    """Where some of the starts ended: one line of ``fit.optima``.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.optima[0].is_regular
+    True
+    """
 
     objective: float
     log_likelihood: float

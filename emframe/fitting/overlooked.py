@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from math import log
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import drawn
+from emframe.data import drawn, swept
 from emframe.engines import block_rows
 from emframe.fitting.optima import is_same
 from emframe.fitting.search import Attempt, Begin, best_of, peaks
@@ -120,7 +121,7 @@ def scarce_rows(
         return None
     at_some = densities(model, params, some.x)
     near, far = np.quantile(at_some, [NEAR, FAR])
-    total = float(rows.weights.sum())
+    total = rows.weight / rows.unit
     level = far - (near - far) * log(FAR * total / EXPECTED) / log(NEAR / FAR)
     light = np.flatnonzero(shares.sum(axis=0) < LIGHT * (len(rows.columns) + 1))
     kinds = _kinds(model, params, rows, level, light)
@@ -161,14 +162,20 @@ def _kinds(
     By one pass over all rows.
     """
     found: list[list[NDArray[np.intp]]] = [[np.zeros(0, dtype=np.intp)] for _ in (0, *light)]
+    of_block = partial(_kinds_of, model, params, level, light)
     first = 0
-    for x, weights in rows.blocks(block_rows(model.work(rows))):
-        density, shares = model.posterior(params, x)
-        far = _per_row(density, x) < level
-        found[0].append(first + np.flatnonzero(far))
-        if len(light):
-            of = np.where(far, -1, shares.argmax(axis=1))
-            for place, one in enumerate(light):
-                found[1 + place].append(first + np.flatnonzero(of == one))
-        first += len(weights)
+    for n, *each in swept(rows, block_rows(model.work(rows)), of_block):
+        for kind, own in zip(found, each, strict=True):
+            kind.append(first + own)
+        first += n
     return [np.concatenate(each) for each in found]
+
+
+def _kinds_of(
+    model: Model, params: Any, level: float, light: NDArray[np.intp], x: Any, weights: Array
+) -> list[Any]:
+    """How many rows a block has, and which are of each kind."""
+    density, shares = model.posterior(params, x)
+    far = _per_row(density, x) < level
+    of = np.where(far, -1, shares.argmax(axis=1)) if len(light) else np.zeros(0)
+    return [len(weights), np.flatnonzero(far), *(np.flatnonzero(of == one) for one in light)]

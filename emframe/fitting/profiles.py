@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Profiles(Tabled):
-    """What each component looks like.  See `Fit.profiles`."""
+    """What each component looks like.  See `Fit.profiles`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.profiles().names
+    ('weights', 'rates[x0]')
+    """
 
     names: tuple[str, ...]  # (m,)  such as "means[waiting]"
     values: Array  # (m, K); what components share stands in each of them

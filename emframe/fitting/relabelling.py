@@ -32,6 +32,13 @@ def relabelled(fit: Fit, by: str = "means", *, descending: bool = False) -> Fit:
     descending : whether the largest comes first.
 
     Raises TypeError for a model without components; ValueError for a parameter that it has not.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> emframe.relabelled(fit, by="rates")["rates"].ravel().round(1)
+    array([0.8, 7.7])
     """
     family = getattr(fit.model, "family", None)
     if not isinstance(family, Family):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isnan, log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Status
-from emframe.data import Labelled, refuse_other_index
+from emframe.data import Labelled, in_parts, planned, refuse_other_index, swept
 from emframe.data.names import ColumnNames
 from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
@@ -53,7 +54,15 @@ RESEEDED = "re-seeded"  # the kind of a start that goes on from one that lost a 
 
 @dataclass(frozen=True)
 class Start:
-    """One start and its end."""
+    """One start and its end.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.starts[fit.best].status.value
+    'converged'
+    """
 
     index: int
     kind: str  # "k-means++", "rows", ...
@@ -98,6 +107,11 @@ def _as_given(X: Any, values: Array) -> Array:
     return X.as_given(values) if isinstance(X, Sequences) else values
 
 
+def _of_rows(asked: Any, params: Any, x: Any, _: Array) -> Any:
+    """What a method of a model says of rows x."""
+    return asked(params, x)
+
+
 def checked_count(count: Any, has_runs: bool) -> str | float | None:
     """What `Fit.counting` takes; ValueError for anything else."""
     if isinstance(count, str) and count == "runs" and not has_runs:
@@ -112,7 +126,19 @@ def checked_count(count: Any, has_runs: bool) -> str | float | None:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model.  See `emframe.fit`."""
+    """A fitted model.  See `emframe.fit`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.converged, fit.n_parameters
+    (True, 3)
+    >>> fit.predict([0, 9]).tolist() == fit.predict([1, 8]).tolist()
+    True
+    >>> np.sort(fit["rates"].ravel()).round(1)
+    array([0.8, 7.7])
+    """
 
     model: Model
     params: Any
@@ -287,12 +313,23 @@ class Fit:
     def _asked(self, X: Any) -> Any:
         """Rows, in runs where the model says which column tells of them."""
         grouped = getattr(self.model, "in_groups", None)
+        parts = in_parts(X)
+        if parts is not None:
+            return parts
         return X if grouped is None else grouped(X)
+
+    def _planned(self, X: Any, method: Any, names: tuple[str, ...], kind: type) -> Any:
+        """What is asked of each row of Dask's, for later; None where it is asked now."""
+        return None if getattr(self.model, "in_runs", False) else planned(X, method, names, kind)
 
     def score_samples(self, X: Any) -> Any:
         """Log density of each row, (n,), nats; a series with the index of X where it has one."""
+        names = ("log_density",)
+        later = self._planned(X, self.score_samples, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
-        return answered(X, self.posterior(X)[0], ("log_density",))
+        return answered(X, self.posterior(X)[0], names)
 
     def predict_proba(self, X: Any) -> Any:
         """Responsibilities p(z | x), (n, K); rows sum to 1.
@@ -307,6 +344,10 @@ class Fit:
                 f"the z of a {self.model.title()} model is continuous, and has no probabilities to "
                 "list; see latent(X) for its mean."
             )
+        names = self._numbered("p")
+        later = self._planned(X, self.predict_proba, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
         density, resp = self.posterior(X)
         impossible = np.isneginf(density)
@@ -316,7 +357,11 @@ class Fit:
                 f"`X` {what} {int(impossible.argmax())} ({int(impossible.sum())} such) has density "
                 "zero under every component, so no responsibilities; see score_samples(X)."
             )
-        return answered(X, resp, tuple(f"p{k}" for k in range(resp.shape[1])))
+        return answered(X, resp, names)
+
+    def _numbered(self, letter: str) -> tuple[str, ...]:
+        """Names for what is said of each component."""
+        return tuple(f"{letter}{k}" for k in range(self.model.choices() or 0))
 
     def prior_proba(self, X: Any) -> Any:
         """Prior probabilities p(z) of each row, (n, K): of a gate those at its covariates.
@@ -331,11 +376,15 @@ class Fit:
                 f"a {self.model.title()} model has no prior probabilities of single rows; see "
                 "predict_proba(X)."
             )
+        names = self._numbered("p")
+        later = self._planned(X, self.prior_proba, names, float)
+        if later is not None:
+            return later
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        found = np.concatenate([prior(self.params, x) for x, _ in blocks])
-        return answered(X, _as_given(X, found), tuple(f"p{k}" for k in range(found.shape[1])))
+        of_block = partial(_of_rows, prior, self.params)
+        found = np.concatenate(swept(rows, block_rows(self.model.work(rows)), of_block))
+        return answered(X, _as_given(X, found), names)
 
     def latent(self, X: Any) -> Any:
         """E[z | x], a row to each row: responsibilities, factor scores, completed rows, ...
@@ -349,8 +398,8 @@ class Fit:
     def impute(self, X: Any) -> Any:
         """The rows with the mean of what is missing given what is seen, (n, d), E[x | seen].
 
-        Of a code without an order it is the likeliest one.  A frame with the index of X where X is
-        a pandas one.
+        Of words, and of a code without an order, it is the likeliest one.  A frame with the index
+        of X where X is a pandas one.
 
             fit = emframe.fit(emframe.Mixture("gaussian", 2, missing=True), X, rng=0)
             fit.impute(X)
@@ -361,8 +410,14 @@ class Fit:
             raise TypeError(f"a {self.model.title()} model has no missing values to fill in.")
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        filled = _as_given(X, self.model.imputed(self.params, rows.x))
-        return answered(X, filled, tuple(self.columns[: filled.shape[1]]))
+        of_block = partial(_of_rows, self.model.imputed, self.params)
+        filled = _as_given(X, np.concatenate(swept(rows, len(rows), of_block)))
+        columns = tuple(self.columns[: filled.shape[1]])
+        told = answered(X, filled, columns)
+        if not self.levels:
+            return told
+        words = cast(Any, self.model).legend.words(filled, columns)
+        return words.set_axis(told.index, axis=0) if hasattr(told, "index") else words
 
     def conditional(
         self,
@@ -398,9 +453,13 @@ class Fit:
 
     def predict(self, X: Any) -> Any:
         """The most probable component of each row, (n,); aligned like `predict_proba`."""
+        names = ("component",)
+        later = self._planned(X, self.predict, names, int)
+        if later is not None:
+            return later
         X = self._asked(X)
         labels = np.asarray(self.predict_proba(X)).argmax(axis=1)
-        return answered(X, labels, ("component",))
+        return answered(X, labels, names)
 
     def viterbi(self, X: Any) -> Any:
         """The likeliest path of states of each run, a state to each row; aligned like `predict`.
@@ -460,8 +519,8 @@ class Fit:
         """
         X = self._asked(X)
         rows = self.model.rows(X, columns=self.columns)
-        blocks = rows.blocks(block_rows(self.model.work(rows)))
-        parts = [self.model.posterior(self.params, x) for x, _ in blocks]
+        of_block = partial(_of_rows, self.model.posterior, self.params)
+        parts = swept(rows, block_rows(self.model.work(rows)), of_block)
         density, resp = (np.concatenate(each) for each in zip(*parts, strict=True))
         return _as_given(X, density), _as_given(X, resp)
 
@@ -498,6 +557,22 @@ class Fit:
         Raises TypeError for a model without random effects.
         """
         return face("random_effects")(self, X)
+
+    def forecast(self, X: Any, at: Any) -> Any:
+        """What responses people will have, given those that they had, (n, 2): mean and deviation.
+
+        Averaged over components by what X says of the person; what X has no row of is foretold
+        by the components' weights alone.
+
+        Parameters
+        ----------
+        X : rows of people, as for `predict`.
+        at : the rows to foretell, in runs of the same keys; of the response nothing is read.
+
+        A frame with the index of `at` where that is a pandas one.  Raises TypeError for a model
+        without random effects, ValueError for runs that cannot be told apart.
+        """
+        return face("forecast")(self, X, at)
 
     def trajectories(
         self,
@@ -775,6 +850,7 @@ class Fit:
         ax: Axes | None = None,
         weights: Any = None,
         errors: StandardErrors | None = None,
+        column: str | int | None = None,
         rng: Any = 0,
     ) -> Axes:
         """Draw the fit with matplotlib, and the rows with it where they are given.
@@ -784,12 +860,14 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "survival" beside what the rows tell of it; "trajectories" of components over
-            those of people; "trace" of the objective from all starts; "uncertainty" of the rows'
-            labels.
+            columns; "survival" beside what the rows tell of it; "membership", the probability of
+            each component along a column that the weights depend on; "trajectories" of components
+            over those of people; "trace" of the objective from all starts; "uncertainty" of the
+            rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
-        errors : standard errors; a profile shows their 95 % intervals.
+        errors : standard errors; a profile, and membership, show 95 % intervals.
+        column : along which membership is shown; by default the first of the gate.
         rng : for the rows drawn from the fit that outlines are made from.
 
         Raises
@@ -797,7 +875,8 @@ class Fit:
         ImportError : without matplotlib, naming the extra.
         ValueError : for an unknown kind, or one that does not go with these columns.
         """
-        return face("plot")(self, X, kind, ax=ax, weights=weights, errors=errors, rng=rng)
+        options = {"ax": ax, "weights": weights, "errors": errors, "column": column, "rng": rng}
+        return face("plot")(self, X, kind, **options)
 
     # ---- keeping
 

@@ -77,6 +77,7 @@ class _Climb:
     ) -> None:
         self.stack, self.rules, self.suspect, self.stop = stack, rules, suspect, stop
         self.floor, self.best, self.is_reached = floor, floor, floor > -inf
+        self.sure = floor  # as `best`, of ends alone: what is on its way may turn out an artefact
         self.ends: list[StackedEnd] = []
         self.judged: dict[
             int, tuple[float, str | bool]
@@ -194,7 +195,7 @@ class _Climb:
         arrived = still < np.maximum(rules.tol, resolution)
         odd = self._odd(here, arrived)
         top = here.objective if odd is None else np.where(odd, -inf, here.objective)
-        self.best = max(self.best, float(top.max()))
+        self.best = max(self.sure, float(top.max()))
         regular = arrived if odd is None else arrived & ~odd
         if not self.is_reached and (regular & (here.objective >= self.best - SAME)).any():
             self.is_reached = True
@@ -278,6 +279,8 @@ class _Climb:
     ) -> Front | None:
         """The front without those that leave."""
         for i, ending in zip(map(int, which), endings, strict=True):
+            if ending.is_found:
+                self.sure = max(self.sure, float(here.objective[i]))
             self.ends.append(
                 StackedEnd(
                     int(here.start[i]),

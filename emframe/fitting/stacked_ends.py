@@ -50,6 +50,9 @@ class StartStack(Protocol):
 class Supply(StartStack, Protocol):
     """A stack that knows where to start."""
 
+    @property
+    def is_given(self) -> bool: ...
+
     def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun: ...
     def moves(self, params: Any, n: int, rng: np.random.Generator) -> Begun: ...
 

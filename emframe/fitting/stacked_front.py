@@ -31,7 +31,7 @@ class Rules:
     quick: float = 0.02  # EM that leaves this share of what it had to gain needs no model
     most: int = 150  # passes
     tol: float = 1e-5  # nats ahead, with which a start has arrived
-    last: float = 1e-8  # the same for the one that is to be the best
+    last: float = 1e-10  # the same for the one that is to be the best
     bound: float = 30.0  # times its next gain, which a start is given to reach the best
     late: float = 8.0  # the same once the best has arrived
     strict: int = 12  # passes after which suspect starts leave

@@ -9,6 +9,7 @@ One known case: where all starts agree one run follows, and it is the fit.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from emframe.core import PassFailed, Status
+from emframe.data import PlacedRows
 from emframe.fitting.plans import apart
 from emframe.fitting.result import POLISH, Start
 from emframe.fitting.sampled import weighing
@@ -28,7 +30,16 @@ from emframe.models.flat_stack import FlatStack
 from emframe.models.mixture_stack import MixtureStack
 
 EFFORTS = {
-    "quick": Effort(first=12, stay=8, moves=6, of_three=(12, 6, 4), agree=0.5, rounds=2, quiet=1),
+    "quick": Effort(
+        first=12,
+        stay=8,
+        moves=6,
+        of_three=(12, 6, 4),
+        of_many=(8, 6, 4),
+        agree=0.5,
+        rounds=2,
+        quiet=1,
+    ),
     "default": Effort(),
 }
 # The numbers of work space (rows x components x columns) up to which starts climb in one stack.
@@ -41,6 +52,7 @@ MOST_POLISHED = 4
 # A run from an end that takes more E-steps than this is one along a flat direction, where ends
 # that seem the same may not be.
 SLOW = 8
+OF_ARTEFACTS = 0.25  # of all ends: a surface on which a best one found once is in doubt
 CLOSE = 20.0  # nats below the best end on a sample, from where on another may be the best of all
 STATUS = {
     Ending.ARRIVED: Status.CONVERGED,
@@ -56,7 +68,12 @@ STATUS = {
 
 
 def stack_for(model: Model, rows: Any, survey: Any, term: Any) -> FlatStack | MixtureStack | None:
-    """The stack of a model's starts on these rows; None where it has none or they are many."""
+    """The stack of a model's starts on these rows; None where it has none or they are many.
+
+    Or where they lie in parts: a stack has them here.
+    """
+    if isinstance(rows, PlacedRows):
+        return None
     numbers = len(rows) * model.work(rows) * model.effort
     if numbers > (MOST_IN_TABLE if (model.choices() or 0) <= MANY else MOST_NUMBERS):
         return None
@@ -100,6 +117,7 @@ class Stacked:
     instead: Plan
     thin: Callable[[], Thin | None] = lambda: None  # some rows on which the search begins
     near: float = 0.0  # ends so many nats below the best are run to their end as well
+    is_cheap: bool = False  # whether the other plan is made, too, where the best is in doubt
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         try:
@@ -112,10 +130,18 @@ class Stacked:
                 n_components=self.n_components,
                 thin=self.thin(),
             )
-        except PassFailed:
+        except (PassFailed, MemoryError):
             raise
-        except Exception:  # a family that breaks its word, which a start of its own will tell
+        except Exception as error:  # a family that breaks its word, which each start will tell
             yield from self.instead(attempts)
+            if best_of(attempts) is not None:  # or that breaks it in a stack alone
+                warnings.warn(
+                    f"starts went one by one, which takes longer, for together they raised "
+                    f"{type(error).__name__}: {error}. If the family is your own, check it with "
+                    "emframe.testing.check_family, or have its `stacked` return None.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             return
         first = len(attempts)
         for one in found.reached:
@@ -137,7 +163,7 @@ class Stacked:
         for end in _alike(found) if mine and mine[0].start.n_iter > SLOW else ():
             yield Begin(POLISH, end.params, first + end.index)
             mine.append(attempts[-1])
-        if best_of(mine) is None:
+        if best_of(mine) is None or (self.is_cheap and _is_doubtful(found)):
             yield from apart(self.instead, attempts)
 
     def _told(self, one: Reached, first: int, found: Found) -> Start:
@@ -165,6 +191,15 @@ def listed(end: StackedEnd, kind: str, index: int, parent: int | None) -> Start:
         spurious=end.why if is_odd else "",
         parent=parent,
     )
+
+
+def _is_doubtful(found: Found) -> bool:
+    """Whether the best was found once, while a good part of all ends were artefacts.
+
+    Beside those a better one is easily overlooked, for it has neighbours that shrink.
+    """
+    odd = sum(one.end.ending in (Ending.SUSPECT, Ending.DEGENERATE) for one in found.reached)
+    return found.times <= 1 and odd >= OF_ARTEFACTS * len(found.reached)
 
 
 def _alike(found: Found) -> list[StackedEnd]:

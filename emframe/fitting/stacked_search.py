@@ -5,7 +5,9 @@
        best was found but once or twice.
     3. Where most of them found the best, that is all.  Else rounds: moves away from the best few
        ends, the ones left behind included, for the neighbour of the best is often one of them.
-       With two components there are no moves, and new starts take their place.
+       With two components a move merges both and puts one where it does most, which is the same
+       from anywhere; so it is made once, and after it new starts.  Where rows have covariates it
+       is made though all starts agree: those of a component need not lie near each other.
     4. The best ends go on to where nothing is left to gain before they are ranked, for an end that
        has not arrived may yet slide to an artefact.
 
@@ -55,19 +57,37 @@ class Effort:
     stay: int = 16  # starts that go on from there
     gains: float = 5.0  # times its last gain, which a start's height is taken to be more
     moves: int = 12  # from each peak, in a round; more while the best was not found often
-    of_three: tuple[int, int, int] = (
-        20,
-        10,
-        6,
-    )  # all three where K = 3, and one quiet round: few optima
+    # All three where K = 3, and one quiet round: few optima.
+    of_three: tuple[int, int, int] = (20, 10, 6)
+    # All three where the search begins on some of many rows, with moves from two peaks and, once
+    # the best was found often, one quiet round: starts of many rows cost more, and part less.
+    of_many: tuple[int, int, int] = (12, 8, 6)
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
     quiet: int = 2  # rounds in a row without a better end, with which that is all
+    quiet_often: int = 2  # the same once the best was found often
     often: int = 3  # times; while the best was found by fewer there are more starts, and more moves
     rounds: int = 12
-    last: float | None = 1e-8  # nats left to gain at the best ends; None leaves that to others
+    # Nats left to gain at the best ends; None leaves that to others.  The fit's own `tol` is of all
+    # that may be ahead, of which the next step may gain little.
+    last: float | None = 1e-10
     rules: Rules = Rules()
     of_moves: Rules = Rules(plain=2, late=30.0)  # the way to a better optimum may be slow at first
+
+    def of(self, n_components: int, is_of_many: bool) -> Effort:
+        """As much as a model of K components asks for, of rows as many as these."""
+        first, stay, moves = self.first, self.stay, self.moves
+        quiet, quiet_often, peaks = self.quiet, self.quiet_often, self.peaks
+        if n_components == 3:
+            (first, stay, moves), quiet = self.of_three, 1
+        if is_of_many:
+            few = zip((first, stay, moves), self.of_many, strict=True)
+            first, stay, moves = (min(each) for each in few)
+            quiet_often, peaks = 1, min(peaks, 2)
+        return replace(
+            self, first=first, stay=stay, moves=moves, peaks=peaks, quiet=quiet,
+            quiet_often=min(quiet, quiet_often),
+        )  # fmt: skip
 
 
 class Reached(NamedTuple):
@@ -124,7 +144,7 @@ def search(
 
     Raises KeyboardInterrupt where that came before any start had a point.
     """
-    effort = Effort() if effort is None else effort
+    effort = (Effort() if effort is None else effort).of(n_components, thin is not None)
     return _Search(stack, rng, effort, suspect, stop, n_components, thin).run()
 
 
@@ -145,9 +165,6 @@ class _Search:
         n_components: int,
         thin: Thin | None,
     ) -> None:
-        if n_components == 3:
-            first, stay, moves = effort.of_three
-            effort = replace(effort, first=first, stay=stay, moves=moves, quiet=1)
         self.stack, self.rng, self.effort = stack, rng, effort
         self.suspect, self.stop = suspect, stop
         self.k, self.thin = n_components, thin
@@ -184,19 +201,33 @@ class _Search:
                 kept = self._from_starts(2 * stay, 2 * stay)
         if self.k > 2 and found.times < min(effort.often, kept):
             kept += self._from_starts(first, stay)
+        self._capped()
         found.n_starts = kept
-        if not found.best or found.times >= effort.agree * kept:
+        agree, quiet = found.times >= effort.agree * kept, 0
+        if self.k == 2 and found.best and (not agree or self.stack.is_given):
+            before = found.objective
+            self._from_moves(1)
+            self._capped()
+            quiet = 0 if found.objective > before + _apart(before) else 1
+            agree = agree and quiet == 1
+        if not found.best or agree:
             return self._finished()
-        quiet = 0
-        while quiet < effort.quiet and found.rounds < effort.rounds:
+        while quiet < self._quiet and found.rounds < effort.rounds:
             found.rounds += 1
             before = found.objective
             if self.k == 2:
                 self._from_starts(first, stay)
             else:
                 self._from_moves()
+            self._capped()
             quiet = 0 if found.objective > before + _apart(before) else quiet + 1
         return self._finished()
+
+    @property
+    def _quiet(self) -> int:
+        """So many rounds in a row without a better end are enough."""
+        effort = self.effort
+        return effort.quiet_often if self.found.times >= effort.often else effort.quiet
 
     # ---- where to start
 
@@ -243,6 +274,7 @@ class _Search:
             tries += 1
         if self.found.best and not agree and self.k > 2:
             self._from_moves(1)
+            self._capped()
         return bool(self.found.best)
 
     def _opened(self, points: Any, index: Any, stay: int) -> tuple[Any, Any]:
@@ -272,6 +304,21 @@ class _Search:
             self._end(int(index[i]), Ending.LEFT, here[i], place, effort.steps, "")
         chosen = np.sort(order[:stay])
         return stack.take(points, chosen), index[chosen]
+
+    def _capped(self) -> None:
+        """Climb on from what ran out of passes above the best: it would be that."""
+        for _ in range(WITHOUT_ONE):
+            level = self.found.objective + SAME
+            capped = [
+                end for end in self.peaks if end.ending is Ending.CAP and end.objective > level
+            ]
+            if not capped or not self.found.best:  # else `_further`
+                return
+            self.peaks = [end for end in self.peaks if end not in capped]
+            points = self.stack.join([end.params for end in capped])
+            index = np.array([end.index for end in capped])
+            self._climb(points, index, replace(self.effort.rules, plain=0))
+            self._beyond([], self.effort.rules)
 
     def _further(self) -> bool:
         """Climb on from the highest of those left behind; False where there are none.

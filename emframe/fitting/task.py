@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from emframe.core import Degenerate, Expectation, PassFailed
-from emframe.data import Rows, counted, frequencies, measured, warn_of_shares
+from emframe.data import PlacedBlocks, Rows, counted, frequencies, measured, warn_of_shares
+from emframe.data.placed import engine_sum, here_if_few, refuse_engine
 from emframe.engines import Audited, Engine, EngineError, Reading, Serial, engine_for
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
@@ -34,9 +35,9 @@ class Task:
     @classmethod
     def of(cls, model: Model, X: Any, weights: Any, prior: Any, engine: Any) -> Task:
         """The task of what a user passes; raises as `emframe.fit` does."""
-        given: Any = model.rows(X, frequencies(X, weights))
+        given: Any = here_if_few(model.rows(X, frequencies(X, weights)))
         if weights is not None:
-            warn_of_shares(given.weights * getattr(given, "unit", 1.0))
+            warn_of_shares(given)
         if leaves_components(prior):
             model.require(given)
             given = measured(given)
@@ -45,6 +46,7 @@ class Task:
         rows = model.condense(given)
         survey = model.survey(rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
+        refuse_engine(runner, rows)
         return cls(model, given, rows, survey, model.prior(prior, survey), runner)
 
     @property
@@ -150,10 +152,10 @@ def _e_step(
 
 
 def _summed(engine: Engine, of_block: Any, blocks: Iterable[Any], begun: bool) -> Any:
-    source = Reading(blocks)
+    source = blocks if isinstance(blocks, PlacedBlocks) else Reading(blocks)
     try:
-        return engine.sum(of_block, source)
+        return engine_sum(engine, of_block, source)
     except Exception as error:
-        if error is source.error or isinstance(error, EngineError):
+        if error is getattr(source, "error", None) or isinstance(error, EngineError):
             raise PassFailed(error, begun) from error
         raise

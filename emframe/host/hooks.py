@@ -24,7 +24,13 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @dataclass(frozen=True)
 class FamilyEntry:
-    """A family as its plugin announces it."""
+    """A family as its plugin announces it.
+
+    Examples
+    --------
+    >>> emframe.FamilyEntry("mine", lambda: emframe.Point(0.0), "Zeros").name
+    'mine'
+    """
 
     name: str
     factory: Callable[..., Family]  # factory(**options)
@@ -41,7 +47,13 @@ class FamilyEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A whole latent-variable model as its plugin announces it."""
+    """A whole latent-variable model as its plugin announces it.
+
+    Examples
+    --------
+    >>> emframe.ModelEntry("mine", lambda: None, "A model").name
+    'mine'
+    """
 
     name: str
     factory: Callable[..., Any]  # factory(**options) -> Model
@@ -57,7 +69,13 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class AccelerationEntry:
-    """A way to move from one Q to the next, as its plugin announces it."""
+    """A way to move from one Q to the next, as its plugin announces it.
+
+    Examples
+    --------
+    >>> emframe.AccelerationEntry("mine", lambda coordinates: None, "Small steps").name
+    'mine'
+    """
 
     name: str
     factory: Callable[[Coordinates], Method]
@@ -68,7 +86,13 @@ class AccelerationEntry:
 
 @dataclass(frozen=True)
 class LatentEntry:
-    """A law of z, of which component a row is, as its plugin announces it."""
+    """A law of z, of which component a row is, as its plugin announces it.
+
+    Examples
+    --------
+    >>> emframe.LatentEntry("mine", lambda n: None, "A law of z").name
+    'mine'
+    """
 
     name: str
     factory: Callable[..., Any]  # factory(n, **options) -> emframe.latents.Latent

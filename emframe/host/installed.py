@@ -64,7 +64,13 @@ def registry(*, reload: bool = False) -> Registry:
 
 
 def families() -> dict[str, FamilyEntry]:
-    """The families of all installed plugins, by name."""
+    """The families of all installed plugins, by name.
+
+    Examples
+    --------
+    >>> "gaussian" in emframe.families()
+    True
+    """
     return dict(registry().families)
 
 
@@ -92,7 +98,13 @@ def latent(name: str, n: int, **options: Any) -> Any:
 
 
 def plugins() -> tuple[PluginReport, ...]:
-    """A report on each installed plugin, broken ones included."""
+    """A report on each installed plugin, broken ones included.
+
+    Examples
+    --------
+    >>> any("gaussian" in one.families for one in emframe.plugins())
+    True
+    """
     return registry().plugins
 
 
@@ -105,6 +117,11 @@ def family(name: str, **options: Any) -> Family:
         might have brought it.
     TypeError : for a setting the family does not have, or needs and was not given; and where a
         plugin's factory makes something else than a `Family`.
+
+    Examples
+    --------
+    >>> emframe.family("gaussian", covariance="diag").covariance
+    'diag'
     """
     known = registry().families
     gaps = options.get("missing")
@@ -154,6 +171,11 @@ def model(name: str, **options: Any) -> Any:
     """Make the latent model of that name with the given settings, for `emframe.fit`.
 
     Raises ValueError and TypeError as `family` does.
+
+    Examples
+    --------
+    >>> emframe.model("hidden-markov", family="poisson", n_states=2).n_states
+    2
     """
     made = _make("model", name, registry().models, options)
     lacks = [verb for verb in ("rows", "expect", "starts") if not hasattr(made, verb)]

@@ -54,7 +54,13 @@ class PluginReport:
 
 
 class PluginWarning(UserWarning):
-    """An installed plugin could not be used; everything else works."""
+    """An installed plugin could not be used; everything else works.
+
+    Examples
+    --------
+    >>> issubclass(emframe.PluginWarning, UserWarning)
+    True
+    """
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from emframe.spaces import Array
 
 
 @dataclass(frozen=True)
-class Design:
+class Sampling:
     """Labels of the cluster and of the stratum of each row that was given; None for none."""
 
     clusters: Any = None
@@ -50,7 +50,7 @@ class Design:
     def units(self, rows: Any) -> float:
         """How many independent units there are."""
         if self.clusters is None:
-            return float(rows.weights.sum())
+            return float(rows.weight / rows.unit)
         return float(len(np.unique(self._codes("clusters", self.clusters, rows))))
 
     def between(self, totals: Array, rows: Any) -> Array:
@@ -91,7 +91,7 @@ class Design:
 
     def _codes(self, name: str, labels: Any, rows: Any) -> NDArray[np.intp]:
         """A number for the label of each row that is used, (n,)."""
-        if hasattr(rows.x, "lengths"):
+        if hasattr(rows, "n_runs"):
             raise TypeError(
                 f"`{name}` go with single rows, and these are in runs, which are independent "
                 "units already; leave it out."

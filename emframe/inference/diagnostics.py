@@ -6,11 +6,13 @@ One known case: components far apart have average posteriors of 1, and no classi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from emframe.core.tolerance import FLAT
+from emframe.data import swept
 from emframe.data.runs import per_row
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
@@ -28,11 +30,21 @@ from emframe.inference.information import information
 from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.models import observed
 from emframe.selecting.freedom import freedom_of
+from emframe.spaces import Array
 
 
 @dataclass(frozen=True, repr=False)
 class Diagnostics(Tabled):
-    """What the rows say of a fit.  See `Fit.diagnostics`."""
+    """What the rows say of a fit.  See `Fit.diagnostics`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> found = fit.diagnostics(counts)
+    >>> found.is_identified, len(found.rows)
+    (True, 2)
+    """
 
     fit: Fit
     classes: ClassTable  # sizes, average posteriors, odds, the table of errors, entropy R2
@@ -133,16 +145,17 @@ def diagnostics(
 
 def _classes(fit: Fit, rows: Any) -> ClassTable:
     """Of all units.  The rows of a run share one z, or have each its own."""
-    shares, counts = [], []
-    for x, given in rows.blocks(block_rows(fit.model.work(rows))):
-        resp, each = fit.model.posterior(fit.params, x)[1], given
-        if len(resp) != len(given) and fit.model.unit == "runs":
-            resp = resp[x.firsts]
-        elif len(resp) != len(given):
-            each = per_row(x, given)
-        shares.append(resp)
-        counts.append(each)
-    return class_table(np.concatenate(shares), np.concatenate(counts))
+    of_block = partial(_shares, fit.model, fit.params)
+    found = swept(rows, block_rows(fit.model.work(rows)), of_block)
+    return class_table(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def _shares(model: Any, params: Any, x: Any, weights: Array) -> tuple[Array, Array]:
+    """The posterior of each unit of a block, (b, K), and what it counts for, (b,)."""
+    resp = model.posterior(params, x)[1]
+    if len(resp) == len(weights):
+        return resp, weights
+    return (resp[x.firsts], weights) if model.unit == "runs" else (resp, per_row(x, weights))
 
 
 def _determined(fit: Fit, X: Any, weights: Any, engine: Any) -> int:

@@ -31,7 +31,17 @@ from emframe.spaces import EPS, Array
 
 @dataclass(frozen=True, repr=False)
 class Derived(Tabled):
-    """Functions of parameters, with their covariance.  See `StandardErrors.derived`."""
+    """Functions of parameters, with their covariance.  See `StandardErrors.derived`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> errors = fit.standard_errors(counts)
+    >>> ratio = errors.derived("weights[0] / weights[1]")
+    >>> ratio.names, len(ratio.standard_errors)
+    (('weights[0] / weights[1]',), 1)
+    """
 
     names: tuple[str, ...]  # (m,)
     estimates: Array  # (m,)
@@ -72,7 +82,16 @@ class Derived(Tabled):
 
 @dataclass(frozen=True, repr=False)
 class HypothesisTest(Tabled):
-    """A test with a chi-squared law.  See `Fit.test`."""
+    """A test with a chi-squared law.  See `Fit.test`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> found = fit.test("rates[0, x0] = rates[1, x0]", counts)
+    >>> found.df, found.p_value < 0.05
+    (1, True)
+    """
 
     kind: str  # "Wald" or "likelihood ratio"
     hypotheses: tuple[str, ...]

@@ -52,6 +52,13 @@ class Information(Tabled):
 
     A direction is a column of `basis`; most are one coordinate each, and those of a simplex turn
     on its sphere.  Coordinates are those of `emframe.parameters.to_vector`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> bool(0.0 <= fit.information(counts).rate < 1.0)
+    True
     """
 
     at: Any  # the parameters

@@ -75,7 +75,8 @@ def _kaplan_meier(time: Array, event: Array, weights: Array) -> ProductLimit:
     share = np.minimum(died / left, 1.0)
     with np.errstate(divide="ignore"):
         each = np.where(share < 1.0, share / (left * (1.0 - share)), np.inf)
-    return ProductLimit(times, np.cumprod(1.0 - share), np.asarray(np.cumsum(each), dtype=float))
+    survival = np.asarray(np.cumprod(1.0 - share), dtype=float)
+    return ProductLimit(times, survival, np.asarray(np.cumsum(each), dtype=float))
 
 
 def _turnbull(low: Array, high: Array, weights: Array, discrete: bool) -> ProductLimit:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import scipy
 from numpy.typing import NDArray
 
 from emframe.core import Degenerate
-from emframe.data import frequencies
+from emframe.data import PlacedRows, frequencies, summed
 from emframe.data.labelled import LaidOut
 from emframe.data.runs import per_row
 from emframe.engines import block_rows
@@ -74,16 +75,19 @@ def replicate(
             "`method` 'bootstrap' draws rows (or runs of rows) anew, and there is one; pass "
             "method='parametric'."
         )
-    x, size = rows.x, rows.weights.sum()
+    size = rows.weights.sum()
     sound, lost = [], Counter[str]()
     for stream in generator_from(rng).spawn(n):
         if parametric:
-            drawn, counts = sampled(model, fit.params, rows, stream), None
+            again_as: tuple[Any, Any] = sampled(model, fit.params, rows, stream), None
         else:
-            drawn, counts = laid_out(model, x), stream.multinomial(round(size), rows.weights / size)
+            counts = stream.multinomial(round(size), rows.weights / size)
+            in_parts = isinstance(rows, PlacedRows)  # which stay there, of other weights
+            again_as = (X, _spread(rows, counts)) if in_parts else (laid_out(model, rows.x), counts)
+        drawn, each = again_as
         try:
             again = fit_model(
-                model, drawn, weights=counts, start=fit.params, prior=fit.prior, engine=engine
+                model, drawn, weights=each, start=fit.params, prior=fit.prior, engine=engine
             )
         except Degenerate:
             lost["degenerate"] += 1
@@ -97,6 +101,13 @@ def replicate(
         raise Degenerate(f"{n - len(sound)} of {n} replicates failed: {_told(lost)}")
     message = f"{n - len(sound)} of {n} replicates left out: {_told(lost)}." if lost else ""
     return Replicates(tuple(sound), message)
+
+
+def _spread(rows: Any, counts: NDArray[Any]) -> Array:
+    """Counts of rows as weights of all that were given, (n,)."""
+    found = np.zeros(rows.n_given)
+    found[rows.numbers] = counts
+    return found
 
 
 def sampled(model: Model, params: Any, rows: Any, rng: np.random.Generator) -> Any:
@@ -135,6 +146,13 @@ def _hidden(drawn: Array, x: Array, place: NDArray[np.intp]) -> Array:
     return np.where(np.isnan(x[place]), np.nan, drawn)
 
 
+def _shared(model: Any, reference: Any, params: Any, x: Any, weights: Array) -> Array:
+    """Rows of a block that each component has in common with each of a reference, (K, K)."""
+    ours, theirs = (model.posterior(point, x)[1] for point in (reference, params))
+    each = weights if len(ours) == len(weights) else per_row(x, weights)
+    return np.asarray(np.nan_to_num(ours * each[:, None]).T @ np.nan_to_num(theirs))
+
+
 def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
     """`params` with its components in the order in which they share most rows with `reference`'s.
 
@@ -143,11 +161,8 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
     """
     if model.choices() is None:
         return params
-    shared: Any = 0.0
-    for x, weights in rows.blocks(block_rows(model.work(rows))):
-        ours, theirs = (model.posterior(point, x)[1] for point in (reference, params))
-        each = weights if len(ours) == len(weights) else per_row(x, weights)
-        shared = shared + np.nan_to_num(ours * each[:, None]).T @ np.nan_to_num(theirs)
+    of_block = partial(_shared, model, reference, params)
+    shared = summed(rows, block_rows(model.work(rows)), of_block)
     group = groups(params, len(shared))
     shared[group[:, None] != group] = -1.0
     return taken(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
@@ -155,7 +170,15 @@ def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
 
 @dataclass(frozen=True, repr=False)
 class LikelihoodRatioTest(Tabled):
-    """A likelihood-ratio test whose null distribution was drawn.  See `bootstrap_lrt`."""
+    """A likelihood-ratio test whose null distribution was drawn.  See `bootstrap_lrt`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> one, two = (emframe.Mixture("poisson", k) for k in (1, 2))
+    >>> emframe.bootstrap_lrt(one, two, counts, n_replicates=4, rng=0).p_value
+    0.2
+    """
 
     null: Fit
     alternative: Fit
@@ -239,6 +262,13 @@ def bootstrap_lrt(
     ------
     ValueError : where `alternative` has no more free parameters than `null`.
     Degenerate : where a model has no sound fit to the data, or to any of the samples.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> one, two = (emframe.Mixture("poisson", k) for k in (1, 2))
+    >>> print(emframe.bootstrap_lrt(one, two, counts, n_replicates=9, rng=0).p_value)
+    0.1
     """
     n_replicates = whole("n_replicates", n_replicates, 1, ", 99 to test at 5 %")
     if stop_at is not None:

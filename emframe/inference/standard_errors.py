@@ -28,11 +28,13 @@ import numpy as np
 from scipy.special import expit, ndtri
 
 from emframe.core.tolerance import AT_LIMIT, FLAT, INDIFFERENT, NOUGHT, SUMMIT
+from emframe.data import swept
+from emframe.data.placed import engine_sum
 from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
-from emframe.inference.design import Design
+from emframe.inference.design import Sampling
 from emframe.inference.information import Information, information
 from emframe.inference.resampling import Replicates, replicate
 from emframe.messages.arguments import Rng
@@ -50,7 +52,15 @@ MOST_NAMES = 4  # that a message spells out
 
 
 class Regularity(Enum):
-    """Whether the theory behind standard errors holds at a point."""
+    """Whether the theory behind standard errors holds at a point.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> fit.standard_errors(counts).regularity.value
+    'regular'
+    """
 
     REGULAR = "regular"
     BOUNDARY = "boundary"
@@ -82,7 +92,15 @@ _MESSAGES = {
 
 @dataclass(frozen=True, repr=False)
 class StandardErrors(Tabled):
-    """Standard errors of the parameters of a fit.  See `Fit.standard_errors`."""
+    """Standard errors of the parameters of a fit.  See `Fit.standard_errors`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 1), counts)
+    >>> fit.standard_errors(counts).params.components.rates.round(3)
+    array([[0.656]])
+    """
 
     at: Any  # the estimates
     params: Any  # their standard errors, in the same form; nan where there is none
@@ -166,7 +184,16 @@ class StandardErrors(Tabled):
 
 @dataclass(frozen=True, repr=False)
 class Intervals(Tabled):
-    """Confidence intervals: two nests of parameters of the same form as the fit's."""
+    """Confidence intervals: two nests of parameters of the same form as the fit's.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> ends = fit.confint(counts, level=0.9)
+    >>> bool((ends.lower.components.rates < ends.upper.components.rates).all())
+    True
+    """
 
     lower: Any
     upper: Any
@@ -206,7 +233,7 @@ def standard_errors(
     """Standard errors of a fit's parameters; see `Fit.standard_errors`."""
     if method not in METHODS:
         raise ValueError(f"`method` is {method!r}; expected one of {', '.join(METHODS)}.")
-    design = Design(clusters, strata)
+    design = Sampling(clusters, strata)
     if design and method != "sandwich":
         raise ValueError(f"`method` is {method!r}; rows in clusters or strata take 'sandwich'.")
     if method in RESAMPLING:
@@ -276,7 +303,7 @@ def apart(one: Array, other: Array) -> Array:
 
 
 def _from_curvature(
-    fit: Fit, method: str, X: Any, weights: Any, design: Design, engine: Any
+    fit: Fit, method: str, X: Any, weights: Any, design: Sampling, engine: Any
 ) -> StandardErrors:
     """V and J of the module's introduction, in units that make curvatures shares of Q's own."""
     found = information(fit, X, weights, engine)
@@ -301,7 +328,7 @@ def _from_curvature(
 
 
 def _scores(
-    fit: Fit, X: Any, weights: Any, found: Information, design: Design, engine: Any
+    fit: Fit, X: Any, weights: Any, found: Information, design: Sampling, engine: Any
 ) -> Array:
     """Sum over rows of s s', (p, p), with s in units of ``found.scales``.
 
@@ -317,30 +344,44 @@ def _scores(
             f"scores of {n:g} independent {design.unit} cannot tell {p} parameters; pass "
             "method='observed' or 'parametric'."
         )
-    step = np.cbrt(EPS) * np.sqrt(rows.weights.sum())
+    step = np.cbrt(EPS) * np.sqrt(rows.weight / rows.unit)
     around = [
         [from_vector(fit.params, x + sign * step * direction) for sign in (1.0, -1.0)]
         for direction in (found.basis * found.scales).T
     ]
 
-    def of_rows(some: Array) -> Array:
-        scores = np.empty((len(some), p))
-        for j, (up, down) in enumerate(around):
-            above, below = (model.posterior(params, some)[0] for params in (up, down))
-            scores[:, j] = (above - below) / (2.0 * step)
-        return scores
-
-    def of_block(block: tuple[Array, Array], _: Workspace) -> Array:
-        scores, counts = of_rows(block[0]), block[1]
-        return np.asarray(scores.T @ (counts[:, None] * scores))
-
+    scores = _RowScores(model, around, step)
     size = block_rows(model.work(rows))
     with one_blas_thread():
         if design:
-            every = [of_rows(x) * counts[:, None] for x, counts in rows.blocks(size)]
-            return design.between(np.concatenate(every), rows)
+            return design.between(np.concatenate(swept(rows, size, scores.weighted)), rows)
         runner = engine_for(engine, len(rows) * model.work(rows))
-        return runner.sum(of_block, rows.blocks(size))
+        return engine_sum(runner, scores.squared, rows.blocks(size))
+
+
+@dataclass(frozen=True)
+class _RowScores:
+    """Difference quotients of the log density of rows along some directions."""
+
+    model: Any
+    around: list[list[Any]]  # parameters on both sides, a pair for each direction
+    step: float
+
+    def __call__(self, x: Any) -> Array:
+        """Of each row, or run, (n, p)."""
+        found = np.empty((len(x), len(self.around)))
+        for j, (up, down) in enumerate(self.around):
+            above, below = (self.model.posterior(params, x)[0] for params in (up, down))
+            found[:, j] = (above - below) / (2.0 * self.step)
+        return found
+
+    def weighted(self, x: Any, counts: Array) -> Array:
+        return self(x) * counts[:, None]
+
+    def squared(self, block: tuple[Any, Array], _: Workspace) -> Array:
+        """Sum of s s' of a block, (p, p)."""
+        scores, counts = self(block[0]), block[1]
+        return np.asarray(scores.T @ (counts[:, None] * scores))
 
 
 def _power(matrix: Array, exponent: float, error: float = 0.0) -> Array:

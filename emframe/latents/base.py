@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.core import Contract
+from emframe.data import swept
 from emframe.data.labelled import members
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
@@ -199,12 +200,15 @@ class Latent(ABC):
         """The same, for the start of this number: a latent may begin in several moods in turn."""
         return self.begun(rows, resp)
 
+    def _barred(self, x: Any, _: Array) -> Array | None:
+        return self.barred(x)
+
     def ordered(self, rows: Any, resp: Array, alike: bool) -> Array:
         """Shares (n, K) in the order of components that goes best with what is known of z.
 
         alike : whether the components may change places, for all are of one family.
         """
-        barred = [self.barred(x) for x, _ in rows.blocks(1 << 16)] if self.labelled else []
+        barred = swept(rows, 1 << 16, self._barred) if self.labelled else []
         known = [one for one in barred if one is not None]
         if not known:
             return resp

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe.core import Contract, Degenerate
+from emframe.data import summed
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.latents import stationary
@@ -33,6 +34,7 @@ from emframe.spaces import EPS, Array, HeldSimplex, Simplex
 
 _SIMPLEX = Simplex()
 _IMPOSSIBLE = -50.0  # what stands for log 0 where orders of states are compared
+_AT_ONCE = 1 << 16  # rows whose steps are counted together
 _FEW = 6  # states, all of whose orders are tried
 
 
@@ -338,9 +340,13 @@ def _steps(rows: Any, resp: Array) -> Array:
 
 def _steps_seen(rows: Any, resp: Array) -> Array:
     """Steps from state to state as rows that follow one another share them, (K, K)."""
-    runs = rows.x
-    each = np.repeat(rows.weights, runs.lengths)
-    inner = np.delete(np.arange(len(runs.x)), runs.lasts)
+    found: Array = summed(rows, _AT_ONCE, _steps_of, resp)
+    return found
+
+
+def _steps_of(x: Sequences, weights: Array, resp: Array) -> Array:
+    each = np.repeat(weights, x.lengths)
+    inner = np.delete(np.arange(len(x.x)), x.lasts)
     return np.asarray((resp[inner] * each[inner, None]).T @ resp[inner + 1])
 
 

@@ -39,6 +39,13 @@ class Gate(Covariates):
     levels : for each column its values, none for numbers; by default read off the data.
 
     Raises TypeError, ValueError for what are no columns, or a column named twice.
+
+    Examples
+    --------
+    >>> rows = [[0, 20], [1, 31], [0, 42], [1, 28], [8, 35], [9, 50], [7, 44], [8, 27]]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2, weights=emframe.Gate(1)), rows, rng=0)
+    >>> fit.params.gate.x1.shape
+    (2,)
     """
 
     def __init__(self, *columns: Column, levels: tuple[Levels | Design, ...] | None = None) -> None:
@@ -63,7 +70,7 @@ class Gate(Covariates):
             raise ValueError(f"two coefficients would be called {clash!r}; rename a column.")
         return settled
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the coefficients, (p,): ``intercept``, then those of the columns."""
         return (INTERCEPT, *map(identifier, self.labels))

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from emframe.core import Contract
+from emframe.data import summed, swept
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.families import ConjugatePrior
@@ -57,10 +57,12 @@ class Gated(Latent):
 
     def survey(self, rows: Any) -> Array:
         """A triangle of the moments of covariates, (p, p)."""
-        each = ((self._covariates(x), weights) for x, weights in rows.blocks(1 << 16))
-        root = logit.triangle(each, self.width)
+        root = logit.joined(swept(rows, 1 << 16, self._surveyed))
         logit.refuse_collinear(root, self.gate.names)
         return root
+
+    def _surveyed(self, x: Any, weights: Array) -> Array:
+        return logit.triangle([(self._covariates(x), weights)], self.width)
 
     def ridge(self, ridge: Ridge, known: Array) -> ConjugatePrior[LogitSums]:
         prior = normal_prior(ridge, self.n, known)
@@ -89,7 +91,7 @@ class Gated(Latent):
         joint += retiled(prior.log, joint.shape)
         found = softmax(joint, x, weights, work)
         about = logit.expansion(self._coefficients(params), u, weights, prior)
-        return found._replace(sums=logit.summed(u, untiled(found.resp, len(x)), about))
+        return found._replace(sums=logit.summed(u, untiled(found.resp, len(x)), about, weights))
 
     def given(self, params: Any, log_b: Array, x: Any) -> tuple[Array, Array]:
         return bayes(log_b + self.log_prior(params, x))
@@ -112,14 +114,12 @@ class Gated(Latent):
 
     def begun(self, rows: Any, resp: Array) -> dict[str, Any]:
         """A few steps of the fit to the shares: where they are free of error there is no end."""
-        first, sums = 0, [self.nothing()]
-        for x, weights in rows.blocks(1 << 16):
-            part = slice(first, first + len(weights))
-            sums.append(logit.summed(self._covariates(x), (resp[part] * weights[:, None]).T))
-            first = part.stop
-        flat = self._flat(rows.weights @ resp)
-        found = logit.climbed(reduce(add, sums), flat, FEW_STEPS)
+        sums = self.nothing() + summed(rows, 1 << 16, self._begun, resp)
+        found = logit.climbed(sums, self._flat(rows.weights @ resp), FEW_STEPS)
         return {"gate": self.gate.made(found.coefficients)}
+
+    def _begun(self, x: Any, weights: Array, resp: Array) -> LogitSums:
+        return logit.summed(self._covariates(x), (resp * weights[:, None]).T)
 
     def begins(self, rows: Any, resp: Array, turn: int, rng: np.random.Generator) -> dict[str, Any]:
         """In two moods: the same for every row, until the first M-step; and as `begun`."""

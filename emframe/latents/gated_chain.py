@@ -11,7 +11,7 @@ One known case: with gates of no columns it is `Chain`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emframe.core import Contract
+from emframe.data import swept
 from emframe.data.runs import Sequences
 from emframe.engines import Workspace
 from emframe.families import ConjugatePrior
@@ -95,18 +96,17 @@ class GatedChain(Chain):
 
     def survey(self, rows: Any) -> tuple[Array | None, ...]:
         """A triangle of the moments of covariates, (p, p), for each gate."""
-
-        def blocks(part: int) -> Iterator[tuple[Array, Array]]:
-            for x, weights in rows.blocks(1 << 16):
-                own = weights if part == 0 else self.each(x, weights)[_later(x)]
-                yield self._covariates(x)[part], own
-
         found: list[Array | None] = [None, None]
+        each = swept(rows, 1 << 16, self._surveyed)
         for part, gate in enumerate((self.begin_on, self.step_on)):
             if gate is not None:
-                found[part] = root = logit.triangle(blocks(part), gate.width)
+                found[part] = root = logit.joined([both[part] for both in each])
                 logit.refuse_collinear(root, gate.names)
         return tuple(found)
+
+    def _surveyed(self, x: Sequences, weights: Array) -> list[Array]:
+        both = zip(self._covariates(x), (weights, self.each(x, weights)[_later(x)]), strict=True)
+        return [logit.triangle([(u, own)], u.shape[1]) for u, own in both]
 
     def ridge(self, ridge: Ridge, known: tuple[Array | None, ...]) -> ConjugatePrior[GatedSums]:
         begin, step = (None if one is None else normal_prior(ridge, self.n, one) for one in known)

@@ -15,8 +15,8 @@ One known case: with the intercept alone the probabilities are shares of c, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -64,6 +64,7 @@ class LogitSums:
     rows: tuple[tuple[Array, Array], ...] = ()  # covariates u (b, q), no intercept; weights (b,)
     local: Expansion | None = None  # where the posterior was taken
     prior: NormalPrior | None = None
+    looks: dict[bytes, tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
 
     def __add__(self, other: LogitSums) -> LogitSums:
         local, own = None, (self.local, other.local)
@@ -129,10 +130,12 @@ def probabilities(coefficients: Array, u: Array) -> Prior:
     return Prior(log, proba, highest + total)
 
 
-def summed(u: Array, shares: Array, local: Expansion | None = None) -> LogitSums:
-    """The sums of rows u (b, q) by their shares (K, b), row weights included."""
+def summed(
+    u: Array, shares: Array, local: Expansion | None = None, t: Array | None = None
+) -> LogitSums:
+    """The sums of rows u (b, q) by their shares (K, b), which sum to the weights t (b,)."""
     cross = np.concatenate([shares.sum(axis=1, keepdims=True), shares @ u], axis=1)
-    return LogitSums(cross, ((u, shares.sum(axis=0)),), local)
+    return LogitSums(cross, ((u, shares.sum(axis=0) if t is None else t),), local)
 
 
 def expansion(coefficients: Array, u: Array, t: Array, prior: Prior) -> Expansion:
@@ -172,7 +175,18 @@ def _apart(sums: LogitSums, coefficients: Array) -> float:
 
 
 def _look(sums: LogitSums, coefficients: Array) -> tuple[float, float]:
-    """``away`` at these coefficients, and how far the log odds of a component range."""
+    """``away`` at these coefficients, and how far the log odds of a component range.
+
+    The ledger asks for Q where the M-step has just looked, and rows are passed over once.
+    """
+    key = coefficients.tobytes()
+    if key not in sums.looks:
+        sums.looks.clear()
+        sums.looks[key] = _looked(sums, coefficients)
+    return sums.looks[key]
+
+
+def _looked(sums: LogitSums, coefficients: Array) -> tuple[float, float]:
     away, low, high = 0.0, np.zeros(len(coefficients)), np.zeros(len(coefficients))
     for u, t in sums.rows:
         odds = log_odds(coefficients, u)
@@ -292,6 +306,11 @@ def triangle(blocks: Iterable[tuple[Array, Array]], q: int) -> Array:
     for u, t in blocks:
         found = np.linalg.qr(np.concatenate([found, (design(u) * np.sqrt(t)).T]), mode="r")
     return np.pad(found, ((0, max(0, q + 1 - len(found))), (0, 0)))
+
+
+def joined(triangles: Sequence[Array]) -> Array:
+    """The triangle (p, p) of all rows, from those of some each."""
+    return np.asarray(np.linalg.qr(np.concatenate(triangles), mode="r"))
 
 
 def refuse_collinear(root: Array, names: tuple[str, ...]) -> None:

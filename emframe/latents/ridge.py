@@ -37,6 +37,11 @@ class Ridge:
         `ConjugatePrior`.
 
     Raises ValueError for a scale that is not above 0 and finite.
+
+    Examples
+    --------
+    >>> emframe.Ridge(scale=1.0).scale
+    1.0
     """
 
     scale: float = 2.5

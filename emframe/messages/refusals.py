@@ -6,7 +6,9 @@ impute such rows.``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,19 @@ TOO_LARGE = (
     "a whole number above 2**53, which float64 cannot tell from its neighbours",
     "subtract an offset or rescale",
 )
+
+
+_FIRST: ContextVar[int] = ContextVar("row of the whole that is the first here", default=0)
+
+
+@contextmanager
+def numbered_from(first: int) -> Iterator[None]:
+    """For the duration rows are told by their numbers in a whole, the first here by `first`."""
+    token = _FIRST.set(first)
+    try:
+        yield
+    finally:
+        _FIRST.reset(token)
 
 
 def several(n: float, noun: str) -> str:
@@ -38,7 +53,7 @@ def refusal(
 ) -> str:
     """The words for values that cannot be used, of which `value` in `row` is the first."""
     return (
-        f"`{name}` row {row}, column {column} ({label!r}) is {value}: {fault} "
+        f"`{name}` row {_FIRST.get() + row}, column {column} ({label!r}) is {value}: {fault} "
         f"({several(count, 'such value')}); {remedy}."
     )
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import reduce
-from operator import add
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies, fixed, tied
 from emframe.core import Contract, Expectation
+from emframe.data import PlacedRows, placed_rows, summed
 from emframe.data.frames import is_frame
 from emframe.data.labelled import Labelled, LaidOut, everything, members
 from emframe.data.legend import Legend, read_off
@@ -36,7 +36,7 @@ from emframe.messages.refusals import refuse_beyond
 from emframe.messages.words import of_a_model
 from emframe.models import starts
 from emframe.models.base import Covered, covered
-from emframe.models.component_starts import ComponentStarts
+from emframe.models.component_starts import MOST_ROWS, ComponentStarts
 from emframe.models.expectation import ComponentPrior, ModelExpectation, composed_problem
 from emframe.models.model_pass import ModelPass
 from emframe.models.reading import NOTHING, BesideColumns, as_sequences, read, reads_all
@@ -208,6 +208,10 @@ class ComponentModel(ComponentStarts):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data, rows or runs of rows; see `emframe.data.as_rows`."""
+        model = self.with_labels() if isinstance(X, Labelled) and not self.labelled else self
+        found = placed_rows(partial(model.rows, columns=columns), X, weights)
+        if found is not None:
+            return found
         beside = BesideColumns(
             tuple(self._gates.values()), self.latent.n if self.labelled else None
         )
@@ -235,7 +239,7 @@ class ComponentModel(ComponentStarts):
         """Refuse fewer distinct rows than the components need."""
         k, word = self._k, self.latent.word
         if self.latent.in_runs:
-            refuse_beyond(word, k, len(rows.x.x), "row")
+            refuse_beyond(word, k, rows.n_single, "row")
         elif self.family.in_runs:
             refuse_beyond(word, k, len(rows), "run")
         else:
@@ -250,23 +254,21 @@ class ComponentModel(ComponentStarts):
         """Numbers of work space for a row, or a run of average length."""
         if not self.latent.in_runs:
             return self._k * (len(rows.columns) + 4) * 2
-        return self._k * (len(rows.columns) + 12) * -(-len(rows.x.x) // len(rows))
+        return self._k * (len(rows.columns) + 12) * -(-rows.n_single // len(rows))
 
     def survey(self, rows: Any) -> Survey:
         """The family's statistics of all rows as one component."""
-        latent, n = self.latent, 0
-        parts = []
         try:
-            for x, weights in rows.blocks(block_rows(self.work(rows))):
-                each = latent.each(x, weights)
-                parts.append(self.family.whole(latent.seen(x), each))
-                n += len(each)
-            whole = reduce(add, parts)
+            whole = summed(rows, block_rows(self.work(rows)), self._surveyed)
         except Exception as error:
             error.add_note(f"in the sums of the family {self.family.name!r} over all rows")
             raise
         self.family.refuse(whole, self._columns(rows))
-        return Survey(whole, n, beside=latent.survey(rows))
+        n = rows.n_single if self.latent.in_runs else len(rows)
+        return Survey(whole, n, beside=self.latent.survey(rows))
+
+    def _surveyed(self, x: Any, weights: Array) -> Any:
+        return self.family.whole(self.latent.seen(x), self.latent.each(x, weights))
 
     # ---- E
 
@@ -330,6 +332,7 @@ class ComponentModel(ComponentStarts):
         """Parameters from parameters, a mapping, responsibilities, labels, or a callable."""
         given = not callable(start)
         if not given:
+            rows = rows.sample(MOST_ROWS, rng) if isinstance(rows, PlacedRows) else rows
             start = start(rows.x, rng)
         if isinstance(start, Mapping):
             try:
@@ -344,7 +347,7 @@ class ComponentModel(ComponentStarts):
             return frozen(start)
         # The user counts the rows that were given; a callable those that it was shown.
         if not given:
-            resp = starts.as_responsibilities(start, len(self._weights(rows)), self._k)
+            resp = starts.as_responsibilities(start, self._n_seen(rows), self._k)
         elif self.latent.in_runs:
             resp = starts.as_responsibilities(start, rows.n_rows_given, self._k)
             resp = rows.of_rows(resp)

@@ -13,8 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from emframe.core import Degenerate
-from emframe.data import Rows, filled
+from emframe.data import Rows, filled, summed, swept
 from emframe.data.runs import SequenceRows, Sequences
 from emframe.engines import block_rows
 from emframe.families import ConjugatePrior, Family, exchanged, likely, matched, refuse_empty
@@ -33,7 +32,7 @@ from emframe.models.components import taken
 from emframe.models.expectation import ComponentPrior, check_m_step
 from emframe.models.moves import crossed, split_and_merge, splits, taken_over
 from emframe.models.nesting import Nesting, doubled, nesting
-from emframe.models.parting import alike, parted
+from emframe.models.parting import parted, spare
 from emframe.models.reseeding import placed, without
 from emframe.models.sparing import BROAD, SHARES, spared
 from emframe.parameters import frozen
@@ -41,6 +40,17 @@ from emframe.spaces import Array
 
 # Rows that a start looks at, drawn from the data where they are more.
 MOST_ROWS = 20_000
+
+
+def reweighted(model: Any, params: Any, rows: Any, rng: np.random.Generator) -> Any:
+    """The M-step at the posterior at `params`, on rows with random weights about their own."""
+    factors = rng.lognormal(size=len(rows))
+    of_block = partial(_expected, model, params)
+    return summed(rows, block_rows(model.work(rows)), of_block, factors).maximize()
+
+
+def _expected(model: Any, params: Any, x: Any, weights: Array, factors: Array) -> Any:
+    return model.expect(params, x, weights * factors)
 
 
 class SeenRows(NamedTuple):
@@ -132,24 +142,29 @@ class ComponentStarts(ABC):
         return self._stepped(rows, resp, self.latent.begun(rows, resp), previous)
 
     def _stepped(self, rows: Any, resp: Array, own: Any, previous: Any = None) -> Any:
-        refuse_empty(self._weights(rows) @ resp <= 0)
-        first, sums = 0, []
-        for x, weights in rows.blocks(block_rows(self.work(rows))):
-            each = self.latent.each(x, weights)
-            part = slice(first, first + len(each))
-            sums.append(self.family.accumulate(self.latent.seen(x), resp[part] * each[:, None]))
-            first = part.stop
+        size = block_rows(self.work(rows))
+        refuse_empty(summed(rows, size, self._counted, resp) <= 0)
+        sums = summed(rows, size, self._collected, resp)
         if self.pseudo is not None and self.pseudo.components is not None:
-            sums.append(self.pseudo.components.statistics)
+            sums = sums + self.pseudo.components.statistics
         before = None if previous is None else previous.components
-        components = self.family.m_step(reduce(add, sums), before)
+        components = self.family.m_step(sums, before)
         params = self.latent.parameters(**own, components=components)
         check_m_step(self.family, params, self._k, self._width(rows))
         return frozen(params)
 
-    def _weights(self, rows: Any) -> Array:
-        """The weight of each row that components see; of streams, too, of which no row is here."""
-        return self.latent.each(rows.x if self.latent.in_runs else None, rows.weights)
+    def _counted(self, x: Any, weights: Array, resp: Array) -> Array:
+        """What each component has of a block, (K,)."""
+        return np.asarray(self.latent.each(x, weights) @ resp)
+
+    def _collected(self, x: Any, weights: Array, resp: Array) -> Any:
+        """The family's sums of a block under given shares (b, K)."""
+        each = self.latent.each(x, weights)
+        return self.family.accumulate(self.latent.seen(x), resp * each[:, None])
+
+    def _n_seen(self, rows: Any) -> int:
+        """How many rows components see: of streams, too, of which no row is here."""
+        return int(rows.n_single) if self.latent.in_runs else len(rows)
 
     def _width(self, rows: Any) -> int:
         """How many columns the family sees."""
@@ -185,7 +200,7 @@ class ComponentStarts(ABC):
         degenerates on the sample, it is made anew on all rows: no part speaks for them.
         """
         if self._k == 1:
-            one = np.ones((len(self._weights(rows)), 1))
+            one = np.ones((self._n_seen(rows), 1))
             yield "whole", self._tried(lambda: self.from_responsibilities(rows, one))
             return
         model, some = self._sampled(rows, rng)
@@ -225,18 +240,18 @@ class ComponentStarts(ABC):
 
     def _knowing(self, rows: Any) -> Self:
         """The same model, whose M-steps see all these rows together as one row more."""
-        share = np.full(self._k, 1.0 / (self._k * self._weights(rows).sum()))
-        whole = reduce(
-            add,
-            (
-                self.family.accumulate(self.latent.seen(x), np.outer(self.latent.each(x, w), share))
-                for x, w in rows.blocks(block_rows(self.work(rows)))
-            ),
-        )
+        total = rows.total if self.latent.in_runs else rows.weight
+        share = np.full(self._k, rows.unit / (self._k * total))
+        whole = summed(rows, block_rows(self.work(rows)), partial(self._shared, share))
         prior = ComponentPrior(self.family, None) if self.pseudo is None else self.pseudo
         if prior.components is not None:
             whole = whole + prior.components.statistics
         return self.under(replace(prior, components=ConjugatePrior(whole, 0.0)))
+
+    def _shared(self, share: Array, x: Any, weights: Array) -> Any:
+        """The family's sums of a block, of which each component has the same share (K,)."""
+        each = self.latent.each(x, weights)
+        return self.family.accumulate(self.latent.seen(x), np.outer(each, share))
 
     # ---- ways out of an optimum
 
@@ -275,19 +290,23 @@ class ComponentStarts(ABC):
             yield "taken over", step
 
     def has_twins(self, params: Any, rows: Any) -> bool:
-        """Whether some components share the rows alike; looked for on a sample of many.
+        """Whether some share the rows alike, or have none; looked for on a sample of many.
 
         Or whether there is one only, of a family with a latent of its own: it has saddles too.
         """
         if self._k == 1:
             return self.family.hides
-        if isinstance(rows, SequenceRows):
-            own = self.posterior(params, rows.x)[1]
-            return bool(alike(own, self.latent.each(rows.x, rows.weights)))
-        stride = max(1, len(rows) // MOST_ROWS)
-        each = [(x[::stride], w[::stride]) for x, w in rows.blocks(MOST_ROWS)]
-        shares = np.concatenate([self.posterior(params, x)[1] for x, _ in each])
-        return bool(alike(shares, np.concatenate([w for _, w in each])))
+        in_runs = rows.n_single > len(rows) or isinstance(rows, SequenceRows)
+        stride = 1 if in_runs else max(1, len(rows) // MOST_ROWS)
+        found = swept(rows, MOST_ROWS, partial(self._at_stride, params, stride))
+        shares, weights = (np.concatenate(each) for each in zip(*found, strict=True))
+        return bool(spare(shares, weights))
+
+    def _at_stride(self, params: Any, stride: int, x: Any, weights: Array) -> tuple[Array, Array]:
+        """Shares (b, K) and weights of every so many-th row of a block; of all runs."""
+        if stride > 1:
+            x, weights = x[::stride], weights[::stride]
+        return self.posterior(params, x)[1], self.latent.each(x, weights)
 
     def nudged(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
         """The M-step on shares that are disturbed, of many rows those of a sample.
@@ -303,12 +322,11 @@ class ComponentStarts(ABC):
         return model.from_responsibilities(rows, changed, params)
 
     def _reweighted(self, params: Any, rows: Any, rng: np.random.Generator) -> Any:
-        blocks = rows.blocks(block_rows(self.work(rows)))
-        each = (self.expect(params, x, w * rng.lognormal(size=len(w))) for x, w in blocks)
-        return reduce(add, each).maximize()
+        return reweighted(self, params, rows, rng)
 
     def spared(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
-        """One of two alike components where it does more; see `emframe.models.sparing`."""
+        """One of two alike components, or one without rows, where it does more; see
+        `emframe.models.sparing`."""
         if self.latent.in_runs:  # the derivative is that of rows with a z of their own each
             return None
         can_shrink = self.family.freedom(params.components, self._k).any()
@@ -316,10 +334,9 @@ class ComponentStarts(ABC):
         model, rows = self._sampled(rows, rng)
         row_loglik, shares = self.posterior(params, rows.x)
         families, own = self.family.each(self._k), self.seen(rows)
-        for j, k, *_ in alike(shares, rows.weights):
+        for twins in spare(shares, rows.weights):
             some = own.x, own.points, own.weights
-            twins = int(j), int(k)
-            changed = spared(families[k], shares, twins, row_loglik, *some, rng, of_all)
+            changed = spared(families[twins[1]], shares, twins, row_loglik, *some, rng, of_all)
             if changed is not None:
                 return model.from_responsibilities(rows, changed, params)
         return None

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import log
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ TILE = 1 << 16
 # Totals of a row between these are exact to rounding.
 SMALLEST, LARGEST = 1e-200, 1e200
 LOST = "its components are too small for this form"
-NARROW = 2.9  # nats between heights of components, from where on one may be an artefact
+# Nats between heights of components, from where on one may be an artefact: of any weight, and of
+# one with hardly any rows.  A little less than `emframe.fitting.evidence` asks for.
+NARROW, BARELY, LIGHT = 2.9, 1.4, 0.06
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,10 @@ class FlatStack:
         heights = self.form.heights(points)
         if heights is None:
             return np.zeros(len(points), dtype=bool)
-        return np.asarray(np.ptp(heights, axis=1) > NARROW)
+        above = heights - np.minimum.reduce(heights, axis=1, keepdims=True)
+        logs = points[..., 0]
+        share = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
+        return np.asarray((above > np.where(share < log(LIGHT), BARELY, NARROW)).any(axis=1))
 
     # ---- a pass
 
@@ -172,12 +178,17 @@ class FlatStack:
 
     # ---- where to begin
 
+    @property
+    def is_given(self) -> bool:
+        """Whether rows have covariates."""
+        return self.exact.is_given
+
     def starts(self, n: int, rng: np.random.Generator, first: int = 0) -> Begun:
         """New starts of several kinds in turn, from the `first` place of the rotation on."""
         return self._begun(*self.exact.responsibilities(n, rng, first))
 
     def moves(self, params: MixtureParameters, n: int, rng: np.random.Generator) -> Begun:
-        """Split-and-merge moves away from the parameters of one start; none where K < 3."""
+        """Moves away from the parameters of one start; where K = 2 the same from anywhere."""
         return self._begun(*self.exact.moved(params, n, rng))
 
     def _begun(self, kinds: Sequence[str], resp: Array) -> Begun:

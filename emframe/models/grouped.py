@@ -36,6 +36,13 @@ class Grouped(Wrapped):
     ----------
     family : name of a plugin, or a `Family`.
     **options : settings of the family, when it is given by name.
+
+    Examples
+    --------
+    >>> rows = emframe.Sequences([0, 1, 0, 8, 9, 7], lengths=[3, 3])
+    >>> fit = emframe.fit(emframe.Mixture(emframe.Grouped("poisson"), 2), rows, rng=0)
+    >>> len(fit.predict(rows))
+    2
     """
 
     maker = "grouped"

@@ -18,9 +18,8 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial
 from math import nan
-from operator import add
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -28,10 +27,10 @@ from numpy.typing import NDArray
 
 from emframe.composing import Copies
 from emframe.core import Contract, Expectation
-from emframe.data import Rows, as_rows
-from emframe.engines import block_rows
+from emframe.data import Rows, as_rows, placed_rows
 from emframe.families import Family, FamilyError, Pieces
 from emframe.models.base import Pass, Plain
+from emframe.models.component_starts import reweighted
 from emframe.parameters import (
     build,
     equal,
@@ -114,7 +113,13 @@ class LatentExpectation:
 
 
 class LatentModel(ABC):
-    """Base of models that are not mixtures.  Subclass it as a frozen dataclass of settings."""
+    """Base of models that are not mixtures.  Subclass it as a frozen dataclass of settings.
+
+    Examples
+    --------
+    >>> isinstance(emframe.model("factor-analysis", n_factors=1), emframe.LatentModel)
+    True
+    """
 
     name: ClassVar[str] = ""
     support: ClassVar[Space] = Real()
@@ -207,6 +212,9 @@ class LatentModel(ABC):
 
     def rows(self, X: Any, weights: Any = None, columns: Any = None) -> Any:
         """Validate data; see `emframe.data.as_rows`."""
+        found = placed_rows(partial(self.rows, columns=columns), X, weights)
+        if found is not None:
+            return found
         return as_rows(
             X,
             supports=(self.support,),
@@ -288,9 +296,7 @@ class LatentModel(ABC):
 
     def nudged(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
         """The M-step on rows with random weights about their own."""
-        parts = rows.blocks(block_rows(self.work(rows)))
-        q = reduce(add, (self.expect(params, x, w * rng.lognormal(size=len(w))) for x, w in parts))
-        return q.maximize()
+        return reweighted(self, params, rows, rng)
 
     def spared(self, params: Any, rows: Any, rng: np.random.Generator) -> Any | None:
         """None: no component can be spared, unless a model says so."""

@@ -49,6 +49,13 @@ class Mixture(ComponentModel):
     Raises
     ------
     ValueError : for an unknown family, with the known ones and near misses; for a K below 1.
+
+    Examples
+    --------
+    >>> emframe.Mixture("gaussian", 3, covariance="tied").title()
+    'gaussian mixture, covariance=tied, K = 3'
+    >>> emframe.Mixture(["gaussian", "uniform"], weights=(0.9, 0.1)).n_components
+    2
     """
 
     family: Family

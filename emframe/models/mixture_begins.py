@@ -22,6 +22,7 @@ from emframe.families.kernel import RowProducts, TiledProducts, retiled
 from emframe.latents import MixtureParameters
 from emframe.models.many_starts import many_moves, many_starts
 from emframe.models.mixture_points import MixturePoints
+from emframe.models.sparing import BROAD, FEWER, apart
 from emframe.models.stack import FAILURES, Begun, Order, Points
 from emframe.parameters import leaves, rebuild
 from emframe.spaces import Array
@@ -43,17 +44,21 @@ class MixtureBegins(MixturePoints):
         return self._all_begun(*self.responsibilities(n, rng, first))
 
     def moves(self, params: MixtureParameters, n: int, rng: np.random.Generator) -> Begun:
-        """Split-and-merge moves away from the parameters of one start; none where K < 3."""
+        """Moves away from the parameters of one start; where K = 2 the same from anywhere."""
         return self._all_begun(*self.moved(params, n, rng))
+
+    @property
+    def is_given(self) -> bool:
+        """Whether rows have covariates: then a component's rows need not lie near each other."""
+        return bool(self.model.family.covariates)
 
     def responsibilities(
         self, n: int, rng: np.random.Generator, first: int = 0
     ) -> tuple[list[str], Array]:
         """Kinds of new starts, and responsibilities (S, K, n) that they begin with."""
-        covariates = bool(self.model.family.covariates)
         discrete = any(space.discrete for space in self.model.family.supports)
         k = self.model.latent.n
-        return many_starts(self._places, k, n, rng, not discrete, covariates, first)
+        return many_starts(self._places, k, n, rng, not discrete, self.is_given, first)
 
     @property
     def _places(self) -> Rows:
@@ -64,10 +69,11 @@ class MixtureBegins(MixturePoints):
     def moved(
         self, params: MixtureParameters, n: int, rng: np.random.Generator
     ) -> tuple[list[str], Array]:
-        """Kinds of moves away from parameters, and responsibilities; none where K < 3."""
+        """Kinds of moves away from parameters, and responsibilities; none where K = 1."""
         k, x = self.model.latent.n, self.rows.x
         if k < 3:
-            return [], np.zeros((0, k, len(x)))
+            new = self._spared(n, rng) if k == 2 else np.zeros((0, k, len(x)))
+            return ["spare"] * len(new), new
         density = self.model.family.log_density(params.components, x).T
         with np.errstate(divide="ignore"):
             joint = density + np.log(params.weights)[:, None]
@@ -76,6 +82,18 @@ class MixtureBegins(MixturePoints):
         points_of = filled(self.model.family.located(x), self.rows.weights)
         new = many_moves(resp, density, points_of, self.rows.weights, n, rng)
         return ["split and merge"] * len(new), new
+
+    def _spared(self, n: int, rng: np.random.Generator) -> Array:
+        """One of two components for all rows, and the other where it does most, (S, 2, n)."""
+        family, rows = self.model.family.each(2)[0], self.rows
+        try:
+            one = family.m_step(family.accumulate(rows.x, rows.weights[:, None]), None)
+        except FAILURES:
+            return np.zeros((0, 2, len(rows)))
+        whole = np.asarray(family.log_density(one, rows.x))[:, 0]
+        points = filled(family.located(rows.x), rows.weights)
+        of_all = BROAD if family.freedom(one, 1).any() else FEWER
+        return apart(family, whole, rows.x, points, rows.weights, n, rng, of_all)
 
     def _all_begun(self, kinds: list[str], resp: Array) -> Begun:
         return Begun(tuple(kinds), *self.begin(resp))

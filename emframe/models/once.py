@@ -40,6 +40,13 @@ class Once(Wrapped):
     **options : settings of the family, when it is given by name.
 
     Rows that differ within a run are refused by ValueError.
+
+    Examples
+    --------
+    >>> rows = emframe.Sequences([3, 3, 8, 8], lengths=[2, 2])
+    >>> fit = emframe.fit(emframe.Mixture(emframe.Once("poisson"), 1), rows)
+    >>> fit["rates"]
+    array([[5.5]])
     """
 
     maker = "once"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emframe.spaces import Array
 
 ALIKE = 0.1  # total variation of their shares of the rows, under which two components are alike
+NOTHING = 1e-6  # of all rows: a component that has no more than this has none
 PUSH = 1.0  # of a log share: about as far as a standard error
 
 
@@ -31,6 +32,17 @@ def alike(shares: Array, weights: Array) -> list[NDArray[np.intp]]:
         if twins:
             groups.append(np.array([j, *twins]))
     return groups
+
+
+def spare(shares: Array, weights: Array) -> list[tuple[int, int]]:
+    """Pairs of components, the second of which could be anywhere at no cost; arguments of `alike`.
+
+    It is like the first one, which may have its rows, or has none.
+    """
+    own = weights @ shares
+    none = np.flatnonzero(own <= NOTHING * own.sum())
+    pairs = [(int(first), int(second)) for first, second, *_ in alike(shares, weights)]
+    return pairs + [(int(own.argmax()), int(k)) for k in none if own.any()]
 
 
 def parted(shares: Array, x: Array, weights: Array, rng: np.random.Generator) -> Array:

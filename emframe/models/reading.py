@@ -26,7 +26,8 @@ from emframe.data.runs import SequenceRows, Sequences
 from emframe.families import Family
 from emframe.families.stack import Stack
 from emframe.messages.refusals import several
-from emframe.spaces import Array, Claim, Ends, Real
+from emframe.spaces import Array, Claim, Ends, Real, Space
+from emframe.spaces.missing import GONE, OrGone, OrMissing
 
 LABEL = "label"  # what the column of `Labelled.codes` is called
 
@@ -87,7 +88,7 @@ def read(
     found = as_rows(
         X if names is None else chosen(X, names, family.covariates),
         covariates=family.covariates,
-        claims=family.claims(),
+        claims=[replace(one, space=_handed_over(one.space)) for one in family.claims()],
         owner=owner_of_columns(family),
         weights=weights,
         takes_columns=family.takes_columns,
@@ -96,16 +97,30 @@ def read(
         width=family.width,
     )
     if any(space.missing for space in family.supports):
-        found = _without_ends(found)
+        found = _without_ends(found, family, len(found.columns))
     return found if names is None else replace(found, columns=names)
 
 
-def _without_ends(rows: Rows) -> Rows:
-    """The rows with nan for an end that is infinite, which a family that takes it has for none."""
+def _handed_over(space: Space) -> Space:
+    """A space as rows come in: of codes that may be missing -1 is one that is."""
+    if isinstance(space, AtColumns):
+        return replace(space, space=_handed_over(space.space))
+    return OrGone(space.space) if isinstance(space, OrMissing) and space.n_codes else space
+
+
+def _without_ends(rows: Rows, family: Family, d: int) -> Rows:
+    """The rows with nan for an end that is infinite, which a family that takes it has for none.
+
+    And for a code of -1 among the first d columns, the family's, where a code may be missing.
+    """
+    coded = np.zeros(len(rows.columns), dtype=bool)
+    for space in family.supports:
+        if space.missing:
+            coded[:d] |= space.codes(d) > 0
 
     def told(x: NDArray[Any]) -> NDArray[Any]:
-        endless = np.isinf(x)
-        return np.where(endless, np.nan, x) if endless.any() else x
+        gone = np.isinf(x) | ((x == GONE) & coded)
+        return np.where(gone, np.nan, x) if gone.any() else x
 
     source = rows.source
     if isinstance(source, Blocks):
@@ -149,7 +164,10 @@ def _read_beside(
         n = table.n_rows if isinstance(table, Blocks) else len(table.X)
         k = beside.n_components
         table = _with_codes(table, d, everything(k, n) if known is None else known.codes(k, n))
-    claims = [replace(one, space=AtColumns(one.space, tuple(range(d)))) for one in family.claims()]
+    own = tuple(range(d))
+    claims = [
+        replace(one, space=AtColumns(_handed_over(one.space), own)) for one in family.claims()
+    ]
     if q:
         claims.append(Claim(AtColumns(Real(), tuple(range(d, d + q))), "the gate"))
     found = as_rows(
@@ -160,7 +178,7 @@ def _read_beside(
         weights=weights,
     )
     if any(space.missing for space in family.supports):
-        found = _without_ends(found)
+        found = _without_ends(found, family, d)
     return replace(found, columns=(family.columns or told or found.columns[:d]) + beside.labels)
 
 

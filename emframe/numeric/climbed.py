@@ -62,14 +62,14 @@ class Kept:
         return Kept(tuple((x, resp * factor) for x, resp in self.blocks))
 
     def regular(self) -> Kept:
-        """The same rows in blocks of `BLOCK`, in whatever blocks they came.
+        """The same rows in order of their values, in blocks of `BLOCK`, however they came.
 
-        A climb ends where differences are lost in rounding, and that is of sums in a fixed order.
+        A climb ends where differences are lost in rounding, and at a kink, as of a median, that is
+        felt in more digits than those of a sum; so sums are taken in one order.
         """
-        sizes = [len(x) for x, _ in self.blocks]
-        if all(size == BLOCK for size in sizes[:-1]) and sizes[-1] <= BLOCK:
-            return self
         x, resp = (np.concatenate(each) for each in zip(*self.blocks, strict=True))
+        order = np.argsort(x[:, 0], kind="stable") if x.shape[1] == 1 else np.lexsort(x.T[::-1])
+        x, resp = x[order], resp[order]
         firsts = range(0, len(x), BLOCK)
         return Kept(tuple((x[i : i + BLOCK], resp[i : i + BLOCK]) for i in firsts))
 
@@ -186,6 +186,7 @@ class NumericFamily(Family):
                 brief=True,
             )
         )
+        reached = self._on_rows(statistics, reached, along)
         stayed = (reached == at).all(axis=1)
         params = keep(stayed, previous, from_coordinates(previous, reached))
         self._refuse_points(statistics, params)
@@ -213,6 +214,34 @@ class NumericFamily(Family):
         if not found:
             raise failed[0]
         return found[int(np.argmax(heights))]
+
+    def _on_rows(self, statistics: Kept, at: Array, along: Directions) -> Array:
+        """The same point, plain numbers moved onto the value of a row where Q is higher there.
+
+        A density may have a kink where it is highest, as about a median, and then Q has one on a
+        row: no parabola leads there, and in between it is straight.
+        """
+        best, first = at.copy(), 0
+        here = self._values(statistics, at[None])[0]
+        for leaf in self._leaves(statistics):
+            size = size_of(leaf)
+            places = range(first, first + size)
+            first += size
+            if type(leaf.declared.space).__name__ != "Real" or size not in (1, self._d(statistics)):
+                continue
+            for column, j in enumerate(places):
+                if not along.free[j]:
+                    continue
+                values = np.sort(np.concatenate([x[:, column] for x, _ in statistics.blocks]))
+                above = np.searchsorted(values, best[:, j])
+                trials = np.stack([best, best])
+                trials[0, :, j] = values[np.maximum(above - 1, 0)]
+                trials[1, :, j] = values[np.minimum(above, len(values) - 1)]
+                found = self._values(statistics, trials)
+                for trial, height in zip(trials, found, strict=True):
+                    higher = height > here
+                    best[higher], here = trial[higher], np.maximum(here, height)
+        return best
 
     def _refuse_points(self, statistics: Kept, params: Any) -> None:
         """Raise `Degenerate` where a density is narrower than the last bits of a row."""

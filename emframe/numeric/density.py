@@ -189,6 +189,14 @@ def from_logpdf(
     TypeError : where something cannot be called, or a parameter has no space.
     ValueError : for an unknown name of a way to differentiate.
     ModuleNotFoundError : where that way is not installed, with the extra that brings it.
+
+    Examples
+    --------
+    >>> def waiting(x, rate):
+    ...     return np.log(rate) - rate * x
+    >>> family = emframe.from_logpdf(waiting, {"rate": emframe.Positive()}, emframe.Positive())
+    >>> emframe.fit(emframe.Mixture(family, 1), [1.0, 2.0, 3.0])["rate"].round(3)
+    array([0.5])
     """
     if isinstance(grad, str):
         require(grad)

@@ -8,6 +8,7 @@ from emframe.parameters.declared import (
     equal,
     free_leaves,
     frozen,
+    held,
     is_frozen,
     keep,
     leaves,
@@ -24,6 +25,7 @@ from emframe.parameters.mappings import (
     template,
     to_mapping,
 )
+from emframe.parameters.packing import packing
 from emframe.parameters.vectors import (
     from_vector,
     n_free,
@@ -44,6 +46,7 @@ __all__ = [
     "free_leaves",
     "from_vector",
     "frozen",
+    "held",
     "is_frozen",
     "keep",
     "leaf_problem",
@@ -53,6 +56,7 @@ __all__ = [
     "near",
     "nested",
     "owners",
+    "packing",
     "parameter",
     "problem",
     "pullback",

@@ -36,6 +36,16 @@ class Declared:
     per_component: bool = True  # whether the axis K leads
     fixed: bool = False  # held at its value: it has no coordinates and is not counted
 
+    def space_of(self, held: Any) -> Space:
+        """Where an array lives as it is stored: see `emframe.parameters.packing`."""
+        packed = self.space.packed
+        return self.space if packed is None or not self.is_packed(held) else packed
+
+    def is_packed(self, held: Any) -> bool:
+        """Whether an array is stored by fewer numbers than it is told by."""
+        packs = self.space.packed is not None
+        return packs and getattr(held, "ndim", -1) == len(self.axes()) - 1
+
     def axes(self) -> tuple[str | int, ...]:
         """The names of all axes, K included."""
         return ("K", *self.shape) if self.per_component else self.shape
@@ -55,7 +65,17 @@ class Leaf(NamedTuple):
 
     path: str  # "components.means"
     declared: Declared
-    value: Array
+    held: Array  # as it is stored
+
+    @property
+    def value(self) -> Array:
+        """The array as it is told, whole."""
+        return self.declared.space.told(self.held) if self.is_packed else self.held
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is stored by fewer numbers."""
+        return self.declared.is_packed(self.held)
 
     @property
     def free_value(self) -> Array:
@@ -67,7 +87,10 @@ class Leaf(NamedTuple):
     @property
     def free_shape(self) -> Shape:
         """Shape of `free_value`."""
-        return self.free_value.shape
+        held: Array = np.asarray(self.held)
+        if self.declared.fixed or self.declared.shared:
+            held = held[: 0 if self.declared.fixed else 1]
+        return (*held.shape, *held.shape[-1:]) if self.is_packed else held.shape
 
 
 def parameter(
@@ -87,6 +110,15 @@ def parameter(
     shared : all components have the same value, counted once (a tied covariance).
     per_component : False for an array without the axis K.
     fixed : held at its value: no step moves it, and it is not counted.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Rates:
+    ...     rates: emframe.Array = emframe.parameter(emframe.Positive(), shape="d")
+    >>> Rates(np.ones((2, 3))).rates.shape
+    (2, 3)
     """
     axes = (shape,) if isinstance(shape, (str, int)) else tuple(shape)
     return dataclasses.field(metadata={KEY: Declared(space, axes, shared, per_component, fixed)})
@@ -113,6 +145,14 @@ def _layout(kind: Any) -> tuple[tuple[str, Declared | None], ...]:
     return tuple((field.name, declared.get(field.name)) for field in dataclasses.fields(kind))
 
 
+def held(params: Any, name: str) -> Any:
+    """A field as it is stored."""
+    try:
+        return params.__dict__[name]
+    except (AttributeError, KeyError):
+        return getattr(params, name)
+
+
 def leaves(params: Any, prefix: str = "") -> list[Leaf]:
     """Every declared array of a nest of parameters, in a fixed order."""
     found: list[Leaf] = []
@@ -122,7 +162,7 @@ def leaves(params: Any, prefix: str = "") -> list[Leaf]:
         return found
     kind: Any = type(params)
     for name, declared in _layout(kind):
-        value = getattr(params, name)
+        value = held(params, name)
         if declared is None:
             found += leaves(value, f"{prefix}{name}.")
         else:
@@ -142,11 +182,11 @@ def _moving(params: Any) -> list[tuple[Space, Array]]:
     kind: Any = type(params)
     found: list[tuple[Space, Array]] = []
     for name, declared in _layout(kind):
-        value = getattr(params, name)
+        value = held(params, name)
         if declared is None:
             found += _moving(value)
         elif not declared.fixed:
-            found.append((declared.space, value[:1] if declared.shared else value))
+            found.append((declared.space_of(value), value[:1] if declared.shared else value))
     return found
 
 
@@ -157,7 +197,7 @@ def rebuild(params: Any, change: Callable[[Leaf], Array], prefix: str = "") -> A
     kind: Any = type(params)
     changed = {}
     for name, declared in _layout(kind):
-        value = getattr(params, name)
+        value = held(params, name)
         if declared is None:
             changed[name] = rebuild(value, change, f"{prefix}{name}.")
         else:
@@ -172,12 +212,12 @@ def frozen(params: Any) -> Any:
         same = all(new is old for new, old in zip(items, params, strict=True))
         return params if same else items
     kind: Any = type(params)
-    held, values = True, {}
+    same, values = True, {}
     for name, declared in _layout(kind):
-        value = getattr(params, name)
+        value = held(params, name)
         values[name] = frozen(value) if declared is None else _read_only(value)
-        held = held and values[name] is value
-    return params if held else kind(**values)
+        same = same and values[name] is value
+    return params if same else kind(**values)
 
 
 def _read_only(value: Any) -> Array:
@@ -212,7 +252,13 @@ def equal(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     pairs = zip(leaves(one), leaves(other), strict=True)
-    return all(a.path == b.path and np.array_equal(a.value, b.value) for a, b in pairs)
+    return all(a.path == b.path and _equal(a, b) for a, b in pairs)
+
+
+def _equal(one: Leaf, other: Leaf) -> bool:
+    if one.is_packed and other.is_packed:
+        return np.array_equal(one.held, other.held)
+    return np.array_equal(one.value, other.value)
 
 
 def keep(which: Any, previous: Any, params: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emframe.parameters.declared import Leaf, _layout, leaves
+from emframe.parameters.declared import Leaf, _layout, held, leaves
 
 
 def valid(params: Any, like: Any = None) -> bool:
@@ -25,14 +25,17 @@ def valid(params: Any, like: Any = None) -> bool:
     if like is not None and type(like) is not kind:
         return False
     for name, declared in _layout(kind):
-        value, other = getattr(params, name), getattr(like, name, None)
+        value, other = held(params, name), None if like is None else held(like, name)
+        if declared is not None and other is not None and np.ndim(value) != np.ndim(other):
+            value, other = getattr(params, name), getattr(like, name)
         if declared is None:
             if not valid(value, other):
                 return False
             continue
         if other is not None and np.shape(value) != other.shape:
             return False
-        if not declared.fixed and not declared.space.holds(value[:1] if declared.shared else value):
+        space = declared.space_of(value)
+        if not declared.fixed and not space.holds(value[:1] if declared.shared else value):
             return False
     return True
 
@@ -48,10 +51,13 @@ def problem(params: Any, dims: Mapping[str, int], prefix: str = "") -> str | Non
 
 def leaf_problem(leaf: Leaf, dims: Mapping[str, int]) -> str | None:
     """What is wrong with one array, or None."""
-    declared, value = leaf.declared, np.asarray(leaf.value)
+    declared = leaf.declared
     expected = tuple(
         dims.get(axis, -1) if isinstance(axis, str) else axis for axis in declared.axes()
     )
+    if leaf.is_packed and _packed_is_fine(leaf, expected):
+        return None
+    value = np.asarray(leaf.value)
     if value.dtype.kind not in "fiub":
         return f"`{leaf.path}` has dtype {value.dtype}; pass real numbers"
     if len(value.shape) != len(expected) or any(
@@ -72,3 +78,12 @@ def leaf_problem(leaf: Leaf, dims: Mapping[str, int]) -> str | None:
     if declared.shared and not (value == value[:1]).all():
         return f"`{leaf.path}` differs between components; it is one value shared by all"
     return None
+
+
+def _packed_is_fine(leaf: Leaf, expected: tuple[int, ...]) -> bool:
+    """Whether nothing is wrong with an array that is stored by fewer numbers than it is told by."""
+    held, wanted = leaf.held, expected[:-1]
+    if any(want not in (-1, have) for want, have in zip(wanted, held.shape, strict=True)):
+        return False
+    alike = not leaf.declared.shared or bool((held == held[:1]).all())
+    return alike and leaf.declared.space_of(held).holds(held)

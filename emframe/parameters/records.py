@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any
 
 from emframe.parameters import KEY, Declared
+from emframe.parameters.packing import packing
 from emframe.spaces import Space
 
 Fields = tuple[tuple[str, Any], ...]
@@ -79,7 +80,7 @@ def _made(name: str, fields: Fields, bases: tuple[type, ...] = ()) -> type:
     bases = (*bases, _Record)
     made = dataclasses.make_dataclass(name, columns, bases=bases, frozen=True, namespace=held)
     made.__module__ = __name__
-    return made
+    return packing(made)
 
 
 def _told(kind: _Kind) -> Any:

@@ -19,6 +19,7 @@ from emframe.parameters.declared import (
     _moving,
     _read_only,
     free_leaves,
+    held,
 )
 from emframe.spaces import Array
 from emframe.spaces import slopes as quotients
@@ -78,15 +79,16 @@ def _placed(like: Any, vector: Array, used: int) -> tuple[Any, int]:
     kind: Any = type(like)
     values = {}
     for name, declared in _layout(kind):
-        value = getattr(like, name)
+        value = held(like, name)
         if declared is None:
             values[name], used = _placed(value, vector, used)
         elif declared.fixed:
             values[name] = value
         else:
             shape = (1, *value.shape[1:]) if declared.shared else value.shape
-            first, used = used, used + declared.space.n_coordinates(shape)
-            point = _read_only(declared.space.point(vector[first:used], shape))
+            space = declared.space_of(value)
+            first, used = used, used + space.n_coordinates(shape)
+            point = _read_only(space.point(vector[first:used], shape))
             values[name] = np.broadcast_to(point, value.shape) if declared.shared else point
     return kind(**values), used
 
@@ -105,12 +107,14 @@ def _pulled(params: Any, gradient: Any) -> list[Array]:
     kind: Any = type(params)
     found: list[Array] = []
     for name, declared in _layout(kind):
-        value, slope = getattr(params, name), getattr(gradient, name)
+        value, slope = held(params, name), held(gradient, name)
+        if declared is not None and declared.is_packed(value) != declared.is_packed(slope):
+            value, slope = getattr(params, name), getattr(gradient, name)
         if declared is None:
             found += _pulled(value, slope)
         elif declared.shared and not declared.fixed:
             along = slope.sum(axis=0, keepdims=True)
-            found.append(declared.space.pullback(value[:1], along))
+            found.append(declared.space_of(value).pullback(value[:1], along))
         elif not declared.fixed:
-            found.append(declared.space.pullback(value, slope))
+            found.append(declared.space_of(value).pullback(value, slope))
     return found

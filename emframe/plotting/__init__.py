@@ -10,11 +10,13 @@ Each picture is drawn on one Axes, which it is given or makes, and returns it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emframe.fitting.result import Fit
 from emframe.inference import StandardErrors
 from emframe.plotting.density import density
+from emframe.plotting.membership import membership
 from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
@@ -34,6 +36,7 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "pairs": pairs,
     "profile": profile,
     "survival": survival,
+    "membership": membership,
     "trajectories": trajectories,
     "trace": trace,
     "uncertainty": uncertainty,
@@ -48,12 +51,15 @@ def plot(
     ax: Axes | None = None,
     weights: Any = None,
     errors: StandardErrors | None = None,
+    column: str | int | None = None,
     rng: Any = 0,
 ) -> Axes:
     """Draw a fit; see `emframe.Fit.plot`."""
     if kind is not None and kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; expected one of {', '.join(KINDS)}.")
-    shown = scene(fit, X, weights, errors, rng)
+    if column is not None and kind != "membership":
+        raise ValueError(f"`column` goes with kind='membership'; `kind` is {kind!r}.")
+    shown = replace(scene(fit, X, weights, errors, rng), along=column)
     name = kind or suited(shown)
     canvas = axes(ax, size=(7.5, 7.0) if name == "pairs" else (7.0, 4.5))
     KINDS[name](shown, canvas)

@@ -8,6 +8,7 @@ One known case: for a Gaussian component the regions are its ellipses.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data import frequencies
+from emframe.data.frames import is_frame
 from emframe.data.runs import per_row
+from emframe.data.words import column_of
 from emframe.fitting.result import Fit
 from emframe.inference import StandardErrors
 from emframe.messages.arguments import generator_from
@@ -44,6 +47,9 @@ class Scene:
     labels: NDArray[Any]  # (DRAWN,)
     runs: Sequences | None = None  # all rows, where they come in runs
     run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
+    beside: Array | None = None  # (n, q)  what a gate reads of all rows
+    told: Callable[[str], NDArray[Any]] | None = None  # other columns of the frame they came in
+    along: str | int | None = None  # the column that a picture runs along, where it was said
 
     @property
     def k(self) -> int:
@@ -102,6 +108,22 @@ class Scene:
         except TypeError:
             return False
 
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of all rows: of the model, or of the frame that these were made from."""
+        if name in self.fit.component_columns and self.x is not None:
+            return self.x[:, self.fit.component_columns.index(name)]
+        if self.told is None:
+            raise ValueError(f"the rows have no column {name!r}; pass them in a data frame.")
+        return self.told(name)
+
+    def usual(self, name: str) -> Any:
+        """The mean of a column of numbers, the commonest value of a column of words."""
+        values = self.column(name)
+        if values.dtype.kind in "fiub":
+            return float(np.average(values.astype(float), weights=self.weights))
+        found, counts = np.unique(values.astype(str), return_counts=True)
+        return found[counts.argmax()]
+
     @property
     def possible(self) -> tuple[str, ...]:
         """The kinds of pictures that there are of this fit, those of its columns first."""
@@ -112,6 +134,7 @@ class Scene:
             "plane": d == 2,
             "pairs": 1 < d <= MOST_COLUMNS,
             "profile": self.profiled is not None,
+            "membership": self.beside is not None and isinstance(self.fit.model, Mixture),
             "uncertainty": self.resp is not None and self.fit.model.choices() is not None,
             "trace": any(one.trace for one in self.fit.starts),
         }
@@ -174,6 +197,10 @@ def scene(
     latent = getattr(model, "latent", None)
     x = given if latent is None or not latent.beside else latent.seen(given)
     x = x.x if isinstance(x, Sequences) else x
+    beside = None
+    if latent is not None and latent.width:
+        flat = given.x if isinstance(given, Sequences) else given
+        beside = np.asarray(flat)[:, -latent.width :]
     counts = per_row(given, rows.weights)
     some = np.arange(len(x))
     sizes = counts
@@ -188,7 +215,16 @@ def scene(
         by_run = resp if len(resp) == len(given) else None
         resp = (resp if len(resp) == len(x) else np.repeat(resp, given.lengths, axis=0))[some]
     runs = given if whole else None
-    return Scene(fit, x, counts, x[some], sizes, resp, errors, drawn, labels, runs, by_run)
+    given_by = getattr(X, "source", None)
+    frame, order = X if given_by is None else given_by, getattr(rows, "rows", None)
+    told = None
+    if whole and is_frame(frame):
+
+        def told(name: str) -> NDArray[Any]:
+            return np.asarray(column_of(frame, name).to_numpy())[order]
+
+    shown = (x[some], sizes, resp)
+    return Scene(fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told)
 
 
 def _drawn(

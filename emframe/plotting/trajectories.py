@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emframe.fitting.courses import sources
 from emframe.plotting.scene import Scene
 from emframe.plotting.style import above, blended, dash, hues, tidy
 
@@ -30,25 +31,25 @@ def trajectories(scene: Scene, ax: Axes) -> None:
     fit, columns = scene.fit, scene.fit.columns
     if not scene.covariates or scene.family is None:
         raise ValueError(f"{fit.model.title()} is given no column along which a curve could run.")
-    response, (place, *others) = scene.family.course()
+    response = scene.family.course()[0]
+    along, *others = sources(fit)
+    at = scene.column(along).astype(float)
     colours = hues(ax, scene.k)
     shades = blended(scene.run_resp, colours)
     stride = -(-len(scene.runs) // MOST_PEOPLE)
     for run in range(0, len(scene.runs), stride):
         first = scene.runs.firsts[run]
-        rows = scene.runs.x[first : first + scene.runs.lengths[run]]
-        rows = rows[np.argsort(rows[:, place], kind="stable")]
-        is_one = len(rows) == 1
+        mine = np.arange(first, first + scene.runs.lengths[run])
+        mine = mine[np.argsort(at[mine], kind="stable")]
         ax.plot(
-            rows[:, place], rows[:, response], "." if is_one else "-",
+            at[mine], scene.runs.x[mine, response], "." if len(mine) == 1 else "-",
             color=shades[run], lw=0.7, ms=3, alpha=0.35,
         )  # fmt: skip
-    means = np.average(scene.x, axis=0, weights=scene.weights)
-    times = np.linspace(scene.x[:, place].min(), scene.x[:, place].max(), GRID)
+    times = np.linspace(at.min(), at.max(), GRID)
     found = fit.trajectories(
         times,
-        given={columns[j]: float(means[j]) for j in others},
-        column=columns[place],
+        given={name: scene.usual(name) for name in others},
+        column=along,
         interval=LEVEL,
         errors=scene.errors,
     )
@@ -60,6 +61,6 @@ def trajectories(scene: Scene, ax: Axes) -> None:
             times, found.means[k], color=colour, ls=dash(k), lw=2.2,
             label=f"component {k}, {scene.shares[k]:.0%}",
         )  # fmt: skip
-    ax.set(xlabel=columns[place], ylabel=columns[response])
+    ax.set(xlabel=along, ylabel=columns[response])
     above(ax, scene.k)
     tidy(ax)

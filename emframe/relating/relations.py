@@ -45,7 +45,15 @@ class Wald:
 
 @dataclass(frozen=True, repr=False)
 class Relation(Tabled):
-    """What was found of classes and another column, or several."""
+    """What was found of classes and another column, or several.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> emframe.outcomes(fit, counts, np.arange(10.0)).labels
+    ('mean', 'mean')
+    """
 
     method: str
     labels: tuple[str, ...]  # (q,) of the estimates
@@ -122,6 +130,14 @@ def outcomes(
 
     Raises ValueError, TypeError for what does not go together; `emframe.Degenerate` where there is
     no finite maximum, as where a class has one outcome in all of its rows.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> later = np.array([3.0, 2, 3, 4, 3, 8, 9, 8, 7, 9])
+    >>> emframe.outcomes(fit, counts, later).to_frame().shape[0]
+    2
     """
     refuse_other_index(y, X, "y")
     first, rows = _first(fit, X, weights, method, modal)
@@ -163,6 +179,14 @@ def predictors(
 
     The others, and what is raised, are those of `outcomes`.  Estimates are log odds against class
     0; the tests are of each covariate over all classes.  In one step: `emframe.Gate`.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> fit = emframe.fit(emframe.Mixture("poisson", 2), counts, rng=0)
+    >>> age = np.array([20.0, 35, 28, 41, 30, 33, 52, 47, 25, 60])
+    >>> emframe.predictors(fit, counts, age).labels
+    ('intercept', 'u0')
     """
     refuse_other_index(u, X, "u")
     first, rows = _first(fit, X, weights, method, modal)

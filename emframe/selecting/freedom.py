@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.data import Rows, frequencies
+from emframe.data import PlacedRows, Rows, frequencies
+from emframe.data.placed import PlacedRuns
 from emframe.models import Model
 from emframe.spaces import Array
 
@@ -30,10 +31,15 @@ Pattern = tuple[bytes, bytes, float]
 def freedom_of(model: Model, X: Any, weights: Any = None) -> float:
     """The degrees of freedom of the data for a model; inf for what is not discrete.
 
-    Nor is there a bound for chains, whose order tells, or rows that are not in memory.
+    Nor is there a bound for chains, whose order tells, or rows that are not in memory, unless those
+    that lie in parts are few distinct ones.
     """
     rows: Any = model.rows(X, frequencies(X, weights))
     discrete, modelled = model.columns_modelled(len(rows.columns))
+    if isinstance(rows, PlacedRows):
+        rows = rows if isinstance(rows, PlacedRuns) else rows.distinct()
+        if isinstance(rows, PlacedRows):
+            return inf
     in_runs = not isinstance(rows, Rows) and hasattr(rows.x, "lengths")
     at_hand = model.unit == "runs" if in_runs else isinstance(rows, Rows) and rows.in_memory
     if not at_hand or not discrete[modelled].all():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emframe.core import Degenerate
-from emframe.data import counted, frequencies
+from emframe.data import brought_in, counted, frequencies
 from emframe.engines import EngineError
 from emframe.engines.workers import share
 from emframe.fitting import Interrupted, fit, model_for
@@ -37,7 +37,15 @@ _LABELS = {
 
 @dataclass(frozen=True, repr=False)
 class Selection(Tabled):
-    """Several fits to the same data, and the criterion that ranks them."""
+    """Several fits to the same data, and the criterion that ranks them.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> chosen = emframe.select(("poisson", [1, 2]), counts, rng=0)
+    >>> chosen.best.model.n_components, len(chosen.table)
+    (2, 2)
+    """
 
     fits: tuple[Fit, ...]
     criterion: str
@@ -169,6 +177,12 @@ def select(
     Degenerate : where none of the models had a start with a finite objective.
     EngineError : where an engine of one's own failed for all of them; as for `emframe.fit`.
     Interrupted : on Ctrl-C, with the best fit so far of any of the models in ``.fit``.
+
+    Examples
+    --------
+    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+    >>> emframe.select(("poisson", [1, 2, 3]), counts, rng=0).best.model.n_components
+    2
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` is {criterion!r}; expected one of {', '.join(CRITERIA)}.")
@@ -183,7 +197,8 @@ def select(
             "`checkpoint` is a file of one search, and this selection makes several; leave it out, "
             "or fit each model by emframe.fit with a file of its own."
         )
-    candidates = [model.settled(X, options.get("weights")) for model in candidates]
+    X, options["weights"], _ = brought_in(X, options.get("weights"), None)
+    candidates = [model.settled(X, options["weights"]) for model in candidates]
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))

@@ -5,6 +5,7 @@ pandas is imported here and nowhere else; it is in the extra `dataframe`.
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from emframe.fitting.result import Fit
@@ -35,7 +36,7 @@ def parameter_frame(
     at = [entry.position for entry in shown]
     named = {
         "column" if axis == 0 else f"column_{axis + 1}": [
-            entry.place[axis] if axis < len(entry.place) else None for entry in shown
+            entry.place[axis] if axis < len(entry.place) else nan for entry in shown
         ]
         for axis in range(places)
     }

@@ -10,13 +10,20 @@ from threadpoolctl import threadpool_info
 from emframe.host import plugins
 
 PACKAGES = (
-    "emframe", "numpy", "scipy", "pluggy", "threadpoolctl", "pandas", "narwhals", "polars",
-    "pyarrow", "matplotlib", "scikit-learn", "autograd", "jax", "rich", "click",
+    "emframe", "numpy", "scipy", "pluggy", "threadpoolctl", "pandas", "narwhals", "formulaic",
+    "polars", "pyarrow", "matplotlib", "scikit-learn", "autograd", "jax", "rich", "click",
 )  # fmt: skip
 
 
 def show_versions() -> None:
-    """Print the versions of Python, of the packages that emframe uses, and of plugins."""
+    """Print the versions of Python, of the packages that emframe uses, and of plugins.
+
+    Examples
+    --------
+    >>> emframe.show_versions()  # doctest: +ELLIPSIS
+    python...
+    emframe...
+    """
     print(versions())
 
 

@@ -187,7 +187,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                     progress=bool(self.verbose),
                 )
             except emframe.Degenerate as error:
-                return None, str(error)
+                return None, f"{str(error).rstrip('.')}."
             return fit, fit.message if fit.status.lacks_maximum else ""
 
         given = start is not None or self.means_init is not None

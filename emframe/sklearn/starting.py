@@ -24,6 +24,8 @@ from emframe.models.components import taken
 from emframe.spaces import Array
 
 TRIES = 6  # starts to look among
+PLACES = ("means", "locations")  # what families call where their components are
+FAINT = 0.1  # of every row, shared out where a component has none
 
 
 def given_start(
@@ -70,6 +72,7 @@ def given_start(
         return {"weights": told, **own}
     params = _made(model, rows, centres, rng)
     fields = {name: value for name, value in own.items() if hasattr(params.components, name)}
+    fields |= dict.fromkeys(_place(params.components, centres), centres)
     if "covariances" in own and "covariances" not in fields:
         raise ValueError(f"`precisions_init`: the family {model.family.name!r} has no covariances.")
     changed = {} if told is None else {"weights": told}
@@ -78,23 +81,34 @@ def given_start(
 
 
 def _made(model: Mixture, rows: Any, centres: Array, rng: np.random.Generator) -> Any:
-    """The likeliest of a few starts, in the order of the centres, for a family that has means.
+    """The likeliest of a few starts, in the order of the centres, for a family that has places.
 
-    Else the centres tell of rows alone, which each go to the nearest.
+    Else the centres tell of rows alone, which each go to the nearest; where one is nearest to none,
+    all have some of every row.
     """
     seen = model.latent.seen(rows.x)
     made = (params for _, params in islice(model.starts(rows, rng), TRIES))
     found = [one for one in made if not isinstance(one, Exception)]
-    if found and np.shape(getattr(found[0].components, "means", ())) == centres.shape:
+    if found and _place(found[0].components, centres):
+        (name,) = _place(found[0].components, centres)
         params = max(found, key=lambda one: float(rows.weights @ model.posterior(one, rows.x)[0]))
         size = np.std(seen, axis=0)
-        apart = cdist(centres / size, params.components.means / size, "sqeuclidean")
+        places = getattr(params.components, name)
+        apart = cdist(centres / size, places / size, "sqeuclidean")
         best = taken(params, linear_sum_assignment(apart)[1])
         own = model.latent.doubled(best, np.ones(len(centres), dtype=np.intp))
         return replace(best, **own)
-    labels = np.zeros(rows.n_given, dtype=int)
-    labels[rows.numbers] = pairwise_distances_argmin(seen, centres)
-    return model.start(labels, rows, rng)
+    k, labels = len(centres), np.zeros(rows.n_given, dtype=int)
+    labels[rows.numbers] = nearest = pairwise_distances_argmin(seen, centres)
+    if len(np.unique(nearest)) == k:
+        return model.start(labels, rows, rng)
+    return model.start((1.0 - FAINT) * np.eye(k)[labels] + FAINT / k, rows, rng)
+
+
+def _place(components: Any, centres: Array) -> tuple[str, ...]:
+    """The field that says where components are, of the shape of the centres; none without one."""
+    names = (name for name in PLACES if np.shape(getattr(components, name, ())) == centres.shape)
+    return tuple(names)[:1]
 
 
 def _is(value: Any) -> bool:

@@ -58,6 +58,11 @@ class Space:
 
     ``n_event_axes`` trailing axes of an array make up one value (0: each entry is a value).  Where
     that takes in the axis K of a parameter, its components depend on each other.
+
+    Examples
+    --------
+    >>> [space.words for space in (emframe.Positive(), emframe.Binary())]
+    ['finite numbers above 0', '0 or 1']
     """
 
     words = "values"
@@ -71,6 +76,7 @@ class Space:
     missing = False  # whether nan is among the values: one that was not observed
     least_range: float = 0.0
     largest: float = np.inf  # where what is too large may be told in other units
+    packed: Space | None = None  # of fewer numbers that tell the same, by one axis less; see `told`
     lower, upper = -np.inf, np.inf  # what limits each entry of a value, attained or not
 
     @property
@@ -93,6 +99,14 @@ class Space:
     def covers(self, d: int) -> NDArray[np.bool_]:
         """Which of d columns of data it says anything of, (d,)."""
         return np.ones(d, dtype=bool)
+
+    def told(self, packed: Array) -> Array:
+        """The values that are stored as members of `packed`, read-only."""
+        raise NotImplementedError
+
+    def pack(self, values: Array) -> Array | None:
+        """Values as members of `packed`; None where these could not tell them."""
+        return None
 
     def column(self, j: int) -> Space:
         """Where column j of data lives."""

@@ -74,11 +74,55 @@ def _factors(matrices: Array) -> bool:
 
 
 @dataclass(frozen=True, repr=False)
+class Variances(Space):
+    """The diagonals (..., d) of matrices that have nothing else."""
+
+    structure: str = "diagonal"  # or "spherical": one number for all columns
+    n_event_axes = 1
+    is_scale = True
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return PositiveDefinite(self.structure).words
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        inside = np.isfinite(values).all(axis=-1) & (values > 0).all(axis=-1)
+        if self.structure == "spherical":
+            inside &= (values == values[..., :1]).all(axis=-1)
+        return np.asarray(inside)
+
+    def coordinates(self, values: Array) -> Array:
+        own = values[..., :1] if self.structure == "spherical" else values
+        return np.asarray(0.5 * np.log(own).ravel())
+
+    def point(self, vector: Array, shape: Shape) -> Array:
+        return np.broadcast_to(np.exp(2.0 * np.reshape(vector, (*shape[:-1], -1))), shape)
+
+    def pullback(self, values: Array, gradient: Array) -> Array:
+        each = 2.0 * values * gradient
+        if self.structure == "spherical":
+            each = each.sum(axis=-1)
+        return np.asarray(each.ravel())
+
+    def units(self, values: Array) -> Array:
+        return np.ones(self.n_coordinates(values.shape))
+
+    def n_coordinates(self, shape: Shape) -> int:
+        return prod(shape[:-1]) if self.structure == "spherical" else prod(shape)
+
+
+@dataclass(frozen=True, repr=False)
 class PositiveDefinite(Space):
     """Symmetric positive definite matrices, by the Cholesky factor with a log diagonal.
 
     ``structure`` restricts them: "full", "diagonal", or "spherical" (one variance for all
-    columns).  The matrices are stored whole whatever the structure.
+    columns).  The matrices are told whole whatever the structure, and where they have no more than
+    a diagonal parameters may store that alone; see `emframe.parameters.packing`.
+
+    Examples
+    --------
+    >>> emframe.PositiveDefinite().contains(np.array([[2.0, 1.0], [1.0, 2.0]]))
+    array(True)
     """
 
     structure: str = "full"
@@ -89,6 +133,28 @@ class PositiveDefinite(Space):
     def words(self) -> str:  # type: ignore[override]
         kind = {"full": "", "diagonal": "diagonal ", "spherical": "spherical "}[self.structure]
         return f"{kind}symmetric positive definite matrices"
+
+    @property
+    def packed(self) -> Space | None:  # type: ignore[override]
+        is_plain = self.structure != "full" and self.n_event_axes == 2
+        return Variances(self.structure) if is_plain else None
+
+    def told(self, packed: Array) -> Array:
+        d = packed.shape[-1]
+        values = np.zeros((*packed.shape[:-1], d * d))
+        values[..., :: d + 1] = packed
+        values.flags.writeable = False
+        return values.reshape(*packed.shape, d)
+
+    def pack(self, values: Array) -> Array | None:
+        if values.shape[-1] != values.shape[-2]:
+            return None
+        on = np.diagonal(values, axis1=-2, axis2=-1)
+        if np.count_nonzero(values) != np.count_nonzero(on):
+            return None
+        packed = np.array(on)
+        packed.flags.writeable = values.flags.writeable
+        return packed
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         if self.structure == "full" and _factors(values):

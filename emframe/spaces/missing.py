@@ -15,10 +15,18 @@ from emframe.spaces.base import Array, Shape, Space
 EMPTY = 1.0  # a coordinate above which a value is missing
 
 
+GONE = -1.0  # what stands for a missing code, as pandas has it
+
+
 class OrMissing(Space):
     """A space of single numbers, of which any may be missing (nan).
 
     The coordinates are the space's own, followed by one for each value: above 1 it is missing.
+
+    Examples
+    --------
+    >>> emframe.OrMissing(emframe.Binary()).contains(np.array([0.0, np.nan, 2.0]))
+    array([ True,  True, False])
     """
 
     missing = True
@@ -144,3 +152,14 @@ class OrNothing(Space):
 
     def __repr__(self) -> str:
         return f"OrNothing({self.space!r})"
+
+
+class OrGone(OrMissing):
+    """Codes as they are handed over, of which -1 stands for one that is missing as well."""
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        return f"{self.space.words}, or nan or {GONE:g} where a value is missing"
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return super().contains(values) | (values == GONE)

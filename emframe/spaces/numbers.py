@@ -23,6 +23,11 @@ class Real(Elementwise):
     largest : the largest absolute value.
     least_range : data in this space whose column spans less than this, but not nothing, are
         refused: what is made of their differences would underflow.
+
+    Examples
+    --------
+    >>> emframe.Real().contains(np.array([1.0, np.inf]))
+    array([ True, False])
     """
 
     largest: float = float(np.finfo(float).max)
@@ -60,7 +65,13 @@ class Real(Elementwise):
 
 
 class Positive(Elementwise):
-    """The open half line (0, inf), by its logarithm."""
+    """The open half line (0, inf), by its logarithm.
+
+    Examples
+    --------
+    >>> emframe.Positive().contains(np.array([0.0, 1.0]))
+    array([False,  True])
+    """
 
     words = "finite numbers above 0"
     lower = 0.0
@@ -87,7 +98,13 @@ class Positive(Elementwise):
 
 
 class NonNegative(Elementwise):
-    """The closed half line [0, inf), by its square root (steady for rates)."""
+    """The closed half line [0, inf), by its square root (steady for rates).
+
+    Examples
+    --------
+    >>> emframe.NonNegative().contains(np.array([-1.0, 0.0]))
+    array([False,  True])
+    """
 
     words = "finite numbers, 0 or above"
     lower = 0.0
@@ -113,7 +130,13 @@ class NonNegative(Elementwise):
 
 
 class UnitInterval(Elementwise):
-    """The closed interval [0, 1], by the angle (steady for probabilities)."""
+    """The closed interval [0, 1], by the angle (steady for probabilities).
+
+    Examples
+    --------
+    >>> emframe.UnitInterval().contains(np.array([0.0, 0.5, 1.5]))
+    array([ True,  True, False])
+    """
 
     words = "numbers from 0 to 1"
     bounded = True
@@ -147,6 +170,11 @@ class Interval(Elementwise):
     """The open interval between two ends, of which one may be infinite.
 
     By the logarithm of the distance from the end, or the log odds of the distances from both.
+
+    Examples
+    --------
+    >>> emframe.Interval(0.0, 2.0).contains(np.array([-1.0, 1.0]))
+    array([False,  True])
     """
 
     low: float = 0.0

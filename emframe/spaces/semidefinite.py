@@ -81,6 +81,11 @@ class PositiveSemidefinite(Space):
     """Symmetric positive semidefinite matrices: covariances, variances of 0 included.
 
     ``structure`` restricts them: "full" or "diagonal".  The matrices are stored whole either way.
+
+    Examples
+    --------
+    >>> emframe.PositiveSemidefinite().contains(np.ones((2, 2)))
+    array(True)
     """
 
     structure: str = "full"

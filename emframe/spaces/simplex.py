@@ -18,6 +18,11 @@ class Simplex(Space):
     """Probability vectors along the last axis, by the sphere: w = v**2 / sum(v**2).
 
     The radius is redundant, so there is one coordinate more than free parameters.
+
+    Examples
+    --------
+    >>> emframe.Simplex().contains(np.array([0.2, 0.8]))
+    array(True)
     """
 
     words = "probabilities that sum to 1"

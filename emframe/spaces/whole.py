@@ -15,7 +15,13 @@ from emframe.spaces.base import Array, Elementwise
 
 @dataclass(frozen=True, repr=False)
 class NonNegativeInteger(Elementwise):
-    """Counts 0, 1, 2, ..., up to `largest`; a space of data."""
+    """Counts 0, 1, 2, ..., up to `largest`; a space of data.
+
+    Examples
+    --------
+    >>> emframe.NonNegativeInteger().contains(np.array([2.0, 2.5]))
+    array([ True, False])
+    """
 
     largest: float = float(np.finfo(float).max)
 
@@ -37,7 +43,13 @@ class NonNegativeInteger(Elementwise):
 
 
 class Binary(Elementwise):
-    """0 or 1; a space of data."""
+    """0 or 1; a space of data.
+
+    Examples
+    --------
+    >>> emframe.Binary().contains(np.array([0.0, 1.0, 2.0]))
+    array([ True,  True, False])
+    """
 
     words = "0 or 1"
     discrete = True
@@ -57,7 +69,13 @@ class Binary(Elementwise):
 
 @dataclass(frozen=True)
 class Integers(Elementwise):
-    """Whole numbers from `low` to `high`, both included; a space of data."""
+    """Whole numbers from `low` to `high`, both included; a space of data.
+
+    Examples
+    --------
+    >>> emframe.Integers(0, 3).contains(np.array([0.0, 2.5, 4.0]))
+    array([ True, False, False])
+    """
 
     low: float = -np.inf
     high: float = np.inf

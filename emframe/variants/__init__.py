@@ -24,6 +24,11 @@ by F as it audits EM by the log-likelihood.
 Each driver returns a `Run`, whose parameters are a start for `emframe.fit` like any other.
 
 One known case: `annealed` with the temperatures (1,) is plain EM.
+
+>>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
+>>> run = emframe.variants.classification(emframe.Mixture("poisson", 2), counts, rng=0)
+>>> emframe.fit(emframe.Mixture("poisson", 2), counts, start=run.step.params).converged
+True
 """
 
 from __future__ import annotations

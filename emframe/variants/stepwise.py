@@ -37,7 +37,14 @@ FEW = 100  # rows that tell whether a Q can be scaled
 
 @dataclass(frozen=True)
 class Stream:
-    """What is known after some blocks."""
+    """What is known after some blocks.
+
+    Examples
+    --------
+    >>> stream = emframe.Stepwise(emframe.Mixture("poisson", 1)).begin([1, 2, 3], rng=0)
+    >>> stream.n_updates, stream.n_rows
+    (0, 0.0)
+    """
 
     params: Any
     average: Any  # Q per row, the newer blocks counting for more
@@ -61,6 +68,13 @@ class Stepwise:
     model : such as ``emframe.Mixture("poisson", n_components=3)``.
     exponent : a in the rate (t + 2)^-a, above 0.5 and at most 1. Near 0.5 early errors are
         forgotten soon, near 1 noise averages out.
+
+    Examples
+    --------
+    >>> stepwise = emframe.Stepwise(emframe.Mixture("poisson", 1))
+    >>> stream = stepwise.begin([1, 2, 3], rng=0)
+    >>> stepwise.update(stream, [4, 5, 6]).n_rows
+    3.0
     """
 
     model: Model

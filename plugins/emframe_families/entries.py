@@ -11,7 +11,7 @@ from emframe_families.counting.negative_binomial import NegativeBinomial
 from emframe_families.counting.poisson import Poisson
 from emframe_families.factors.analyzers import FactorAnalyzers
 from emframe_families.gaussian.gaps import gaussian
-from emframe_families.growth import BinomialMixed, LinearMixed, PoissonMixed
+from emframe_families.growth import BinomialMixed, LinearMixed, OrdinalMixed, PoissonMixed
 from emframe_families.items.bernoulli import Bernoulli
 from emframe_families.items.categorical import Categorical
 from emframe_families.noise.uniform import Uniform
@@ -413,5 +413,12 @@ FAMILIES = [
         BinomialMixed,
         "Successes of people over time, with a random effect; rows in runs",
         "Breslow and Clayton (1993), JASA 88, 9",
+    ),
+    FamilyEntry(
+        "ordinal-mixed",
+        OrdinalMixed,
+        "Grades of people over time, by cumulative links with a random effect; rows in runs",
+        "Hedeker and Gibbons (1994), Biometrics 50, 933",
+        synonyms=(("ordinal", "clmm"), ("lcmm", "lcmm")),
     ),
 ]

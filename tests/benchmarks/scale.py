@@ -10,18 +10,22 @@ busier, for which the fit waits.  Both sides of a ratio run in turns; the median
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
 import re
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import emframe
+from emframe import Part, Parts
 from emframe.engines import Workspace
 from emframe.fitting.task import Task
 
@@ -108,6 +112,53 @@ def of_passes(turns: int) -> Iterator[str]:
         )
 
 
+def of_parts(turns: int) -> Iterator[str]:
+    """A table of passes over rows in four parts, which processes and workers of Dask hold."""
+    heads = "one array, s", "1 process", "the busier of 2", "of 2 on Dask", "times faster"
+    yield f"| data in 4 parts | {' | '.join(heads)} |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for name, family, make, k in PASSES[:1]:  # of which a pass takes longest
+        x, model = make(), emframe.Mixture(family, k)
+        labels = RNG.integers(k, size=len(x))
+        task = Task.of(model, x, None, None, "serial")
+        params = model.start(labels, task.given, RNG)
+        one = medians({"E-step": _expect(task, params)}, turns)["E-step"]
+        parts = [Parts(np.split(x, 4), workers=workers) for workers in (1, 2)]
+        found = [_of_workers(model, params, one, turns) for one in parts]
+        found.append(_on_dask(model, params, x, turns))
+        times = " | ".join(f"{seconds:.3f}" for seconds in (one, *found))
+        yield f"| {name} | {times} | {one / found[1]:.2f} |"
+
+
+def _of_workers(model: Any, params: Any, parts: Parts, turns: int) -> float:
+    """Processor time of a pass in the busiest process that holds parts."""
+    task = Task.of(model, parts, None, None, None)
+    task.expect(params)
+    before = dict(parts.each(_spent_here))
+    for _ in range(turns):
+        task.expect(params)
+    after = dict(parts.each(_spent_here))
+    if hasattr(parts.places, "close"):
+        parts.places.close()
+    return max(after[pid] - before[pid] for pid in before) / turns
+
+
+def _on_dask(model: Any, params: Any, x: Array, turns: int) -> float:
+    import dask.array
+    import distributed
+
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as own,
+        distributed.Client(own),
+    ):
+        chunks = dask.array.from_array(x, chunks=(len(x) // 4, x.shape[1]))
+        return _of_workers(model, params, Parts(chunks), turns)
+
+
+def _spent_here(_: Part) -> tuple[int, float]:
+    return os.getpid(), time.process_time()
+
+
 def _fit(x: Array, k: int, starts: int, workers: int) -> Callable[[], Any]:
     model = emframe.Mixture("gaussian", k)
     return lambda: emframe.fit(model, x, n_starts=starts, rng=0, engine="serial", workers=workers)
@@ -126,7 +177,8 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--into", type=Path, help="page whose measured part is replaced")
     options = parser.parse_args()
-    lines = [*of_starts(options.turns), "", *of_passes(options.turns)]
+    every = (of_starts, of_passes, of_parts)
+    lines = list(chain.from_iterable(["", *one(options.turns)] for one in every))[1:]
     print("\n".join(lines))
     if options.into:
         text = options.into.read_text(encoding="utf-8")

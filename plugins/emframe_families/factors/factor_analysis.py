@@ -18,9 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from math import log, nan, pi
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from emframe import Array, Degenerate, Expectation, LatentModel, Positive, Real, parameter
+from emframe.data import summed
 from emframe.engines import Workspace, block_rows
 from emframe.models import LatentExpectation, Posterior
 from emframe.parameters import frozen, pullback
@@ -102,8 +101,8 @@ class FactorAnalysis(LatentModel):
 
     def survey(self, rows: Any) -> Scatter:
         """Count, mean and scatter of all rows, which are all that the likelihood depends on."""
-        blocks = rows.blocks(block_rows(self.work(rows)))
-        return reduce(add, (_scatter(x, weights) for x, weights in blocks))
+        whole: Scatter = summed(rows, block_rows(self.work(rows)), _scatter)
+        return whole
 
     def passes(self, params: Any, survey: Scatter) -> Iterator[OfMoments]:
         """From the survey alone: no row is looked at twice."""

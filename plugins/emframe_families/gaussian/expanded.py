@@ -221,7 +221,7 @@ def _keeps_digits(means: Array, covariances: Array) -> bool:
     if not diagonal and _surely(means, covariances, np.sqrt(variances)):
         return True
     try:
-        whiten = 1 / np.sqrt(variances) if diagonal else whitening(covariances, diagonal)[0]
+        whiten = 1 / np.sqrt(variances) if diagonal else whitening(covariances)[0]
     except Degenerate:
         return False
     return digits_at_risk(means, whiten, variances) <= MOST_AFTER

@@ -26,12 +26,14 @@ from emframe.core import Contract, Degenerate
 from emframe.families import Axes, Blurred, Kernel, Stand, Survey, refuse_empty
 from emframe.families.flat import Flat
 from emframe.parameters import declarations, keep, pullback
+from emframe.parameters import held as stored
 from emframe.spaces import Array
 from emframe_families.gaussian import flat as gaussian_flat
 from emframe_families.gaussian import kernels as gaussian_kernels
 from emframe_families.gaussian.bounds import axes_of_means
-from emframe_families.gaussian.parameters import PARAMETERS
+from emframe_families.gaussian.parameters import PARAMETERS, of_spread
 from emframe_families.gaussian.scatter import (
+    AT_ONCE,
     SINGULAR,
     Scatter,
     diagonals,
@@ -138,14 +140,21 @@ class Gaussian(Family):
         safe = np.where(counts > 0, counts, 1.0)[:, None]
         # A first centring keeps the digits of the means when the data lie far from the origin.
         means = x[0] + (resp.T @ (x - x[0])) / safe
-        centred = x - means[:, None, :]  # (K, n, d)
-        weighted = centred * resp.T[:, :, None]
-        scatter = (
-            np.einsum("knd,knd->kd", weighted, centred)
-            if self._diagonal
-            else transposed(weighted) @ centred
-        )
+        scatter = np.concatenate([self._scatter(x, *one) for one in self._some(x, resp.T, means)])
         return Scatter(counts, means, scatter, counts)
+
+    def _some(self, x: Array, resp: Array, means: Array) -> Iterator[tuple[Array, Array]]:
+        """Shares (K, n) and means of so many components that their rows stay in memory."""
+        step = max(1, AT_ONCE // max(1, x.size))
+        for first in range(0, len(means), step):
+            yield resp[first : first + step], means[first : first + step]
+
+    def _scatter(self, x: Array, resp: Array, means: Array) -> Array:
+        centred = x - means[:, None, :]  # (K, n, d)
+        weighted = centred * resp[:, :, None]
+        if self._diagonal:
+            return np.asarray(np.einsum("knd,knd->kd", weighted, centred))
+        return np.asarray(transposed(weighted) @ centred)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
         """The forms of `emframe_families.gaussian.kernels`, the cheapest that is exact enough."""
@@ -184,8 +193,11 @@ class Gaussian(Family):
         if self.structure.is_shared:
             used = slice(0, 1)
         self._refuse_degenerate(statistics, covariances, used, shared=self.structure.is_shared)
-        params = self.parameters(statistics.means, covariances)
+        params = self._made(statistics.means, covariances)
         return keep(empty, previous, params) if empty.any() else params
+
+    def _made(self, means: Array, spread: Array) -> Any:
+        return of_spread(self.parameters, means, spread)
 
     def m_step_given(
         self,
@@ -209,9 +221,9 @@ class Gaussian(Family):
         family = self._of_one_covariance if "covariances" in shared else self
         own = None
         if previous is not None:
-            own = family.parameters(previous.means, previous.covariances)
+            own = family._made(previous.means, stored(previous, "covariances"))
         found = family.m_step(statistics, own)
-        return self.parameters(found.means, found.covariances)
+        return self._made(found.means, stored(found, "covariances"))
 
     def _means_given(self, statistics: Scatter, previous: Any, covariances: Array) -> Any:
         """The mean of a component's rows, whatever its covariance."""
@@ -236,7 +248,7 @@ class Gaussian(Family):
         At a weight that moves no other component: of what they have in common they decide nothing.
         """
         weight = 0.0 if self.structure.is_shared else FAINT * dof.sum()
-        before = previous.covariances.diagonal(0, 1, 2) if self._diagonal else previous.covariances
+        before = previous.spread
         mask = empty.reshape((-1,) + (1,) * (scatter.ndim - 1))
         return np.where(mask, weight * before, scatter), np.where(empty, weight, dof)
 
@@ -245,14 +257,14 @@ class Gaussian(Family):
     ) -> None:
         """Raise where a component's own part is singular, before it comes to what they share."""
         own = (scatter.T / dof).T
-        if self._diagonal:
-            own = own[:, :, None] * np.eye(own.shape[1])
         if self.structure.shape == "V":
             self._refuse_degenerate(statistics, own, used)
         elif self.structure.volume == "V":
-            volume = own.diagonal(0, 1, 2).mean(axis=1)
-            self._refuse_degenerate(statistics, volume[:, None, None] * np.eye(own.shape[1]), used)
-            together = np.broadcast_to(np.einsum("k,kij->ij", dof / dof.sum(), own), own.shape)
+            variances = own if own.ndim == 2 else own.diagonal(0, 1, 2)
+            volume = variances.mean(axis=1, keepdims=True)
+            one = np.broadcast_to(volume, variances.shape)
+            self._refuse_degenerate(statistics, one if own.ndim == 2 else diagonals(one), used)
+            together = np.broadcast_to(np.einsum("k,k...->...", dof / dof.sum(), own), own.shape)
             self._refuse_degenerate(statistics, together, slice(0, 1), shared=True)
 
     def _refuse_degenerate(
@@ -270,7 +282,8 @@ class Gaussian(Family):
         The length of a column is where a component lies, or how far the data spread: the origin
         is a place like any other.
         """
-        all_sd = np.sqrt(covariances.diagonal(0, 1, 2))
+        variances = covariances if covariances.ndim == 2 else covariances.diagonal(0, 1, 2)
+        all_sd = np.sqrt(variances)
         sd = all_sd[used]
         self.refuse_points(statistics, all_sd, sd, used, shared)
         if self._diagonal or sd.shape[1] == 1:
@@ -334,7 +347,6 @@ class Gaussian(Family):
             along = precision * moved
             about = statistics.scatter + moved * shift
             spread = 0.5 * precision * (precision * about - dof)
-            spread = diagonals(spread)
         else:
             precision = transposed(whiten) @ whiten
             along = (precision @ moved[:, :, None])[:, :, 0]
@@ -342,7 +354,7 @@ class Gaussian(Family):
             excess = precision @ about
             excess.reshape(len(dof), -1)[:, :: shift.shape[1] + 1] -= dof  # the diagonals
             spread = 0.5 * excess @ precision
-        return pullback(params, self.parameters(along, spread))
+        return pullback(params, self._made(along, spread))
 
     # ---- the rest
 
@@ -383,14 +395,16 @@ class Gaussian(Family):
         return np.asarray(params.means)
 
     def variance(self, params: Any) -> Array:
-        return np.diagonal(params.covariances, axis1=1, axis2=2)
+        return np.asarray(params.variances)
 
     def quantile(self, params: Any, p: Array) -> Array:
         return np.asarray(self._law(params).ppf(np.asarray(p, dtype=float)[:, None, None]))
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
         normal = rng.standard_normal((len(labels), params.means.shape[1]))
-        sd = np.sqrt(np.diagonal(params.covariances, axis1=1, axis2=2))
+        sd = np.sqrt(params.variances)
+        if self._diagonal:
+            return np.asarray(params.means[labels] + sd[labels] * normal)
         correlation = params.covariances / sd[:, :, None] / sd[:, None, :]
         factor = np.linalg.cholesky(correlation) * sd[:, :, None]
         return np.asarray(params.means[labels] + np.einsum("nij,nj->ni", factor[labels], normal))

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.spaces import Array
-from emframe_families.gaussian.scatter import diagonals, transposed
+from emframe_families.gaussian.parameters import of_spread
+from emframe_families.gaussian.scatter import transposed
 
 LOG_2PI = log(2.0 * pi)
 # Digits lost: an expanded square has terms so many times as large as itself, at most.
@@ -53,22 +54,29 @@ class FlatFrame:
     def surplus(self) -> float:
         return float(np.log(self.scale).sum())
 
-    def _parameters(self, c: Array, mu: Array, covariances: Array) -> tuple[Array, Any]:
-        """Weights and components from the frame back in the units of the data."""
+    def _parameters(self, c: Array, mu: Array, spread: Array) -> tuple[Array, Any]:
+        """Weights and components from the frame back in the units of the data.
+
+        spread : covariances (K, d, d) or variances (K, d).
+        """
         weights = np.exp(c[:, 0] - c[:, 0].max())
-        covariances = covariances * (self.scale[:, None] * self.scale)
-        covariances = 0.5 * (covariances + transposed(covariances))
+        if spread.ndim == 2:
+            spread = spread * self.scale * self.scale
+        else:
+            spread = spread * (self.scale[:, None] * self.scale)
+            spread = 0.5 * (spread + transposed(spread))
         if self.shared:
-            covariances = np.repeat(covariances[:1], len(c), axis=0)
-        return weights / weights.sum(), self.kind(mu * self.scale + self.centre, covariances)
+            spread = np.repeat(spread[:1], len(c), axis=0)
+        return weights / weights.sum(), of_spread(self.kind, mu * self.scale + self.centre, spread)
 
     def _framed(self, weights: Sequence[Array], components: Sequence[Any]) -> tuple[Array, ...]:
-        """Log weights, means and covariances of some starts, in the frame."""
+        """Log weights, means, and covariances or variances of some starts, in the frame."""
         with np.errstate(divide="ignore"):
             log_weights = np.maximum(np.log(np.array(weights)), log(TINY))
         mu = (np.array([one.means for one in components]) - self.centre) / self.scale
-        sigma = np.array([one.covariances for one in components])
-        return log_weights, mu, sigma / (self.scale[:, None] * self.scale)
+        sigma = np.array([one.spread for one in components])
+        unit = self.scale * self.scale if sigma.ndim == 3 else self.scale[:, None] * self.scale
+        return log_weights, mu, sigma / unit
 
     def _constant(self, log_weights: Array, b: Array, log_root: Array) -> Array:
         """The part of eta that no row changes, (S, K)."""
@@ -278,7 +286,7 @@ class Diagonal(FlatFrame):
 
     def coordinates(self, weights: Sequence[Array], components: Sequence[Any]) -> Array:
         log_weights, mu, sigma = self._framed(weights, components)
-        logs = -0.5 * np.log(sigma.diagonal(0, -2, -1))
+        logs = -0.5 * np.log(sigma)
         b = mu * np.exp(logs)
         if self.spherical:
             logs = logs[..., :1]
@@ -288,7 +296,7 @@ class Diagonal(FlatFrame):
         d = self.d
         width = np.exp(-c[:, 1 + d :])
         spread = np.broadcast_to(width**2, (len(c), d))
-        return self._parameters(c, c[:, 1 : 1 + d] * width, diagonals(spread))
+        return self._parameters(c, c[:, 1 : 1 + d] * width, spread)
 
     def heights(self, c: Array) -> Array | None:
         if self.shared:

@@ -60,8 +60,7 @@ def kernels(form: str, params: Any, constants: Array, survey: Survey) -> Iterato
     cheapest = worth_it(form, k, d, survey.n_rows, whiten.ndim == 2)
     if cheapest is not None:
         frame = Frame.of(survey.statistics)
-        variances = params.covariances.diagonal(0, 1, 2)
-        at_risk = digits_at_risk(params.means - frame.centre, whiten, variances)
+        at_risk = digits_at_risk(params.means - frame.centre, whiten, params.variances)
         if at_risk <= MOST_EXPANSION * survey.spare:
             yield cheapest.make(params.means, whiten, constant, frame, survey.statistics)
     yield Direct(params.means, whiten, constant)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from emframe import PositiveDefinite, Real, parameter
+from emframe.parameters import declarations, held, packing
 from emframe.spaces import Array
-from emframe_families.gaussian.scatter import whitening
+from emframe_families.gaussian.scatter import diagonals, whitening
 from emframe_families.gaussian.spaces import CovarianceStack
 
 SQUARE = ("d", "d")
@@ -28,13 +29,25 @@ class Whitened:
     diagonal: ClassVar[bool] = False
     shared: ClassVar[bool] = False
 
+    @property
+    def spread(self) -> Array:
+        """The covariances (K, d, d) or, of a diagonal structure, the variances (K, d)."""
+        return self.variances if self.diagonal else self.covariances
+
+    @property
+    def variances(self) -> Array:
+        """Of each column, (K, d)."""
+        found: Array = held(self, "covariances")
+        return found if found.ndim == 2 else found.diagonal(0, 1, 2)
+
     @cached_property
     def whitening(self) -> tuple[Array, Array]:
         """W with W Sigma W' = 1, (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,)."""
+        spread = self.spread
         if not self.shared:
-            return whitening(self.covariances, self.diagonal)
-        one, log_det = whitening(self.covariances[:1], self.diagonal)
-        k = len(self.covariances)
+            return whitening(spread)
+        one, log_det = whitening(spread[:1])
+        k = len(spread)
         return np.broadcast_to(one, (k, *one.shape[1:])), np.broadcast_to(log_det, k)
 
 
@@ -46,6 +59,7 @@ class FullParameters(Whitened):
     covariances: Array = parameter(PositiveDefinite(), shape=SQUARE)  # (K, d, d)
 
 
+@packing
 @dataclass(frozen=True)
 class DiagonalParameters(Whitened):
     """Each component has a variance for each column."""
@@ -55,6 +69,7 @@ class DiagonalParameters(Whitened):
     diagonal = True
 
 
+@packing
 @dataclass(frozen=True)
 class SphericalParameters(Whitened):
     """Each component has one variance for all columns."""
@@ -148,6 +163,13 @@ class EVV(FullParameters):
     """Covariances of one determinant."""
 
     covariances: Array = parameter(CovarianceStack("full", "EVV"), shape=SQUARE)
+
+
+def of_spread(kind: Any, means: Array, spread: Array) -> Any:
+    """Parameters of a class from means and covariances (K, d, d), or variances (K, d)."""
+    if spread.ndim == 2 and not declarations(kind)["covariances"].is_packed(spread):
+        spread = diagonals(spread)
+    return kind(means, spread)
 
 
 PARAMETERS: dict[str, type] = {

@@ -24,6 +24,8 @@ SINGULAR = 1e-10
 MANY_COLUMNS = 16
 # Triangles for each of their rows from which on all are inverted together.
 ROW_BY_ROW = 4
+# Numbers of whitened rows that are held at a time.
+AT_ONCE = 1 << 20
 # A responsibility this far below the component's largest is lost in every sum, were its row 1e8
 # standard deviations off.
 NEGLIGIBLE = EPS**2
@@ -89,14 +91,13 @@ def transposed(matrices: Array) -> Array:
     return matrices.swapaxes(-1, -2)
 
 
-def whitening(covariances: Array, diagonal: bool) -> tuple[Array, Array]:
-    """W with W Sigma W' = 1, as (K, d, d) or its diagonal (K, d), and log|Sigma|, (K,).
+def whitening(covariances: Array) -> tuple[Array, Array]:
+    """W with W Sigma W' = 1, (K, d, d), and log|Sigma|, (K,); of variances (K, d) its diagonal.
 
     Cholesky and the inverse of a triangle do not mind the columns' units; a general inverse does.
     """
-    if diagonal:
-        variances = np.diagonal(covariances, axis1=1, axis2=2)
-        return 1.0 / np.sqrt(variances), np.log(variances).sum(axis=1)
+    if covariances.ndim == 2:
+        return 1.0 / np.sqrt(covariances), np.log(covariances).sum(axis=1)
     try:
         factor = cholesky(covariances)
     except np.linalg.LinAlgError as error:
@@ -123,9 +124,16 @@ def inverses(lower: Array) -> Array:
 
 def distances(x: Array, means: Array, whiten: Array) -> Array:
     """(x_i - mu_k)' Sigma_k^-1 (x_i - mu_k), (K, n), from what `whitening` gives."""
-    centred = x.T - means[:, :, None]  # (K, d, n)
-    white = centred * whiten[:, :, None] if whiten.ndim == 2 else whiten @ centred
-    return np.asarray(np.square(white, out=white).sum(axis=1))
+    found, step = np.empty((len(means), len(x))), max(1, AT_ONCE // max(1, means.size))
+    for first in range(0, len(x), step):
+        part = slice(first, first + step)
+        centred = x[part].T - means[:, :, None]  # (K, d, b)
+        if whiten.ndim == 2:
+            white = np.multiply(centred, whiten[:, :, None], out=centred)
+        else:
+            white = whiten @ centred
+        np.square(white, out=white).sum(axis=1, out=found[:, part])
+    return found
 
 
 def smallest_correlations(matrices: Array) -> Array:

@@ -26,7 +26,7 @@ from emframe.core import Degenerate
 from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.gaussian.axes import Criterion, EqualVolume, OwnVolumes, common_axes
-from emframe_families.gaussian.scatter import diagonals, transposed
+from emframe_families.gaussian.scatter import transposed
 from emframe_families.gaussian.volumes import equal_volume, own_volumes
 
 CODES = (
@@ -104,7 +104,7 @@ class Structure:
     # ---- M
 
     def covariances(self, scatter: Array, dof: Array, axes: Array | None) -> Array:
-        """The covariances (K, d, d) that maximise the likelihood.
+        """The covariances (K, d, d) that maximise the likelihood; variances (K, d) where diagonal.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Structure:
         Raises `emframe.Degenerate` where there is no maximum all the same.
         """
         if self.is_diagonal:
-            return diagonals(self._spread(scatter, dof))
+            return self._spread(scatter, dof)
         if not self.has_axes:
             return symmetric(self._spread(scatter, dof))
         if self.orientation == "V":

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from emframe import Array, Degenerate
+from emframe.data.formulas import is_formula
 from emframe.families import Completed, Kernel, Survey, refuse_empty
 from emframe.families.kernel import Densities
 from emframe.numeric.climbed import Kept
@@ -31,7 +32,7 @@ from emframe_families.growth.beginning import begun
 from emframe_families.growth.effects import EffectPoint, Effects, effects
 from emframe_families.growth.linear_mixed import LinearMixed
 from emframe_families.growth.people import triangles
-from emframe_families.growth.residuals import LAWS, MOST_TIMES, Law, Unstructured, Visits
+from emframe_families.growth.residuals import LAWS, MOST_TIMES, InTime, Law, Unstructured
 from emframe_families.growth.sums import GrowthSums, gathered, side_by_side
 
 LATEST = 2  # E-steps that are kept
@@ -64,8 +65,9 @@ class CorrelatedMixed(LinearMixed):
             raise TypeError(f"`along` is {self.along!r}; pass the name of the column of times.")
         if self.along == self.response:
             raise ValueError(f"`along` is {self.along!r}, which is the response.")
-        if self.along is None and len(self.terms.columns) < 2:
-            raise ValueError("no column has times; name it, along='time'.")
+        terms = (*self.fixed, *self.common, *self.random)
+        if self.along is None and (len(self.terms.columns) < 2 or any(map(is_formula, terms))):
+            raise ValueError("which column has the times is not told; name it, along='time'.")
 
     # ---- columns, and times
 
@@ -112,15 +114,15 @@ class CorrelatedMixed(LinearMixed):
             return Unstructured(self.times or ())
         return LAWS[self.residual]()
 
-    def visits(self, runs: Any) -> Visits:
+    def visits(self, runs: Any) -> InTime:
         """The visits of `emframe.Sequences` in order of time, laid out once."""
 
-        def made() -> Visits:
+        def made() -> InTime:
             times = runs.x[:, self.columns.index(self.time_column)]
             who = np.repeat(np.arange(len(runs)), runs.lengths)
             order = np.lexsort((times, who))
             values = self.terms.values(runs.x)[order]
-            found = Visits(values, times[order], runs.firsts, runs.lengths)
+            found = InTime(values, times[order], runs.firsts, runs.lengths)
             twice = found.first_repeated()
             if twice is not None and self.residual != "compound":
                 name = twice if runs.keys is None else runs.keys[twice]
@@ -324,6 +326,9 @@ class CorrelatedMixed(LinearMixed):
         own = np.array([self.law.variance(one, times) for one in self.of_law(params)])
         return means, np.sqrt((swings**2).sum(axis=2) + point.sigma[:, None] ** 2 * own).T
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        raise TypeError(f"forecasts beside residuals that are {self.residual!r} are not known.")
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         each = [self.told(one) for one, _ in self.each_effects(params, x)]
         means, deviations = (np.concatenate([one[j] for one in each], axis=1) for j in (0, 1))
@@ -336,7 +341,7 @@ class CorrelatedMixed(LinearMixed):
         if self.residual != "compound":
             times, places = np.unique(times, return_inverse=True)
         n = len(times)
-        visits = Visits(np.empty((n, 0)), times, np.zeros(1, dtype=np.intp), np.array([n]))
+        visits = InTime(np.empty((n, 0)), times, np.zeros(1, dtype=np.intp), np.array([n]))
         white = self.law.whitened(self.of_law(params)[k], visits, np.eye(n))[0]
         found = np.linalg.solve(white, rng.standard_normal(n))
         return np.asarray(self.point(params).sigma[k] * found[places])

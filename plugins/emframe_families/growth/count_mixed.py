@@ -198,6 +198,10 @@ class CountMixed(Family):
     @cached_property
     def parameters(self) -> type:
         """A field for each coefficient; ``random_covariance`` (K, 1, 1), if any."""
+        return record(f"{type(self).__name__}Parameters", self._declared)
+
+    @cached_property
+    def _declared(self) -> dict[str, Declared]:
         terms = self.terms
         found = {
             name: Declared(Real(), shared=j >= len(terms.own))
@@ -206,7 +210,7 @@ class CountMixed(Family):
         if self.random:
             space = PositiveSemidefinite()
             found["random_covariance"] = Declared(space, (1, 1), shared=self.between == "shared")
-        return record(f"{type(self).__name__}Parameters", found)
+        return found
 
     def arrays(self, params: Any) -> tuple[Array, Array]:
         """Coefficients (K, p) and deviations d (K,) of the random effect."""
@@ -215,12 +219,36 @@ class CountMixed(Family):
             return beta, np.zeros(len(beta))
         return beta, np.sqrt(params.random_covariance[:, 0, 0])
 
-    def made(self, beta: Array, deviation: Array) -> Any:
-        """Parameters from coefficients (K, p) and deviations (K,)."""
+    def made(self, beta: Array, deviation: Array, extras: Array) -> Any:
+        """Parameters from coefficients (K, p), deviations (K,) and `extras`."""
+        return self.parameters(**self.told(beta, deviation))
+
+    def told(self, beta: Array, deviation: Array) -> dict[str, Array]:
+        """Coefficients and variances by name."""
         found = dict(zip(self.terms.coefficients, np.ascontiguousarray(beta.T), strict=True))
         if self.random:
             found["random_covariance"] = (deviation**2)[:, None, None]
-        return self.parameters(**found)
+        return found
+
+    # ---- what a response may have beside a linear predictor
+
+    def kind_at(self, params: Any, visits: Visits) -> Response:
+        """The law of the responses of visits."""
+        return self.kind
+
+    def extras(self, params: Any) -> Array:
+        """Numbers that the law has beside, by which Q is climbed too, (K, e)."""
+        return np.zeros((len(self.arrays(params)[0]), 0))
+
+    @property
+    def extras_shared(self) -> bool:
+        """Whether all components have the same ones."""
+        return True
+
+    def extra_sums(self, statistics: Any, params: Any) -> tuple[Array, Array]:
+        """Slope of Q by them, (K, e), and its bend by beta, d and them, (K, p + 1 + e, e)."""
+        k, p = self.arrays(params)[0].shape
+        return np.zeros((k, 0)), np.zeros((k, p + 1, 0))
 
     # ---- E
 
@@ -238,7 +266,8 @@ class CountMixed(Family):
         beta, deviation = self.arrays(params)
         n_nodes = self.n_nodes if deviation.any() else 1
         swing = deviation[:, None] * visits.z
-        found = integrated(self.kind, visits, beta @ visits.x.T, swing, n_nodes)
+        kind = self.kind_at(params, visits)
+        found = integrated(kind, visits, beta @ visits.x.T, swing, n_nodes)
         mine = rebuild(params, lambda leaf: np.array(leaf.value))  # the caller's may be written to
         latest[:] = [(mine, found), *latest[: LATEST - 1]]
         return found
@@ -272,7 +301,7 @@ class CountMixed(Family):
     # ---- M
 
     def _sums(self, statistics: Observed, params: Any) -> tuple[Array, Array, Array]:
-        """Slope (K, p + 1) and bend (K, p + 1, p + 1) of Q in beta and d, and mean u^2, (K,).
+        """Slope (K, p + 1 + e) and bend of Q in beta, d and `extras`, and mean u^2, (K,).
 
         Of the data completed by u at the nodes; the slope is that of Q itself (Fisher).
         """
@@ -282,15 +311,14 @@ class CountMixed(Family):
         for block in statistics.blocks:
             visits, found = self.visits(block[0]), self._found(block, params)
             eta, swing = beta @ visits.x.T, deviation[:, None] * visits.z
-            first = np.zeros((2, *eta.shape))  # E[y - mean], and times u
-            second = np.zeros((3, *eta.shape))  # E[variance], times u, and times u^2
+            kind = self.kind_at(params, visits)
+            first = np.zeros((2, *eta.shape))  # E of the slope by eta, and times u
+            second = np.zeros((3, *eta.shape))  # E of the bend by eta, times u, and times u^2
             for node, share in zip(found.nodes, found.shares, strict=True):
                 u, own = visits.spread(node), visits.spread(share * block[1].T)
-                mean = self.kind.mean(visits.beside, eta + swing * u)
-                excess = own * (visits.y - mean)
-                spread = own * self.kind.variance(visits.beside, mean)
-                first += np.stack([excess, excess * u])
-                second += np.stack([spread, spread * u, spread * u * u])
+                rise, curve = kind.slopes(visits.y, visits.beside, eta + swing * u)
+                first += np.stack([own * rise, own * rise * u])
+                second += own * np.stack([curve, curve * u, curve * u * u])
             x, z = visits.x, visits.z
             slope[:, :p] += first[0] @ x
             slope[:, p] += first[1] @ z
@@ -300,6 +328,11 @@ class CountMixed(Family):
             moment = found.mean**2 + found.variance
             size += (moment * block[1].T).sum(axis=1)
         bend[:, p, :p] = bend[:, :p, p]
+        more, crossed = self.extra_sums(statistics, params)
+        if more.shape[1]:
+            slope = np.concatenate([slope, more], axis=1)
+            upper = np.concatenate([bend, crossed[:, : p + 1].swapaxes(1, 2)], axis=1)
+            bend = np.concatenate([upper, crossed], axis=2)
         counts = statistics.counts
         return slope, bend, size / np.where(counts > 0, counts, 1.0)
 
@@ -310,9 +343,10 @@ class CountMixed(Family):
             for j in range(len(self.terms.fixed))
         ]
         if self.random:
-            along = slope[:, -1]
+            along = slope[:, len(self.terms.fixed)]
             parts.append(along.sum(keepdims=True) if self.between == "shared" else along)
-        return np.concatenate(parts)
+        more = slope[:, len(self.terms.fixed) + 1 :]
+        return np.concatenate([*parts, (more.sum(axis=0) if self.extras_shared else more).ravel()])
 
     def m_step(self, statistics: Observed, previous: Any) -> Any:
         if previous is None:
@@ -324,7 +358,7 @@ class CountMixed(Family):
             beta, deviation = self.arrays(previous)
             rms = np.sqrt(np.mean([np.mean(self.visits(b[0]).z ** 2) for b in statistics.blocks]))
             deviation = np.full(len(deviation), BEGINNING / rms if rms > 0 else 0.0)
-            return self.made(beta, deviation)
+            return self.made(beta, deviation, self.extras(previous))
         return self._raised(statistics, previous)[0]
 
     def _raised(self, statistics: Observed, previous: Any) -> tuple[Any, bool]:
@@ -335,10 +369,16 @@ class CountMixed(Family):
         slots = self.terms.slots(k)
         width = int(slots.max(initial=-1)) + 1
         own = np.arange(k) if self.between == "each" else np.zeros(k, dtype=np.intp)
-        slots = np.concatenate([slots, (width + own)[:, None]], axis=1)
+        extras = self.extras(previous)
+        e = extras.shape[1]
+        more = width + k + np.arange(k * e).reshape(k, e)
+        slots = np.concatenate([slots, (width + own)[:, None], more], axis=1)
+        if self.extras_shared:
+            slots[:, p + 1 :] = slots[:1, p + 1 :]
         if not deviation.any():
             slots[:, p] = -1  # along d there is nothing to see at d = 0
-        whole, pull = np.zeros((width + k, width + k)), np.zeros(width + k)
+        size_all = width + k + k * e
+        whole, pull = np.zeros((size_all, size_all)), np.zeros(size_all)
         for one in range(k):
             free = np.flatnonzero(slots[one] >= 0)
             whole[np.ix_(slots[one, free], slots[one, free])] += bend[one][np.ix_(free, free)]
@@ -351,7 +391,8 @@ class CountMixed(Family):
         before, length = self.expected(statistics, previous), 1.0
         for _ in range(HALVINGS):
             scaled = np.abs(deviation + length * step[:, p]) * expansion**length
-            params = self.made(beta + length * step[:, :p], scaled)
+            further = extras + length * step[:, p + 1 :]
+            params = self.made(beta + length * step[:, :p], scaled, further)
             if np.isfinite(scaled).all() and self.expected(statistics, params) > before:
                 return params, False
             length *= 0.5
@@ -381,7 +422,11 @@ class CountMixed(Family):
         if not np.isfinite(beta).all():
             raise Degenerate("the counts say nothing of the coefficients")
         assert beta.shape == (k, m)
-        return self.made(beta, np.zeros(k))
+        return self.made(beta, np.zeros(k), self.extras_begun(statistics, k))
+
+    def extras_begun(self, statistics: Observed, k: int) -> Array:
+        """`extras` at a start, (K, e)."""
+        return np.zeros((k, 0))
 
     def _rough_people(self, runs: Any) -> Any:
         """The people as if what single counts say were normal responses."""
@@ -436,9 +481,15 @@ class CountMixed(Family):
         if self.random:
             own = deviation[k] * rng.standard_normal()
             eta = eta + own * values[:, self.terms.z_places[0]]
-        beside = rows[:, -1] if self._beside is not None else self.plain(len(rows))
-        rows[:, 0] = self.kind.draw(beside, eta, rng)
+        rows[:, 0] = self.drawn(params, rows, eta, k, rng)
         return rows
+
+    def drawn(
+        self, params: Any, rows: Array, eta: Array, k: int, rng: np.random.Generator
+    ) -> Array:
+        """Responses of component k at linear predictors eta (n,)."""
+        beside = rows[:, -1] if self._beside is not None else self.plain(len(rows))
+        return self.kind.draw(beside, eta, rng)
 
     def ingredients(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "covered"}

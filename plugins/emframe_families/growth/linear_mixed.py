@@ -353,6 +353,20 @@ class LinearMixed(Family):
         swings = values[:, self.terms.z_places] @ point.roots  # (K, n, q)
         return means, np.sqrt((swings**2).sum(axis=2) + point.sigma[:, None] ** 2).T
 
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        found, point, values = self.effects(params, x), self.point(params), self.terms.values(at.x)
+        k, q = len(point.sigma), len(self.random)
+        unseen = owners < 0
+        mean = np.where(unseen[:, None], 0.0, found.mean[:, owners])  # (K, S, q)  of u
+        variance = np.where(unseen[:, None, None], np.eye(q), found.variance[:, owners])
+        variance = np.broadcast_to(variance, (k, *variance.shape[1:]))
+        swing = np.einsum("na,kab->knb", values[:, self.terms.z_places], point.roots)
+        each = np.repeat(np.arange(len(at)), at.lengths)
+        means = values[:, self.terms.x_places] @ point.coefficients.T
+        means = means + np.einsum("knb,knb->nk", swing, mean[:, each])
+        spread = np.einsum("kna,knab,knb->nk", swing, variance[:, each], swing)
+        return means, spread + point.sigma**2
+
     def random_effects(self, params: Any, x: Any) -> tuple[tuple[str, ...], Array, Array]:
         return self.random, *self.told(self.effects(params, x))
 

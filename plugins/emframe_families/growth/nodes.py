@@ -90,9 +90,9 @@ def _integrated(
     y, m = visits.y, visits.beside
     u = np.zeros((len(eta), len(visits.firsts)))
     for _ in range(STEPS):
-        mean = response.mean(m, eta + swing * visits.spread(u))
-        slope = visits.totals(swing * (y - mean)) - u
-        bend = visits.totals(swing**2 * response.variance(m, mean)) + 1.0
+        rise, curve = response.slopes(y, m, eta + swing * visits.spread(u))
+        slope = visits.totals(swing * rise) - u
+        bend = visits.totals(swing**2 * curve) + 1.0
         step = np.clip(slope / bend, -FARTHEST, FARTHEST)
         u = u + step
         if np.abs(step).max() <= SETTLED:

@@ -34,7 +34,7 @@ CLOSE = 1e-7  # a step that is shorter than this is none
 
 
 @dataclass(frozen=True)
-class Visits:
+class InTime:
     """Visits of S people, end to end, each person's in order of time."""
 
     values: Array  # (n, c)  distinct terms and the response
@@ -88,16 +88,16 @@ class Law(ABC):
         """Where the parameter lives."""
 
     @abstractmethod
-    def begun(self, visits: Visits, sigma: float) -> Any:
+    def begun(self, visits: InTime, sigma: float) -> Any:
         """The parameter at a start, of `shape`."""
 
     @abstractmethod
-    def whitened(self, value: Any, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def whitened(self, value: Any, visits: InTime, rows: Array) -> tuple[Array, Array]:
         """A_i rows (n, c), and log|A_i| (S,); nan where the parameter is none for that person."""
 
     @abstractmethod
     def slope(
-        self, value: Any, visits: Visits, left: Array, z: Array, spread: Array, shares: Array
+        self, value: Any, visits: InTime, left: Array, z: Array, spread: Array, shares: Array
     ) -> Any:
         """The derivative of the sum of shares times log density, by the parameter, of `shape`.
 
@@ -128,11 +128,11 @@ class OneNumber(Law):
     """Base of laws with a single parameter."""
 
     @abstractmethod
-    def turned(self, value: float, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def turned(self, value: float, visits: InTime, rows: Array) -> tuple[Array, Array]:
         """Derivatives of `whitened` by the parameter."""
 
     def slope(
-        self, value: float, visits: Visits, left: Array, z: Array, spread: Array, shares: Array
+        self, value: float, visits: InTime, left: Array, z: Array, spread: Array, shares: Array
     ) -> float:
         rows = np.column_stack([left, z])
         white, turned = self.whitened(value, visits, rows)[0], self.turned(value, visits, rows)
@@ -177,24 +177,24 @@ class Ar1(OneNumber):
     field = "range"
     space = Positive()
 
-    def begun(self, visits: Visits, sigma: float) -> float:
+    def begun(self, visits: InTime, sigma: float) -> float:
         gaps = visits.gaps[np.isfinite(visits.gaps)]
         return float(np.median(gaps)) if len(gaps) else 1.0
 
-    def _before(self, visits: Visits, rows: Array) -> Array:
+    def _before(self, visits: InTime, rows: Array) -> Array:
         found = np.empty_like(rows)
         found[1:], found[0] = rows[:-1], 0.0
         found[visits.firsts] = 0.0
         return found
 
-    def whitened(self, value: float, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def whitened(self, value: float, visits: InTime, rows: Array) -> tuple[Array, Array]:
         alike = np.exp(-visits.gaps / value)
         # 1 - alike^2, without the loss of digits where visits are close to each other
         left = np.sqrt(-np.expm1(-2.0 * visits.gaps / value))[:, None]
         white = (rows - alike[:, None] * self._before(visits, rows)) / left
         return white, -visits.totals(np.log(left[:, 0]))
 
-    def turned(self, value: float, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def turned(self, value: float, visits: InTime, rows: Array) -> tuple[Array, Array]:
         alike, gaps = np.exp(-visits.gaps / value), np.where(visits.gaps < np.inf, visits.gaps, 0.0)
         along = alike * gaps / value**2  # of the correlation, by the range
         left = np.sqrt(-np.expm1(-2.0 * visits.gaps / value))
@@ -209,22 +209,22 @@ class Compound(OneNumber):
     field = "correlation"
     space = Interval(-1.0, 1.0)
 
-    def begun(self, visits: Visits, sigma: float) -> float:
+    def begun(self, visits: InTime, sigma: float) -> float:
         return 0.1
 
-    def _parts(self, value: float, visits: Visits, rows: Array) -> tuple[Array, Array, Array]:
+    def _parts(self, value: float, visits: InTime, rows: Array) -> tuple[Array, Array, Array]:
         """Means of people (S, c), what is off them (n, c), and 1 + (n_i - 1) rho (S,)."""
         means = visits.totals(rows) / visits.lengths[:, None]
         whole = 1.0 + (visits.lengths - 1.0) * value
         return means, rows - visits.spread(means), np.where(whole > 0.0, whole, np.nan)
 
-    def whitened(self, value: float, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def whitened(self, value: float, visits: InTime, rows: Array) -> tuple[Array, Array]:
         means, off, whole = self._parts(value, visits, rows)
         white = off / np.sqrt(1.0 - value) + visits.spread(means / np.sqrt(whole)[:, None])
         more = (visits.lengths - 1.0) * np.log1p(-value) + np.log(whole)
         return white, -0.5 * more
 
-    def turned(self, value: float, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def turned(self, value: float, visits: InTime, rows: Array) -> tuple[Array, Array]:
         means, off, whole = self._parts(value, visits, rows)
         others = visits.lengths - 1.0
         level = (-0.5 * others * whole**-1.5)[:, None] * means
@@ -246,7 +246,7 @@ class Unstructured(Law):
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
         return (len(self.times),) * 2
 
-    def begun(self, visits: Visits, sigma: float) -> Array:
+    def begun(self, visits: InTime, sigma: float) -> Array:
         m = len(self.times)
         return sigma**2 * (0.5 * np.eye(m) + 0.5)
 
@@ -267,7 +267,7 @@ class Unstructured(Law):
             )
         return found
 
-    def whitened(self, value: Array, visits: Visits, rows: Array) -> tuple[Array, Array]:
+    def whitened(self, value: Array, visits: InTime, rows: Array) -> tuple[Array, Array]:
         white, more = np.empty_like(rows), np.empty(len(visits.firsts))
         for people in visits.patterns:
             which = visits.of(people)
@@ -281,7 +281,7 @@ class Unstructured(Law):
         return white, more
 
     def slope(
-        self, value: Array, visits: Visits, left: Array, z: Array, spread: Array, shares: Array
+        self, value: Array, visits: InTime, left: Array, z: Array, spread: Array, shares: Array
     ) -> Array:
         found = np.zeros_like(value)
         for people in visits.patterns:

@@ -40,6 +40,11 @@ class Response(ABC):
     def variance(self, m: Array, mean: Array) -> Array:
         """The variance, from the mean."""
 
+    def slopes(self, y: Array, m: Array, eta: Array) -> tuple[Array, Array]:
+        """Derivatives of log f by eta: the first, and the second with its sign turned."""
+        mean = self.mean(m, eta)
+        return y - mean, self.variance(m, mean)
+
     @abstractmethod
     def rough(self, y: Array, m: Array) -> Array:
         """A linear predictor near what a count says by itself."""

@@ -40,7 +40,7 @@ SETTLED = 1e-14
 CLOSE = 1e-7  # a gain that makes the next one nothing, where Q is a parabola
 STEPS = 100
 HALVINGS = 60
-LONGER = 1.1  # times its promise; what a step gains beyond it says that the top is farther off
+FAR = 3.0  # times the counts themselves, on the average: means that are far too high
 # A direction is flat with less information than this per event and unit of spread, an event being
 # what is off the end of what is possible: a count above 0, say.  Where Q rises for ever, every
 # step of Newton's goes as far as the one before, and gains next to nothing.
@@ -182,7 +182,8 @@ class CountRegression(Regression):
             promised, move = 0.5 * float(slope @ step), (u @ step)[:, None]
             if not promised > settled:
                 break
-            length, gained = self._stepped(x, share, eta, move, promised)
+            too_high = FAR * float(share @ y) < float(share @ mean) and bool(y.any())
+            length, gained = self._stepped(x, share, eta, move, too_high)
             at = at + length * step
             # What Q is off its parabola tells what one more step would gain, in the square.
             off = 1.5 * abs(gained - promised)
@@ -196,12 +197,13 @@ class CountRegression(Regression):
         return found
 
     def _stepped(
-        self, x: Array, share: Array, eta: Array, move: Array, promised: float
+        self, x: Array, share: Array, eta: Array, move: Array, too_high: bool
     ) -> tuple[float, float]:
         """How much of a step of Newton's is taken, 0 for none, and what Q gains.
 
-        It is halved until Q rises, and doubled while that gains, for where a log rate is far too
-        high Newton's method alone takes it down by one a step.
+        It is halved until Q rises.  Where rates are far too high it is doubled while that gains:
+        Newton's method alone takes a log rate down by one a step.  Nowhere else, or what rises for
+        ever would be at its end before that shows.
         """
 
         def gain(length: float) -> float:
@@ -209,7 +211,7 @@ class CountRegression(Regression):
 
         tried = ((one, gain(one)) for one in (0.5**halved for halved in range(HALVINGS)))
         length, gained = next((pair for pair in tried if pair[1] > 0.0), (0.0, 0.0))
-        if length == 1.0 and gained > LONGER * promised:
+        if length == 1.0 and too_high:
             while (farther := gain(2.0 * length)) > gained:
                 length, gained = 2.0 * length, farther
         return length, gained

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from emframe.parameters import held
 from emframe.spaces import Array
 from emframe_families.gaussian.family import Gaussian
 from emframe_families.gaussian.scatter import Scatter, distances
@@ -28,7 +29,7 @@ class Components:
     @cached_property
     def normal(self) -> Any:
         """Locations and scale matrices as a Gaussian's parameters."""
-        return self.gaussian.parameters(self.params.locations, self.params.scale_matrices)
+        return self.gaussian.parameters(self.params.locations, held(self.params, "scale_matrices"))
 
     def shown(self, x: Array) -> Components:
         """The components of the columns that rows x show: all of them."""

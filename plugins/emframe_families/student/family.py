@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from emframe import ConjugatePrior, Contract, Family, Real
 from emframe.core import Degenerate
 from emframe.families import Kernel, Survey
-from emframe.parameters import Declared, declarations
+from emframe.parameters import Declared, declarations, held
 from emframe.parameters.records import record
 from emframe.spaces import Array
 from emframe_families.gaussian.family import EPS, LARGEST, LEAST_RANGE, TINY, Gaussian
@@ -200,8 +200,8 @@ class StudentT(Family):
         if not known.held and not known.shared:
             return self._gaussian.m_step(scatter, before)
         like = self._at(known.like).normal
-        held, shared = ([NORMAL[one] for one in names if one in NORMAL] for names in known[1:])
-        return self._gaussian.m_step_given(scatter, before, like, tuple(held), tuple(shared))
+        fixed, shared = ([NORMAL[one] for one in names if one in NORMAL] for names in known[1:])
+        return self._gaussian.m_step_given(scatter, before, like, tuple(fixed), tuple(shared))
 
     def _plainly(self, statistics: Held) -> Scatter:
         """The Gaussian's statistics of the rows."""
@@ -216,7 +216,7 @@ class StudentT(Family):
         normal = self._normal(scatter, None, known)
         dof = np.full(len(normal.means), self.dof if self._holds_dof else FIRST)
         dof = known.like.dof if "dof" in known.held else dof
-        return self.parameters(normal.means, normal.covariances, dof)
+        return self.parameters(normal.means, held(normal, "covariances"), dof)
 
     def _cycle(self, statistics: Held, params: Any, known: Known) -> Any:
         """One cycle of ECME: locations and scale matrices, then degrees of freedom."""
@@ -225,7 +225,7 @@ class StudentT(Family):
         own_dof = self.dof == "each" and "dof" not in known.shared
         scatter = self._divided(statistics, statistics.met_at(here).scatter, is_shared and own_dof)
         normal = self._normal(scatter, here.normal, known)
-        moved = self.parameters(normal.means, normal.covariances, params.dof)
+        moved = self.parameters(normal.means, held(normal, "covariances"), params.dof)
         distances = statistics.distances(self._at(moved))
         tail = self._tail(statistics, distances, "dof" in known.shared)
         is_held = self._holds_dof or "dof" in known.held
@@ -347,8 +347,8 @@ class StudentT(Family):
     def template(self, dims: Mapping[str, int]) -> Any:
         if not self._holds_dof:
             return super().template(dims)
-        normal, held = self._gaussian.template(dims), np.full(dims["K"], self.dof)
-        return self.parameters(normal.means, normal.covariances, held)
+        normal, dof = self._gaussian.template(dims), np.full(dims["K"], self.dof)
+        return self.parameters(normal.means, held(normal, "covariances"), dof)
 
 
 def _width(x: Array) -> int:

@@ -85,7 +85,7 @@ class OfPattern(Components):
 
 
 @dataclass(frozen=True)
-class ByPattern(Components):
+class SeenComponents(Components):
     """All components; rows are shown to those of what they show, one pattern at a time."""
 
     patterns: dict[bytes, OfPattern] = field(default_factory=dict, compare=False)
@@ -128,8 +128,8 @@ class StudentWithGaps(StudentT):
     def with_gaps(self) -> StudentWithGaps:
         return self
 
-    def _at(self, params: Any) -> ByPattern:
-        return ByPattern(self._gaussian, params)
+    def _at(self, params: Any) -> SeenComponents:
+        return SeenComponents(self._gaussian, params)
 
     # ---- E
 
@@ -205,7 +205,7 @@ class StudentWithGaps(StudentT):
 class PatternKernel:
     """The kernel of t rows with gaps."""
 
-    components: ByPattern
+    components: SeenComponents
     constants: Array  # (K,)
 
     form = "patterns"
