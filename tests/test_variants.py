@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import emframe
 from emframe import Contract, Status, variants
 from emframe.core import MaxIterations, RemainingGain, run
-from emframe.core.variants import Conditional, Patchwork
+from emframe.core.variants import InTurn, Patchwork
 from emframe.fitting import expectation
 from emframe.parameters import leaves
 
@@ -194,7 +194,7 @@ def test_conditional_qs_add():
     params = POISSON.start(HALVES, rows, np.random.default_rng())
     whole = POISSON.expect(params, rows.x, rows.weights)
     parts = [POISSON.expect(params, rows.x[i::2], rows.weights[i::2]) for i in range(2)]
-    both = Conditional(parts[0], []) + Conditional(parts[1], [])
+    both = InTurn(parts[0], []) + InTurn(parts[1], [])
     assert both.loglik == pytest.approx(whole.loglik, rel=1e-12)
     assert both.maximize() is params
 
