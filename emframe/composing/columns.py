@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from emframe.spaces import Array, Shape, Space
 
 
-@dataclass(frozen=True, repr=False)
-class AtColumns(Space):
+class AtSome(Space):
     """A space that some columns have to lie in, and the others need not."""
 
     space: Space
-    places: tuple[int, ...]
+
+    def at(self, d: int) -> list[int]:
+        """Which of d columns."""
+        raise NotImplementedError
 
     @property
     def words(self) -> str:  # type: ignore[override]
@@ -37,76 +39,58 @@ class AtColumns(Space):
         return self.space.largest
 
     def least_ranges(self, d: int) -> Array:
-        least = np.zeros(d)
-        least[list(self.places)] = self.space.least_ranges(len(self.places))
+        least, at = np.zeros(d), self.at(d)
+        least[at] = self.space.least_ranges(len(at))
         return least
 
     def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
-        which = np.zeros(d, dtype=bool)
-        which[list(self.places)] = self.space.columns_that_are(trait, len(self.places))
+        which, at = np.zeros(d, dtype=bool), self.at(d)
+        which[at] = self.space.columns_that_are(trait, len(at))
         return which
 
     def codes(self, d: int) -> Array:
-        found = np.zeros(d)
-        found[list(self.places)] = self.space.codes(len(self.places))
+        found, at = np.zeros(d), self.at(d)
+        found[at] = self.space.codes(len(at))
         return found
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        held, at = np.ones(values.shape, dtype=bool), self.at(values.shape[1])
+        own = np.asarray(self.space.contains(values[:, at]))
+        held[:, at] = own if own.ndim == 2 else own[:, None]
+        return held
+
+
+@dataclass(frozen=True, repr=False)
+class AtColumns(AtSome):
+    """A space that the columns at some places have to lie in."""
+
+    space: Space
+    places: tuple[int, ...]
+
+    def at(self, d: int) -> list[int]:
+        return list(self.places)
 
     def covers(self, d: int) -> NDArray[np.bool_]:
         which = np.zeros(d, dtype=bool)
-        which[list(self.places)] = True
+        which[self.at(d)] = True
         return which
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = np.ones(values.shape, dtype=bool)
-        own = np.asarray(self.space.contains(values[:, self.places]))
-        held[:, self.places] = own if own.ndim == 2 else own[:, None]
-        return held
 
     def __repr__(self) -> str:
         return f"AtColumns({self.space!r}, {self.places})"
 
 
 @dataclass(frozen=True, repr=False)
-class AllBut(Space):
+class AllBut(AtSome):
     """A space that all columns but one have to lie in, however many there are."""
 
     space: Space
     place: int
 
-    @property
-    def words(self) -> str:  # type: ignore[override]
-        return self.space.words
-
-    @property
-    def discrete(self) -> bool:  # type: ignore[override]
-        return self.space.discrete
-
-    @property
-    def missing(self) -> bool:  # type: ignore[override]
-        return self.space.missing
-
-    @property
-    def largest(self) -> float:  # type: ignore[override]
-        return self.space.largest
-
-    def least_ranges(self, d: int) -> Array:
-        return np.insert(self.space.least_ranges(d - 1), self.place, 0.0)
-
-    def columns_that_are(self, trait: str, d: int) -> NDArray[np.bool_]:
-        return np.insert(self.space.columns_that_are(trait, d - 1), self.place, False)
-
-    def codes(self, d: int) -> Array:
-        return np.insert(self.space.codes(d - 1), self.place, 0.0)
+    def at(self, d: int) -> list[int]:
+        return [j for j in range(d) if j != self.place]
 
     def covers(self, d: int) -> NDArray[np.bool_]:
         return np.insert(self.space.covers(d - 1), self.place, False)
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        held = np.ones(values.shape, dtype=bool)
-        others = np.arange(values.shape[1]) != self.place
-        own = np.asarray(self.space.contains(values[:, others]))
-        held[:, others] = own if own.ndim == 2 else own[:, None]
-        return held
 
     def __repr__(self) -> str:
         return f"AllBut({self.space!r}, {self.place})"

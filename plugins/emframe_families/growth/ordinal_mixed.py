@@ -30,6 +30,7 @@ from emframe.spaces import Ranks, Space
 from emframe_families.growth.count_mixed import CountMixed, Observed
 from emframe_families.growth.nodes import Visits
 from emframe_families.growth.responses import Response
+from emframe_families.items.answers import n_levels
 from emframe_families.items.categorical import MOST_LEVELS
 
 GAPS = "gaps"
@@ -163,14 +164,8 @@ class OrdinalMixed(CountMixed):
     def settled(self, whole: Observed, columns: Sequence[str]) -> OrdinalMixed:
         if self.levels is not None:
             return self
-        seen = np.unique(np.concatenate([self.visits(runs).y for runs, *_ in whole.blocks]))
-        if not np.array_equal(seen, np.arange(len(seen))) or len(seen) < 2:
-            told = ", ".join(f"{one:g}" for one in seen[:6]) + ", ..." * (len(seen) > 6)
-            raise ValueError(
-                f"the codes of the response are {told}; pass levels=, or codes 0, 1, ... without "
-                "gaps."
-            )
-        return replace(self, levels=len(seen))
+        codes = np.concatenate([self.visits(runs).y for runs, *_ in whole.blocks])
+        return replace(self, levels=n_levels(codes))
 
     @property
     def m(self) -> int:

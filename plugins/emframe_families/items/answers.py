@@ -22,6 +22,20 @@ def checked(missing: Any) -> None:
         raise TypeError(f"`missing` is {missing!r}; pass True or False.")
 
 
+def n_levels(codes: Array) -> int:
+    """How many levels the codes of a response (n,) tell of.
+
+    Raises ValueError where they are no codes 0, 1, ... without gaps, two at the least.
+    """
+    seen = np.unique(codes)
+    if not np.array_equal(seen, np.arange(len(seen))) or len(seen) < 2:
+        told = ", ".join(f"{one:g}" for one in seen[:6]) + ", ..." * (len(seen) > 6)
+        raise ValueError(
+            f"the codes of the response are {told}; pass levels=, or codes 0, 1, ... without gaps."
+        )
+    return len(seen)
+
+
 def shares(totals: Array, otherwise: Array) -> Array:
     """Probabilities of the answers from their counts, (K, d, m) -> (K, d, m).
 

@@ -27,6 +27,7 @@ from emframe.families import refuse_empty
 from emframe.numeric.climbed import Kept
 from emframe.parameters import keep
 from emframe.spaces import Array, Codes, Integers, Space
+from emframe_families.items.answers import n_levels
 from emframe_families.items.categorical import MOST_LEVELS
 from emframe_families.regressions.base import Regression, triangles
 from emframe_families.regressions.climb import Look, climb
@@ -69,14 +70,8 @@ class GradeRegression(Regression):
     def settled(self, whole: Kept, columns: Sequence[str]) -> GradeRegression:
         if self.levels is not None:
             return self
-        seen = np.unique(np.concatenate([self.y(x) for x, _ in whole.blocks]))
-        if not np.array_equal(seen, np.arange(len(seen))) or len(seen) < 2:
-            told = ", ".join(f"{one:g}" for one in seen[:6]) + ", ..." * (len(seen) > 6)
-            raise ValueError(
-                f"the codes of the response are {told}; pass levels=, or codes 0, 1, ... without "
-                "gaps."
-            )
-        return replace(self, levels=len(seen))
+        codes = np.concatenate([self.y(x) for x, _ in whole.blocks])
+        return replace(self, levels=n_levels(codes))
 
     @property
     def m(self) -> int:
