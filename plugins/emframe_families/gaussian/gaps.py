@@ -34,6 +34,7 @@ from emframe_families.gaussian.family import LARGEST, LEAST_RANGE, Gaussian
 from emframe_families.gaussian.parameters import DiagonalParameters, FullParameters
 from emframe_families.gaussian.patterns import ByPattern, Hidden, Patterns, refuse_unseen
 from emframe_families.gaussian.scatter import Scatter
+from emframe_families.gaussian.shown import shown_squares
 
 # Rows of a pattern below which products do not pay, and lose the digits of a scatter that is 0.
 FEW_ROWS = 50
@@ -99,7 +100,9 @@ class GaussianWithGaps(Gaussian):
         refuse_unseen(whole.shown(), columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
-        """One of complete rows for each pattern of gaps."""
+        """One of complete rows for each pattern of gaps; of independent columns by products."""
+        if self._diagonal:
+            yield from shown_squares(params, constants, survey)
         hidden, supplies, keys = {}, [], []
         blank: dict[bytes, Kernel | None] = {}
         alone = Gaussian(self.covariance)
