@@ -84,8 +84,9 @@ class Effort:
     @property
     def roughly(self) -> Effort:
         """The same, with ends that have all but arrived."""
-        rough = {"tol": self.rough, "last": self.rough}
-        rules, of_moves = (replace(one, **rough) for one in (self.rules, self.of_moves))
+        rules, of_moves = (
+            replace(one, tol=self.rough, last=self.rough) for one in (self.rules, self.of_moves)
+        )
         return replace(self, rules=rules, of_moves=of_moves)
 
     def of(self, n_components: int, is_of_many: bool) -> Effort:
