@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 
 from emframe import ConjugatePrior, Real
 from emframe.engines import Workspace
-from emframe.families import Completed, Conditional, Densities, Kernel, Mask, Survey, groups
+from emframe.families import (
+    Completed,
+    Conditional,
+    Densities,
+    Kernel,
+    Mask,
+    Survey,
+    groups,
+    rowwise,
+)
 from emframe.families.at_start import AtStart
 from emframe.families.rowwise import in_step
 from emframe.spaces import Array
@@ -86,8 +95,8 @@ class GaussianWithGaps(Gaussian):
         whole = self.whole(x, np.ones(len(x)))
         nothing = np.zeros(resp.shape[1])
         for kernel in self.kernels(params, nothing, Survey(whole, len(x))):
-            _, collect = kernel.meet(x, Workspace())
-            found = kernel.finish(collect(np.ascontiguousarray(resp.T)))
+            met = rowwise(kernel, x, Workspace())
+            found = kernel.finish(met.collect(np.ascontiguousarray(resp.T)))
             if found is not None:
                 return Completed(found.statistics, found.entropy)
         raise AssertionError("the last of a family's kernels loses no digits")
