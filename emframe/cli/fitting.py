@@ -129,8 +129,6 @@ def fit(
             "row is its own.",
             ctx,
         )
-    if runs is not None and labels is not None:
-        raise click.UsageError("--labels go with rows of their own, not with --runs.", ctx)
     gate = None
     if weights_on is not None:
         places = sheet.find(weights_on)
