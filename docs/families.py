@@ -111,7 +111,7 @@ COMPOSED = """\
 | one number of it held, and nan free | `emframe.fixed("normal", means=[[0.0], [np.nan]])` |
 | something shared | `emframe.tied("gamma", "shapes")` |
 | in the order of the components | `emframe.ordered("poisson", "rates")` |
-| equations between components, such as equal steps | `emframe.constrained("normal", means=[[1, -2, 1]])` |
+| equations, such as equal steps | `emframe.constrained("normal", means=[[1, -2, 1]])` |
 """
 
 
