@@ -277,7 +277,7 @@ def _refuse_unlike_within(rows: SequenceRows, q: int) -> None:
 
 
 def _refuse_at_odds(rows: SequenceRows, q: int) -> None:
-    """Raise ValueError where the rows of a run, which has one z, have labels that bar each other."""
+    """Raise ValueError where the labels of the rows of a run, which has one z, bar each other."""
     runs = rows.x
     codes = runs.x[:, runs.x.shape[1] - q].astype(np.int64)
     barred = np.bitwise_and.reduceat(codes, runs.firsts) == 0
