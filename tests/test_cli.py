@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -77,7 +78,7 @@ def test_weights_depend_on_columns_and_words_are_categories(emf: Run) -> None:
     assert found == pytest.approx(whole.log_likelihood, abs=1e-8)
     strange = Path("own.csv").read_text(encoding="utf-8").replace("a", "c", 5)
     Path("other.csv").write_text("y,kind,known\n" + strange.split("\n", 1)[1], encoding="utf-8")
-    refused(emf("predict", "own.fit", "other.csv"), "'c' is none of a, b")
+    refused(emf("predict", "own.fit", "other.csv"), "line 5, column 'kind' is 'c'", "fitted: a, b")
     refused(emf("fit", "own.csv", "--model", "hidden-markov", "--labels", "known"), "with mixtures")
 
 
@@ -585,12 +586,47 @@ def test_words_in_a_file_are_words_in_the_fit(emf: Run) -> None:
     assert emf("predict", "t.fit", "towns.csv").stdout.splitlines()[1].startswith(lines[0][:3])
     assert emf("sample", "t.fit", "-n", "3").stdout.split("\n")[1].split(",")[1] in ("f", "m")
     other = Path("towns.csv").read_text().replace("hill", "moon")
-    refused(emf("predict", "t.fit", "-", stdin=other), "'moon' is none of hill, plain, sea")
+    refused(emf("predict", "t.fit", "-", stdin=other), "'moon'", "were fitted: hill, plain, sea")
     line = ("--family", "gaussian-regression", "--components", "1", "--option", "response=y")
     given = ("--option", "predictors=sex", "--decimal", ",", "--sep", ";")
     found = emf("fit", "towns.csv", *line, *given)
     assert "sex_m" in found.stdout
     refused(emf("fit", "towns.csv", *line, *given[:2]), "--decimal ,")
+
+
+def test_a_formula_is_the_apis_and_dates_are_days(emf: Run) -> None:
+    rng = np.random.default_rng(0)
+    who, day = np.repeat(np.arange(20), 3), np.tile([0, 7, 14], 20)
+    sex = np.array(["f", "m"])[who % 2]
+    y = 3 + (who % 3 == 0) * 0.2 * day + (sex == "m") + rng.normal(scale=0.3, size=60)
+    frame = pd.DataFrame({"who": who.astype(str), "day": day * 1.0, "sex": sex, "y": y.round(3)})
+    date = pd.Timestamp("2024-02-25") + pd.to_timedelta(frame.day, unit="D")
+    frame.assign(day=date.astype(str), other="x y").to_csv("v.csv", index=False)
+    call = ("fit", "v.csv", "--formula", "y ~ day * sex", "--components", "2", "--starts", "2")
+    more = ("--random", "~ 1", "--group", "who", "--weights-on", "sex")
+    refused(emf(*call, *more), "line 2, column 'day': '2024-02-25'", "--since 2024-02-25")
+    told = emf(*call, *more, "--since", "2024-02-25", "--save", "v.fit", "--json")
+    model = emframe.formula(
+        "y ~ day * sex", random="~ 1", group="who", weights="~ sex", n_components=2
+    )
+    fit = emframe.select([model], frame, rng=0, n_starts=2).best
+    best = json.loads(told.stdout)["best"]
+    assert best["log_likelihood"] == pytest.approx(fit.log_likelihood, rel=1e-10)
+    head, *lines = Path("v.csv").read_text().splitlines()
+    Path("v.csv").write_text("\n".join([head, *rng.permutation(lines)]))
+    done = emf("predict", "v.fit", "v.csv", "--since", "2024-02-25")
+    assert done.exit_code == 0, done.output
+    said = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert said[0]["day"].startswith("2024-")
+    labels = fit.predict(frame)
+    assert all(int(one["label"]) == labels[one["who"]] for one in said)
+    refused(emf("fit", "v.csv", "--family", "gaussian", "--random", "~ 1"), "goes with --formula")
+    european = "day;y\n" + "".join(f"{d}.02.2024;{d},5\n" for d in range(10, 20))
+    Path("e.csv").write_text(european)
+    line = ("fit", "e.csv", "--formula", "y ~ day", "--components", "1")
+    refused(emf(*line, "--decimal", ","), "'10.02.2024' is not a number; write dates as 2024-")
+    Path("e.csv").write_text(european.replace(".02.2024", ",0"))
+    refused(emf(*line), "line 2, column 'day': '10,0'", "--decimal ,")
 
 
 def test_a_row_without_a_run_is_refused(emf: Run) -> None:

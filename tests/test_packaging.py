@@ -106,10 +106,27 @@ def test_types_are_shipped() -> None:
     assert "Typing :: Typed" in PROJECT["classifiers"]
 
 
-def test_the_citation_names_this_version() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (cited,) = re.findall(r"version = \{([^}]+)\}", readme)
-    assert cited == emframe.__version__
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    readme, citation, recipe = (
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("README.md", "CITATION.cff", ".ci/recipe.yaml")
+    )
+    assert re.findall(r"version = \{([^}]+)\}", readme) == [emframe.__version__]
+    assert re.findall(r"^version: (\S+)", citation, flags=re.MULTILINE) == [emframe.__version__]
+    assert re.findall(r'^  version: "(\S+)"', recipe, flags=re.MULTILINE) == [emframe.__version__]
+
+
+def test_the_recipe_asks_for_what_the_wheel_does() -> None:
+    recipe = (ROOT / ".ci" / "recipe.yaml").read_text(encoding="utf-8")
+    run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
+    wanted = [*PROJECT["dependencies"], *EXTRAS["cli"], "python" + PROJECT["requires-python"]]
+    assert {one.strip(" -").replace(" ", "") for one in run.splitlines()} == set(wanted)
+
+
+def test_each_python_that_is_named_is_tried() -> None:
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["classifiers"]))
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.findall(r'"(3\.\d+)"', workflow.partition("python: [")[2].partition("]")[0]) == named
 
 
 def test_importing_is_light() -> None:

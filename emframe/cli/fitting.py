@@ -16,11 +16,14 @@ import emframe
 from emframe.cli import pictures, screen, sheets
 from emframe.cli.job import Job, family_names, job
 from emframe.cli.models import entry_of, in_runs, models_of
-from emframe.cli.settings import family_of, sizes
+from emframe.cli.settings import family_of, settings, sizes
+from emframe.data.formulas import is_formula
 from emframe.engines import cores
+from emframe.families import Family
 from emframe.models import Model
 from emframe.parameters import nested, to_mapping
 from emframe.showing.report import selection_cells, summary, verdict
+from emframe.spaces import Array
 
 SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
 
@@ -56,12 +59,20 @@ SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
 @click.option(
     "--weights-on",
     metavar="A,B",
-    help="Columns on which the mixing weights depend; words are categories.",
+    help="Columns, or a formula, on which the mixing weights depend; words are categories.",
 )
 @click.option(
     "--labels", metavar="COLUMN", help="Components that are known, from 0; empty or -1 elsewhere."
 )
 @click.option("--covariance", metavar="KIND", help="Short for --option covariance=KIND.")
+@click.option(
+    "--formula",
+    metavar="'Y ~ X'",
+    help="A response and what it is given; --family is then its family.  [default: gaussian]",
+)
+@click.option("--random", metavar="'~ X'", help="Terms of --formula that vary by --group.")
+@click.option("--common", metavar="'~ X'", help="Terms that are alike in all components.")
+@click.option("--zeros", type=click.Choice(["inflated", "hurdle"]), help="Zeros of their own.")
 @job
 @click.pass_context
 def fit(
@@ -76,6 +87,10 @@ def fit(
     weights_on: str | None,
     labels: str | None,
     covariance: str | None,
+    formula: str | None,
+    random: str | None,
+    common: str | None,
+    zeros: str | None,
     job: Job,
 ) -> None:
     """Fit mixtures to DATA, choose among them, and show the choice.
@@ -96,7 +111,9 @@ def fit(
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
     emframe fit earthquakes --model hidden-markov --components 2-4
     emframe fit visits.csv --model hidden-markov --family poisson --runs patient
-    emframe fit visits.csv --family linear-mixed --group patient --option response=pain
+    emframe fit visits.csv --formula 'pain ~ time * sex' --random '~ time' --group patient
+    emframe fit visits.csv --formula 'pain ~ day' --group patient --since 2024-01-01
+    emframe fit accidents.csv --formula 'n ~ age' --family poisson --zeros inflated
     emframe fit iris --model factor-analysis --components 1
     emframe fit gaps.csv --model incomplete-gaussian --components 1-3
 
@@ -106,47 +123,63 @@ def fit(
     """
     sheet = job.read(data)
     pairs = [*job.options, *([f"covariance={covariance}"] if covariance is not None else [])]
+    terms = {"random": random, "common": common, "zeros": zeros}
+    told = next((name for name, given in terms.items() if given is not None), None)
+    if told is not None and formula is None:
+        raise click.UsageError(f"--{told} goes with --formula.", ctx)
     if model is not None:
-        if weights_on is not None or labels is not None:
-            raise click.UsageError("--weights-on and --labels go with mixtures, not --model.", ctx)
+        if weights_on is not None or labels is not None or formula is not None:
+            raise click.UsageError(
+                "--weights-on, --labels and --formula go with mixtures, not --model.", ctx
+            )
         given = ctx.get_parameter_source("components") is not click.core.ParameterSource.DEFAULT
         own = family or (sheet.family if entry_of(model).takes("family") else None)
         made = models_of(model, own, components if given else None, pairs)
-        sheet, made = job.in_words(sheet, made, runs)
-        rows: Any = job.table(sheet, made, runs)
+        rows, weights = job.rows(sheet, made, runs)
         if runs is not None:
-            rows, weights = in_runs(sheet, rows, runs)
-            job = replace(job, run={**job.run, "weights": weights})
-        choose(ctx, made, sheet, rows, job)
+            rows, weights = in_runs(sheet, rows, weights, runs)
+        choose(ctx, made, sheet, rows, weights, job)
         return
-    (name,) = family_names(sheet, ctx, *([family] if family is not None else []))
-    parts = family_of(name, pairs)
-    if runs is None and parts.in_runs:
-        raise click.UsageError(f"the rows of {name!r} are runs; say by --runs COLUMN whose.", ctx)
-    if runs is not None and not parts.in_runs:
-        raise click.UsageError(
-            f"--runs goes with --model, and with families whose rows are runs: to {name!r} every "
-            "row is its own.",
-            ctx,
-        )
     if runs is not None and labels is not None:
         raise click.UsageError("--labels go with rows of their own, not with --runs.", ctx)
     gate = None
-    if weights_on is not None:
-        places = sheet.find(weights_on)
-        levels = tuple(sheet.levels(j) for j in places)
-        gate = emframe.Gate(*(sheet.names[j] for j in places), levels=levels)
-        sheet = sheet.with_indicators(gate)
-    mixtures: list[Any] = [emframe.Mixture(parts, n_components=k, weights=gate) for k in components]
-    sheet, mixtures = job.in_words(sheet, mixtures, labels, runs)
-    data_of: Any = job.table(sheet, mixtures, labels, runs)
+    if weights_on is not None and is_formula(weights_on):
+        gate = emframe.Gate(weights_on)
+    elif weights_on is not None:
+        gate = emframe.Gate(*(sheet.names[j] for j in sheet.find(weights_on)))
+    mixtures: list[Any]
+    if formula is not None:
+        own = family or "gaussian"
+        options: dict[str, Any] = {"family": own, "group": runs, "weights": gate, **terms}
+        options |= settings(pairs)
+        mixtures = [emframe.formula(formula, n_components=k, **options) for k in components]
+        runs = mixtures[0].legend.group
+    else:
+        parts = _family(ctx, sheet, family, pairs, runs)
+        mixtures = [emframe.Mixture(parts, n_components=k, weights=gate) for k in components]
+    rows, weights = job.rows(sheet, mixtures, labels, None if formula is not None else runs)
     if runs is not None:
-        data_of, weights = in_runs(sheet, data_of, runs)
-        job = replace(job, run={**job.run, "weights": weights})
+        rows, weights = in_runs(sheet, rows, weights, runs)
     if labels is not None:
-        known = sheet.numbers(sheet.find(labels))[:, 0]
-        data_of = emframe.Labelled(data_of, known)
-    choose(ctx, mixtures, sheet, data_of, job)
+        rows = emframe.Labelled(rows, sheet.numbers(sheet.find(labels))[:, 0])
+    choose(ctx, mixtures, sheet, rows, weights, job)
+
+
+def _family(
+    ctx: click.Context, sheet: sheets.Sheet, given: str | None, pairs: list[str], runs: str | None
+) -> Family:
+    """The family that is asked for; UsageError where it does not go with --runs."""
+    (name,) = family_names(sheet, ctx, *([given] if given is not None else []))
+    family = family_of(name, pairs)
+    if runs is None and family.in_runs:
+        raise click.UsageError(f"the rows of {name!r} are runs; say by --runs COLUMN whose.", ctx)
+    if runs is not None and not family.in_runs:
+        raise click.UsageError(
+            "--runs goes with --model, with --formula, and with families whose rows are runs: to "
+            f"{name!r} every row is its own.",
+            ctx,
+        )
+    return family
 
 
 def choose(
@@ -154,6 +187,7 @@ def choose(
     models: Sequence[Model],
     sheet: sheets.Sheet,
     data: Any,
+    weights: Array | None,
     job: Job,
     *,
     several_kinds: bool = False,
@@ -163,7 +197,8 @@ def choose(
     Models of several kinds are told by their titles, the best first; those of one kind by K, in
     its order.
     """
-    run = {**job.run, "progress": "auto" if job.run["progress"] is None else job.run["progress"]}
+    run = {**job.run, "weights": weights}
+    run["progress"] = "auto" if run["progress"] is None else run["progress"]
     if run["workers"] is None:  # where data are large, threads share each pass
         run["workers"] = cores() if len(sheet.cells) * len(sheet.names) < SMALL else 1
     interrupted = False
@@ -177,7 +212,9 @@ def choose(
         chosen = ranked(chosen)
     errors = None
     if job.errors is not None and not interrupted:
-        errors = chosen.best.standard_errors(data, method=job.errors, rng=run["rng"])
+        errors = chosen.best.standard_errors(
+            data, weights=weights, method=job.errors, rng=run["rng"]
+        )
     if job.as_json:
         click.echo(json.dumps(document(chosen, sheet.origin, errors), indent=1, allow_nan=False))
     else:
@@ -186,7 +223,7 @@ def choose(
         chosen.best.save(job.save)
     if job.plot is not None:
         rows = data.X if isinstance(data, emframe.Labelled) else data
-        pictures.draw(chosen, rows, job.plot)
+        pictures.draw(chosen, rows, weights, job.plot)
     if not job.as_json:
         for done, path in (("Saved as", job.save), ("Drawn in", job.plot)):
             if path is not None:

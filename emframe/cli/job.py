@@ -25,19 +25,20 @@ import click
 
 import emframe
 from emframe.cli import pictures, sheets
-from emframe.cli.settings import StartsOption, family_options, header, together
+from emframe.cli.settings import StartsOption, family_options, reading, together
 from emframe.data import Table
+from emframe.data.formulas import is_formula, names_in
 from emframe.data.legend import Legend
 from emframe.inference import METHODS
 from emframe.models import ComponentModel, Model
 from emframe.selecting.selection import CRITERIA
+from emframe.spaces import Array
 
 _OPTIONS = together(
     family_options,
     # Which rows and columns.
     click.option("--columns", metavar="A,B", help="Names, or numbers from 0.  [default: all]"),
     click.option("--weights", metavar="COLUMN", help="Frequencies: how often each row counts."),
-    header,
     # How to fit, and what to choose by: the names are those of `emframe.select`.
     click.option(
         "--criterion",
@@ -118,9 +119,7 @@ class Job:
     options: tuple[str, ...]  # of the family, KEY=VALUE
     columns: str | None
     weights: str | None
-    has_header: bool | None
-    sep: str | None
-    decimal: str
+    reading: sheets.Reading
     save: str | None
     errors: str | None
     plot: str | None
@@ -133,34 +132,19 @@ class Job:
         _writable("--plot", self.plot)
         if self.plot is not None:
             pictures.require(self.plot)
-        return sheets.read(data, self.has_header, self.sep, self.decimal)
+        return sheets.read(data, self.reading)
 
-    def in_words(
+    def rows(
         self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
-    ) -> tuple[sheets.Sheet, list[Model]]:
-        """The sheet in numbers where models read words, and the models with what these stand for.
+    ) -> tuple[Any, Array | None]:
+        """The columns of a sheet that the models read, and the weights of its rows.
 
-        Raises ValueError as `emframe.fit` does of a frame.
-        """
-        if not sheet.has_header:
-            return sheet, list(models)
-        taken = self._taken(sheet, models, *leave_out)[1]
-        told = [_told_of_words(model, sheet, taken) for model in models]
-        for one in told:
-            sheet = sheet.coded(getattr(one, "legend", Legend()))
-        return sheet, told
-
-    def table(self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None) -> Table:
-        """The columns of a sheet that the models read, with those that are weights as weights.
-
-        Unless --columns says which, those that the models name, or all where one names none.
+        Unless --columns says which, those that the models name, or all where one names none.  They
+        are a data frame where a model reads words, or a formula, and a `Table` of numbers else.
         """
         weighing, taken = self._taken(sheet, models, *leave_out)
-        return Table(
-            sheet.numbers(taken, covariates_of(models)),
-            tuple(sheet.names[j] for j in taken),
-            sheet.numbers(weighing)[:, 0] if weighing else sheet.weights,
-        )
+        weights = sheet.numbers(weighing)[:, 0] if weighing else sheet.weights
+        return laid_out(sheet, models, taken), weights
 
     def _taken(
         self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
@@ -170,10 +154,9 @@ class Job:
         aside = [*weighing, *(j for one in leave_out if one is not None for j in sheet.find(one))]
         if len(weighing) > 1:
             raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")
-        words = [sheet.names.index(name) for name in words_of(models)]
         if self.columns is not None:
-            taken = sheet.find(self.columns)
-            taken += [j for j in map(sheet.names.index, gated_by(models)) if j not in taken]
+            beside = (sheet.find(name)[0] for model in models for name in gated_by(model))
+            taken = list(dict.fromkeys([*sheet.find(self.columns), *beside]))
         else:
             named = named_columns(models)
             for name in sorted(named or ()):
@@ -189,64 +172,78 @@ class Job:
             taken = [
                 j
                 for j, name in enumerate(sheet.names)
-                if j not in [*aside, *words] and (named is None or name in named)
+                if j not in aside and (named is None or name in named)
             ]
         return weighing, taken
 
 
-def _told_of_words(model: Model, sheet: sheets.Sheet, taken: Sequence[int]) -> Model:
-    """The model with the legend of these columns, where its family may be told in words."""
-    family = getattr(model, "family", None)
-    if family is None or not isinstance(model, ComponentModel):
-        return model
-    beside = set(gated_by([model]))
-    names = family.columns or tuple(sheet.names[j] for j in taken if sheet.names[j] not in beside)
-    places = {*family.kinds(len(names)), *family.covariates}
-    own = [sheet.names.index(names[place]) for place in places if names[place] in sheet.names]
-    if not any(sheet.levels(j) for j in own):
-        return model
-    with sheet.telling_lines():
-        return model.reading(sheet.frame([sheet.names.index(name) for name in names]))
+def laid_out(sheet: sheets.Sheet, models: Sequence[Model], taken: Sequence[int]) -> Any:
+    """These columns of a sheet as the models read them: a frame of words, or a `Table`."""
+    names = tuple(sheet.names[j] for j in taken)
+    may_be = {name for model in models for name in _may_be_words(model, names)}
+    words = {j for j in taken if sheet.names[j] in may_be and sheet.holds_words(j)}
+    if words or any(formulas_of(model) for model in models):
+        return sheet.frame(taken, words)
+    return Table(sheet.numbers(taken, may_be), names, None)
 
 
 def named_columns(models: Sequence[Model]) -> set[str] | None:
     """The columns that some of the models name; None where one reads all that there are."""
     found: set[str] = set()
     for model in models:
-        names = getattr(getattr(model, "family", None), "columns", None)
+        names = named_by(model)
         if names is None:
             return None
-        found.update(names, gated_by([model]))
+        found.update(names)
     return found
 
 
-def gated_by(models: Sequence[Model]) -> list[str]:
-    """The columns of numbers that the gates of models read."""
-    gates = [getattr(model, "weights", None) for model in models]
-    labels = [label for gate in gates if isinstance(gate, emframe.Gate) for label in gate.labels]
-    return list(dict.fromkeys(labels))
+def named_by(model: Model) -> tuple[str, ...] | None:
+    """The columns of a file that a model names; None where its family reads all that there are."""
+    legend = getattr(model, "legend", Legend())
+    names = getattr(getattr(model, "family", None), "columns", None) or legend.columns
+    if names is None:
+        return None
+    spelt = {label: name for name, labels in legend.spelt.items() for label in labels}
+    group = () if legend.group is None else (legend.group,)
+    return tuple(
+        dict.fromkeys(
+            source
+            for name in (*names, *gated_by(model), *group)
+            for source in _sources(spelt.get(name, name))
+        )
+    )
 
 
-def words_of(models: Sequence[Model]) -> list[str]:
-    """The columns of words in whose place they read columns of numbers."""
-    found: dict[str, None] = {}
-    for model in models:
-        gate = getattr(model, "weights", None)
-        if isinstance(gate, emframe.Gate):
-            pairs = zip(gate.columns, gate.levels or (), strict=False)
-            found |= {str(name): None for name, levels in pairs if levels}
-    return list(found)
+def gated_by(model: Model) -> tuple[str, ...]:
+    """The columns of a file that the gate of a model reads."""
+    gate = getattr(model, "weights", None)
+    return tuple(map(str, gate.sources)) if isinstance(gate, emframe.Gate) else ()
 
 
-def covariates_of(models: Sequence[Model]) -> set[str]:
-    """The columns that some of the models are given, where these have names."""
-    families = [getattr(model, "family", None) for model in models]
-    return {
-        one.columns[j]
-        for one in families
-        if one is not None and one.columns
-        for j in one.covariates
-    }
+def formulas_of(model: Model) -> bool:
+    """Whether a model reads columns by a formula."""
+    gate, legend = getattr(model, "weights", None), getattr(model, "legend", Legend())
+    columns = getattr(getattr(model, "family", None), "columns", None) or ()
+    gated = gate.columns if isinstance(gate, emframe.Gate) else ()
+    return any(map(is_formula, (*columns, *gated, *legend.spelt)))
+
+
+def _sources(name: str) -> tuple[str, ...]:
+    return names_in(name) if is_formula(name) else (name,)
+
+
+def _may_be_words(model: Model, taken: Sequence[str]) -> set[str]:
+    """Those of some columns of a file in which a model takes words: outcomes, or given ones."""
+    family = getattr(model, "family", None)
+    if family is None or not isinstance(model, ComponentModel):
+        return set()
+    beside = set(gated_by(model))
+    own = family.columns or model.legend.columns or [one for one in taken if one not in beside]
+    places = (*family.kinds(len(own)), *family.covariates)
+    spelt = {label: name for name, labels in model.legend.spelt.items() for label in labels}
+    told = (one for j in places for one in _sources(spelt.get(own[j], own[j])))
+    return {*told, *beside, *([model.legend.group] if model.legend.group else [])}
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:
@@ -260,7 +257,7 @@ def job(command: Callable[..., None]) -> Callable[..., None]:
         shared = Job(**{name: given[name] for name in named}, run=run)
         command(*args, **{name: given[name] for name in own & set(given)}, job=shared)
 
-    shared_command: Callable[..., None] = _OPTIONS(with_job)
+    shared_command: Callable[..., None] = _OPTIONS(reading(with_job))
     return shared_command
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import emframe
 from emframe.cli import sheets
 from emframe.cli.settings import family_of, settings
-from emframe.data import Table
 from emframe.host import models
+from emframe.spaces import Array
 
 
 def entry_of(name: str) -> emframe.ModelEntry:
@@ -59,13 +59,14 @@ def models_of(
     return [emframe.model(name, **options, **{entry.size: size}) for size in sizes]
 
 
-def in_runs(sheet: sheets.Sheet, table: Table, column: str) -> tuple[emframe.Sequences, Any]:
-    """The rows of a table as runs, one for each value of the column, and their weights.
+def in_runs(
+    sheet: sheets.Sheet, X: Any, weights: Array | None, column: str
+) -> tuple[emframe.Sequences, Array | None]:
+    """The rows of a frame or table as runs, one for each value of the column, and their weights.
 
     Raises ValueError where the rows of a run have different weights.
     """
-    bare = Table(table.X, table.columns, None)
-    runs, weights = emframe.Sequences.by(bare, run_labels(sheet, column)), table.weights
+    runs = emframe.Sequences.by(X, run_labels(sheet, column))
     if weights is not None:
         each = runs.regrouped(weights)
         weights = each[runs.firsts]

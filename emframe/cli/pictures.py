@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import emframe
-from emframe.data import Table
 from emframe.messages.extras import extra
+from emframe.spaces import Array
 
 
 def require(path: str) -> None:
@@ -20,7 +21,7 @@ def require(path: str) -> None:
         raise ValueError(f"--plot {path}: the ending has to be one of {', '.join(sorted(known))}.")
 
 
-def draw(selection: emframe.Selection, table: Table, path: str) -> None:
+def draw(selection: emframe.Selection, rows: Any, weights: Array | None, path: str) -> None:
     """Write a picture: the best fit, and with several models the criterion of each."""
     from matplotlib.figure import Figure
 
@@ -31,6 +32,6 @@ def draw(selection: emframe.Selection, table: Table, path: str) -> None:
         selection.plot(ax=right)
     else:
         left = figure.subplots()
-    selection.best.plot(table, ax=left)
+    selection.best.plot(rows, ax=left, weights=weights)
     left.set_title(selection.best.model.title(), loc="left", fontsize="medium", pad=24)
     figure.savefig(path)

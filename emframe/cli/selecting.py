@@ -75,8 +75,8 @@ def select(
     models: list[Any] = [
         emframe.Mixture(family, n_components=k) for family in made for k in components
     ]
-    sheet, models = job.in_words(sheet, models)
-    choose(ctx, models, sheet, job.table(sheet, models), job, several_kinds=True)
+    rows, weights = job.rows(sheet, models)
+    choose(ctx, models, sheet, rows, weights, job, several_kinds=True)
 
 
 def _variants(name: str, structures: tuple[str, ...], options: dict[str, Any]) -> list[Family]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from functools import reduce
+from functools import reduce, wraps
 from typing import Any
 
 import click
 
 import emframe
+from emframe.cli.sheets import Reading, Spelling
 from emframe.families import Family
 from emframe.fitting.plans import LEVELS
 
@@ -26,30 +27,47 @@ class Separator(click.ParamType):  # type: ignore[type-arg]  # a subscript fails
         return told
 
 
-_HEADER = click.option(
-    "--header/--no-header",
-    "has_header",
-    default=None,
-    help="Whether the first line names the columns.  [default: if it has no number]",
-)
-_SEP = click.option(
-    "--sep",
-    metavar="C",
-    type=Separator(),
-    help="What separates cells: , ; or tab.  [default: the one that the first line has]",
-)
-_DECIMAL = click.option(
-    "--decimal",
-    type=click.Choice([".", ","]),
-    default=".",
-    show_default=True,
-    help="What numbers have before their fraction.",
+_FILE = (
+    click.option(
+        "--header/--no-header",
+        "has_header",
+        default=None,
+        help="Whether the first line names the columns.  [default: if it has no number]",
+    ),
+    click.option(
+        "--sep",
+        metavar="C",
+        type=Separator(),
+        help="What separates cells: , ; or tab.  [default: the one that the first line has]",
+    ),
+    click.option(
+        "--decimal",
+        type=click.Choice([".", ","]),
+        default=".",
+        show_default=True,
+        help="What numbers have before their fraction.",
+    ),
+    click.option(
+        "--since",
+        type=click.DateTime(["%Y-%m-%d"]),
+        metavar="DAY",
+        help="Read dates, such as 2024-03-31, as the number of days since this one.",
+    ),
 )
 
 
-def header(command: Any) -> Any:
-    """How a file is written: whether it has a header, what separates cells, and decimals."""
-    return _HEADER(_SEP(_DECIMAL(command)))
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a file is written; the command gets them as ``reading``."""
+
+    @wraps(command)
+    def with_reading(*args: Any, **given: Any) -> None:
+        day = given.pop("since")
+        spelling = Spelling(given.pop("decimal"), None if day is None else day.date())
+        told = Reading(given.pop("has_header"), given.pop("sep"), spelling)
+        command(*args, **given, reading=told)
+
+    found: Callable[..., None] = together(*_FILE)(with_reading)
+    return found
 
 
 family_options = click.option(

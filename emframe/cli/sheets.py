@@ -16,6 +16,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,36 @@ import click
 import numpy as np
 
 import emframe
-from emframe.data.covariates import Covariates
-from emframe.data.formulas import Design
-from emframe.data.legend import Legend
 from emframe.datasets import Dataset
 from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 _PARQUET = b"PAR1"  # how a Parquet file begins
 _MISSING = {"", "na", "nan", "null"}
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d\S*)?")
+_DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}")  # a date in another order
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How numbers are written in cells, which stay as they are."""
+
+    decimal: str = "."  # what they have before their fraction
+    since: date | None = None  # where dates are numbers of days since then
+
+    def plain(self, cell: str) -> str:
+        """A number as Python writes it; anything else as it is."""
+        text = cell.strip()
+        if self.decimal == "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text):
+            return text.replace(",", ".")
+        if self.since is None or not _DATE.fullmatch(text):
+            return text
+        try:
+            then = datetime.fromisoformat(text)
+        except ValueError:  # no day of the calendar
+            return text
+        start = datetime.combine(self.since, time(), then.tzinfo)
+        return exact((then - start) / timedelta(days=1))
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,7 @@ class Sheet:
     weights: Array | None = None  # a shipped data set's own
     family: str | None = None  # that a shipped data set illustrates
     unit: str = "line"  # what `lines` count
+    spelling: Spelling = Spelling()
 
     def find(self, columns: str) -> list[int]:
         """Column numbers from ``a,b``: names, or numbers from 0.
@@ -79,81 +102,31 @@ class Sheet:
         for i, row in enumerate(self.cells):
             for j, column in enumerate(columns):
                 try:
-                    values[i, j] = _number(row[column])
+                    values[i, j] = _number(self.spelling.plain(row[column]))
                 except ValueError:
                     is_given = self.names[column] in covariates
                     raise ValueError(self._complaint(i, column, is_given)) from None
         return values
 
-    def levels(self, column: int) -> tuple[str, ...]:
-        """The values of a column of words, sorted; none of a column of numbers."""
-        cells = {row[column].strip() for row in self.cells}
-        given = sorted(cell for cell in cells if cell.lower() not in _MISSING)
-        return () if all(map(_is_number, given)) else tuple(given)
+    def holds_words(self, column: int) -> bool:
+        """Whether a column has words; ValueError where these are dates, or decimal commas."""
+        cells = [self.spelling.plain(row[column]) for row in self.cells]
+        strange = [i for i, cell in enumerate(cells) if not _is_missing(cell) and not _reads(cell)]
+        if strange and all(_is_otherwise_number(cells[i]) for i in strange):
+            raise ValueError(self._complaint(strange[0], column, False))
+        return bool(strange)
 
-    def with_indicators(self, gate: Covariates) -> Sheet:
-        """The sheet with the columns of 0 and 1 that are read in the place of words.
-
-        Raises ValueError for a value that the gate has not, with its line.
-        """
-        names, extra_cells = list(self.names), [list[str]() for _ in self.cells]
-        for name, levels in zip(gate.columns, gate.levels or (), strict=False):
-            if isinstance(levels, Design):
-                raise ValueError(
-                    f"the fit reads columns by the formula {levels.text!r}; ask it in Python, with "
-                    "a data frame."
-                )
-            labels = [f"{name}_{level}" for level in levels[1:]]
-            if not levels or all(label in self.names for label in labels):
-                continue
-            (column,) = self.find(str(name))
-            names += labels
-            for i, row in enumerate(self.cells):
-                cell = row[column].strip()
-                if cell not in levels:
-                    raise ValueError(self._strange(i, str(name), cell, levels))
-                extra_cells[i] += ["1" if cell == level else "0" for level in levels[1:]]
-        cells = [[*row, *more] for row, more in zip(self.cells, extra_cells, strict=True)]
-        return replace(self, names=tuple(names), cells=cells)
-
-    def frame(self, columns: Sequence[int]) -> Any:
+    def frame(self, columns: Sequence[int], words: Collection[int]) -> Any:
         """These columns as a data frame: words as such, None where missing; others as numbers."""
         pandas = extra("pandas", "dataframe", "words in a file")
         made: dict[str, Any] = {}
         for j in columns:
-            cells = [row[j].strip() for row in self.cells]
-            gone = [cell.lower() in _MISSING for cell in cells]
-            values = [None if gap else cell for cell, gap in zip(cells, gone, strict=True)]
-            made[self.names[j]] = values if self.levels(j) else self.numbers([j])[:, 0]
+            if j in words:
+                cells = [row[j].strip() for row in self.cells]
+                made[self.names[j]] = [None if _is_missing(cell) else cell for cell in cells]
+            else:
+                made[self.names[j]] = self.numbers([j])[:, 0]
         return pandas.DataFrame(made)
-
-    def coded(self, legend: Legend) -> Sheet:
-        """The sheet in the numbers that a legend has for words.
-
-        Raises ValueError for a value that it has not, with its line.
-        """
-        sheet = self if legend.given is None else self.with_indicators(legend.given)
-        if not legend.outcomes:
-            return sheet
-        cells = [list(row) for row in sheet.cells]
-        for name, levels in legend.outcomes:
-            (column,) = self.find(name)
-            if not self.levels(column):
-                continue
-            for i, row in enumerate(cells):
-                cell = row[column].strip()
-                if cell.lower() in _MISSING:
-                    continue
-                if cell not in levels:
-                    raise ValueError(self._strange(i, name, cell, levels))
-                row[column] = str(levels.index(cell))
-        return replace(sheet, cells=cells)
-
-    def _strange(self, i: int, name: str, cell: str, levels: Sequence[str]) -> str:
-        return (
-            f"{self.origin}, {self.unit} {self.lines[i]}, column {name!r}: {cell!r} is none of "
-            f"{', '.join(levels)}."
-        )
 
     @contextmanager
     def telling_lines(self) -> Iterator[None]:
@@ -183,13 +156,25 @@ class Sheet:
             )
         if _is_number(cell.replace(",", ".", 1)):
             hint = "say --decimal , or write decimals with a point"
+        dated = _DATE.fullmatch(cell.strip())
+        if dated:
+            hint = f"say --since {dated[1]}, or another day, to read dates as days since then"
+        elif _DAY.fullmatch(cell.strip()):
+            hint = "write dates as 2024-03-31, and say by --since from which day they count"
         place = f"{self.origin}, {self.unit} {self.lines[i]}, column {self.names[column]!r}"
         return f"{place}: {cell!r} is not a number; {hint}."
 
 
-def read(
-    data: str, has_header: bool | None = None, sep: str | None = None, decimal: str = "."
-) -> Sheet:
+@dataclass(frozen=True)
+class Reading:
+    """How a file is written, as far as its text does not tell."""
+
+    has_header: bool | None = None  # whether the first line names the columns
+    sep: str | None = None  # what separates cells, if not what the first line suggests
+    spelling: Spelling = Spelling()
+
+
+def read(data: str, reading: Reading = Reading()) -> Sheet:
     """The sheet of a shipped data set, of a CSV or Parquet file, or of standard input (``-``).
 
     Raises ValueError for what is neither, or is no table.
@@ -207,29 +192,18 @@ def read(
         content = file.read()
     origin = "standard input" if data == "-" else data
     if content.startswith(_PARQUET):
-        return _parquet(content, origin)
+        return replace(_parquet(content, origin), spelling=reading.spelling)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{origin} is not UTF-8 text: {error}.") from error
-    return parse(text, origin, has_header, sep, decimal)
+    return parse(text, origin, reading)
 
 
-def parse(
-    text: str,
-    origin: str,
-    has_header: bool | None = None,
-    sep: str | None = None,
-    decimal: str = ".",
-) -> Sheet:
-    """The sheet that a text of comma, semicolon or tab separated values holds.
-
-    sep : what separates cells, if not what the first line suggests.
-    decimal : what numbers have before their fraction, a point or a comma.
-    """
-    rows = _split(text, origin, sep)
-    if decimal == ",":
-        rows = [(number, list(map(_with_point, row))) for number, row in rows]
+def parse(text: str, origin: str, reading: Reading = Reading()) -> Sheet:
+    """The sheet that a text of comma, semicolon or tab separated values holds."""
+    rows = _split(text, origin, reading.sep)
+    has_header = reading.has_header
     if not rows:
         raise ValueError(f"{origin} is empty; expected rows of numbers.")
     line, first = rows[0]
@@ -241,24 +215,19 @@ def parse(
                 "separated by commas, semicolons or tabs."
             )
     if has_header is None:
-        has_header = _guess_header(first, origin, line)
+        has_header = _guess_header([reading.spelling.plain(one) for one in first], origin, line)
     names = tuple((name.strip() if has_header else "") or f"x{j}" for j, name in enumerate(first))
     for j, name in enumerate(names):
         if name in names[:j]:
             raise ValueError(f"{origin} has two columns called {name!r}; rename one.")
     body = rows[1:] if has_header else rows
-    return Sheet(origin, names, has_header, [row for _, row in body], [n for n, _ in body])
+    cells, lines = [row for _, row in body], [n for n, _ in body]
+    return Sheet(origin, names, has_header, cells, lines, spelling=reading.spelling)
 
 
 def exact(value: float) -> str:
     """A number as the shortest text that reads back as the same; whole ones without a point."""
     return repr(float(value)).removesuffix(".0")
-
-
-def _with_point(cell: str) -> str:
-    """A number with a decimal comma as one with a point; anything else as it is."""
-    text = cell.strip()
-    return text.replace(",", ".") if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text) else cell
 
 
 def _split(text: str, origin: str, sep: str | None = None) -> list[tuple[int, list[str]]]:
@@ -302,7 +271,7 @@ def _guess_header(first: Sequence[str], origin: str, line: int) -> bool:
 
 def _number(cell: str) -> float:
     text = cell.strip()
-    if text.lower() in _MISSING:
+    if _is_missing(text):
         return math.nan
     if "_" in text:  # Python would read 1_000
         raise ValueError(cell)
@@ -310,10 +279,27 @@ def _number(cell: str) -> float:
 
 
 def _is_number(cell: str) -> bool:
+    return not _is_missing(cell) and _reads(cell)
+
+
+def _is_otherwise_number(cell: str) -> bool:
+    """Whether a cell is a date, or would be a number with a decimal comma."""
+    return bool(_DATE.fullmatch(cell) or _DAY.fullmatch(cell)) or _is_number(
+        cell.replace(",", ".", 1)
+    )
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in _MISSING
+
+
+def _reads(cell: str) -> bool:
+    """Whether a cell is a number, or missing."""
     try:
-        return not math.isnan(_number(cell))
+        _number(cell)
     except ValueError:
         return False
+    return True
 
 
 def _parquet(content: bytes, origin: str) -> Sheet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,8 +13,9 @@ import numpy as np
 
 import emframe
 from emframe.cli import sheets
+from emframe.cli.job import gated_by, laid_out, named_by
 from emframe.cli.models import run_labels
-from emframe.cli.settings import header
+from emframe.cli.settings import reading
 from emframe.data.legend import Legend
 from emframe.messages.refusals import several
 from emframe.spaces import Array
@@ -24,15 +26,9 @@ from emframe.spaces import Array
 @click.argument("data")
 @click.option("--columns", metavar="A,B", help="In the order of the fit.  [default: by name]")
 @click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it.")
-@header
+@reading
 def predict(
-    saved: str,
-    data: str,
-    columns: str | None,
-    runs: str | None,
-    has_header: bool | None,
-    sep: str | None,
-    decimal: str,
+    saved: str, data: str, columns: str | None, runs: str | None, reading: sheets.Reading
 ) -> None:
     """Label the rows of DATA by the fit in SAVED, as CSV.
 
@@ -47,15 +43,25 @@ def predict(
     emframe sample geyser.fit -n 10 | emframe predict geyser.fit -
     """
     fit = emframe.load(saved)
-    given = sheets.read(data, has_header, sep, decimal)
-    gate = getattr(fit.model, "weights", None)
-    sheet = given.with_indicators(gate) if isinstance(gate, emframe.Gate) else given
-    sheet = sheet.coded(getattr(fit.model, "legend", Legend()))
-    found: Any = sheet.numbers(_columns(sheet, fit.columns, columns))
+    sheet = sheets.read(data, reading)
+    wanted = named_by(fit.model) or tuple(
+        dict.fromkeys([*fit.component_columns, *gated_by(fit.model)])
+    )
+    places = _columns(sheet, wanted, columns)
+    called = list(sheet.names)
+    for name, j in zip(wanted, places, strict=False):  # as the fit calls them
+        called[j] = name
+    found: Any = laid_out(replace(sheet, names=tuple(called)), [fit.model], places)
+    runs = runs or getattr(fit.model, "legend", Legend()).group
     if runs is not None:
         found = emframe.Sequences.by(found, run_labels(sheet, runs))
     with sheet.telling_lines():
         _, latent = fit.posterior(found)
+    if runs is not None and len(latent) < len(
+        sheet.cells
+    ):  # one z for the rows of a run, which has it in each
+        place = {whose: i for i, whose in enumerate(found.keys)}
+        latent = latent[[place[whose] for whose in run_labels(sheet, runs)]]
     is_choice = fit.model.choices() is not None
     added = ["label"] if is_choice else []
     added += [f"{'p' if is_choice else 'z'}{k}" for k in range(latent.shape[1])]
@@ -72,8 +78,8 @@ def predict(
             f"Warning: {rows} density zero under every component, and so no label.", err=True
         )
     told = _labelled if is_choice else lambda row: [sheets.exact(value) for value in row]
-    pairs = zip(given.cells, latent, strict=True)
-    _write([*given.names, *added], ([*cells, *told(row)] for cells, row in pairs))
+    pairs = zip(sheet.cells, latent, strict=True)
+    _write([*sheet.names, *added], ([*cells, *told(row)] for cells, row in pairs))
 
 
 @click.command()

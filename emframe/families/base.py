@@ -505,8 +505,11 @@ class Family(ABC):
 
     def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
         """The finest parts of K components at rows x, of which they have shares (n, K)."""
+        return self.pieces_of(params, np.asarray(self.log_density(params, x)), shares)
+
+    def pieces_of(self, params: Any, density: Array, shares: Array) -> Pieces:
+        """K components as the pieces that they are, of log densities at rows (n, K) and shares."""
         k = shares.shape[1]
-        density = np.asarray(self.log_density(params, x))
         freedom = self.freedom(params, k)
         return Pieces(density, shares, freedom, besides(params, freedom), np.arange(k))
 

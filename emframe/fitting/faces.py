@@ -13,7 +13,6 @@ from importlib import import_module
 from typing import Any
 
 FACES = {
-    "choice": "emframe.plotting.choice",
     "conditional": "emframe.fitting.conditional",
     "derived": "emframe.inference.hypotheses",
     "diagnostics": "emframe.inference.diagnostics",
@@ -30,6 +29,7 @@ FACES = {
     "plot": "emframe.plotting",
     "profiles": "emframe.fitting.profiles",
     "random_effects": "emframe.fitting.courses",
+    "result": "emframe.plotting.results",
     "rows_html": "emframe.showing.notebook",
     "rows_text": "emframe.showing.report",
     "save": "emframe.files.saving",

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from emframe.fitting.faces import face
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from pandas import DataFrame
 
 
 class Tabled:
     """A result that can be shown as a table of `rows`, each a dict of the same names.
 
-    Every result is one: it prints, and has the same verbs, ``to_frame``, ``to_dict``, ``to_csv``
-    and ``to_latex``; a notebook shows it as a table.
+    Every result is one: it prints, and has the same verbs, ``to_frame``, ``to_dict``, ``to_csv``,
+    ``to_latex`` and ``plot``; a notebook shows it as a table.
     """
 
     @property
@@ -43,6 +44,10 @@ class Tabled:
     def to_latex(self, path: str | Path | None = None, **options: Any) -> str | None:
         """Write `rows` as a LaTeX table, by pandas and with its options (it needs jinja2)."""
         return self.to_frame().to_latex(path, **{"index": False, **options})
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw it, on the Axes that is given or in a new figure; needs matplotlib."""
+        return face("result")(self, ax)
 
     def __str__(self) -> str:
         return face("rows_text")(self.rows) if self.rows else "nothing"

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pandas import DataFrame
 
 from emframe.fitting.result import Fit
+from emframe.fitting.tabled import Tabled
 from emframe.inference.product_limit import product_limit
-from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 
-@dataclass(frozen=True)
-class Survival:
+@dataclass(frozen=True, repr=False)
+class Survival(Tabled):
     """Survival functions at some times, as rows tell them and as a fit says."""
 
     times: Array  # (m,)
@@ -39,21 +38,21 @@ class Survival:
         """The largest distance of the fitted curve from the observed one, at these times."""
         return float(np.abs(self.fitted - self.observed).max(initial=0.0))
 
-    def to_frame(self) -> DataFrame:
-        """A row for each time and component, "all" first; ImportError without pandas."""
-        table = extra("pandas", "dataframe", "a data frame")
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each time and component, "all" first: observed and fitted."""
         parts = [("all", self.observed, self.fitted)]
         pairs = zip(self.observed_by_component, self.fitted_by_component, strict=True)
         parts += [(str(k), *pair) for k, pair in enumerate(pairs)]
-        return table.concat(
-            [
-                table.DataFrame(
-                    {"component": name, "time": self.times, "observed": seen, "fitted": said}
-                )
-                for name, seen, said in parts
-            ],
-            ignore_index=True,
-        )
+        return [
+            {"component": name, "time": float(t), "observed": float(s), "fitted": float(f)}
+            for name, seen, said in parts
+            for t, s, f in zip(self.times, seen, said, strict=True)
+        ]
+
+    @property
+    def brief(self) -> str:
+        return f"at {len(self.times)} times, {len(self.weights)} components"
 
 
 def survival(fit: Fit, X: Any, times: Any, weights: Any, level: float) -> Survival:

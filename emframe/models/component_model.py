@@ -387,7 +387,10 @@ class ComponentModel(ComponentStarts):
 
     def pieces(self, params: Any, x: Any) -> Pieces:
         """Its components, or what they are mixtures of, at rows x."""
-        shares = self.posterior(params, x)[1]
+        density = self.log_density(params, x)
+        shares = self.latent.given(params, density, x)[1]
+        if type(self.family).pieces is Family.pieces and self.latent.barred(x) is None:
+            return self.family.pieces_of(params.components, density, shares)
         return self.family.pieces(params.components, self.latent.seen(x), shares)
 
     def imputed(self, params: Any, x: Any) -> Array:

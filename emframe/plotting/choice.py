@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 
 from emframe.fitting.result import Fit
 from emframe.models.remedies import sized
-from emframe.plotting.style import MUTED, axes, dash, hues, ink, marker, tidy
+from emframe.plotting.style import MUTED, dash, hues, ink, marker, tidy
 from emframe.selecting.selection import Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def choice(selection: Selection, ax: Axes | None = None) -> Axes:
-    """Draw a selection; see `emframe.Selection.plot`."""
-    ax = axes(ax, size=(7.0, 4.5))
+def choice(selection: Selection, ax: Axes) -> None:
+    """The criterion of each model; the lowest is ringed, what is spurious or degenerate crossed."""
     groups: dict[str, list[tuple[Fit, float]]] = {}
     for one, value in zip(selection.fits, selection.values, strict=True):
         groups.setdefault(_kind(one), []).append((one, value))
@@ -52,7 +51,6 @@ def choice(selection: Selection, ax: Axes | None = None) -> Axes:
     if len(groups) > 1 and numbered:
         ax.legend(frameon=False, fontsize="small")
     tidy(ax)
-    return ax
 
 
 def _size(fit: Fit) -> tuple[str, int]:

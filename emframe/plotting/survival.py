@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emframe.inference.survival import Survival
 from emframe.plotting.scene import Scene
 from emframe.plotting.style import above, dash, hues, ink, tidy
 
@@ -29,6 +30,18 @@ def survival(scene: Scene, ax: Axes) -> None:
     last = float(steps.times[-1]) if len(steps.times) else 1.0
     first = min(0.0, float(steps.times[0])) if len(steps.times) else 0.0
     line = fit.survival(scene.x, np.linspace(first, last, GRID)[1:], weights=scene.weights)
+    _drawn(steps, line, ax, first)
+    ax.set_xlabel(fit.columns[0])
+
+
+def curves(found: Survival, ax: Axes) -> None:
+    """The same at the times that were asked for."""
+    _drawn(found, found, ax, min(0.0, float(found.times[0])) if len(found.times) else 0.0)
+    ax.set_xlabel("time")
+
+
+def _drawn(steps: Survival, line: Survival, ax: Axes, first: float) -> None:
+    k = len(steps.weights)
     at = np.concatenate([[first], steps.times])
     whole = np.concatenate([[1.0], steps.observed])
     ax.step(at, whole, where="post", color=ink(ax), lw=1.2, label="observed")
@@ -36,14 +49,13 @@ def survival(scene: Scene, ax: Axes) -> None:
         low, high = (np.concatenate([[1.0], end]) for end in (steps.low, steps.high))
         ax.fill_between(at, low, high, step="post", color=ink(ax), alpha=0.12, lw=0)
     ax.plot(line.times, line.fitted, color=ink(ax), lw=2.2, alpha=0.6, label="fitted")
-    if scene.k > 1:
-        for k, colour in enumerate(hues(ax, scene.k)):
-            own = np.concatenate([[1.0], steps.observed_by_component[k]])
-            ax.step(at, own, where="post", color=colour, lw=0.9, alpha=0.7)
-            ax.plot(
-                line.times, line.fitted_by_component[k], color=colour, ls=dash(k), lw=1.8,
-                label=f"component {k}, {scene.shares[k]:.0%}",
-            )  # fmt: skip
-    ax.set(xlabel=fit.columns[0], ylabel="share that lives longer", ylim=(0.0, 1.02))
-    above(ax, scene.k + 2)
+    for j, colour in enumerate(hues(ax, k) if k > 1 else ()):
+        own = np.concatenate([[1.0], steps.observed_by_component[j]])
+        ax.step(at, own, where="post", color=colour, lw=0.9, alpha=0.7)
+        ax.plot(
+            line.times, line.fitted_by_component[j], color=colour, ls=dash(j), lw=1.8,
+            label=f"component {j}, {steps.weights[j]:.0%}",
+        )  # fmt: skip
+    ax.set(ylabel="share that lives longer", ylim=(0.0, 1.02))
+    above(ax, k + 2)
     tidy(ax)

@@ -24,7 +24,7 @@ from emframe.selecting.growing import Candidate, chains
 from emframe.selecting.validation import dealt, held_out
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 CRITERIA = ("bic", "aic", "icl", "cv")
 _LABELS = {
@@ -109,13 +109,6 @@ class Selection(Tabled):
             }
             for one, value, loose in zip(self.fits, self.values, self.undetermined, strict=True)
         ]
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the criterion of each model against its number of components; needs matplotlib.
-
-        The lowest is ringed; a fit that is spurious or degenerate is crossed out.
-        """
-        return face("choice")(self, ax)
 
     @property
     def brief(self) -> str:
