@@ -121,7 +121,8 @@ def namespace(library: str) -> Any:
             "install it.",
             name=library,
         )
-    return extra(f"array_api_compat.{library}", "device", "an array library as `engine`")
+    extra("array_api_compat", "device", "a device as `engine`")
+    return import_module(f"array_api_compat.{library}")
 
 
 def on_host(values: Any) -> Any:
