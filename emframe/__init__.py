@@ -20,7 +20,9 @@ from emframe.composing import (
     Product,
     Truncated,
     ZeroInflated,
+    constrained,
     fixed,
+    ordered,
     tied,
 )
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
@@ -149,6 +151,7 @@ __all__ = [
     "ZeroInflated",
     "__version__",
     "bootstrap_lrt",
+    "constrained",
     "dataset",
     "datasets",
     "families",
@@ -162,6 +165,7 @@ __all__ = [
     "iterate",
     "load",
     "model",
+    "ordered",
     "outcomes",
     "parameter",
     "plugins",

@@ -15,7 +15,7 @@ One known case: a product of one part, or a stack of one family, is that part's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ from scipy.special import entr
 
 from emframe.data.runs import of_columns
 from emframe.engines import ResidentBlock, Workspace
-from emframe.families.kernel import LOG_ZERO, Concluded, Kernel, meet_on
+from emframe.families.kernel import LOG_ZERO, Concluded, Kernel, Which, alone, meet_on
 from emframe.families.rowwise import rowwise
 from emframe.spaces import Array
 
@@ -94,6 +94,11 @@ class Multiplied:
         terms = sum(one.row_terms for one in found)
         statistics = self.join(tuple(one.statistics for one in found))
         return Concluded(statistics, found[0].counts, terms, sum(one.entropy for one in found))
+
+    def some(self, which: Which) -> Multiplied | None:
+        each = [alone(one, which) for one in self.kernels]
+        some = tuple(one for one in each if one is not None)
+        return replace(self, kernels=some) if len(some) == len(each) else None
 
 
 @dataclass(frozen=True)
@@ -227,3 +232,7 @@ class Retold:
     def finish(self, sums: Any) -> Concluded | None:
         found = self.kernel.finish(sums)
         return None if found is None else found._replace(statistics=self.tell(found.statistics))
+
+    def some(self, which: Which) -> Retold | None:
+        own = alone(self.kernel, which)
+        return None if own is None else replace(self, kernel=own)

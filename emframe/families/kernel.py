@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emframe.engines import (
     MOST_ROWS,
@@ -41,6 +42,9 @@ from emframe.spaces import Array
 
 if TYPE_CHECKING:
     from emframe.families.base import Family
+
+Which = NDArray[np.intp]
+"""Numbers of some components, (C,), which ascend."""
 
 # Stands for log 0 inside matrix products, where -inf times 0 would be nan: any product with it
 # is far beyond what a density can be.
@@ -96,7 +100,11 @@ class Concluded(NamedTuple):
 
 
 class Kernel(Protocol):
-    """K components at fixed parameters."""
+    """K components at fixed parameters.
+
+    One whose components stand by themselves may have ``some(which)``, the kernel of these alone;
+    see `alone`.
+    """
 
     @property
     def form(self) -> str:
@@ -127,6 +135,17 @@ def meet_on(kernel: Any, block: ResidentBlock) -> tuple[Any, Callable[[Any], Any
     """What `Kernel.meet` gives, of rows on a device: (K, b) there, and ``collect`` as here."""
     met: tuple[Any, Callable[[Any], Any]] = kernel.meet_on(block)
     return met
+
+
+def alone(kernel: Kernel, which: Which) -> Kernel | None:
+    """The kernel of some components by themselves; None where there is no such form.
+
+    Its sums, arrays or `Each` of them, lead with these, and are for the `finish` of the whole.
+    Products (`in_tiles`) also take (T, C) components, those that each of T tiles of rows sees: of
+    rows (T w, d), with sums that lead with (T, C).
+    """
+    found: Kernel | None = kernel.some(which) if hasattr(kernel, "some") else None
+    return found
 
 
 @dataclass(frozen=True)
@@ -201,6 +220,13 @@ def tiled(rows: Array, most: int) -> Array:
     return rows.reshape(even, b // even, d)
 
 
+def cut_for(natural: Array, rows: Array) -> Array:
+    """Rows (b, d) in tiles for products with `natural` (K, P), or with one (C, P) for each tile."""
+    if natural.ndim == 3:
+        return rows.reshape(len(natural), -1, rows.shape[1])
+    return tiled(rows, tile_rows(natural))
+
+
 def untiled(tiles: Array, n: int) -> Array:
     """What a kernel hands out, (K, b) or (tiles, K, w), as (K, n): without rows of its own."""
     if tiles.ndim == 2 or len(tiles) == 1:
@@ -233,20 +259,23 @@ class RowProducts:
     statistics: Callable[[Array], Array]  # x (b, d) -> T (b, P)
     conclude: Callable[[Array, Array], Concluded | None]  # `finish`, from totals and counts
     form: str = "products"
+    in_tiles = True
 
     def rows(self, d: int) -> int:
-        k, p = self.natural.shape
+        k, p = self.natural.shape[-2:]
         return block_rows(p + 2 * k)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        t = tiled(self.statistics(x), tile_rows(self.natural))
+        t = cut_for(self.natural, self.statistics(x))
         tiles, width, _ = t.shape
         natural = np.maximum(self.natural, LOG_ZERO)
-        joint = work("joint", tiles, len(natural), width)
+        joint = work("joint", tiles, natural.shape[-2], width)
         np.matmul(natural, t.transpose(0, 2, 1), out=joint)
-        joint += np.maximum(self.constant, LOG_ZERO)[:, None]
+        joint += np.maximum(self.constant, LOG_ZERO)[..., None]
 
         def collect(resp: Array) -> Array:
+            if natural.ndim == 3:
+                return np.concatenate([products(resp, t), resp.sum(axis=2)[..., None]], axis=2)
             return np.column_stack([products(resp, t).sum(axis=0), resp.sum(axis=(0, 2))])
 
         return joint, collect
@@ -257,6 +286,9 @@ class RowProducts:
 
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums[:, :-1], sums[:, -1])
+
+    def some(self, which: Which) -> RowProducts:
+        return replace(self, natural=self.natural[which], constant=self.constant[which])
 
 
 # Statistics from which on it pays, before the product, to turn the responsibilities round.
@@ -279,14 +311,15 @@ class TiledProducts:
     write: Callable[[Array, Array], None]  # T of rows x (tiles, d, w), all but the last of the
     # P, written into (tiles, P - 1, w)
     conclude: Callable[[Array], Concluded | None]  # `finish`, from the sums (K, P)
+    in_tiles = True
 
     def rows(self, d: int) -> int:
-        k, p = self.natural.shape
+        k, p = self.natural.shape[-2:]
         return block_rows(p + d + 3 * k)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        k, p = self.natural.shape
-        x = tiled(x, tile_rows(self.natural))
+        k, p = self.natural.shape[-2:]
+        x = cut_for(self.natural, x)
         tiles, width, _ = x.shape
         t = work("statistics", tiles, p, width)
         self.write(x.transpose(0, 2, 1), t[:, :-1])
@@ -294,6 +327,8 @@ class TiledProducts:
         joint = np.matmul(self.natural, t, out=work("joint", tiles, k, width))
 
         def collect(resp: Array) -> Array:
+            if self.natural.ndim == 3:
+                return products(resp, t.transpose(0, 2, 1))
             if p < MANY_STATISTICS:
                 return products(resp, t.transpose(0, 2, 1)).sum(axis=0)
             turned = work("turned", tiles, width, k)
@@ -307,6 +342,9 @@ class TiledProducts:
 
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums)
+
+    def some(self, which: Which) -> TiledProducts:
+        return replace(self, natural=self.natural[which])
 
 
 # ---- the same on a device

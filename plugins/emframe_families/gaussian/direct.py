@@ -16,6 +16,7 @@ import numpy as np
 
 from emframe.engines import ResidentBlock, Workspace, as_they_are, block_rows, products
 from emframe.families import Concluded
+from emframe.families.kernel import Which
 from emframe.spaces import Array
 from emframe_families.gaussian.expanded import MOST_AFTER, per_count
 from emframe_families.gaussian.scatter import Scatter, own_moments, own_rows, transposed
@@ -99,6 +100,9 @@ class Direct:
         if not (first * shift / MOST_AFTER <= spread).all():
             return None
         return Concluded(Scatter(counts, self.means + shift, scatter, counts), counts)
+
+    def some(self, which: Which) -> Direct:
+        return Direct(self.means[which], self.whiten[which], self.constant[which])
 
 
 def _triangular_product(lower: Array, x: Array, out: Array) -> None:
