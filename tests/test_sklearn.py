@@ -492,19 +492,23 @@ def test_words_and_formulas_are_read_off_frames() -> None:
 def test_rows_that_come_by_and_by() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1000, 2)) + 5.0 * rng.integers(2, size=1000)[:, None]
-    online = EMMixture(n_components=2, random_state=0)
+    online = EMMixture(n_components=2, n_init=2, random_state=0)
     for block in np.split(X, 5):
         online.partial_fit(block)
     stream = emframe.Stepwise(emframe.Mixture("gaussian", 2))
-    begun = emframe.fit(emframe.Mixture("gaussian", 2), X[:200], rng=0, n_starts=10)
+    begun = emframe.fit(emframe.Mixture("gaussian", 2), X[:200], rng=0, n_starts=2)
     told = stream.begin(X[:200], start=begun.params)
     for block in np.split(X, 5)[1:]:
         told = stream.update(told, block)
     np.testing.assert_allclose(online.means_, told.params.components.means, rtol=1e-6)
-    whole = EMMixture(n_components=2, random_state=0).fit(X)
+    whole = EMMixture(n_components=2, n_init=2, random_state=0).fit(X)
     assert online.score(X) == pytest.approx(whole.score(X), abs=0.02)
-    doubled = EMMixture(n_components=2, random_state=0).partial_fit(X[:500]).partial_fit(X[:500])
-    weighted = EMMixture(n_components=2, random_state=0).partial_fit(X[:500])
+    doubled = (
+        EMMixture(n_components=2, n_init=2, random_state=0)
+        .partial_fit(X[:500])
+        .partial_fit(X[:500])
+    )
+    weighted = EMMixture(n_components=2, n_init=2, random_state=0).partial_fit(X[:500])
     weighted.partial_fit(X[:500], sample_weight=np.full(500, 3.0))  # of the same rows
     np.testing.assert_allclose(doubled.means_, weighted.means_, rtol=1e-8)
     with pytest.raises(ValueError, match="features"):
