@@ -59,6 +59,8 @@ def plot(
     rng: Any = 0,
 ) -> Axes:
     """Draw a fit; see `emframe.Fit.plot`."""
+    if isinstance(X, str) and X in KINDS:
+        raise TypeError(f"`X` is {X!r}; rows come first: fit.plot(X, {X!r}).")
     if kind is not None and kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; expected one of {', '.join(KINDS)}.")
     if column is not None and kind not in OF_A_COLUMN:

@@ -259,6 +259,11 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return wished
 
     def _model(self) -> Mixture:
+        if not isinstance(self.family_options, (Mapping, type(None))):
+            raise TypeError(
+                f"`family_options` is {self.family_options!r}; pass settings by name, "
+                "{'missing': True}."
+            )
         options = dict(self.family_options or {})
         if _takes_covariance(self.family):
             options.setdefault("covariance", self.covariance_type)
@@ -361,6 +366,8 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         if is_frame(X) and names_of(X) and self._reads_words(X):
             validate_data(self, X, skip_check_array=True, reset=reset)
             return X
+        if getattr(X, "dtype", np.dtype(float)).kind in "US":
+            raise ValueError("`X` is an array of words; pass a data frame, with names for columns.")
         least = {"ensure_min_samples": 2} if reset else {}
         return self._named(np.asarray(validate_data(self, X, **_TAKEN, **least, reset=reset)))
 
