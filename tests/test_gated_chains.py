@@ -136,25 +136,21 @@ def law(value, u):
 
 
 def loglik(params, runs, begin=(), step=()):
-    """By the forward sums of each run, row by row; by nothing of the package."""
-    x = np.asarray(runs.x)
-    b = norm.logpdf(x[:, :1], params.components.means[:, 0], 1.0)
-    total = 0.0
+    """By the forward sums of all runs, which are of one length; by nothing of the package."""
+    x = np.asarray(runs.x).reshape(len(runs.lengths), runs.lengths[0], -1)
+    b = norm.logpdf(x[:, :, :1], params.components.means[:, 0], 1.0)
     with np.errstate(divide="ignore"):
-        for first, length in zip(runs.firsts, runs.lengths, strict=True):
-            part = slice(first, first + length)
-            own = law(params.initial, x[part][:1, begin])[0] if begin else np.log(params.initial)
-            a = own + b[first]
-            for row in range(first + 1, first + length):
-                if step:
-                    odds = np.stack(list(vars(params.transitions).values()), axis=-1)
-                    u = np.append(1.0, x[row, step])
-                    log = log_softmax(odds @ u, axis=1)
-                else:
-                    log = np.log(params.transitions)
-                a = logsumexp(a[:, None] + log, axis=0) + b[row]
-            total += logsumexp(a)
-    return total
+        a = law(params.initial, x[:, 0, begin]) if begin else np.log(params.initial)
+        a = a + b[:, 0]
+        for t in range(1, x.shape[1]):
+            if step:
+                odds = np.stack(list(vars(params.transitions).values()))  # (p, K, K)
+                u = np.column_stack([np.ones(len(x)), x[:, t, step]])
+                log = log_softmax(np.einsum("sp,pij->sij", u, odds), axis=2)
+            else:
+                log = np.log(params.transitions)
+            a = logsumexp(a[:, :, None] + log, axis=1) + b[:, t]
+    return logsumexp(a, axis=1).sum()
 
 
 LAWS = {

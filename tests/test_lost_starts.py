@@ -128,7 +128,15 @@ def clusters(k: int, d: int, seed: int) -> tuple[Array, Any]:
     return np.array(centres)[labels] + rng.normal(size=(40 * k, d)), labels
 
 
-@pytest.mark.parametrize(("k", "d"), [(20, 1), (60, 1), (60, 5), (100, 3)])
+@pytest.mark.parametrize(
+    ("k", "d"),
+    [
+        (20, 1),
+        (60, 1),
+        pytest.param(60, 5, marks=pytest.mark.deep),
+        pytest.param(100, 3, marks=pytest.mark.deep),
+    ],
+)
 def test_many_clusters_are_all_found(k: int, d: int) -> None:
     rows, labels = clusters(k, d, k + d)
     model = Mixture("gaussian", k)

@@ -43,7 +43,16 @@ def _fit(text: str) -> emframe.Fit:
     return emframe.fit(model, X, weights=weights, rng=0)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+LONG = {"hmm_poisson_earthquakes/m4_stationary", "hmm_gaussian_sp500/m3"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(one, marks=[pytest.mark.deep] if one["case"] in LONG else [], id=one["case"])
+        for one in CASES
+    ],
+)
 def test_default_call_reaches_the_best_known_optimum(case):
     found = fit(case)
     assert found.converged

@@ -45,6 +45,7 @@ def test_the_spoilt_line_is_there(name: str) -> None:
     assert spoil(name, source) != source
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_spoilt_line_turns_a_test_red(name: str, told: dict[str, Path]) -> None:
     *lines, status = told[name].read_text(encoding="utf-8").splitlines()

@@ -164,6 +164,7 @@ def test_words_predict_by_indicators_and_tables_are_told():
     assert "Wald test" in str(found)
 
 
+@pytest.mark.deep
 def test_errors_are_those_of_repeated_draws():
     estimates, told = [], []
     for seed in range(40):

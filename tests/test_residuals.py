@@ -166,7 +166,7 @@ def test_effects_are_posterior_means() -> None:
 @every
 def test_draws_have_the_covariance_of_visits(setting: str) -> None:
     fit = fitted(setting)
-    rows = sample().x.iloc[:3][list(fit.columns)].to_numpy(float)
+    rows = sample().x.iloc[:3][list(fit.columns)].to_numpy(float, copy=True)
     place = fit.columns.index("visit" if "visit" in fit.columns else "time")
     rows[:, place] = [1.0, 0.0, 2.0]
     family, rng = fit.model.family.given(rows), np.random.default_rng(0)

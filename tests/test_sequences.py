@@ -264,7 +264,7 @@ def test_states_may_be_mixtures(tmp_path: Any) -> None:
     x, z = walk()
     pair = emframe.Mixture("gaussian", 2)
     model = emframe.model("hidden-markov", family=pair, n_states=2)
-    fit = emframe.fit(model, x, rng=0)
+    fit = emframe.fit(model, x, rng=0, n_starts=4)
     parts = fit.params.components
     density = np.zeros((2, len(x)))
     for k in range(2):
@@ -295,8 +295,8 @@ def test_one_state_that_is_a_mixture_is_that_mixture() -> None:
 
 def test_states_may_be_of_several_families(tmp_path: Any) -> None:
     rng = np.random.default_rng(9)
-    z = np.cumsum(rng.random(400) < 0.05) % 2
-    x = np.where(z == 0, rng.laplace(0.0, 1.0, 400), rng.normal(8.0, 2.0, 400))
+    z = np.cumsum(rng.random(150) < 0.05) % 2
+    x = np.where(z == 0, rng.laplace(0.0, 1.0, 150), rng.normal(8.0, 2.0, 150))
     laplace = emframe.from_scipy("laplace")
     model = emframe.model("hidden-markov", family=[laplace, "gaussian"])
     assert (model.n_states, model.title()) == (

@@ -128,6 +128,7 @@ class Family(ABC):
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
     truncates: ClassVar[bool] = False  # whether it has `truncated`
     blurs: ClassVar[bool] = False  # whether it has `blurred`
+    has_places: ClassVar[bool] = False  # whether components alike keep to an order or an equation
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -311,6 +312,13 @@ class Family(ABC):
         Components of equal families are interchangeable; all are, unless a family says so.
         """
         return (self,) * k
+
+    def arranged(self, x: Any, shares: Array) -> NDArray[np.intp] | None:
+        """The order (K,) in which clusters with shares (n, K) of rows go best with its places.
+
+        None where components have none, or are unlike by themselves; see `has_places`.
+        """
+        return None
 
     def whole(self, x: Array, weights: Array) -> Any:
         """Statistics of rows x (n, d) with frequency weights (n,) as one component."""
@@ -505,8 +513,11 @@ class Family(ABC):
 
     def pieces(self, params: Any, x: Any, shares: Array) -> Pieces:
         """The finest parts of K components at rows x, of which they have shares (n, K)."""
+        return self.pieces_of(params, np.asarray(self.log_density(params, x)), shares)
+
+    def pieces_of(self, params: Any, density: Array, shares: Array) -> Pieces:
+        """K components as the pieces that they are, of log densities at rows (n, K) and shares."""
         k = shares.shape[1]
-        density = np.asarray(self.log_density(params, x))
         freedom = self.freedom(params, k)
         return Pieces(density, shares, freedom, besides(params, freedom), np.arange(k))
 

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from emframe.data import swept
+from emframe.data import PlacedRows, swept
 from emframe.families import Pieces
 from emframe.fitting.grain import Grain, distinct
 from emframe.models import Model
@@ -66,8 +66,10 @@ def artefacts(model: Model, params: Any, rows: Any, grain: Grain | None = None) 
     """
     grain = Grain(rows) if grain is None else grain
     stride = max(1, rows_in(rows) // ENOUGH)
-    view = _View.of(model, params, rows, grain)
-    seen = _Heights.of(swept(rows, BLOCK, partial(_heights, view._replace(stride=stride))))
+    is_one = rows_in(rows) <= BLOCK and not isinstance(rows, PlacedRows)
+    view = _View.of(model, params, rows, grain)._replace(keeps=is_one)
+    first = swept(rows, BLOCK, partial(_heights, view._replace(stride=stride)))
+    seen = _Heights.of(first)
     if seen is None or not seen.suspects(margin=1.0 if stride > 1 else 0.0).any():
         return {}
     if stride > 1:
@@ -77,7 +79,10 @@ def artefacts(model: Model, params: Any, rows: Any, grain: Grain | None = None) 
     if not len(suspects):
         return {}
     steps = np.where(np.isfinite(grain.steps), grain.steps, 1.0)
-    each = swept(rows, BLOCK, partial(_cases, view, seen, steps, suspects))
+    if is_one and len(first) == 1:  # what a single block shows need not be asked for twice
+        each = [_cases(first[0].look, seen, steps, suspects)]
+    else:
+        each = swept(rows, BLOCK, partial(_cases_of, view, seen, steps, suspects))
     cases = {int(j): reduce(_Case.joined, [found[int(j)] for found in each]) for j in suspects}
     found: dict[int, str] = {}
     for j, case in cases.items():
@@ -180,6 +185,7 @@ class _BlockHeights(NamedTuple):
     pieces: Pieces  # of no rows: which they are, and how free
     sums: Any  # (4, J)
     columns: int
+    look: _Look | None  # where there is no other block
 
 
 def _heights(view: _View, block: Any, each: Array) -> _BlockHeights | None:
@@ -191,7 +197,8 @@ def _heights(view: _View, block: Any, each: Array) -> _BlockHeights | None:
     density = np.where(own > 0, look.pieces.log_density, 0.0) + look.spread[:, None]
     sums = own.sum(axis=0), shares.sum(axis=0), look.cells @ own, (own * density).sum(axis=0)
     pieces = look.pieces._replace(log_density=density[:0], shares=shares[:0])
-    return _BlockHeights(pieces, np.stack(sums), int(look.dense.sum()))
+    kept = look if view.keeps else None
+    return _BlockHeights(pieces, np.stack(sums), int(look.dense.sum()), kept)
 
 
 class _Case:
@@ -268,11 +275,16 @@ class _Case:
         return ""
 
 
-def _cases(
+def _cases_of(
     view: _View, seen: _Heights, steps: Array, suspects: NDArray[np.intp], block: Any, each: Array
 ) -> dict[int, _Case]:
+    return _cases(view.look(block, each), seen, steps, suspects)
+
+
+def _cases(
+    look: _Look | None, seen: _Heights, steps: Array, suspects: NDArray[np.intp]
+) -> dict[int, _Case]:
     """The case of each suspect, of one block."""
-    look = view.look(block, each)
     assert look is not None
     fineness = np.where(look.dense, -np.log(steps), 0.0)  # a probability is at most 1
     most = look.by_unit(np.where(np.isnan(look.x), 0.0, fineness).sum(axis=1))
@@ -296,6 +308,7 @@ class _View(NamedTuple):
     modelled: NDArray[np.bool_]  # (d,)
     log_spread: Array | None  # (d,) where some values are missing; else None
     stride: int = 1  # every so many-th row alone
+    keeps: bool = False  # whether what a block shows is handed on with its heights
 
     @classmethod
     def of(cls, model: Model, params: Any, rows: Any, grain: Grain) -> _View:

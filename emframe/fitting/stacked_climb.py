@@ -35,7 +35,9 @@ from emframe.spaces import Array
 
 JOINED = 0.01  # nats: within this of an arrived start, with no more ahead, a start is where it is
 SAME = 1e-3  # nats: what is no reason to call one end better than another
-AFRESH = 1.0  # nats that a start has to rise before it is asked again whether it is an artefact
+# Nats that a start has to rise before it is asked again whether it is an artefact: one that was
+# none, for at its end it is asked in any case, and one that was.
+STILL_SOUND, AFRESH = 10.0, 1.0
 RISE = 1e-4  # of what a step promises, the least that it has to bring
 
 
@@ -264,8 +266,10 @@ class _Climb:
         """What is said of a start; it holds until that is a nat higher, or at its end."""
         assert self.suspect is not None
         start, height = int(here.start[i]), float(here.objective[i])
-        if not at_end and start in self.judged and height < self.judged[start][0] + AFRESH:
-            return self.judged[start][1]
+        if not at_end and start in self.judged:
+            level, verdict = self.judged[start]
+            if height < level + (AFRESH if verdict else STILL_SOUND):
+                return verdict
         verdict = self.suspect(self.stack.one(here.at, i))
         self.judged[start] = height, verdict
         return verdict

@@ -27,7 +27,7 @@ class Rules:
     plain: int = 1  # EM steps of all starts before anything else
     patience: float = 0.02  # EM goes on until it gains less than this share of the gain so far
     latest: int = 8  # and for no more passes than this
-    memory: int = 6  # pairs that each start keeps
+    memory: int = 10  # pairs that each start keeps
     quick: float = 0.02  # EM that leaves this share of what it had to gain needs no model
     most: int = 150  # passes
     tol: float = 1e-5  # nats ahead, with which a start has arrived

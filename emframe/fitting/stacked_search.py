@@ -45,6 +45,8 @@ NEAR = 0.02  # nats: ends this near each other are one optimum
 MORE = 6  # moves from each peak while the best was not found often
 WITHOUT_ONE = 3  # times that more starts are drawn while no sound end was found
 LEFT_BEHIND = (Ending.LEFT, Ending.CAP, Ending.INTERRUPTED)
+MEMORY_OF_ONE = 20  # pairs of an end that goes on alone
+MOST_OF_ALL = 3  # rounds of moves on all rows, where a search began on some
 ALMOST = 2.0  # nats below the best, from where on an end is looked at closely before it is a peak
 
 
@@ -73,6 +75,19 @@ class Effort:
     last: float | None = 1e-10
     rules: Rules = Rules()
     of_moves: Rules = Rules(plain=2, late=30.0)  # the way to a better optimum may be slow at first
+    # Where the search begins on some of many rows: nats ahead, with which a start has arrived
+    # before the best end is known; moves on all rows that go on from the opening.
+    rough: float = 5e-3
+    of_all: int = 4
+    repeated: int = 0  # times that the best was found, without which there are no rounds
+
+    @property
+    def roughly(self) -> Effort:
+        """The same, with ends that have all but arrived."""
+        rules, of_moves = (
+            replace(one, tol=self.rough, last=self.rough) for one in (self.rules, self.of_moves)
+        )
+        return replace(self, rules=rules, of_moves=of_moves)
 
     def of(self, n_components: int, is_of_many: bool) -> Effort:
         """As much as a model of K components asks for, of rows as many as these."""
@@ -212,7 +227,9 @@ class _Search:
             agree = agree and quiet == 1
         if not found.best or agree:
             return self._finished()
-        while quiet < self._quiet and found.rounds < effort.rounds:
+        while (
+            found.times >= effort.repeated and quiet < self._quiet and found.rounds < effort.rounds
+        ):
             found.rounds += 1
             before = found.objective
             if self.k == 2:
@@ -249,7 +266,8 @@ class _Search:
         The ends that were left there are among them, for on all rows another may be the best.
         Whether any end is sound.
         """
-        effort = replace(self.effort, last=None)
+        whole, self.effort = self.effort, self.effort.roughly
+        effort = replace(self.effort, last=None, rounds=1, repeated=2)
         part = _Search(thin.stack, self.rng, effort, thin.suspect, self.stop, self.k, None)
         part.run()
         self.found.reached = [one._replace(sample=thin.n_rows) for one in part.found.reached]
@@ -272,9 +290,15 @@ class _Search:
         tries = 0
         while not self.found.best and tries < WITHOUT_ONE and self._further():
             tries += 1
-        if self.found.best and not agree and self.k > 2:
-            self._from_moves(1)
+        rounds = 0 if agree or self.k == 2 else MOST_OF_ALL
+        while self.found.best and rounds:
+            rounds -= 1
+            before = self.found.objective
+            self._from_moves(1, self.effort.of_all)
             self._capped()
+            if self.found.objective <= before + _apart(before):
+                break
+        self.effort = whole
         return bool(self.found.best)
 
     def _opened(self, points: Any, index: Any, stay: int) -> tuple[Any, Any]:
@@ -338,8 +362,8 @@ class _Search:
             self._beyond([], self.effort.rules)
         return bool(highest)
 
-    def _from_moves(self, peaks: int | None = None) -> None:
-        """Climb from moves away from each of the peaks, all in one stack."""
+    def _from_moves(self, peaks: int | None = None, stay: int | None = None) -> None:
+        """Climb from moves away from each of the peaks, or the most promising, all in one stack."""
         peaks = self.effort.peaks if peaks is None else peaks
         moves = self.effort.moves
         if self.found.times < self.effort.often:
@@ -353,8 +377,10 @@ class _Search:
                 points.append(begun.points)
                 index.append(base + begun.which)
         if points:
-            together = self.stack.together(points)
-            self._climb(together, np.concatenate(index), self.effort.of_moves)
+            together, which = self.stack.together(points), np.concatenate(index)
+            together, which = self._opened(together, which, stay or len(which))
+            if together is not None:
+                self._climb(together, which, self.effort.of_moves)
         self._beyond(every, self.effort.of_moves)
 
     def _beyond(self, every: Sequence[tuple[Begun, int]], rules: Rules) -> int:
@@ -452,7 +478,14 @@ class _Search:
         found, done = self.found, list[StackedEnd]()
         if self.effort.last is None:
             return found
-        rules = replace(self.effort.rules, plain=0, last=self.effort.last, check=1)
+        rules = replace(
+            self.effort.rules,
+            plain=0,
+            last=self.effort.last,
+            check=1,
+            memory=MEMORY_OF_ONE,
+            most=WITHOUT_ONE * self.effort.rules.most,
+        )
         for end in found.best:
             if done and end.objective < done[0].objective:
                 break

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.composing import Copies, fixed, tied
+from emframe.composing import Copies, constrained, fixed, ordered, tied
 from emframe.core import Contract, Expectation
 from emframe.data import PlacedRows, placed_rows, summed
 from emframe.data.frames import is_frame
@@ -101,6 +101,14 @@ class ComponentModel(ComponentStarts):
     def tied(self, *names: str) -> Self:
         """The same model with parameters that all components share; see `emframe.tied`."""
         return self._with(family=tied(self.family, *names))
+
+    def ordered(self, *names: str) -> Self:
+        """The same model with parameters in order of its components; see `emframe.ordered`."""
+        return self._with(family=ordered(self.family, *names))
+
+    def constrained(self, **equations: Any) -> Self:
+        """The same model with equations between components; see `emframe.constrained`."""
+        return self._with(family=constrained(self.family, **equations))
 
     def as_component(self) -> Family:
         """The family of which each component is such a model."""
@@ -393,7 +401,10 @@ class ComponentModel(ComponentStarts):
 
     def pieces(self, params: Any, x: Any) -> Pieces:
         """Its components, or what they are mixtures of, at rows x."""
-        shares = self.posterior(params, x)[1]
+        density = self.log_density(params, x)
+        shares = self.latent.given(params, density, x)[1]
+        if type(self.family).pieces is Family.pieces and self.latent.barred(x) is None:
+            return self.family.pieces_of(params.components, density, shares)
         return self.family.pieces(params.components, self.latent.seen(x), shares)
 
     def imputed(self, params: Any, x: Any) -> Array:
