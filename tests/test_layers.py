@@ -36,7 +36,7 @@ ARROWS = {
         "numeric",
         "parameters",
         "spaces",
-    },  # fmt: skip
+    },
     "models": {
         "composing",
         "core",
