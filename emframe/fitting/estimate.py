@@ -131,7 +131,8 @@ def fit(
         disk that is full is warned of and does not end the fit.
     labels : (n,) the component of each row where it is known, and -1, None or nan where it is
         not; or (n, K) True for each that it may be; or the name of a column with either. Of a
-        hidden Markov model the states. To ask such a fit for standard errors, pass
+        hidden Markov model the states; where a run shares one component, one label for each run
+        will do. To ask such a fit for standard errors, pass
         ``emframe.Labelled(X, labels)`` for the rows.
     workers : processes, this one included, that share out the starts where `n_starts` is a number;
         the fit is the same to the last bit. Each has a copy of the rows and works in one thread,
