@@ -284,6 +284,7 @@ FILES: dict[str, str | bytes] = {
     "negative.csv": "count\n3\n-1\n4\n",
     "underscore.csv": "a\n1_000\n",
     "latin.csv": b"a\n\xe9\n",
+    "book.xlsx": b"PK\x03\x04\xff",
 }
 REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown data set": ("fit faithfull", ("no file 'faithfull'", "Did you mean 'faithful'?")),
@@ -337,6 +338,24 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "negative weights": (
         "fit negative.csv --family poisson --columns 0 --weights count",
         ("`weights[1]` is -1",),
+    ),
+    "weights on words": (
+        "fit counts.csv --family poisson --columns 1 --weights day",
+        ("how often each row counts", "--weights-on"),
+    ),
+    "a workbook": ("fit book.xlsx --family gaussian", ("a workbook", "save the table as CSV")),
+    "their option": ("fit faithful --k 2", ("'--k'", "Did you mean --components?")),
+    "their seed": ("fit faithful --random-state 2", ("Did you mean --seed?",)),
+    "a colon": ("fit counts.csv --family count:poisson", ("after '='", "count=poisson")),
+    "a formula's column": (
+        "fit counts.csv --formula count~days",
+        ("no column 'days'", "day, count, times"),
+    ),
+    "zeros of no formula": ("fit counts.csv --family poisson --zeros hurdle", ("with --formula",)),
+    "words for a response": ("fit counts.csv --formula day~count", ("'d0'", "'multinomial'")),
+    "a formula for a chain": (
+        "fit counts.csv --formula count~times --model hidden-markov",
+        ("go with mixtures",),
     ),
     "predict from nothing": ("predict no.fit faithful", ("no.fit",)),
     "predict from what is no fit": ("predict word.csv faithful", ("word.csv is not a saved fit",)),

@@ -27,7 +27,16 @@ ARROWS = {
     "numeric": {"core", "families", "messages", "parameters", "spaces"},
     "host": {"core", "data", "families", "messages", "numeric", "parameters", "spaces"},
     "latents": {"core", "data", "engines", "families", "parameters", "spaces"},
-    "composing": {"core", "data", "families", "host", "numeric", "parameters", "spaces"},
+    "composing": {
+        "core",
+        "data",
+        "families",
+        "host",
+        "messages",
+        "numeric",
+        "parameters",
+        "spaces",
+    },
     "models": {
         "composing",
         "core",

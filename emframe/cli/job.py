@@ -41,7 +41,7 @@ _OPTIONS = together(
     # How to fit, and what to choose by: the names are those of `emframe.select`.
     click.option(
         "--criterion",
-        type=click.Choice(CRITERIA),
+        type=click.Choice(CRITERIA, case_sensitive=False),
         default="bic",
         show_default=True,
         help="What to choose by; the lowest wins. cv is cross-validated log-likelihood, times -2.",
@@ -169,6 +169,11 @@ class Job:
     ) -> tuple[list[int], list[int]]:
         """The columns of a sheet that are weights, and those that the models read."""
         weighing = sheet.find(self.weights) if self.weights is not None else []
+        if any(map(sheet.holds_words, weighing)):
+            raise ValueError(
+                f"--weights {self.weights} has words ({sheet.cells[0][weighing[0]]!r}), and is how "
+                "often each row counts; columns that mixing weights depend on are --weights-on."
+            )
         aside = [*weighing, *(j for one in leave_out if one is not None for j in sheet.find(one))]
         if len(weighing) > 1:
             raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")

@@ -30,6 +30,12 @@ from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 _PARQUET = b"PAR1"  # how a Parquet file begins
+_OTHER = {  # how files begin that hold no plain text
+    b"PK": "a workbook, or another archive",
+    b"\xd0\xcf\x11\xe0": "an old workbook",
+    b"\x1f\x8b": "compressed",
+    b"$FL2": "a file of SPSS",
+}
 _MISSING = {"", "na", "nan", "null"}
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d\S*)?")
 _DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}")  # a date in another order
@@ -149,7 +155,7 @@ class Sheet:
         cell = self.cells[i][column]
         hint = (
             "leave the column out with --columns, correct the cell, or take the family "
-            "'categorical' for words"
+            "'categorical' for words (of a response 'binomial' or 'multinomial')"
         )
         if is_covariate:
             hint = (
@@ -198,7 +204,10 @@ def read(data: str, reading: Reading = Reading()) -> Sheet:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{origin} is not UTF-8 text: {error}.") from error
+        kind = next((one for mark, one in _OTHER.items() if content.startswith(mark)), None)
+        if kind is not None:
+            raise ValueError(f"{origin} is {kind}; save the table as CSV.") from error
+        raise ValueError(f"{origin} is not UTF-8 text: {error}; save it as UTF-8.") from error
     return parse(text, origin, reading)
 
 

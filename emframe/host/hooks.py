@@ -22,6 +22,15 @@ hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 
+def settings_of(factory: Any) -> inspect.Signature:
+    """What a factory takes; also a class that, as it is made, chooses among others."""
+    whole = inspect.signature(factory)
+    if isinstance(factory, type) and "__new__" in vars(factory):
+        own = inspect.signature(vars(factory)["__init__"])
+        return own.replace(parameters=list(own.parameters.values())[1:])
+    return whole
+
+
 @dataclass(frozen=True)
 class FamilyEntry:
     """A family as its plugin announces it.
@@ -42,7 +51,7 @@ class FamilyEntry:
 
     def takes(self, option: str) -> bool:
         """Whether the factory has a setting of this name."""
-        return option in inspect.signature(self.factory).parameters
+        return option in settings_of(self.factory).parameters
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class ModelEntry:
 
     def takes(self, option: str) -> bool:
         """Whether the factory has a setting of this name."""
-        return option in inspect.signature(self.factory).parameters
+        return option in settings_of(self.factory).parameters
 
 
 @dataclass(frozen=True)
