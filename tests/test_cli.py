@@ -850,6 +850,30 @@ def test_a_parquet_file_is_what_its_array_is(emf: Run, geyser: emframe.Fit, parq
     assert labels == geyser.predict(emframe.dataset("faithful").X).tolist()
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of Dask itself, under pandas 3.1
+def test_rows_on_dask_are_what_their_array_is(emf: Run, tmp_path: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    distributed = pytest.importorskip("distributed")
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    X, w = emframe.dataset("faithful").X, np.arange(272) % 3.0
+    table = pa.table({"eruptions": X[:, 0], "waiting": X[:, 1], "w": w})
+    (tmp_path / "rows").mkdir()
+    for i, part in enumerate((table[:100], table[100:])):
+        pq.write_table(part, tmp_path / "rows" / f"{i}.parquet")
+    args = ("--family", "gaussian", "--components", "2", "--starts", "1", "--weights", "w")
+    with distributed.Client(processes=False, n_workers=1, dashboard_address=None):
+        run = emf("fit", "rows/*.parquet", *args, "--errors", "observed", "--json", "--dask")
+        assert run.exit_code == 0, run.output
+        refused(emf("fit", "none/*.parquet", *args, "--dask"), "no Parquet file")
+        refused(emf("fit", "rows", *args, "--dask", "--plot", "a.png"), "--plot draws rows")
+        refused(emf("fit", "rows", *args, "--dask", "--labels", "w"), "do not go with --dask")
+    best = json.loads(run.stdout)["best"]
+    fit = emframe.fit(emframe.Mixture("gaussian", 2), X, weights=w, rng=0, n_starts=1)
+    assert best["columns"] == ["eruptions", "waiting"]
+    assert best["n_rows"] == w.sum()
+    assert best["log_likelihood"] == pytest.approx(fit.log_likelihood, rel=1e-10)
+
+
 def test_a_parquet_file_is_refused_by_row_and_column(emf: Run, parquet: str) -> None:
     args = ("fit", parquet, "--family", "gaussian")
     refused(emf(*args, "--columns", "day"), "row 0, column 'day': 'd0' is not a number")

@@ -25,7 +25,7 @@ ARROWS = {
     "datasets": {"data", "spaces"},
     "families": {"core", "data", "engines", "parameters", "spaces"},
     "numeric": {"core", "families", "messages", "parameters", "spaces"},
-    "host": {"core", "families", "messages", "numeric", "parameters", "spaces"},
+    "host": {"core", "data", "families", "messages", "numeric", "parameters", "spaces"},
     "latents": {"core", "data", "engines", "families", "parameters", "spaces"},
     "composing": {
         "core",

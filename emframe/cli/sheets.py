@@ -24,6 +24,7 @@ import click
 import numpy as np
 
 import emframe
+from emframe.data.dask import client_in_use
 from emframe.datasets import Dataset
 from emframe.messages.extras import extra
 from emframe.spaces import Array
@@ -75,6 +76,7 @@ class Sheet:
     family: str | None = None  # that a shipped data set illustrates
     unit: str = "line"  # what `lines` count
     spelling: Spelling = Spelling()
+    collection: Any = None  # of Dask, which has the rows in the place of `cells`
 
     def find(self, columns: str) -> list[int]:
         """Column numbers from ``a,b``: names, or numbers from 0.
@@ -207,6 +209,32 @@ def read(data: str, reading: Reading = Reading()) -> Sheet:
             raise ValueError(f"{origin} is {kind}; save the table as CSV.") from error
         raise ValueError(f"{origin} is not UTF-8 text: {error}; save it as UTF-8.") from error
     return parse(text, origin, reading)
+
+
+def on_dask(data: str, address: str) -> Sheet:
+    """The sheet of Parquet files whose rows workers of Dask hold, and no cell comes here.
+
+    Parameters
+    ----------
+    data : a file, a folder, or a pattern such as ``rows/*.parquet``.
+    address : of a cluster's scheduler; empty for the client that is in use, or for workers of
+        this machine, until the command ends.
+
+    Raises ValueError for files that are not there, or are no Parquet.
+    """
+    frames = extra("dask.dataframe", "dask", "--dask")
+    distributed = extra("distributed", "dask", "--dask")
+    if address or client_in_use() is None:
+        client = distributed.Client(*([address] if address else []), dashboard_address=None)
+        click.get_current_context().call_on_close(client.close)
+    told = f"{data!r} is no Parquet file, and no folder or pattern of some"
+    try:
+        rows = frames.read_parquet(data)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{told}: {error}.") from error
+    if not len(rows.columns):
+        raise ValueError(f"{told}.")
+    return Sheet(data, tuple(map(str, rows.columns)), True, (), (), unit="row", collection=rows)
 
 
 def parse(text: str, origin: str, reading: Reading = Reading()) -> Sheet:

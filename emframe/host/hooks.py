@@ -110,7 +110,24 @@ class LatentEntry:
     api: int = API
 
 
-Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry, LatentEntry)
+@dataclass(frozen=True)
+class SourceEntry:
+    """A system whose data are rows in parts, as its plugin announces it.
+
+    Examples
+    --------
+    >>> emframe.SourceEntry("mine", lambda X: None, "Data of a system of my own").name
+    'mine'
+    """
+
+    name: str
+    factory: Callable[[Any], Any]  # factory(X) -> `Parts`, or what it takes; None: not its data
+    summary: str
+    reference: str = ""
+    api: int = API
+
+
+Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry, LatentEntry, SourceEntry)
 
 
 class Hooks:
@@ -131,3 +148,7 @@ class Hooks:
     @hookspec
     def emframe_latents(self) -> Iterable[LatentEntry]:  # type: ignore[empty-body]
         """Return the laws of z that this plugin brings, for ``emframe.model("composed", ...)``."""
+
+    @hookspec
+    def emframe_sources(self) -> Iterable[SourceEntry]:  # type: ignore[empty-body]
+        """Return the systems whose data this plugin lets `emframe.fit` take for its X."""

@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import Any
 
 from emframe.core import Coordinates, Method
+from emframe.data.sources import ask_for_sources
 from emframe.families.base import Family
 from emframe.host.hooks import (
     GROUP,
@@ -21,6 +22,7 @@ from emframe.host.hooks import (
     FamilyEntry,
     LatentEntry,
     ModelEntry,
+    SourceEntry,
     settings_of,
 )
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
@@ -93,6 +95,14 @@ def accelerations() -> dict[str, AccelerationEntry]:
 def latents() -> dict[str, LatentEntry]:
     """The laws of z of all installed plugins, by name."""
     return dict(registry().latents)
+
+
+def sources() -> dict[str, SourceEntry]:
+    """The systems of all installed plugins whose data lie in parts, by name."""
+    return dict(registry().sources)
+
+
+ask_for_sources(sources)  # data lie below the host, and may be another system's
 
 
 def latent(name: str, n: int, **options: Any) -> Any:
