@@ -28,6 +28,7 @@ from emframe.composing import (
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, Part, Parts, read_parquet
 from emframe.datasets import dataset, datasets
+from emframe.engines import Device
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
@@ -42,6 +43,7 @@ from emframe.host import (
     LatentEntry,
     ModelEntry,
     PluginWarning,
+    SourceEntry,
     families,
     family,
     hookimpl,
@@ -91,6 +93,7 @@ __all__ = [
     "Contract",
     "Degenerate",
     "Derived",
+    "Device",
     "Diagnostics",
     "Expectation",
     "ExponentialFamily",
@@ -137,6 +140,7 @@ __all__ = [
     "Selection",
     "Sequences",
     "Simplex",
+    "SourceEntry",
     "Space",
     "StandardErrors",
     "Start",

@@ -20,14 +20,23 @@ ARROWS = {
     "spaces": set[str](),
     "messages": set[str](),
     "parameters": {"messages", "spaces"},
-    "engines": {"core"},
+    "engines": {"core", "messages"},
     "data": {"engines", "messages", "spaces"},
     "datasets": {"data", "spaces"},
     "families": {"core", "data", "engines", "parameters", "spaces"},
     "numeric": {"core", "families", "messages", "parameters", "spaces"},
-    "host": {"core", "families", "messages", "numeric", "parameters", "spaces"},
+    "host": {"core", "data", "families", "messages", "numeric", "parameters", "spaces"},
     "latents": {"core", "data", "engines", "families", "parameters", "spaces"},
-    "composing": {"core", "data", "families", "host", "numeric", "parameters", "spaces"},
+    "composing": {
+        "core",
+        "data",
+        "families",
+        "host",
+        "messages",
+        "numeric",
+        "parameters",
+        "spaces",
+    },
     "models": {
         "composing",
         "core",
@@ -58,7 +67,7 @@ ARROWS = {
 LAYERS = set(ARROWS)
 EXTRAS = {
     "pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "polars",
-    "narwhals", "sklearn", "IPython", "dask", "distributed",
+    "narwhals", "sklearn", "IPython", "dask", "distributed", "array_api_compat", "torch",
 }  # fmt: skip
 
 TOP_LEVEL = {

