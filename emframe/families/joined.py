@@ -16,14 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.special import entr
 
 from emframe.data.runs import of_columns
-from emframe.engines import Workspace
-from emframe.families.kernel import LOG_ZERO, Concluded, Kernel, Which, alone
+from emframe.engines import ResidentBlock, Workspace
+from emframe.families.kernel import LOG_ZERO, Concluded, Kernel, Which, alone, meet_on
 from emframe.families.rowwise import rowwise
 from emframe.spaces import Array
 
@@ -42,11 +43,13 @@ Join = Callable[[tuple[Any, ...]], Any]
 """What makes the statistics of the whole from those of its parts."""
 
 
-def _form(kernels: tuple[Kernel, ...]) -> str:
+def forms(kernels: tuple[Kernel, ...]) -> str:
+    """How they compute, each way once."""
     return "+".join(dict.fromkeys(kernel.form for kernel in kernels))
 
 
-def _rows(kernels: tuple[Kernel, ...], d: int) -> int:
+def fewest_rows(kernels: tuple[Kernel, ...], d: int) -> int:
+    """Rows of a block that is small enough for all."""
     return min(kernel.rows(d) for kernel in kernels)
 
 
@@ -67,10 +70,10 @@ class Multiplied:
 
     @property
     def form(self) -> str:
-        return _form(self.kernels)
+        return forms(self.kernels)
 
     def rows(self, d: int) -> int:
-        return _rows(self.kernels, d)
+        return fewest_rows(self.kernels, d)
 
     def meet(self, x: Any, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
         pairs = enumerate(zip(self.kernels, self.places, strict=True))
@@ -80,6 +83,11 @@ class Multiplied:
         for one in met[1:]:
             joint += one.joint
         return joint, lambda resp: Each(tuple(one.collect(resp) for one in met))
+
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Each]]:
+        pairs = zip(self.kernels, self.places, strict=True)
+        joints, collects = zip(*(meet_on(one, block.at(own)) for one, own in pairs), strict=True)
+        return sum(joints[1:], joints[0]), lambda resp: Each(tuple(one(resp) for one in collects))
 
     def finish(self, sums: Each) -> Concluded | None:
         found = _finished(self.kernels, sums)
@@ -105,10 +113,10 @@ class SideBySide:
 
     @property
     def form(self) -> str:
-        return _form(self.kernels)
+        return forms(self.kernels)
 
     def rows(self, d: int) -> int:
-        return _rows(self.kernels, d)
+        return fewest_rows(self.kernels, d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
         met = [rowwise(kernel, x, work.room(p)) for p, kernel in enumerate(self.kernels)]
@@ -121,6 +129,16 @@ class SideBySide:
             return Each(tuple(one.collect(own) for one, own in each))
 
         return joint, collect
+
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Each]]:
+        joints, collects = zip(*(meet_on(one, block) for one in self.kernels), strict=True)
+        ends = np.cumsum((0, *self.sizes)).tolist()
+
+        def collect(resp: Any) -> Each:
+            each = zip(collects, pairwise(ends), strict=True)
+            return Each(tuple(one(resp[first:last, :]) for one, (first, last) in each))
+
+        return block.device.xp.concat(joints, axis=0), collect
 
     def finish(self, sums: Each) -> Concluded | None:
         found = _finished(self.kernels, sums)
@@ -155,10 +173,10 @@ class WithinKernel:
 
     @property
     def form(self) -> str:
-        return _form(self.kernels)
+        return forms(self.kernels)
 
     def rows(self, d: int) -> int:
-        return _rows(self.kernels, d)
+        return fewest_rows(self.kernels, d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], WithinSums]]:
         met = [rowwise(kernel, x, work.room(p)) for p, kernel in enumerate(self.kernels)]
@@ -200,11 +218,18 @@ class Retold:
     def form(self) -> str:
         return self.kernel.form
 
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        return (self.kernel,)
+
     def rows(self, d: int) -> int:
         return self.kernel.rows(d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
         return self.kernel.meet(x, work)
+
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Any]]:
+        return meet_on(self.kernel, block)
 
     def finish(self, sums: Any) -> Concluded | None:
         found = self.kernel.finish(sums)

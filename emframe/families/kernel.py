@@ -14,6 +14,9 @@ where the shares of its components need not add up to the row: see `Survey.parti
 A family may have a latent of its own, which a row hides beside its component.  Then what is
 collected are sums over rows that this latent completes, and its entropy goes with them.
 
+Where its statistics of rows depend on no parameter a kernel can also meet rows that stay on a
+device, `meet_on(block)`: it says the same products in the array API standard.
+
 One known case: `Densities`, which asks the family's own two functions.
 """
 
@@ -27,7 +30,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.engines import MOST_ROWS, Workspace, block_rows, products
+from emframe.engines import (
+    MOST_ROWS,
+    ResidentBlock,
+    Statistics,
+    Workspace,
+    block_rows,
+    products,
+)
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
@@ -113,6 +123,18 @@ class Kernel(Protocol):
 
     def finish(self, sums: Any) -> Concluded | None:
         """What the sums over all rows come to; None where too many digits were lost."""
+
+
+def can_meet(kernel: Kernel) -> bool:
+    """Whether a kernel, and each that it is put together from, can meet rows on a device."""
+    inner: tuple[Kernel, ...] = getattr(kernel, "kernels", ())
+    return hasattr(kernel, "meet_on") and all(map(can_meet, inner))
+
+
+def meet_on(kernel: Any, block: ResidentBlock) -> tuple[Any, Callable[[Any], Any]]:
+    """What `Kernel.meet` gives, of rows on a device: (K, b) there, and ``collect`` as here."""
+    met: tuple[Any, Callable[[Any], Any]] = kernel.meet_on(block)
+    return met
 
 
 def alone(kernel: Kernel, which: Which) -> Kernel | None:
@@ -258,6 +280,10 @@ class RowProducts:
 
         return joint, collect
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Array]]:
+        natural = np.maximum(np.column_stack([self.natural, self.constant]), LOG_ZERO)
+        return products_on(block, BesideOne(self.statistics), natural)
+
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums[:, :-1], sums[:, -1])
 
@@ -311,11 +337,48 @@ class TiledProducts:
 
         return joint, collect
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Array]]:
+        return products_on(block, Written(self.write, self.natural.shape[1]), self.natural)
+
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums)
 
     def some(self, which: Which) -> TiledProducts:
         return replace(self, natural=self.natural[which])
+
+
+# ---- the same on a device
+
+
+def products_on(
+    block: ResidentBlock, statistics: Statistics, natural: Array
+) -> tuple[Any, Callable[[Any], Array]]:
+    """``eta T'`` (K, b), and ``resp T`` (K, P) as numpy's, with the statistics T (b, P)."""
+    t, device = block.of(statistics), block.device
+    return device.to(natural) @ t.T, lambda resp: device.back(resp @ t)
+
+
+@dataclass(frozen=True)
+class BesideOne:
+    """Statistics, and a last one that is 1."""
+
+    statistics: Statistics
+
+    def __call__(self, x: Array) -> Array:
+        return np.column_stack([self.statistics(x), np.ones(len(x))])
+
+
+@dataclass(frozen=True)
+class Written:
+    """The statistics that `TiledProducts` writes, row by row."""
+
+    write: Callable[[Array, Array], None]
+    n: int  # P, the last of which is 1
+
+    def __call__(self, x: Array) -> Array:
+        t = np.ones((1, self.n, len(x)))
+        self.write(x.T[None], t[:, :-1])
+        return t[0].T
 
 
 def checked_density(family: Family, params: Any, x: Array, k: int) -> Array:
