@@ -80,10 +80,8 @@ def of_passes() -> Iterator[str]:
     """A table of single E-steps, of all components and of those that are near."""
     yield f"K = {K:,}, {D} columns, each row sees {SEEN}:"
     yield ""
-    yield (
-        "| covariance | rows | all K, us a row | near, us a row | times faster | to choose, us a row "
-        "| memory of a pass, MB |"
-    )
+    heads = "all K, us a row", "near, us a row", "times faster", "to choose, us a row", "memory, MB"
+    yield f"| covariance | rows | {' | '.join(heads)} |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for covariance, n in PASSES:
         climb, params = posed(covariance, n)
