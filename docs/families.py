@@ -110,6 +110,8 @@ COMPOSED = """\
 | something held | `emframe.fixed("normal", means=0.0)` |
 | one number of it held, and nan free | `emframe.fixed("normal", means=[[0.0], [np.nan]])` |
 | something shared | `emframe.tied("gamma", "shapes")` |
+| in the order of the components | `emframe.ordered("poisson", "rates")` |
+| equations, such as equal steps | `emframe.constrained("normal", means=[[1, -2, 1]])` |
 """
 
 

@@ -20,12 +20,15 @@ from emframe.composing import (
     Product,
     Truncated,
     ZeroInflated,
+    constrained,
     fixed,
+    ordered,
     tied,
 )
 from emframe.core import Contract, Degenerate, Expectation, Status, Step, iterate
 from emframe.data import Blocks, Labelled, Part, Parts, read_parquet
 from emframe.datasets import dataset, datasets
+from emframe.engines import Device
 from emframe.families import ConjugatePrior, ExponentialFamily, Family, FamilyError
 from emframe.files.saving import load
 from emframe.fitting import Interrupted, fit
@@ -89,6 +92,7 @@ __all__ = [
     "Contract",
     "Degenerate",
     "Derived",
+    "Device",
     "Diagnostics",
     "Expectation",
     "ExponentialFamily",
@@ -147,6 +151,7 @@ __all__ = [
     "ZeroInflated",
     "__version__",
     "bootstrap_lrt",
+    "constrained",
     "dataset",
     "datasets",
     "families",
@@ -160,6 +165,7 @@ __all__ = [
     "iterate",
     "load",
     "model",
+    "ordered",
     "outcomes",
     "parameter",
     "plugins",

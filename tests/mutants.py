@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from emframe_families.counting.poisson import Poisson, PoissonParameters
+from emframe_families.growth.linear_mixed import LinearMixed
 from emframe_families.items.bernoulli import Bernoulli
 from emframe_families.regressions.gaussian import GaussianRegression
 from honest import Lifetimes
@@ -191,10 +192,10 @@ class Textbook(emframe.ExponentialFamily):
 
 
 class CountsInShort(Textbook):
-    """Counts in 16 bits, which end at 32,767."""
+    """Counts in 8 bits, which end at 127."""
 
     def statistics(self, x: Array) -> Array:
-        return x.astype(np.int64).astype(np.int16).astype(float)
+        return x.astype(np.int64).astype(np.int8).astype(float)
 
 
 class WithoutBase(Textbook):
@@ -1110,6 +1111,45 @@ class FastAndWrong(Normal):
         yield from super().kernels(params, log_weights, survey)
 
 
+class DrawsPeopleApart(LinearMixed):
+    """People who differ from each other by four times as much as the density says."""
+
+    def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
+        wide = replace(params, random_covariance=16.0 * params.random_covariance)
+        return super().sample(wide, labels, rng)
+
+
+class VisitsApart(LinearMixed):
+    """The density of visits as if each were another person's: right where there is one."""
+
+    def log_density(self, params: Any, x: Any) -> Array:
+        alone = emframe.Sequences(x.x, np.ones(len(x.x), dtype=int))
+        return np.add.reduceat(super().log_density(params, alone), x.firsts, axis=0)
+
+
+class PeopleOfOneVisit(LinearMixed):
+    """Everything beyond a person's first visit is lost on the way into the sums."""
+
+    def completed(self, params: Any, x: Any, resp: Array) -> Any:
+        first = emframe.Sequences(x.x[x.firsts], np.ones(len(x), dtype=int))
+        return super().completed(params, first, resp)
+
+
+class RunsInPairs(LinearMixed):
+    """Two people who stand side by side are taken for one, now and then."""
+
+    def log_density(self, params: Any, x: Any) -> Array:
+        found = super().log_density(params, x)
+        return found + 1e-3 * (x.lengths == np.roll(x.lengths, 1))[:, None]
+
+
+# Families over runs, beside `emframe.Grouped` of each that is wrong by rows.
+OVER_RUNS: dict[type[emframe.Family], tuple[str, ...]] = {
+    DrawsPeopleApart: ("sample",),
+    VisitsApart: ("identity",),
+    PeopleOfOneVisit: ("identity",),
+    RunsInPairs: ("order", "weights"),
+}
 MUTANTS: dict[type[emframe.Family], tuple[str, ...]] = {
     GivenWithoutConstant: ("normalised",),
     DrawsAboutTheOrigin: ("sample",),

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from honest import HONEST, Exponential
 from hypothesis import settings
-from mutants import MUTANTS, EmptyIsNaN, Normal, ScaleOff, WithoutConstant
+from mutants import (
+    MUTANTS,
+    OVER_RUNS,
+    EmptyIsNaN,
+    FreeAndBounded,
+    Normal,
+    ScaleOff,
+    Unbiased,
+    WithoutConstant,
+)
 from scipy import special, stats
 
 import emframe
@@ -25,6 +34,7 @@ from emframe.testing.trial import examine
 pytest_plugins = ["pytester"]
 
 EXAMPLES = settings.default.max_examples  # to find what is wrong with a mutant
+DEEP = EXAMPLES >= 200
 FEWER = max(8, EXAMPLES // 2)  # of each check, where there are many families and nothing to find
 BY_NAME = {check.name: check for check in CHECKS}
 BUILT_IN = [
@@ -92,6 +102,53 @@ def test_mutants_are_rejected(mutant, name):
     assert result.reason.startswith(BY_NAME[name].summary)
 
 
+OF_RUNS: dict[str, emframe.Family] = {
+    "linear-mixed": emframe.family("linear-mixed"),
+    "ordinal-mixed": emframe.family("ordinal-mixed", levels=3, n_nodes=9),
+    "grouped": emframe.Grouped("gaussian", covariance="diag"),
+}
+if DEEP:
+    OF_RUNS |= {
+        "linear-mixed, each": emframe.family(
+            "linear-mixed", random=("intercept", "time"), between="each", sigma="each"
+        ),
+        "linear-mixed, ar1": emframe.family("linear-mixed", residual="ar1"),
+        "poisson-mixed": emframe.family("poisson-mixed"),
+        "binomial-mixed": emframe.family("binomial-mixed"),
+    }
+
+
+@pytest.mark.parametrize("family", OF_RUNS)
+def test_honest_families_over_runs_are_accepted(family):
+    results = check_family(OF_RUNS[family], max_examples=1)
+    assert [result.name for result in results] == list(BY_NAME)
+    assert not [str(result) for result in results if result.status != "passed"]
+
+
+def first_mutant(name):
+    """A family over runs that a check has to reject: rows of a mutant of it, grouped."""
+    found = next(mutant for mutant, names in MUTANTS.items() if name in names)
+    # The pieces of grouped rows are Grouped's own; and sums of runs are not as far out as rows.
+    found = {"pieces": FreeAndBounded, "m_step": Unbiased}.get(name, found)
+    return emframe.Grouped(found())
+
+
+WRONG_RUNS = [(name, f"{name}, grouped", first_mutant(name)) for name in BY_NAME] + [
+    (name, f"{name}, {mutant.__name__}", mutant())
+    for mutant, names in OVER_RUNS.items()
+    for name in names
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [pytest.param(name, one, id=told) for name, told, one in WRONG_RUNS]
+)
+def test_mutants_over_runs_are_rejected(name, family):
+    result = examine(BY_NAME[name], family, columns_of(family), EXAMPLES, 0)
+    assert result.status == "failed"
+    assert result.reason.startswith(BY_NAME[name].summary)
+
+
 def test_every_check_has_a_mutant():
     assert {name for names in MUTANTS.values() for name in names} == set(BY_NAME)
 
@@ -133,7 +190,7 @@ def test_expected_failures_are_excused_and_held_to_it():
         ((Normal(), {"n_columns": 0}), ValueError, "n_columns"),
         ((Normal, {}), TypeError, "pass an instance"),
         (("poisson", {}), TypeError, "expected an emframe.Family"),
-        ((emframe.Grouped("poisson"), {}), TypeError, "are runs of rows"),
+        ((emframe.Once("poisson"), {}), TypeError, "repeat each other"),
         ((Normal(), {"observed": [1]}), TypeError, "`observed` is .*a function of a row"),
         ((Normal(), {"given": (0,)}), ValueError, "`given` is .*n_columns"),
         ((Normal(), {"n_columns": 3, "given": (1, 1)}), ValueError, "`given`"),

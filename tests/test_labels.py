@@ -155,17 +155,80 @@ def test_states_of_a_chain_may_be_known_at_some_times():
     assert (path[labels >= 0] == labels[labels >= 0]).all()
 
 
-def test_rows_of_a_run_that_share_a_component_know_it_together():
+def people(n=60):
+    """Rows of three visits each, in any order; what is known of people, and of their rows."""
     rng = np.random.default_rng(4)
-    z = rng.integers(0, 2, size=60)
-    y = rng.normal(2.0 * np.repeat(z, 3), 1.0)
-    labels = np.full(180, -1)
-    labels[::9] = z[::3]  # the first row of every third run
-    runs = emframe.Sequences(y, np.full(60, 3))
+    z = rng.integers(0, 2, size=n)
+    who = rng.permutation(np.repeat(np.arange(n), 3))
+    frame = pd.DataFrame({"who": who, "y": rng.normal(2.0 * z[who], 1.0)})
+    known = np.where(np.arange(n) % 3 == 0, z, -1)
+    runs = emframe.Sequences.by(frame, "who")
+    return frame.assign(known=known[who]), runs, pd.Series(known).reindex(runs.keys)
+
+
+def told_of_runs(form):
+    """Runs, and their labels told in one of several ways."""
+    frame, runs, known = people()
+    rows, first = frame.known.to_numpy(), runs.order[runs.firsts]
+    return {
+        "of each row": (runs, rows),
+        "of one row in three": (runs, np.where(np.isin(np.arange(len(rows)), first), rows, -1)),
+        "of each run": (runs, known.to_numpy()),
+        "by the keys of runs": (runs, known),
+        "sets, of each run": (runs, allowed_of(known.to_numpy(), 2)),
+        "a column": (emframe.Sequences.by(frame, "who"), "known"),
+        "of runs in a list": ([one[["y"]] for _, one in frame.groupby("who", sort=False)], known),
+    }[form]
+
+
+TOLD = ("of each row", "of one row in three", "of each run", "by the keys of runs",
+        "sets, of each run", "a column", "of runs in a list")  # fmt: skip
+
+
+@pytest.mark.parametrize("form", TOLD)
+def test_rows_of_a_run_that_share_a_component_know_it_together(form):
+    frame, _, known = people()
+    runs, labels = told_of_runs(form)
+    labels = labels if form != "of runs in a list" else labels.to_numpy()
     model = emframe.Mixture(emframe.Grouped("gaussian"), 2)
-    fit = emframe.fit(model, runs, labels=labels, rng=0)
-    shares = fit.predict_proba(emframe.Labelled(runs, labels))
-    assert (shares[np.arange(0, 60, 3), z[::3]] == 1.0).all()
+    fit = emframe.fit(model, runs, labels=labels, rng=0, n_starts=2)
+    p = fit.params
+    rows = np.log(p.weights) / 3 - 0.5 * (
+        (frame.y.to_numpy()[:, None] - p.components.means[:, 0]) ** 2
+        / p.components.covariances[:, 0, 0]
+        + np.log(2 * np.pi * p.components.covariances[:, 0, 0])
+    )
+    joint = pd.DataFrame(rows).groupby(frame.who.to_numpy()).sum()
+    barred = np.where(allowed_of(known.sort_index().to_numpy(), 2), 0.0, -np.inf)
+    assert fit.log_likelihood == pytest.approx(logsumexp(joint + barred, axis=1).sum(), abs=1e-8)
+    assert fit.converged
+
+
+AT_ODDS = {
+    "rows of a run that differ": (lambda frame, known: frame.index % 2, "share one; give all rows"),
+    "keys in another order": (lambda frame, known: known.sort_index(), "reindex"),
+    "neither of rows nor runs": (lambda frame, known: [0, 1], "has shape"),
+}
+
+
+@pytest.mark.parametrize("name", AT_ODDS)
+def test_labels_of_runs_that_cannot_be_are_refused(name):
+    made, message = AT_ODDS[name]
+    frame, runs, known = people()
+    with pytest.raises(ValueError, match=message):
+        emframe.fit(
+            emframe.Mixture(emframe.Grouped("gaussian"), 2), runs, labels=made(frame, known)
+        )
+
+
+def test_a_label_for_each_run_says_nothing_of_the_states_of_a_chain():
+    _, runs, known = people()
+    with pytest.raises(ValueError, match="has shape"):
+        emframe.fit(
+            emframe.model("hidden-markov", family="gaussian", n_states=2),
+            runs,
+            labels=known.to_numpy(),
+        )
 
 
 REFUSED = {

@@ -20,7 +20,7 @@ ARROWS = {
     "spaces": set[str](),
     "messages": set[str](),
     "parameters": {"messages", "spaces"},
-    "engines": {"core"},
+    "engines": {"core", "messages"},
     "data": {"engines", "messages", "spaces"},
     "datasets": {"data", "spaces"},
     "families": {"core", "data", "engines", "parameters", "spaces"},
@@ -58,7 +58,7 @@ ARROWS = {
 LAYERS = set(ARROWS)
 EXTRAS = {
     "pyarrow", "matplotlib", "click", "rich", "hypothesis", "pytest", "pandas", "polars",
-    "narwhals", "sklearn", "IPython", "dask", "distributed",
+    "narwhals", "sklearn", "IPython", "dask", "distributed", "array_api_compat", "torch",
 }  # fmt: skip
 
 TOP_LEVEL = {

@@ -66,7 +66,7 @@ SPACES = {  # space: (shape, dimension, a value outside)
     "diagonal": (PositiveDefinite("diagonal"), (2, 3, 3), 6, 0.5),
     "spherical": (PositiveDefinite("spherical"), (2, 3, 3), 2, 0.5),
     "increasing": (Increasing(), (2, 4), 8, 9.0),
-    "partly held": (PartlyHeld(Real(), ((0.0, None), (None, 2.0))), (2, 2), 2, 5.0),
+    "partly held": (PartlyHeld(Real(), 2, ((0.0, None), (None, 2.0))), (2, 2), 2, 5.0),
     "semidefinite": (PositiveSemidefinite(), (2, 3, 3), 12, 0.0),
     "variances": (PositiveSemidefinite("diagonal"), (2, 3, 3), 6, -0.5),
     "proportional": (Proportional(), (2, 3, 3), 6 + 1, 0.0),

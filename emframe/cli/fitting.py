@@ -140,8 +140,6 @@ def fit(
             rows, weights = in_runs(sheet, rows, weights, runs)
         choose(ctx, made, sheet, rows, weights, job)
         return
-    if runs is not None and labels is not None:
-        raise click.UsageError("--labels go with rows of their own, not with --runs.", ctx)
     gate = None
     if weights_on is not None and is_formula(weights_on):
         gate = emframe.Gate(weights_on)

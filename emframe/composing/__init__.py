@@ -2,8 +2,9 @@
 
 from emframe.composing.censored import Censored
 from emframe.composing.columns import AtColumns, Home, RowsOf
-from emframe.composing.constraints import Constrained, fixed, tied
+from emframe.composing.constraints import Constrained
 from emframe.composing.copies import Copies
+from emframe.composing.declaring import constrained, fixed, ordered, tied
 from emframe.composing.multi_group import MultiGroup
 from emframe.composing.nested import Nested
 from emframe.composing.noisy import Noisy
@@ -30,6 +31,8 @@ __all__ = [
     "Truncated",
     "ZeroInflated",
     "beside",
+    "constrained",
     "fixed",
+    "ordered",
     "tied",
 ]

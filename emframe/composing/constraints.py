@@ -1,18 +1,13 @@
-"""Parameters that are held at a value, or shared by all components.
+"""A family whose parameters are held at a value, shared by all components, in order, or related.
 
-    emframe.fixed("gaussian", means=0.0)
-    emframe.tied("gaussian", "covariances")
-
-The constraint is a declaration: a held parameter has no coordinates and a shared one a single set,
-so the acceleration, the count of free parameters and standard errors keep to it by themselves.
+The constraint is a declaration (`emframe.composing.declaring` has the words for it): a held
+parameter has no coordinates and a shared one a single set, so the acceleration, the count of free
+parameters and standard errors keep to it by themselves.
 What is held is not estimated, so where all is there is no M-step, and no component degenerates in
 it.  What is left is estimated given that: by the family's own `m_step_given`, where it has one for
 what is held; else the M-step starts from the family's unconstrained one, puts it on the constraint,
-and climbs Q there, from where it was before if that is higher or the other has no maximum.
-
-Single numbers are held by an array with nan for those that are free:
-
-    emframe.fixed("gaussian", means=[[0.0], [nan]])
+and climbs Q there, from where it was before if that is higher or the other has no maximum.  Under
+an order it is that of what the order holds together: see `emframe.composing.in_order`.
 
 One known case: a Gaussian with tied covariances is ``covariance="tied"``.
 """
@@ -30,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.composing.climbing import climb, is_top
+from emframe.composing.in_order import m_step_in_order
 from emframe.core import Contract, Degenerate
 from emframe.families import (
     Axes,
@@ -45,7 +41,6 @@ from emframe.families import (
 from emframe.families.at_start import AtStart
 from emframe.families.joined import Retold
 from emframe.families.pieces import besides
-from emframe.host import family as named_family
 from emframe.host.recipes import MAKERS
 from emframe.parameters import (
     Declared,
@@ -54,13 +49,12 @@ from emframe.parameters import (
     from_vector,
     leaves,
     owners,
-    real_values,
     rebuild,
     to_vector,
     valid,
 )
 from emframe.parameters.records import identifier, record
-from emframe.spaces import ROUNDED, Array, PartlyHeld
+from emframe.spaces import Array, PartlyHeld, Restricted, Rising
 
 
 @dataclass(frozen=True)
@@ -88,10 +82,11 @@ def _own(statistics: Any) -> Any:
 
 @dataclass(frozen=True)
 class Constrained(Wrapped):
-    """A family with parameters held or shared; made by `fixed` and `tied`."""
+    """A family with parameters held, shared, in order or related."""
 
     held: tuple[tuple[str, Any], ...] = ()  # field -> values as nested tuples, None where free
     shared: tuple[str, ...] = ()
+    rules: tuple[tuple[str, Restricted], ...] = ()  # field -> what its numbers keep to
 
     @property
     def maker(self) -> str:  # type: ignore[override]
@@ -105,11 +100,11 @@ class Constrained(Wrapped):
     @property
     def parameters(self) -> type:
         """The family's, with the constraints declared."""
-        held = dict(self.held)
+        held, rules = dict(self.held), self.all_rules
 
         def change(path: str, declared: Declared) -> Declared:
-            if path in held and _has_free(held[path]):
-                space = PartlyHeld(declared.space, held[path], len(declared.axes()))
+            if path in rules:
+                space = rules[path].of(declared.space, len(declared.axes()))
                 return dataclasses.replace(declared, space=space)
             return dataclasses.replace(
                 declared,
@@ -119,9 +114,30 @@ class Constrained(Wrapped):
 
         return _declared_as(self.family.parameters, change)
 
+    @property
+    def all_rules(self) -> dict[str, Restricted]:
+        """What the numbers of fields keep to, those of which some are held among them."""
+        partly = {path: PartlyHeld(held=value) for path, value in self.held if has_free(value)}
+        return partly | dict(self.rules)
+
+    @property
+    def has_places(self) -> bool:  # type: ignore[override]
+        return bool(self.rules) or self.family.has_places
+
+    def arranged(self, x: Any, shares: Array) -> NDArray[np.intp] | None:
+        """The order in which clusters, fitted without a rule, go best with the first one."""
+        if not self.rules or len(set(self.each(shares.shape[1]))) > 1:
+            return None
+        path, rule = self.rules[0]
+        try:
+            found = self.family.m_step(self.family.accumulate(x, shares), None)
+        except Degenerate:
+            return None
+        return rule.order(next(leaf.value for leaf in leaves(found) if leaf.path == path))
+
     def each(self, k: int) -> tuple[Family, ...]:
         """With what each component holds as its own."""
-        declared = _fields(self.family.parameters)
+        declared = fields_by_path(self.family.parameters)
 
         def own(path: str, value: Any, index: int) -> Any:
             if np.ndim(value) < len(declared[path].axes()) or not declared[path].per_component:
@@ -130,7 +146,7 @@ class Constrained(Wrapped):
 
         def of(one: Family, i: int) -> Family:
             values = ((path, own(path, value, i)) for path, value in self.held)
-            mine = tuple((path, value) for path, value in values if not _is_free(value))
+            mine = tuple((path, value) for path, value in values if not is_free(value))
             return Constrained(one, mine, self.shared) if mine or self.shared else one
 
         return tuple(of(one, i) for i, one in enumerate(self.family.each(k)))
@@ -201,14 +217,15 @@ class Constrained(Wrapped):
             )
         held = tuple((one, value) for path, value in self.held for one in now(path))
         shared = tuple(one for path in self.shared for one in now(path))
-        paths = [*shared, *(path for path, _ in held)]
-        lost = next((path for path in paths if path not in _fields(family.parameters)), None)
+        rules = tuple((one, rule) for path, rule in self.rules for one in now(path))
+        paths = [*shared, *(path for path, _ in (*held, *rules))]
+        lost = next((path for path in paths if path not in fields_by_path(family.parameters)), None)
         if lost is not None:
             raise ValueError(
-                f"{lost!r}, which is held or shared, has another name once words are columns of "
+                f"{lost!r}, which is constrained, has another name once words are columns of "
                 "numbers; make columns of 0 and 1 of them first."
             )
-        return dataclasses.replace(self, family=family, held=held, shared=shared)
+        return dataclasses.replace(self, family=family, held=held, shared=shared, rules=rules)
 
     def conjugate_prior(self, prior: Any, whole: Any, k: int) -> ConjugatePrior[Any]:
         return self.family.conjugate_prior(prior, _own(whole), k)
@@ -240,8 +257,10 @@ class Constrained(Wrapped):
             like = self.constrain(at)
             each = (self.family.completed(at, x, r).statistics for x, r in statistics.blocks)
             statistics = statistics.with_prior(reduce(add, each))
+        if any(isinstance(rule, Rising) for _, rule in self.rules):
+            return m_step_in_order(self, statistics, previous, like)
         found = None
-        if not any(_has_free(value) for _, value in self.held):
+        if not self.all_rules:
             held, near = tuple(dict(self.held)), self._free(like)
             found = self.family.m_step_given(statistics, before, near, held, self.shared)
         if found is not None:
@@ -260,8 +279,8 @@ class Constrained(Wrapped):
     @property
     def _holds_all(self) -> bool:
         """Whether nothing is left to estimate."""
-        held = {path for path, value in self.held if not _has_free(value)}
-        found = _fields(self.family.parameters)
+        held = {path for path, value in self.held if not has_free(value)}
+        found = fields_by_path(self.family.parameters)
         return all(path in held or declared.fixed for path, declared in found.items())
 
     def _like(self, statistics: Any, previous: Any) -> Any:
@@ -279,20 +298,24 @@ class Constrained(Wrapped):
 
     def gradient(self, statistics: Any, params: Any) -> Array:
         """The family's, less what is held, and summed over the components that share."""
-        slope, used = self.family.gradient(_own(statistics), self._free(params)), 0
         parts = []
+        for mine, theirs, own in self.slopes(statistics, params):
+            declared = mine.declared
+            if isinstance(declared.space, Restricted):
+                parts.append(declared.space.along(mine.value, own))
+            elif declared.shared and not theirs.declared.shared and not declared.fixed:
+                parts.append(own.reshape(len(theirs.value), -1).sum(axis=0))
+            elif not declared.fixed:
+                parts.append(own)
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def slopes(self, statistics: Any, params: Any) -> Iterator[tuple[Leaf, Leaf, Array]]:
+        """Each array, that array of the family without constraints, and the slope of its own."""
+        slope, used = self.family.gradient(_own(statistics), self._free(params)), 0
         for mine, theirs in zip(leaves(params), leaves(self._free(params)), strict=True):
             size = theirs.declared.space.n_coordinates(theirs.free_shape)
-            own = slope[used : used + size]
+            yield mine, theirs, slope[used : used + size]
             used += size
-            if mine.declared.fixed:
-                continue
-            if isinstance(mine.declared.space, PartlyHeld):  # a coordinate for each number
-                own = own[mine.declared.space.free(np.shape(mine.value)).ravel()]
-            if mine.declared.shared and not theirs.declared.shared:
-                own = own.reshape(len(theirs.value), -1).sum(axis=0)
-            parts.append(own)
-        return np.concatenate(parts) if parts else np.zeros(0)
 
     def stacked(self, k: int) -> None:
         """None: what is climbed along the constraint is the Q of all components together."""
@@ -310,7 +333,7 @@ class Constrained(Wrapped):
 
     def axes(self, params: Any, x: Array, kept: Sequence[str] = (), **options: Any) -> Axes:
         """The family's, if it knows what to do with what is held or shared."""
-        kept = (*kept, *dict(self.held), *self.shared)
+        kept = (*kept, *dict(self.held), *self.shared, *dict(self.rules))
         inner = self.family.axes(self._free(params), x, kept, **options)
         kind = self.parameters
         return dataclasses.replace(inner, at=lambda points: recast(kind, inner.at(points)))
@@ -325,6 +348,8 @@ class Constrained(Wrapped):
                 return f"{where} is {leaf.value}; it is held at {wanted.value[0]}"
             if declared.shared and not (leaf.value == leaf.value[:1]).all():
                 return f"{where} differs between components; it is one value shared by all"
+            if isinstance(declared.space, Restricted) and not declared.space.holds(leaf.value):
+                return f"{where} is {leaf.value.tolist()}; expected {declared.space.words}"
         return None
 
     def build(self, values: Any) -> Any:
@@ -334,7 +359,7 @@ class Constrained(Wrapped):
             declared = declarations(self.family.parameters)
             values = dict(values)
             for path, held in self.held:
-                if path in declared and path not in values and not _has_free(held):
+                if path in declared and path not in values and not has_free(held):
                     values[path] = _repeated(held, k, len(declared[path].shape))
         return recast(self.parameters, self.family.build(values))
 
@@ -342,7 +367,8 @@ class Constrained(Wrapped):
         return self.constrain(self.family.template(dims))
 
     def ingredients(self) -> dict[str, Any]:
-        return {"family": self.family, "held": dict(self.held), "shared": list(self.shared)}
+        made = {"family": self.family, "held": dict(self.held), "shared": list(self.shared)}
+        return made | ({"rules": dict(self.rules)} if self.rules else {})
 
     # ---- the constraint
 
@@ -351,13 +377,13 @@ class Constrained(Wrapped):
 
         The average is one of coordinates, so that it lies in the space.
         """
-        held = dict(self.held)
+        held, rules = dict(self.held), self.all_rules
 
         def change(leaf: Leaf) -> Array:
+            if leaf.path in rules:
+                return rules[leaf.path].nearest(leaf.value)
             if leaf.path in held:
-                wanted = np.array(held[leaf.path], dtype=float)
-                wanted = _filling(wanted, np.shape(leaf.value), leaf.path)
-                return np.where(np.isnan(wanted), leaf.value, wanted)
+                return _filling(np.array(held[leaf.path]), np.shape(leaf.value), leaf.path)
             if leaf.path in self.shared:
                 space, shape = leaf.declared.space, np.shape(leaf.value)
                 at = space.coordinates(leaf.value).reshape(shape[0], -1).mean(axis=0)
@@ -407,62 +433,20 @@ class Constrained(Wrapped):
         return value, slope
 
 
-def fixed(family: Any, /, **values: Any) -> Any:
-    """A family, or a model that has its own word for it, with some parameters held.
-
-    Parameters
-    ----------
-    family : a family, or the name of a plugin; or a mixture, of which ``weights`` may be held too.
-    **values : by field; one value for all components, or an array with the axis K, with nan for
-        numbers that are free. A field of a part of a product is written with a dot,
-        ``**{"height.means": 0.0}``. What is off its space by rounding to single precision, as
-        shares that sum to 1.0000001 or a covariance that is not symmetric to the last digit, is
-        moved into it.
-
-    Raises TypeError for an unknown field, ValueError for a value outside its space, or nan in a
-    field whose values are several numbers, such as a covariance.
-
-    Examples
-    --------
-    >>> model = emframe.fixed(emframe.Mixture("poisson", 2), weights=0.5)
-    >>> counts = [0, 1, 1, 0, 2, 7, 8, 9, 8, 7]
-    >>> emframe.fit(model, counts, rng=0).params.weights
-    array([0.5, 0.5])
-    """
-    if hasattr(family, "fixed"):
-        return family.fixed(**values)
-    inner = _resolved(family)
-    _refuse_unknown(inner, list(values))
-    found = _fields(inner.parameters)
-    held = {path: _frozen(_near(path, found[path], value)) for path, value in values.items()}
-    return _checked(conditioned(inner, held, ()))
-
-
-def tied(family: Any, /, *names: str) -> Any:
-    """A family, or a mixture, with some parameters shared by all components, and counted once.
-
-    Raises TypeError for an unknown field.
-
-    Examples
-    --------
-    >>> model = emframe.tied(emframe.Mixture("gaussian-regression", 2), "sigma")
-    >>> model.family.maker
-    'constrained'
-    """
-    if hasattr(family, "tied"):
-        return family.tied(*names)
-    inner = _resolved(family)
-    _refuse_unknown(inner, list(names))
-    return _checked(conditioned(inner, {}, names))
-
-
-def conditioned(family: Family, held: Mapping[str, Any], shared: Sequence[str]) -> Constrained:
-    """The family with these held and shared, beside what already is."""
-    if not isinstance(family, Constrained):
-        return Constrained(family, tuple(held.items()), tuple(shared))
-    held = {**dict(family.held), **held}
-    shared = tuple(dict.fromkeys((*family.shared, *shared)))
-    return dataclasses.replace(family, held=tuple(held.items()), shared=shared)
+def conditioned(
+    family: Family,
+    held: Mapping[str, Any],
+    shared: Sequence[str],
+    rules: Mapping[str, Restricted] | None = None,
+) -> Constrained:
+    """The family with these held, shared and restricted, beside what already is."""
+    own = family if isinstance(family, Constrained) else Constrained(family)
+    held = dict(own.held) | dict(held)
+    shared = tuple(dict.fromkeys((*own.shared, *shared)))
+    rules = dict(own.rules) | dict(rules or {})
+    return dataclasses.replace(
+        own, held=tuple(held.items()), shared=shared, rules=tuple(rules.items())
+    )
 
 
 def m_step_within(
@@ -487,64 +471,20 @@ def m_step_within(
     common = tuple(path[n:] for path in shared if path.startswith(prefix))
     if not mine and not common:
         return family.m_step(statistics, previous)
-    own = {leaf.path: _frozen(leaf.value) for leaf in leaves(like) if leaf.path in mine}
+    own = {leaf.path: nested(leaf.value) for leaf in leaves(like) if leaf.path in mine}
     part = conditioned(family, own, common)
     before = None if previous is None else part.constrain(previous)
     return recast(family.parameters, part._m_step(_own(statistics), before, part.constrain(like)))
 
 
-def _refuse_unknown(family: Family, names: list[str]) -> None:
-    if family.parameters is tuple:
-        raise TypeError(
-            f"got {', '.join(names) or 'none'}; components of several families have no parameters "
-            "in common to hold or share. Hold those of each in the list, "
-            'emframe.Mixture([emframe.fixed("gaussian", means=0.0), "gaussian"]); what components '
-            "share are those of one family, n_components of them."
-        )
-    found = _fields(family.parameters)
-    unknown = [name for name in names if name not in found]
-    if unknown or not names:
-        raise TypeError(
-            f"the family {family.name!r} has the parameters {', '.join(found)}; got "
-            f"{', '.join(unknown) or 'none'}."
-        )
-
-
-def _checked(family: Constrained) -> Constrained:
-    found = _fields(family.family.parameters)
-    for path, value in family.held:
-        space = found[path].space
-        array = np.atleast_1d(np.array(value, dtype=float))
-        if _has_free(value):
-            _refuse_freed(family, path, value, found[path])
-            array = array[~np.isnan(array)]
-        if array.ndim >= space.n_event_axes and not space.contains(array).all():
-            raise ValueError(f"`{path}` is held at {value}; expected {space.words}.")
-    return family
-
-
-def _refuse_freed(family: Constrained, path: str, value: Any, declared: Declared) -> None:
-    """Raise ValueError where a field cannot be held in part, or nothing of it is."""
-    if _is_free(value):
-        raise ValueError(f"`{path}` is nan throughout; leave it out, and it is free.")
-    if declared.shared or path in family.shared:
-        raise ValueError(f"`{path}` is shared by all components; hold it as a whole, or free it.")
-    if declared.space.n_event_axes:
-        raise ValueError(
-            f"`{path}` has nan: its values are {declared.space.words}, which are held as a whole. "
-            "Hold those of single components in a list, "
-            f"emframe.Mixture([emframe.fixed({family.name!r}, {path}=...), {family.name!r}])."
-        )
-
-
-def _has_free(value: Any) -> bool:
+def has_free(value: Any) -> bool:
     """Whether some number of nested tuples is free."""
-    return any(map(_has_free, value)) if isinstance(value, (list, tuple)) else value is None
+    return any(map(has_free, value)) if isinstance(value, (list, tuple)) else value is None
 
 
-def _is_free(value: Any) -> bool:
+def is_free(value: Any) -> bool:
     """Whether all of them are."""
-    return all(map(_is_free, value)) if isinstance(value, (list, tuple)) else value is None
+    return all(map(is_free, value)) if isinstance(value, (list, tuple)) else value is None
 
 
 def recast(kind: Any, params: Any) -> Any:
@@ -566,38 +506,11 @@ def _width(x: Any) -> int:
     return int(np.shape(getattr(x, "x", x))[1])
 
 
-def _resolved(family: str | Family) -> Family:
-    found = named_family(family) if isinstance(family, str) else family
-    if not isinstance(found, Family):
-        raise TypeError(f"`family` is {family!r}; pass a plugin's name or a Family object.")
-    return found
-
-
-def _near(path: str, declared: Declared, value: Any) -> Array:
-    """A value as it was given, or what lies in its space that it is the rounding of.
-
-    Raises ValueError for unlike values of components that share one.
-    """
-    space, array = declared.space, real_values(path, value)
-    if array.ndim < space.n_event_axes:
-        return array
-    array = space.near(array)
-    if not declared.shared or array.ndim < len(declared.axes()) or not space.contains(array).all():
-        return array
-    each = space.coordinates(array).reshape(len(array), -1)
-    if (np.abs(each - each[0]) > ROUNDED * space.units(array[:1])).any():
-        raise ValueError(
-            f"`{path}` is held at values that differ between components; it is one value shared by "
-            "all of them."
-        )
-    return array[0]
-
-
-def _frozen(value: Any) -> Any:
+def nested(value: Any) -> Any:
     """An array as nested tuples, which compare and are saved: None for nan, which does not."""
     array = np.asarray(value, dtype=float)
     if array.ndim:
-        return tuple(_frozen(one) for one in array)
+        return tuple(nested(one) for one in array)
     return None if np.isnan(array) else float(array)
 
 
@@ -617,7 +530,7 @@ def _repeated(value: Any, k: int, axes: int) -> Array:
     return array if array.ndim > axes else np.broadcast_to(array, (k, *array.shape)).copy()
 
 
-def _fields(kind: Any, prefix: str = "") -> dict[str, Declared]:
+def fields_by_path(kind: Any, prefix: str = "") -> dict[str, Declared]:
     """The declared fields of a parameter class and of those nested in it, by path."""
     declared = declarations(kind)
     found: dict[str, Declared] = {}
@@ -625,7 +538,7 @@ def _fields(kind: Any, prefix: str = "") -> dict[str, Declared]:
         if one.name in declared:
             found[prefix + one.name] = declared[one.name]
         else:
-            found |= _fields(one.type, f"{prefix}{one.name}.")
+            found |= fields_by_path(one.type, f"{prefix}{one.name}.")
     return found
 
 
@@ -641,9 +554,15 @@ def _declared_as(kind: Any, change: Callable[[str, Declared], Declared], prefix:
     return record(kind.__name__, fields)
 
 
-def _again(family: Family, held: dict[str, Any], shared: list[str]) -> Constrained:
-    values = {path: _frozen(value) for path, value in held.items()}
-    return conditioned(family, values, shared)
+def _again(
+    family: Family,
+    held: dict[str, Any],
+    shared: list[str],
+    rules: dict[str, Restricted] | None = None,
+) -> Constrained:
+    values = {path: nested(value) for path, value in held.items()}
+    found = {path: rule.frozen() for path, rule in (rules or {}).items()}
+    return conditioned(family, values, shared, found)
 
 
 MAKERS["constrained"] = _again

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.composing.columns import AllBut, AtColumns, Home, RowsOf
-from emframe.composing.constraints import tied
 from emframe.composing.copies import copied, filled, one_copy, together
+from emframe.composing.declaring import tied
 from emframe.core import Contract
 from emframe.families import Completed, ConjugatePrior, Family, Pieces
 from emframe.families.kernel import NoSampler

@@ -15,7 +15,14 @@ from emframe.data.parquet import read_parquet
 from emframe.data.parts import Own, Part, Parts
 from emframe.data.placed import PlacedBlocks, PlacedRows
 from emframe.data.rows import MOST_AT_ONCE, Rows, drawn
-from emframe.data.sources import brought_in, frequencies, in_parts, placed_rows, planned
+from emframe.data.sources import (
+    brought_in,
+    frequencies,
+    from_device,
+    in_parts,
+    placed_rows,
+    planned,
+)
 from emframe.data.sweeps import summed, swept
 from emframe.data.weights import as_weights, counted, in_range, measured, warn_of_shares
 
@@ -39,6 +46,7 @@ __all__ = [
     "drawn",
     "filled",
     "frequencies",
+    "from_device",
     "in_parts",
     "in_range",
     "is_unread",

@@ -40,7 +40,8 @@ class Labelled:
     ----------
     X : what `emframe.fit` takes for rows, or for runs of rows.
     labels : (n,) components from 0, with -1, None or nan where unknown; or (n, K) with True, or 1,
-        for each component that a row may come from.
+        for each component that a row may come from.  Where the rows of a run share one component,
+        as the visits of a person do, also (S,) or (S, K): a label for each run, in their order.
 
     Examples
     --------
@@ -66,6 +67,18 @@ class Labelled:
             return cls(replace(X, x=rest), X.as_given(np.asarray(own)))
         rest, own = without(X, labels)
         return cls(rest, own)
+
+    def of_rows(self, lengths: NDArray[np.intp]) -> Labelled:
+        """The same with a label for each row, where there may be one for each run of such lengths.
+
+        Raises ValueError for a series whose index is not that of the runs.
+        """
+        told = np.shape(self.labels)[:1]
+        if told != np.shape(lengths) or told == (lengths.sum(),):
+            return self
+        refuse_other_index(self.labels, self.X, "labels")
+        each = np.repeat(np.asarray(self.labels), lengths, axis=0)
+        return replace(self, labels=self.X.as_given(each) if hasattr(self.X, "lengths") else each)
 
     def codes(self, k: int, n: int) -> Array:
         """The sets of components as numbers, (n,): of n rows in the order in which they stand.

@@ -28,7 +28,7 @@ from emframe.data.parts import Answer, Own, Part, Parts, Reader, count, fingerpr
 from emframe.data.rows import Rows
 from emframe.data.runs import SequenceRows
 from emframe.data.weights import in_units
-from emframe.engines import Audited, Workspace, one_blas_thread
+from emframe.engines import Audited, Device, Workspace, one_blas_thread
 from emframe.engines.tally import Tally
 from emframe.spaces import Array
 
@@ -563,9 +563,10 @@ def engine_sum(engine: Any, of_block: Callable[..., Any], blocks: Any) -> Any:
 
 
 def refuse_engine(engine: Any, rows: Any) -> None:
-    """Raise TypeError for an engine of one's own where rows lie in parts."""
-    if isinstance(engine, Audited) and isinstance(rows, PlacedRows):
+    """Raise TypeError for a device, or an engine of one's own, where rows lie in parts."""
+    if isinstance(engine, (Audited, Device)) and isinstance(rows, PlacedRows):
+        what = engine if isinstance(engine, Device) else "an object"
         raise TypeError(
-            "`engine` is an object, and `X` lies in parts, which are worked on where they lie; "
+            f"`engine` is {what}, and `X` lies in parts, which are worked on where they lie; "
             "pass engine=None."
         )

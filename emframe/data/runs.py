@@ -130,6 +130,12 @@ class Sequences:
         keys = None if self.keys is None else self.keys[part]
         return Sequences(self.x[first : first + lengths.sum()], lengths, keys)
 
+    def at(self, chosen: NDArray[np.intp]) -> Sequences:
+        """The runs with these indices, of rows in an array."""
+        lengths = self.lengths[chosen]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return Sequences(self.x[np.repeat(self.firsts[chosen], lengths) + within], lengths)
+
     def derived(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes of these runs: made at the first call with this key, and kept.
 
@@ -259,9 +265,7 @@ class SequenceRows(Weighted):
 
     def at(self, chosen: NDArray[np.intp]) -> Sequences:
         """The runs with these indices."""
-        lengths = self.x.lengths[chosen]
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return Sequences(self.x.x[np.repeat(self.x.firsts[chosen], lengths) + within], lengths)
+        return self.x.at(chosen)
 
     def of(self, parts: Sequence[Sequences], weights: Array) -> SequenceRows:
         """Other runs of the same columns, those of all parts, and their weights."""

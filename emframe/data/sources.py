@@ -14,6 +14,7 @@ from emframe.data.gate import Table
 from emframe.data.labelled import Labelled
 from emframe.data.parts import Own, Parts
 from emframe.data.placed import PlacedRows, placed
+from emframe.engines.device import WHY, Device, device_of
 
 
 def in_parts(X: Any) -> Parts | None:
@@ -39,6 +40,23 @@ def planned(X: Any, method: Callable[[Any], Any], names: Sequence[str], kind: ty
     from emframe.data.dask import planned as made  # not with emframe: an extra
 
     return made(X, method, names, kind)
+
+
+def from_device(X: Any) -> tuple[Any, Device | None]:
+    """Rows on a device as those of this machine, and the device; anything else as it is, and None.
+
+    Raises TypeError for rows in less than float64.
+    """
+    known = X if isinstance(X, Labelled) else None
+    given = X if known is None else known.X
+    device = device_of(given)
+    if device is None:
+        return X, None
+    kind = str(given.dtype)
+    if "float" in kind and "float64" not in kind:
+        raise TypeError(f"`X` is of {kind} on a device; pass it in float64: {WHY}.")
+    rows = device.back(given)
+    return (rows if known is None else Labelled(rows, known.labels)), device
 
 
 def brought_in(X: Any, weights: Any, labels: Any) -> tuple[Any, Any, Any]:

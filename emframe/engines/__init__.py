@@ -27,8 +27,10 @@ import numpy as np
 
 from emframe.engines.audited import Audited, EngineError
 from emframe.engines.blas import one_blas_thread
+from emframe.engines.device import Device, cuda, device_of, on_host
 from emframe.engines.products import products
 from emframe.engines.reading import Reading
+from emframe.engines.resident import Resident, ResidentBlock, Statistics, as_they_are
 from emframe.engines.serial import Serial
 from emframe.engines.threads import Threads
 from emframe.engines.workspace import Workspace, Workspaces
@@ -36,16 +38,23 @@ from emframe.engines.workspace import Workspace, Workspaces
 __all__ = [
     "MOST_ROWS",
     "Audited",
+    "Device",
     "Engine",
     "EngineError",
     "Reading",
+    "Resident",
+    "ResidentBlock",
     "Serial",
+    "Statistics",
     "Threads",
     "Workspace",
     "Workspaces",
+    "as_they_are",
     "block_rows",
     "cores",
+    "device_of",
     "engine_for",
+    "on_host",
     "one_blas_thread",
     "products",
 ]
@@ -78,8 +87,8 @@ def block_rows(numbers_per_row: int) -> int:
 def engine_for(engine: Any, numbers: int) -> Engine:
     """The engine that ``engine=`` names, for passes that move so many numbers.
 
-    None chooses threads where the work is worth them; "serial" or a number of threads decide.  An
-    engine of one's own is audited.
+    None chooses threads where the work is worth them; "serial", a number of threads, "cuda" or a
+    `Device` decide.  An engine of one's own is audited.
     """
     if engine is None:
         n = min(cores(), numbers // WORTH_A_THREAD)
@@ -90,13 +99,15 @@ def engine_for(engine: Any, numbers: int) -> Engine:
         if engine < 1:
             raise ValueError(f"`engine` is {engine}; pass 1 thread or more.")
         return Threads(int(engine))
-    if type(engine) in (Serial, Threads, Audited):
+    if isinstance(engine, str) and engine.partition(":")[0] == "cuda":
+        return cuda(engine)
+    if type(engine) in (Serial, Threads, Device, Audited):
         known: Engine = engine
         return known
     if isinstance(engine, type) or not callable(getattr(engine, "sum", None)):
         raise TypeError(
-            f"`engine` is {engine!r}; pass None, 'serial', a number of threads, or an object with "
-            "a method `sum(of_block, blocks)`."
+            f"`engine` is {engine!r}; pass None, 'serial', a number of threads, 'cuda', an "
+            "emframe.Device, or an object with a method `sum(of_block, blocks)`."
         )
     return Audited(engine)
 

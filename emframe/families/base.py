@@ -128,6 +128,7 @@ class Family(ABC):
     hides: ClassVar[bool] = False  # whether it has a latent of its own; see `completed`
     truncates: ClassVar[bool] = False  # whether it has `truncated`
     blurs: ClassVar[bool] = False  # whether it has `blurred`
+    has_places: ClassVar[bool] = False  # whether components alike keep to an order or an equation
     maker: ClassVar[str] = ""  # the function that puts such families together; none for a plugin's
 
     @property
@@ -311,6 +312,13 @@ class Family(ABC):
         Components of equal families are interchangeable; all are, unless a family says so.
         """
         return (self,) * k
+
+    def arranged(self, x: Any, shares: Array) -> NDArray[np.intp] | None:
+        """The order (K,) in which clusters with shares (n, K) of rows go best with its places.
+
+        None where components have none, or are unlike by themselves; see `has_places`.
+        """
+        return None
 
     def whole(self, x: Array, weights: Array) -> Any:
         """Statistics of rows x (n, d) with frequency weights (n,) as one component."""

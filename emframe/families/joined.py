@@ -15,15 +15,16 @@ One known case: a product of one part, or a stack of one family, is that part's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.special import entr
 
 from emframe.data.runs import of_columns
-from emframe.engines import Workspace
-from emframe.families.kernel import LOG_ZERO, Concluded, Kernel
+from emframe.engines import ResidentBlock, Workspace
+from emframe.families.kernel import LOG_ZERO, Concluded, Kernel, Which, alone, meet_on
 from emframe.families.rowwise import rowwise
 from emframe.spaces import Array
 
@@ -81,6 +82,11 @@ class Multiplied:
             joint += one.joint
         return joint, lambda resp: Each(tuple(one.collect(resp) for one in met))
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Each]]:
+        pairs = zip(self.kernels, self.places, strict=True)
+        joints, collects = zip(*(meet_on(one, block.at(own)) for one, own in pairs), strict=True)
+        return sum(joints[1:], joints[0]), lambda resp: Each(tuple(one(resp) for one in collects))
+
     def finish(self, sums: Each) -> Concluded | None:
         found = _finished(self.kernels, sums)
         if found is None:
@@ -88,6 +94,11 @@ class Multiplied:
         terms = sum(one.row_terms for one in found)
         statistics = self.join(tuple(one.statistics for one in found))
         return Concluded(statistics, found[0].counts, terms, sum(one.entropy for one in found))
+
+    def some(self, which: Which) -> Multiplied | None:
+        each = [alone(one, which) for one in self.kernels]
+        some = tuple(one for one in each if one is not None)
+        return replace(self, kernels=some) if len(some) == len(each) else None
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,16 @@ class SideBySide:
             return Each(tuple(one.collect(own) for one, own in each))
 
         return joint, collect
+
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Each]]:
+        joints, collects = zip(*(meet_on(one, block) for one in self.kernels), strict=True)
+        ends = np.cumsum((0, *self.sizes)).tolist()
+
+        def collect(resp: Any) -> Each:
+            each = zip(collects, pairwise(ends), strict=True)
+            return Each(tuple(one(resp[first:last, :]) for one, (first, last) in each))
+
+        return block.device.xp.concat(joints, axis=0), collect
 
     def finish(self, sums: Each) -> Concluded | None:
         found = _finished(self.kernels, sums)
@@ -195,12 +216,23 @@ class Retold:
     def form(self) -> str:
         return self.kernel.form
 
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        return (self.kernel,)
+
     def rows(self, d: int) -> int:
         return self.kernel.rows(d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Any]]:
         return self.kernel.meet(x, work)
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Any]]:
+        return meet_on(self.kernel, block)
+
     def finish(self, sums: Any) -> Concluded | None:
         found = self.kernel.finish(sums)
         return None if found is None else found._replace(statistics=self.tell(found.statistics))
+
+    def some(self, which: Which) -> Retold | None:
+        own = alone(self.kernel, which)
+        return None if own is None else replace(self, kernel=own)

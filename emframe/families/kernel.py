@@ -14,6 +14,9 @@ where the shares of its components need not add up to the row: see `Survey.parti
 A family may have a latent of its own, which a row hides beside its component.  Then what is
 collected are sums over rows that this latent completes, and its entropy goes with them.
 
+Where its statistics of rows depend on no parameter a kernel can also meet rows that stay on a
+device, `meet_on(block)`: it says the same products in the array API standard.
+
 One known case: `Densities`, which asks the family's own two functions.
 """
 
@@ -25,12 +28,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emframe.engines import MOST_ROWS, Workspace, block_rows, products
+from emframe.engines import (
+    MOST_ROWS,
+    ResidentBlock,
+    Statistics,
+    Workspace,
+    block_rows,
+    products,
+)
 from emframe.spaces import Array
 
 if TYPE_CHECKING:
     from emframe.families.base import Family
+
+Which = NDArray[np.intp]
+"""Numbers of some components, (C,), which ascend."""
 
 # Stands for log 0 inside matrix products, where -inf times 0 would be nan: any product with it
 # is far beyond what a density can be.
@@ -86,7 +100,11 @@ class Concluded(NamedTuple):
 
 
 class Kernel(Protocol):
-    """K components at fixed parameters."""
+    """K components at fixed parameters.
+
+    One whose components stand by themselves may have ``some(which)``, the kernel of these alone;
+    see `alone`.
+    """
 
     @property
     def form(self) -> str:
@@ -105,6 +123,29 @@ class Kernel(Protocol):
 
     def finish(self, sums: Any) -> Concluded | None:
         """What the sums over all rows come to; None where too many digits were lost."""
+
+
+def can_meet(kernel: Kernel) -> bool:
+    """Whether a kernel, and each that it is put together from, can meet rows on a device."""
+    inner: tuple[Kernel, ...] = getattr(kernel, "kernels", ())
+    return hasattr(kernel, "meet_on") and all(map(can_meet, inner))
+
+
+def meet_on(kernel: Any, block: ResidentBlock) -> tuple[Any, Callable[[Any], Any]]:
+    """What `Kernel.meet` gives, of rows on a device: (K, b) there, and ``collect`` as here."""
+    met: tuple[Any, Callable[[Any], Any]] = kernel.meet_on(block)
+    return met
+
+
+def alone(kernel: Kernel, which: Which) -> Kernel | None:
+    """The kernel of some components by themselves; None where there is no such form.
+
+    Its sums, arrays or `Each` of them, lead with these, and are for the `finish` of the whole.
+    Products (`in_tiles`) also take (T, C) components, those that each of T tiles of rows sees: of
+    rows (T w, d), with sums that lead with (T, C).
+    """
+    found: Kernel | None = kernel.some(which) if hasattr(kernel, "some") else None
+    return found
 
 
 @dataclass(frozen=True)
@@ -179,6 +220,13 @@ def tiled(rows: Array, most: int) -> Array:
     return rows.reshape(even, b // even, d)
 
 
+def cut_for(natural: Array, rows: Array) -> Array:
+    """Rows (b, d) in tiles for products with `natural` (K, P), or with one (C, P) for each tile."""
+    if natural.ndim == 3:
+        return rows.reshape(len(natural), -1, rows.shape[1])
+    return tiled(rows, tile_rows(natural))
+
+
 def untiled(tiles: Array, n: int) -> Array:
     """What a kernel hands out, (K, b) or (tiles, K, w), as (K, n): without rows of its own."""
     if tiles.ndim == 2 or len(tiles) == 1:
@@ -211,26 +259,36 @@ class RowProducts:
     statistics: Callable[[Array], Array]  # x (b, d) -> T (b, P)
     conclude: Callable[[Array, Array], Concluded | None]  # `finish`, from totals and counts
     form: str = "products"
+    in_tiles = True
 
     def rows(self, d: int) -> int:
-        k, p = self.natural.shape
+        k, p = self.natural.shape[-2:]
         return block_rows(p + 2 * k)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        t = tiled(self.statistics(x), tile_rows(self.natural))
+        t = cut_for(self.natural, self.statistics(x))
         tiles, width, _ = t.shape
         natural = np.maximum(self.natural, LOG_ZERO)
-        joint = work("joint", tiles, len(natural), width)
+        joint = work("joint", tiles, natural.shape[-2], width)
         np.matmul(natural, t.transpose(0, 2, 1), out=joint)
-        joint += np.maximum(self.constant, LOG_ZERO)[:, None]
+        joint += np.maximum(self.constant, LOG_ZERO)[..., None]
 
         def collect(resp: Array) -> Array:
+            if natural.ndim == 3:
+                return np.concatenate([products(resp, t), resp.sum(axis=2)[..., None]], axis=2)
             return np.column_stack([products(resp, t).sum(axis=0), resp.sum(axis=(0, 2))])
 
         return joint, collect
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Array]]:
+        natural = np.maximum(np.column_stack([self.natural, self.constant]), LOG_ZERO)
+        return products_on(block, BesideOne(self.statistics), natural)
+
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums[:, :-1], sums[:, -1])
+
+    def some(self, which: Which) -> RowProducts:
+        return replace(self, natural=self.natural[which], constant=self.constant[which])
 
 
 # Statistics from which on it pays, before the product, to turn the responsibilities round.
@@ -253,14 +311,15 @@ class TiledProducts:
     write: Callable[[Array, Array], None]  # T of rows x (tiles, d, w), all but the last of the
     # P, written into (tiles, P - 1, w)
     conclude: Callable[[Array], Concluded | None]  # `finish`, from the sums (K, P)
+    in_tiles = True
 
     def rows(self, d: int) -> int:
-        k, p = self.natural.shape
+        k, p = self.natural.shape[-2:]
         return block_rows(p + d + 3 * k)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Array]]:
-        k, p = self.natural.shape
-        x = tiled(x, tile_rows(self.natural))
+        k, p = self.natural.shape[-2:]
+        x = cut_for(self.natural, x)
         tiles, width, _ = x.shape
         t = work("statistics", tiles, p, width)
         self.write(x.transpose(0, 2, 1), t[:, :-1])
@@ -268,6 +327,8 @@ class TiledProducts:
         joint = np.matmul(self.natural, t, out=work("joint", tiles, k, width))
 
         def collect(resp: Array) -> Array:
+            if self.natural.ndim == 3:
+                return products(resp, t.transpose(0, 2, 1))
             if p < MANY_STATISTICS:
                 return products(resp, t.transpose(0, 2, 1)).sum(axis=0)
             turned = work("turned", tiles, width, k)
@@ -276,8 +337,48 @@ class TiledProducts:
 
         return joint, collect
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Array]]:
+        return products_on(block, Written(self.write, self.natural.shape[1]), self.natural)
+
     def finish(self, sums: Array) -> Concluded | None:
         return self.conclude(sums)
+
+    def some(self, which: Which) -> TiledProducts:
+        return replace(self, natural=self.natural[which])
+
+
+# ---- the same on a device
+
+
+def products_on(
+    block: ResidentBlock, statistics: Statistics, natural: Array
+) -> tuple[Any, Callable[[Any], Array]]:
+    """``eta T'`` (K, b), and ``resp T`` (K, P) as numpy's, with the statistics T (b, P)."""
+    t, device = block.of(statistics), block.device
+    return device.to(natural) @ t.T, lambda resp: device.back(resp @ t)
+
+
+@dataclass(frozen=True)
+class BesideOne:
+    """Statistics, and a last one that is 1."""
+
+    statistics: Statistics
+
+    def __call__(self, x: Array) -> Array:
+        return np.column_stack([self.statistics(x), np.ones(len(x))])
+
+
+@dataclass(frozen=True)
+class Written:
+    """The statistics that `TiledProducts` writes, row by row."""
+
+    write: Callable[[Array, Array], None]
+    n: int  # P, the last of which is 1
+
+    def __call__(self, x: Array) -> Array:
+        t = np.ones((1, self.n, len(x)))
+        self.write(x.T[None], t[:, :-1])
+        return t[0].T
 
 
 def checked_density(family: Family, params: Any, x: Array, k: int) -> Array:

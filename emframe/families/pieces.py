@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.parameters import Leaf, leaves
-from emframe.spaces import Array, PartlyHeld
+from emframe.spaces import Array, Restricted
 
 
 class Pieces(NamedTuple):
@@ -84,8 +84,8 @@ def shrinkable(params: Any, k: int) -> NDArray[np.intp]:
 def _own(leaf: Leaf, k: int) -> NDArray[np.intp]:
     """Free parameters of an array that each of k components has by itself, (k,)."""
     space = leaf.declared.space
-    if isinstance(space, PartlyHeld):
-        return space.free(leaf.free_shape).reshape(k, -1).sum(axis=1)
+    if isinstance(space, Restricted):
+        return space.own(leaf.free_shape)
     if not leaf.declared.is_own or leaf.declared.fixed:
         return np.zeros(k, dtype=np.intp)
     return np.full(k, space.n_free(leaf.free_shape) // k, dtype=np.intp)

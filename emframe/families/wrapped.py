@@ -131,6 +131,13 @@ class Wrapped(Family):
     def each(self, k: int) -> tuple[Family, ...]:
         return tuple(replace(self, family=one) for one in self.family.each(k))
 
+    @property
+    def has_places(self) -> bool:  # type: ignore[override]
+        return self.family.has_places
+
+    def arranged(self, x: Any, shares: Array) -> NDArray[np.intp] | None:
+        return self.family.arranged(x, shares)
+
     def support_given(self, row: Array) -> Space:
         return self.family.support_given(row)
 

@@ -27,8 +27,8 @@ from emframe.core import (
     Status,
     Step,
 )
-from emframe.data import Labelled, PlacedRows, brought_in, refuse_other_index
-from emframe.engines import Audited, one_blas_thread
+from emframe.data import Labelled, PlacedRows, brought_in, from_device, refuse_other_index
+from emframe.engines import Audited, Device, one_blas_thread
 from emframe.files.checkpoints import earlier, generator_for
 from emframe.files.fingerprints import settings
 from emframe.files.resuming import resumable
@@ -90,7 +90,8 @@ def fit(
         model (``emframe.model(name)``).
     X : (n, d) rows; a 1-D array is n rows of one column; data frames, lists and the shipped
         data sets (`emframe.dataset`) are welcome, and so are data larger than memory: a numpy
-        memory map, `emframe.Blocks`, `emframe.read_parquet`.
+        memory map, `emframe.Blocks`, `emframe.read_parquet`. Of rows on a device, in float64,
+        the passes run there.
     weights : (n,) frequencies. Weight 2 equals the row twice, weight 0 the row removed. A data set
         that has its own uses them unless others are given.
     start : parameters (``other.params``), a dict of arrays by field name with ``weights``,
@@ -115,7 +116,8 @@ def fit(
         or a `ConjugatePrior` of one's own, which becomes part of the objective.  Of a model with
         a gate ``"weak"`` takes in its coefficients; ``"ridge"``, or a `Ridge`, is for them alone.
     engine : where blocks of rows run: None (threads where the work is worth them), "serial", a
-        number of threads, or an object as `emframe.engines` describes.  The result is the same.
+        number of threads, ``"cuda"`` or another `emframe.Device`, or an object as
+        `emframe.engines` describes.  The result is the same.
         Where it fails, or what the rows are read from does, the fit ends with the best parameters
         by then, the status `Status.ENGINE_FAILED`, and what was raised in ``fit.error``.
     progress : "auto" for a line in terminals and notebooks where the fit takes longer than a
@@ -129,7 +131,8 @@ def fit(
         disk that is full is warned of and does not end the fit.
     labels : (n,) the component of each row where it is known, and -1, None or nan where it is
         not; or (n, K) True for each that it may be; or the name of a column with either. Of a
-        hidden Markov model the states. To ask such a fit for standard errors, pass
+        hidden Markov model the states; where a run shares one component, one label for each run
+        will do. To ask such a fit for standard errors, pass
         ``emframe.Labelled(X, labels)`` for the rows.
     workers : processes, this one included, that share out the starts where `n_starts` is a number;
         the fit is the same to the last bit. Each has a copy of the rows and works in one thread,
@@ -159,6 +162,8 @@ def fit(
     ('converged', array([0.8, 7.7]))
     """
     model = model_for(model)
+    X, device = from_device(X)
+    engine = device if engine is None else engine
     X, weights, labels = brought_in(X, weights, labels)
     X = getattr(model, "in_groups", _as_they_are)(X)
     if labels is not None:
@@ -184,9 +189,10 @@ def fit(
     many = None if isinstance(start, Fit) else many
     with one_blas_thread(), watching(progress, model.title(), tol, many) as watchers:
         task = Task.of(model, X, weights, prior, engine)
-        if workers > 1 and isinstance(task.engine, Audited):
+        if workers > 1 and isinstance(task.engine, (Audited, Device)):
+            what = task.engine if isinstance(task.engine, Device) else "an object"
             raise ValueError(
-                f"`workers` is {workers} and `engine` an object; starts run in other processes, "
+                f"`workers` is {workers} and `engine` {what}; starts run in other processes, "
                 "each in one thread: pass workers=1, or engine=None."
             )
         watched, told = (

@@ -22,8 +22,8 @@ from emframe.spaces import Array
 def relabelled(fit: Fit, by: str = "means", *, descending: bool = False) -> Fit:
     """The same fit, its components in rising order of a parameter.
 
-    Components that are unlike, of several families or with something held of their own, keep
-    their places; those that are alike change places among themselves.
+    Components that are unlike, of several families, with something held of their own, or in an
+    order of their own, keep their places; those that are alike change places among themselves.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def relabelled(fit: Fit, by: str = "means", *, descending: bool = False) -> Fit:
         raise TypeError(f"{type(fit.model).__name__} has no components to relabel.")
     values = _values(fit, by)
     k = len(values)
-    each: list[object] = list(family.each(k))
+    each: list[object] = list(range(k) if family.has_places else family.each(k))
     held = getattr(fit.model, "weights", None)
     if held is not None:
         each = list(zip(each, held, strict=True))

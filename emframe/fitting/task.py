@@ -13,12 +13,13 @@ from typing import Any
 from emframe.core import Degenerate, Expectation, PassFailed
 from emframe.data import PlacedBlocks, Rows, counted, frequencies, measured, warn_of_shares
 from emframe.data.placed import engine_sum, here_if_few, refuse_engine
-from emframe.engines import Audited, Engine, EngineError, Reading, Serial, engine_for
+from emframe.engines import Audited, Device, Engine, EngineError, Reading, Serial, engine_for
 from emframe.fitting.evidence import artefacts, told
 from emframe.fitting.grain import Grain
 from emframe.fitting.search import Verdict
 from emframe.latents import leaves_components
 from emframe.models import Model
+from emframe.models.device_pass import OnDevice
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,18 @@ class Task:
     @cached_property
     def expect(self) -> Callable[[Any], Expectation[Any]]:
         """The E-step; `PassFailed` where the engine or the source of the rows fails."""
-        return _e_step(self.model, self.rows, self.term, self.survey, self.engine)
+        return _e_step(self.model, self.rows, self.term, self.survey, self.engine, self._on_device)
 
     @cached_property
     def alone(self) -> Callable[[Any], Expectation[Any]]:
         """The same in this process and thread, where the engine can no more be relied on."""
-        return _e_step(self.model, self.rows, self.term, self.survey, self.engine_left)
+        return _e_step(
+            self.model, self.rows, self.term, self.survey, self.engine_left, self._on_device
+        )
+
+    @cached_property
+    def _on_device(self) -> OnDevice | None:
+        return _resident(self.model, self.rows, self.survey, self.engine)
 
     @property
     def engine_left(self) -> Engine:
@@ -84,7 +91,10 @@ class Task:
 
     def uncertainty(self, params: Any, engine: Engine) -> float:
         """-sum of log max_k p(z_k | x) over all rows; raises as `expect` does."""
-        e_step = next(self.model.passes(params, self.survey))
+        passes, there = self.model.passes(params, self.survey), self._on_device
+        if there is not None:
+            return float(_asked(there.uncertainty, next(there.passes(passes)), begun=True))
+        e_step = next(passes)
         blocks = self.rows.blocks(e_step.rows(len(self.rows.columns)))
         return float(_summed(engine, e_step.uncertainty, blocks, begun=True))
 
@@ -122,7 +132,8 @@ def expectation(
     """
     engine = Serial() if engine is None else engine
     survey = model.survey(rows) if survey is None else survey
-    e_step = _e_step(model, rows, prior, survey, engine)
+    there = _resident(model, rows, survey, engine)
+    e_step = _e_step(model, rows, prior, survey, engine, there)
 
     def expect(params: Any) -> Expectation[Any]:
         try:
@@ -134,15 +145,20 @@ def expectation(
 
 
 def _e_step(
-    model: Model, rows: Rows, prior: Any, survey: Any, engine: Engine
+    model: Model, rows: Rows, prior: Any, survey: Any, engine: Engine, there: OnDevice | None
 ) -> Callable[[Any], Expectation[Any]]:
     """The same, which raises `PassFailed` where a pass failed by no fault of the model."""
     d, begun = len(rows.columns), False
 
     def expect(params: Any) -> Expectation[Any]:
         nonlocal begun
-        for one in model.passes(params, survey):
-            q = one.finish(_summed(engine, one.block, rows.blocks(one.rows(d)), begun))
+        passes = model.passes(params, survey)
+        for one in passes if there is None else there.passes(passes):
+            if there is not None:
+                total = _asked(there.total, one, begun=begun)
+            else:
+                total = _summed(engine, one.block, rows.blocks(one.rows(d)), begun)
+            q = one.finish(total)
             begun = True
             if q is not None:
                 return q if prior is None else q + prior
@@ -151,10 +167,19 @@ def _e_step(
     return expect
 
 
+def _resident(model: Model, rows: Rows, survey: Any, engine: Engine) -> OnDevice | None:
+    """The rows where they stay, if the engine is a device; raises as `OnDevice` does."""
+    return OnDevice(engine, model, rows, survey) if isinstance(engine, Device) else None
+
+
 def _summed(engine: Engine, of_block: Any, blocks: Iterable[Any], begun: bool) -> Any:
     source = blocks if isinstance(blocks, PlacedBlocks) else Reading(blocks)
+    return _asked(engine_sum, engine, of_block, source, begun=begun, source=source)
+
+
+def _asked(ask: Callable[..., Any], *args: Any, begun: bool, source: Any = None) -> Any:
     try:
-        return engine_sum(engine, of_block, source)
+        return ask(*args)
     except Exception as error:
         if error is getattr(source, "error", None) or isinstance(error, EngineError):
             raise PassFailed(error, begun) from error

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emframe.composing import Copies, fixed, tied
+from emframe.composing import Copies, constrained, fixed, ordered, tied
 from emframe.core import Contract, Expectation
 from emframe.data import PlacedRows, placed_rows, summed
 from emframe.data.frames import is_frame
@@ -101,6 +101,14 @@ class ComponentModel(ComponentStarts):
     def tied(self, *names: str) -> Self:
         """The same model with parameters that all components share; see `emframe.tied`."""
         return self._with(family=tied(self.family, *names))
+
+    def ordered(self, *names: str) -> Self:
+        """The same model with parameters in order of its components; see `emframe.ordered`."""
+        return self._with(family=ordered(self.family, *names))
+
+    def constrained(self, **equations: Any) -> Self:
+        """The same model with equations between components; see `emframe.constrained`."""
+        return self._with(family=constrained(self.family, **equations))
 
     def as_component(self) -> Family:
         """The family of which each component is such a model."""

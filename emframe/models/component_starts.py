@@ -189,6 +189,9 @@ class ComponentStarts(ABC):
         """Clusters in the order of the components that fit them best."""
         own, families = self.seen(rows), self.family.each(self._k)
         found = matched(families, own.x, resp, own.weights, self.latent.held, places)
+        order = self.family.arranged(own.x, found * own.weights[:, None])
+        if order is not None:
+            return self.latent.ordered(rows, found[:, order], alike=False)
         return self.latent.ordered(rows, found, len(set(families)) == 1)
 
     # ---- starts

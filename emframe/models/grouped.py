@@ -60,6 +60,10 @@ class Grouped(Wrapped):
     def name(self) -> str:  # type: ignore[override]
         return f"grouped {self.family.name}"
 
+    @property
+    def equivariant(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.family.equivariant
+
     # ---- what a run is
 
     def log_density(self, params: Any, x: Any) -> Array:

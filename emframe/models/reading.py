@@ -233,6 +233,8 @@ def as_sequences(
         )
     frequency = as_weights(weights, len(given))
     each = None if weights is None else np.repeat(frequency, given.lengths)
+    if known is not None and family.in_runs:
+        known = known.of_rows(given.lengths)
     rows = read(given.x, family, each, columns, beside, known)
     kept = frequency > 0
     keys = None if given.keys is None else given.keys[kept]
@@ -249,6 +251,8 @@ def as_sequences(
     )
     if family.in_runs and beside.width:
         _refuse_unlike_within(found, beside.width)
+    if family.in_runs and known is not None:
+        _refuse_at_odds(found, beside.n_columns)
     return in_range(found)
 
 
@@ -269,6 +273,20 @@ def _refuse_unlike_within(rows: SequenceRows, q: int) -> None:
             f"`X` column {rows.columns[len(rows.columns) - q + column]!r} differs between the rows "
             f"of run {run}, which share one component; a gate reads columns that are the same "
             "within a run."
+        )
+
+
+def _refuse_at_odds(rows: SequenceRows, q: int) -> None:
+    """Raise ValueError where the labels of the rows of a run, which has one z, bar each other."""
+    runs = rows.x
+    codes = runs.x[:, runs.x.shape[1] - q].astype(np.int64)
+    barred = np.bitwise_and.reduceat(codes, runs.firsts) == 0
+    if barred.any():
+        place = int(barred.argmax())
+        name = rows.numbers[place] if runs.keys is None else runs.keys[place]
+        raise ValueError(
+            f"`labels` of the rows of run {name} name different components, and its rows share one;"
+            " give all rows of a run the same label, or -1."
         )
 
 

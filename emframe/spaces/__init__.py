@@ -22,7 +22,7 @@ from emframe.spaces.matrices import PositiveDefinite, cholesky
 from emframe.spaces.missing import OrMissing, OrNothing
 from emframe.spaces.numbers import Interval, NonNegative, Positive, Real, Turn, UnitInterval
 from emframe.spaces.ordered import Increasing
-from emframe.spaces.partly import PartlyHeld
+from emframe.spaces.restricted import Linear, PartlyHeld, Pooled, Restricted, Rising
 from emframe.spaces.semidefinite import (
     PackedSemidefinite,
     PositiveSemidefinite,
@@ -53,6 +53,7 @@ __all__ = [
     "Increasing",
     "Integers",
     "Interval",
+    "Linear",
     "NonNegative",
     "NonNegativeInteger",
     "Only",
@@ -60,11 +61,14 @@ __all__ = [
     "OrNothing",
     "PackedSemidefinite",
     "PartlyHeld",
+    "Pooled",
     "Positive",
     "PositiveDefinite",
     "PositiveSemidefinite",
     "Ranks",
     "Real",
+    "Restricted",
+    "Rising",
     "Shape",
     "Simplex",
     "Simplexes",

@@ -16,6 +16,7 @@ from emframe.parameters import Leaf, rebuild
 from emframe.spaces import Array
 from emframe.testing.cases import Case
 from emframe.testing.outcome import Fault, same
+from emframe.testing.runs import at, rows_of
 from emframe.testing.subject import Subject
 
 STATISTICS = "accumulate, then expected"
@@ -59,11 +60,11 @@ def identity(subject: Subject, case: Case) -> None:
 def _certified(subject: Subject, case: Case) -> None:
     model = Mixture(subject.family, n_components=case.k)
     weights = case.rng().dirichlet(np.full(case.k, 2.0))
-    at = MixtureParameters(weights, case.params)
-    q = model.expect(at, case.x, case.resp.sum(axis=1))
+    point = MixtureParameters(weights, case.params)
+    q = model.expect(point, case.x, case.resp.sum(axis=1))
     same(
         q.loglik,
-        q.value(at) + q.entropy,
+        q.value(point) + q.entropy,
         terms(subject.log_density(case.params, case.x), case.resp),
         "the log-likelihood of a mixture to be Q at its own point plus the posterior's entropy",
         f"log_density, or {STATISTICS}",
@@ -121,13 +122,13 @@ def blocks(subject: Subject, case: Case) -> None:
 
 def large(subject: Subject, case: Case) -> None:
     """Thousands of rows are each counted, as a few are."""
-    times = -(-MANY // len(case.x))
-    turn = case.rng().permutation(times * len(case.x))
-    x, resp = (np.tile(one, (times, 1))[turn] for one in (case.x, case.resp))
+    times = -(-MANY // len(rows_of(case.x)))
+    turn = case.rng().permutation(times * len(case.x)) % len(case.x)
+    x, resp = (at(one, turn) for one in (case.x, case.resp))
     density = subject.log_density(case.params, case.x)
     many = subject.log_density(case.params, x)
     _same_density(
-        np.tile(density, (times, 1))[turn],
+        density[turn],
         many,
         f"each row to have the same density among {len(x)} rows as among {len(case.x)}",
         "rows, where there are many",
@@ -150,7 +151,8 @@ def weights(subject: Subject, case: Case) -> None:
     counts = rng.integers(0, 4, size=len(x))
     counts[rng.permutation(len(x))[: len(x) // 2 + 1]] = rng.integers(1, 4)
     weighted = subject.accumulate(x, resp * counts[:, None])
-    repeated = subject.accumulate(np.repeat(x, counts, axis=0), np.repeat(resp, counts, axis=0))
+    times = np.repeat(np.arange(len(x)), counts)
+    repeated = subject.accumulate(at(x, times), resp[times])
     _same_statistics(subject, case, repeated, weighted, "rows weighted 0, 1, 2 or 3", 3.0)
     scaled = subject.accumulate(x, 0.37 * resp)
     whole = subject.accumulate(x, resp)
@@ -167,11 +169,11 @@ def weights(subject: Subject, case: Case) -> None:
 
 def _mixture_weights(subject: Subject, case: Case, counts: Any) -> None:
     model = Mixture(subject.family, n_components=case.k)
-    at = MixtureParameters(np.full(case.k, 1.0 / case.k), case.params)
+    point = MixtureParameters(np.full(case.k, 1.0 / case.k), case.params)
     kept = counts > 0
-    weighted = model.expect(at, case.x[kept], counts[kept].astype(float))
-    rows = np.repeat(case.x, counts, axis=0)
-    repeated = model.expect(at, rows, np.ones(len(rows)))
+    weighted = model.expect(point, at(case.x, kept), counts[kept].astype(float))
+    rows = at(case.x, np.repeat(np.arange(len(case.x)), counts))
+    repeated = model.expect(point, rows, np.ones(len(rows)))
     scale = terms(subject.log_density(case.params, rows), np.ones((len(rows), case.k)))
     for what in ("loglik", "entropy"):
         same(
@@ -190,14 +192,17 @@ def order(subject: Subject, case: Case) -> None:
     density = subject.log_density(case.params, x)
     row = int(rng.integers(len(x)))
     for what, other in (
-        ("with the rows permuted", subject.log_density(case.params, x[shuffle])[shuffle.argsort()]),
+        (
+            "with the rows permuted",
+            subject.log_density(case.params, at(x, shuffle))[shuffle.argsort()],
+        ),
         ("beside a few rows only", subject.log_density(case.params, x[: row + 1])),
         ("for each row alone", subject.log_density(case.params, x[row : row + 1])),
     ):
         here = density[row : row + 1] if len(other) == 1 else density[: len(other)]
         _same_density(here, other, f"log_density to give each row the same {what}", "the rows")
     whole = subject.accumulate(x, resp)
-    permuted = subject.accumulate(x[shuffle], resp[shuffle])
+    permuted = subject.accumulate(at(x, shuffle), resp[shuffle])
     _same_statistics(subject, case, whole, permuted, "S of the rows in another order")
 
 

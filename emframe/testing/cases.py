@@ -15,9 +15,19 @@ import numpy as np
 from hypothesis import strategies as st
 
 from emframe.data.gaps import filled, there
+from emframe.data.runs import Sequences, per_row
 from emframe.families import Family
 from emframe.parameters import from_vector, leaves, to_vector
 from emframe.spaces import Array
+from emframe.testing.runs import (
+    at,
+    drawn,
+    laid_out,
+    own_copy,
+    rows_of,
+    whole_runs,
+    with_rows,
+)
 
 # Added to every coordinate: closed spaces have their boundary at round coordinates, and a
 # family's density need not exist there.
@@ -49,7 +59,7 @@ class Case:
 
     family: Family
     params: Any  # K components
-    x: Array  # (n, d)
+    x: Any  # (n, d) rows, or n runs of rows
     resp: Array  # (n, K), row weights included: rows need not sum to 1
     seed: int
 
@@ -59,7 +69,7 @@ class Case:
 
     @property
     def d(self) -> int:
-        return self.x.shape[1]
+        return rows_of(self.x).shape[1]
 
     @property
     def dims(self) -> dict[str, int]:
@@ -68,7 +78,7 @@ class Case:
     @property
     def size(self) -> int:
         """How much there is to read in it."""
-        return self.resp.size + self.x.size
+        return self.resp.size + rows_of(self.x).size
 
     def rng(self) -> np.random.Generator:
         """The same stream at each call."""
@@ -83,7 +93,9 @@ class Case:
     def __str__(self) -> str:
         lines = [f"K = {self.k}, d = {self.d}, n = {len(self.x)}, seed {self.seed}"]
         lines += [f"{leaf.path} = {_shown(leaf.value)}" for leaf in leaves(self.params)]
-        return "\n".join([*lines, f"x = {_shown(self.x)}", f"resp = {_shown(self.resp)}"])
+        if isinstance(self.x, Sequences):
+            lines.append(f"runs of {_shown(self.x.lengths)} rows")
+        return "\n".join([*lines, f"x = {_shown(rows_of(self.x))}", f"resp = {_shown(self.resp)}"])
 
 
 def cases(family: Family, columns: Sequence[int], plan: Plan) -> st.SearchStrategy[Case]:
@@ -120,6 +132,12 @@ def responsibilities(n: int, k: int, rng: np.random.Generator) -> Array:
     return np.asarray(rng.dirichlet(np.ones(k), size=n) * rng.uniform(0.3, 3.0, size=(n, 1)))
 
 
+def coordinate_data(family: Family, n: int, d: int, rng: np.random.Generator) -> Any:
+    """n rows of the support at random coordinates; or n runs of such, where a family is of runs."""
+    x = laid_out(family, n, rng)
+    return with_rows(x, coordinate_rows(family, len(rows_of(x)), d, rng))
+
+
 def coordinate_rows(family: Family, n: int, d: int, rng: np.random.Generator) -> Array:
     """n rows of the support at random coordinates."""
     size = family.support.n_coordinates((n, d))
@@ -144,63 +162,64 @@ def off_the_ends(family: Family, x: Array) -> Array:
     return x
 
 
-def gathered(case: Case, x: Array) -> Array:
+def gathered(case: Case, x: Any) -> Any:
     """The rows fifty times closer to their middle; as they are where that leaves the support."""
-    middle = np.median(filled(x, np.ones(len(x))), axis=0)
-    return _moved(case, x, middle + (x - middle) / 50.0)
+    rows = rows_of(x)
+    middle = np.median(filled(rows, np.ones(len(rows))), axis=0)
+    return _moved(case, x, with_rows(x, middle + (rows - middle) / 50.0))
 
 
-def stretched(case: Case, x: Array, unit: float = 1e4) -> Array:
+def stretched(case: Case, x: Any, unit: float = 1e4) -> Any:
     """The rows in other units; as they are where the support does not have those."""
-    space, far = case.family.support, x * unit
+    space, far = case.family.support, with_rows(x, rows_of(x) * unit)
     # Counts may have an end that the declared support does not tell.
     if space.bounded or (space.discrete and not _possible(case.family, case.params, far).all()):
         return x
     return _moved(case, x, far)
 
 
-def _moved(case: Case, x: Array, moved: Array) -> Array:
+def _moved(case: Case, x: Any, moved: Any) -> Any:
     return moved if len(moved) and inside(case.family, moved).all() else x
 
 
-def inside(family: Family, x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows lie in the support, (n,)."""
-    held = np.ones(len(x), dtype=bool)
+def inside(family: Family, x: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows, or runs, lie in the support, (n,)."""
+    rows = rows_of(x)
+    held = np.asarray(there(rows, family.supports).all(axis=1))
     for space in family.supports:
-        held &= np.asarray(space.contains(x)).reshape(len(x), -1).all(axis=1)
-    return held & there(x, family.supports).all(axis=1)
+        held &= np.asarray(space.contains(rows)).reshape(len(rows), -1).all(axis=1)
+    return whole_runs(x, held)
 
 
-def _rows(family: Family, params: Any, k: int, n: int, d: int, rng: np.random.Generator) -> Array:
+def _rows(family: Family, params: Any, k: int, n: int, d: int, rng: np.random.Generator) -> Any:
     """About half from coordinates, half from the sampler; none that is impossible throughout.
 
     A sampler that fails here is left to the checks of sampling.
     """
-    x = coordinate_rows(family, n, d, rng)
-    drawn = _drawn(family, params, rng.integers(k, size=n), d, rng)
-    drawn = None if drawn is None else off_the_ends(family, drawn)
-    if drawn is not None and inside(family, drawn).all():
-        x = np.where(rng.random((n, 1)) < 0.5, drawn, x)
+    x = coordinate_data(family, n, d, rng)
+    own = _drawn(family, params, rng.integers(k, size=n), x, rng)
+    if own is not None and inside(family, own).all():
+        chosen = per_row(x, rng.random(n))[:, None] < 0.5
+        x = with_rows(x, np.where(chosen, rows_of(own), rows_of(x)))
     possible = _possible(family, params, x)
-    if possible.any() or drawn is None:
-        return x[possible] if possible.any() else x
-    return drawn
+    if possible.any() or own is None:
+        return at(x, possible) if possible.any() else x
+    return own
 
 
-def _possible(family: Family, params: Any, x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _possible(family: Family, params: Any, x: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
     try:
-        density = np.asarray(family.log_density(params, x.copy()))
+        density = np.asarray(family.log_density(params, own_copy(x)))
         return np.asarray((density > -np.inf).reshape(len(x), -1).any(axis=1))
     except Exception:  # the checks will meet it where they can report it
         return np.ones(len(x), dtype=bool)
 
 
-def _drawn(
-    family: Family, params: Any, labels: Any, d: int, rng: np.random.Generator
-) -> Array | None:
+def _drawn(family: Family, params: Any, labels: Any, x: Any, rng: np.random.Generator) -> Any:
+    """What the family draws in the place of x, off the ends; None where it draws nothing."""
     try:
-        drawn = np.asarray(family.sample(params, labels, rng), dtype=float)
-        return drawn.reshape(len(labels), d)
+        found = drawn(family, params, labels, x, rng)
+        return with_rows(x, off_the_ends(family, rows_of(found).reshape(rows_of(x).shape)))
     except Exception:  # the checks of sampling will meet it where they can report it
         return None
 

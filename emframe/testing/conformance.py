@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from emframe.families import Family
+from emframe.models.once import Once
 from emframe.testing.checks import CHECKS, Check
 from emframe.testing.outcome import CheckResult
 from emframe.testing.scheme import Observed, Scheme
@@ -84,10 +85,10 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
     if not isinstance(family, Family):
         hint = "; pass an instance of it" if isinstance(family, type) else ""
         raise TypeError(f"`family` is {family!r}; expected an emframe.Family object{hint}.")
-    if family.in_runs:
+    if _repeats(family):
         raise TypeError(
-            f"the rows of {family.name!r} are runs of rows; check the family that it groups, and "
-            "a mixture of it by check_model."
+            f"the rows of a run of {family.name!r} repeat each other, and the kit's own do not; "
+            "check the family that it says once, and a mixture of it by check_model."
         )
     if n_columns is not None:
         if n_columns < 1:
@@ -104,6 +105,12 @@ def columns_of(family: Any, n_columns: int | None = None) -> Sequence[int]:
         return (1,)
     fewest = max(family.fewest_columns, 2 if family.support.n_event_axes else 1)
     return tuple(range(fewest, max(fewest + 1, 4) + 1))
+
+
+def _repeats(family: Any) -> bool:
+    """Whether some of what a run of a family holds is the same in all its rows."""
+    parts = (part.family for part in getattr(family, "parts", ()))
+    return isinstance(family, Once) or any(map(_repeats, parts))
 
 
 def _known(expected_failures: Mapping[str, str]) -> Mapping[str, str]:

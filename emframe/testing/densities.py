@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import assume
 
+from emframe.data.runs import Sequences
 from emframe.families import Outcome
 from emframe.numeric.quadrature import grid, plane
 from emframe.parameters import from_vector, to_vector
@@ -17,6 +18,7 @@ from emframe.testing.bookkeeping import STATISTICS, terms, total
 from emframe.testing.cases import Case, coordinate_rows, inside, off_the_ends
 from emframe.testing.given import along, held, lines
 from emframe.testing.outcome import Fault, Inapplicable, same
+from emframe.testing.runs import at, joined, rows_of
 from emframe.testing.subject import Subject
 
 OVERFLOW = -1e100  # a log density beyond this may become -inf at the next step outwards
@@ -27,7 +29,7 @@ EDGE = -200.0  # where a genuine edge of the support lies, some component is not
 
 def normalised(subject: Subject, case: Case) -> None:
     """The density sums or integrates to 1 over the support, for one column and for two."""
-    outcomes = subject.scheme.outcomes(case.x[0])
+    outcomes = subject.scheme.of_case(case.x)
     if outcomes is not None:
         _over_outcomes(subject, case, outcomes)
         return
@@ -79,7 +81,7 @@ def _over_outcomes(subject: Subject, case: Case, outcomes: Sequence[Outcome]) ->
         k = int(wrong.argmax())
         raise Fault(
             f"the density of component {k} to have total 1 over the {len(outcomes)} outcomes in "
-            f"the place of {case.x[0]}",
+            f"the place of {rows_of(case.x)[0]}",
             f"{mass[k]:.9g}: log_density is off by {np.log(mass[k]):.6g} nats",
             "log_density, or the outcomes",
         )
@@ -109,9 +111,12 @@ def finite(subject: Subject, case: Case) -> None:
                 _look_outwards(density, x)
                 if moving.d == 1 and not moving.family.support.bounded:
                     _look_for_a_floor(density, x)
-    far = np.concatenate([_far_rows(case, rng), case.x])
+    rows = _far_rows(case, rng)
+    single = Sequences(rows, np.ones(len(rows), dtype=int)) if case.family.in_runs else rows
+    far = joined([single, case.x]) if len(rows) else case.x
     density = subject.log_density(case.params, far)
-    far, density = far[np.isfinite(density).all(axis=1)], density[np.isfinite(density).all(axis=1)]
+    sound = np.isfinite(density).all(axis=1)
+    far, density = at(far, sound), density[sound]
     assume(len(far) > 0)
     resp = rng.dirichlet(np.ones(case.k), size=len(far))
     same(
@@ -139,15 +144,15 @@ def precision(subject: Subject, case: Case) -> None:
     centre = to_vector(case.params)
     step = NEAR * np.maximum(np.abs(centre), 0.1)
     along = [from_vector(case.params, centre + j * step) for j in range(5)]
-    _smooth(np.array([_near(subject, case, at, case.x) for at in along]), "the parameters")
+    _smooth(np.array([_near(subject, case, one, case.x) for one in along]), "the parameters")
 
 
-def _near(subject: Subject, case: Case, params: Any, x: Array) -> Array:
+def _near(subject: Subject, case: Case, params: Any, x: Any) -> Array:
     """(n, K), nan for rows outside the support."""
     held = inside(case.family, x)
     density = np.full((len(x), case.k), np.nan)
     if held.any():
-        density[held] = subject.log_density(params, x[held])
+        density[held] = subject.log_density(params, at(x, held))
     return density
 
 

@@ -11,18 +11,20 @@ import json
 import numpy as np
 
 from emframe.core import Contract, Degenerate
+from emframe.data.runs import per_row
 from emframe.host.recipes import describe
 from emframe.parameters import equal, frozen, nested, to_mapping
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case
 from emframe.testing.outcome import Fault, same
+from emframe.testing.runs import at, rows_of, with_rows
 from emframe.testing.subject import Subject
 
 
 def degenerate(subject: Subject, case: Case) -> None:
     """Data without spread give valid parameters or `Degenerate`: no NaN, no infinity, no crash."""
     n, k = case.resp.shape
-    first = np.repeat(case.x[:1], n, axis=0)
+    first = at(case.x, np.zeros(n, dtype=np.intp))
     one_row = np.zeros((n, k))
     one_row[:, 0] = 1.0
     lonely = case.resp.copy()
@@ -54,10 +56,11 @@ def degenerate(subject: Subject, case: Case) -> None:
 
 def units(subject: Subject, case: Case) -> None:
     """Rows in other units, or from another origin, give the same fit in those, where declared."""
+    rows = rows_of(case.x)
     for name, moved, factor in (
-        ("scale", case.x * 1e-3, 1e-3),
-        ("scale", case.x * 1e3, 1e3),
-        ("shift", case.x + 7.0, 1.0),
+        ("scale", with_rows(case.x, rows * 1e-3), 1e-3),
+        ("scale", with_rows(case.x, rows * 1e3), 1e3),
+        ("shift", with_rows(case.x, rows + 7.0), 1.0),
     ):
         if name not in subject.family.equivariant:
             continue
@@ -65,8 +68,8 @@ def units(subject: Subject, case: Case) -> None:
             one, two = (subject.stepped(x, case.resp, None) for x in (case.x, moved))
         except Degenerate:
             continue
-        seen = (~np.isnan(case.x)).sum(axis=1)
-        jacobian = np.log(factor) * float(seen @ case.resp.sum(axis=1))
+        seen = (~np.isnan(rows)).sum(axis=1)
+        jacobian = np.log(factor) * float(seen @ per_row(case.x, case.resp.sum(axis=1)))
         loose = 1.0 if subject.family.contract is Contract.EXACT else 1e3
         same(
             subject.reproduced(one, case.x, case.resp),

@@ -16,13 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from emframe.data.runs import Sequences
 from emframe.families import Family, Outcome
 from emframe.families.kernel import NoSampler
 from emframe.spaces import Array, Space
 from emframe.testing.cases import Case, coordinate_rows
+from emframe.testing.runs import rows_of
 from emframe.testing.subject import Subject
 
 NEARER = 0.3
+MOST_MODELLED = 2  # columns that a run is looked at in, where it can be cut short
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class FamilyPart(Family):
         return self.family.parameters
 
     @abstractmethod
-    def rows(self, x: Array) -> Array:
-        """Rows of the family (n, d) that have values x (n, width)."""
+    def rows(self, x: Array) -> Any:
+        """Rows of the family (n, d), or n runs of such, that have values x (n, width)."""
 
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(params, self.rows(x))
@@ -57,31 +60,43 @@ class FamilyPart(Family):
 
 @dataclass(frozen=True)
 class HeldFamily(FamilyPart):
-    """At the columns that are given."""
+    """At the columns that are given: of a row, or of all rows of a run, end to end."""
 
     given_at: tuple[int, ...] = ()
+    length: int = 1  # rows of the run
+
+    @property
+    def own_rows(self) -> Array:
+        """The rows of the run, (m, d)."""
+        return np.array(self.row).reshape(self.length, -1)
 
     @property
     def support(self) -> Space:  # type: ignore[override]
-        return self.family.support_given(np.array(self.row))
+        return self.family.support_given(self.own_rows[0])
 
     @property
     def modelled(self) -> list[int]:
-        """The places of the columns that are modelled."""
-        return [j for j in range(len(self.row)) if j not in self.given_at]
+        """The places in a row of the columns that are modelled."""
+        return [j for j in range(self.own_rows.shape[1]) if j not in self.given_at]
 
     @property
     def width(self) -> int:  # type: ignore[override]
-        return len(self.modelled)
+        return self.length * len(self.modelled)
 
-    def rows(self, x: Array) -> Array:
-        rows = np.tile(np.array(self.row), (len(x), 1))
-        rows[:, self.modelled] = x
-        return rows
+    def rows(self, x: Array) -> Any:
+        rows = np.tile(self.own_rows, (len(x), 1, 1))
+        rows[:, :, self.modelled] = x.reshape(len(x), self.length, -1)
+        rows = rows.reshape(len(x) * self.length, -1)
+        return Sequences(rows, np.full(len(x), self.length)) if self.family.in_runs else rows
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
-        drawn = drawn_at(self.family, np.array(self.row), params, labels, rng)
-        return drawn[:, self.modelled]
+        if self.family.in_runs:
+            there = self.family.given(self.own_rows)
+            each = [there.sample(params, np.full(self.length, k), rng) for k in labels]
+            found = np.array(each, dtype=float).reshape(len(labels) * self.length, -1)
+        else:
+            found = drawn_at(self.family, self.own_rows[0], params, labels, rng)
+        return found[:, self.modelled].reshape(len(labels), self.width)
 
 
 @dataclass(frozen=True)
@@ -114,19 +129,26 @@ def drawn_at(
 
 
 def held(subject: Subject, case: Case) -> tuple[Subject, Case]:
-    """Subject and case of the columns that are modelled, at the covariates of the first row."""
+    """Subject and case of the columns that are modelled, at the covariates of the first row.
+
+    Of a run of rows these are those of its first rows, side by side.
+    """
     family, given = case.family, subject.scheme.given
-    if not given:
+    if not given and not family.in_runs:
         return subject, case
+    length = 1
+    if family.in_runs:  # no more of its rows than there is quadrature for
+        length = min(case.x.lengths[0], max(1, MOST_MODELLED // (case.d - len(given))))
+    rows = rows_of(case.x)[:length]
     # Nearer to the middle, where moderate parameters make a moderate density.
-    at = NEARER * family.support.coordinates(case.x[:1])
-    row = family.support.point(at, case.x[:1].shape)[0]
-    return _at(HeldFamily(family, _numbers(row), given), case)
+    near = NEARER * family.support.coordinates(rows)
+    run = family.support.point(near, rows.shape)
+    return _at(HeldFamily(family, _numbers(run.ravel()), given, int(length)), case)
 
 
 def lines(subject: Subject, case: Case) -> list[tuple[Subject, Case]]:
     """Subjects and cases of columns that have a density, none of which is given or settled."""
-    found = subject.scheme.outcomes(case.x[0]) if len(case.x) else None
+    found = subject.scheme.of_case(case.x) if len(case.x) else None
     if found is None:
         return [held(subject, case)]
     return [along(one, case) for one in found if one.space is not None]

@@ -19,6 +19,7 @@ from emframe.spaces import Array, Space
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, any_params, coordinate_rows, inside, responsibilities
 from emframe.testing.outcome import Fault, Inapplicable, same, told
+from emframe.testing.runs import own_copy, rows_of, with_rows
 from emframe.testing.subject import Subject, copied
 
 
@@ -92,7 +93,7 @@ def declaration(subject: Subject, case: Case) -> None:
 
 def mutation(subject: Subject, case: Case) -> None:
     """No method writes into its arguments; they come read-only in earnest."""
-    family, x, resp = subject.family, case.x.copy(), case.resp.copy()
+    family, rows, resp = subject.family, rows_of(case.x).copy(), case.resp.copy()
     kept = copied(case.params)
     writeable = copied(case.params)
     labels = case.rng().integers(case.k, size=5)
@@ -100,9 +101,10 @@ def mutation(subject: Subject, case: Case) -> None:
     def rng() -> np.random.Generator:
         return np.random.default_rng(case.seed)
 
-    for array in (x, resp, labels):
+    for array in (rows, resp, labels):
         array.flags.writeable = False
-    x, resp, labels = x.view(), resp.view(), labels.view()  # views cannot be made writeable again
+    # Views cannot be made writeable again.
+    x, resp, labels = with_rows(case.x, rows.view()), resp.view(), labels.view()
     for params in (frozen(copied(case.params)), writeable):
         _unharmed("log_density", lambda at=params: family.log_density(at, x))
         _unharmed("accumulate", lambda: family.accumulate(x, resp))
@@ -139,10 +141,10 @@ def mutation(subject: Subject, case: Case) -> None:
                 f"`{now.path}` changed from {was.value} to {now.value}",
                 "log_density, expected, m_step or sample: one writes into its argument",
             )
-    private = case.x.copy(), case.resp.copy()
+    private = own_copy(case.x), case.resp.copy()
     family.log_density(case.params, private[0])
     family.accumulate(*private)
-    same_x = np.array_equal(private[0], case.x, equal_nan=True)
+    same_x = np.array_equal(rows_of(private[0]), rows_of(case.x), equal_nan=True)
     if not (same_x and np.array_equal(private[1], case.resp)):
         raise Fault("x and resp that are only read", "one changed", "log_density or accumulate")
 
@@ -166,7 +168,7 @@ def stateless(subject: Subject, case: Case) -> None:
     other = Case(
         case.family,
         any_params(case.params, rng),
-        coordinate_rows(case.family, len(case.x), case.d, rng),
+        with_rows(case.x, coordinate_rows(case.family, len(rows_of(case.x)), case.d, rng)),
         responsibilities(len(case.x), case.k, rng),
         case.seed + 1,
     )

@@ -25,8 +25,16 @@ from emframe.core import Degenerate
 from emframe.models import Mixture, MixtureParameters
 from emframe.parameters import from_vector, n_free, to_vector, valid
 from emframe.spaces import EPS, Array, slopes
-from emframe.testing.cases import Case, gathered, inside, off_the_ends, stretched
+from emframe.testing.cases import (
+    Case,
+    coordinate_data,
+    gathered,
+    inside,
+    off_the_ends,
+    stretched,
+)
 from emframe.testing.outcome import Fault, Inapplicable
+from emframe.testing.runs import LONGEST, at, joined, own_copy, rows_of, with_rows
 from emframe.testing.subject import Subject
 
 # Difference quotients of two functions that are equal agree to about this.
@@ -45,7 +53,7 @@ def fisher(subject: Subject, case: Case) -> None:
     row_weights = case.resp.sum(axis=1)
 
     def q(params: Any) -> Any:
-        return model.expect(params, case.x.copy(), row_weights)
+        return model.expect(params, own_copy(case.x), row_weights)
 
     here, centre = q(at), to_vector(at)
     observed = quotients(lambda v: _finite(q(from_vector(at, v)).loglik), centre)
@@ -113,14 +121,14 @@ def _rank(subject: Subject, case: Case, params: Any) -> int:
     """How many directions the scores of rows span."""
     x = case.x
     with suppress(Inapplicable):  # it has no sampler
-        x = np.concatenate([x, _drawn(subject, case, 300, params)])
+        x = joined([x, _drawn(subject, case, 300, params)])
     x = _usable(case, x)
-    at = to_vector(params)
-    scores, noise = np.empty((len(x), len(at))), np.empty((len(x), len(at)))
-    for j in range(len(at)):
-        step = np.zeros(len(at))
-        step[j] = np.cbrt(np.finfo(float).eps) * max(1.0, abs(at[j]))
-        up, down = (from_vector(params, at + side * step) for side in (1.0, -1.0))
+    centre = to_vector(params)
+    scores, noise = np.empty((len(x), len(centre))), np.empty((len(x), len(centre)))
+    for j in range(len(centre)):
+        step = np.zeros(len(centre))
+        step[j] = np.cbrt(np.finfo(float).eps) * max(1.0, abs(centre[j]))
+        up, down = (from_vector(params, centre + side * step) for side in (1.0, -1.0))
         above, below = (subject.log_density(one, x)[:, 0] for one in (up, down))
         scores[:, j] = (above - below) / (2.0 * step[j])
         noise[:, j] = EPS * (np.abs(above) + np.abs(below)) / (2.0 * step[j])
@@ -217,16 +225,20 @@ def _elsewhere(subject: Subject, case: Case) -> Case:
     return there
 
 
-def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Array:
-    labels = np.zeros(n, dtype=np.intp)
-    drawn = subject.sample(params, labels, np.random.default_rng(case.seed))
-    return np.asarray(drawn, dtype=float).reshape(n, case.d)
+def _drawn(subject: Subject, case: Case, n: int, params: Any) -> Any:
+    """n rows of component 0, or about half as many in runs, of which each is drawn by itself."""
+    rng, d = np.random.default_rng(case.seed), case.d
+    if case.family.in_runs:
+        x = coordinate_data(case.family, n // LONGEST, d, rng)
+        return subject.drawn_runs(params, np.zeros(len(x), dtype=np.intp), x, rng)
+    drawn = subject.sample(params, np.zeros(n, dtype=np.intp), rng)
+    return np.asarray(drawn, dtype=float).reshape(n, d)
 
 
-def _usable(case: Case, x: Array) -> Array:
+def _usable(case: Case, x: Any) -> Any:
     """Rows inside the support, off its closed ends; those elsewhere are told by other checks."""
-    x = off_the_ends(case.family, x)
-    x = x[inside(case.family, x)]
+    x = with_rows(x, off_the_ends(case.family, rows_of(x)))
+    x = at(x, inside(case.family, x))
     if len(x) < 2:
         raise Degenerate("the sampler gives no rows of the support")
     return x

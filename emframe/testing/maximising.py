@@ -20,6 +20,7 @@ from emframe.spaces import Array
 from emframe.testing.bookkeeping import terms
 from emframe.testing.cases import Case, gathered, stretched
 from emframe.testing.outcome import SAME, Fault, Inapplicable
+from emframe.testing.runs import own_copy
 from emframe.testing.subject import Subject
 
 STEPS = 8  # of EM, in one example
@@ -150,7 +151,7 @@ def ascent(subject: Subject, case: Case) -> None:
     start = MixtureParameters(rng.dirichlet(np.full(case.k, 3.0)), case.params)
 
     def expect(params: MixtureParameters) -> Expectation[Any]:
-        return model.expect(params, case.x.copy(), weights)
+        return model.expect(params, own_copy(case.x), weights)
 
     steps = iterate(expect, start, contract=model.contract)
     taken = 0

@@ -20,7 +20,7 @@ from emframe.testing.subject import Subject
 
 def pieces(subject: Subject, case: Case) -> None:
     """The pieces of a component share its rows, make up its density, and count its parameters."""
-    family, k, d = subject.family, case.k, case.x.shape[1]
+    family, k, d = subject.family, case.k, case.d
     shares = case.rng().dirichlet(np.full(k, 2.0), size=len(case.x))
     found = family.pieces(case.params, case.x, shares)
     density = subject.log_density(case.params, case.x)

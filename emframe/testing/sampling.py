@@ -35,6 +35,7 @@ from emframe.testing.outcome import Fault, Inapplicable
 from emframe.testing.subject import Subject
 
 DRAWS = 20_000  # for each of four components; twice that for one column, where they are cheap
+RUNS = 500  # where each draw is a call
 FEW = 100  # draws along a line, of which no distribution is judged
 Z = 6.5  # standard errors
 RARE = 1e-10
@@ -92,14 +93,15 @@ def _sampled(subject: Subject, case: Case, labels: Any, seed: int) -> Array:
 
 def sample(subject: Subject, case: Case) -> None:
     """The rows of each component follow its density."""
-    found = subject.scheme.outcomes(case.x[0])
+    found = subject.scheme.of_case(case.x)
     if found is not None:
         _follow_outcomes(subject, case, found)
         return
+    in_runs = case.family.in_runs
     subject, case = held(subject, case)
     case = _with_neighbours(case)
     rng = case.rng()
-    draws_each = DRAWS if case.d > 1 else 2 * DRAWS
+    draws_each = RUNS if in_runs else DRAWS if case.d > 1 else 2 * DRAWS
     labels = rng.permutation(np.repeat(np.arange(case.k), draws_each))
     x = off_the_ends(case.family, _sampled(subject, case, labels, case.seed))
     assume(bool(inside(case.family, x).all()))  # told by the check of draws

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from emframe.families import Family, Outcome
 from emframe.spaces import Array
 from emframe.testing.cases import coordinate_rows
-from emframe.testing.outcome import Fault, told
+from emframe.testing.outcome import Fault, Inapplicable, told
+from emframe.testing.runs import rows_of
 
 ROWS = 200  # to draw at
 Observed = Callable[[Array], Sequence[Outcome] | None]
@@ -53,6 +55,16 @@ class Scheme:
             if len(one.row) != len(row):
                 raise Fault(f"rows of {len(row)} columns", f"{one.row}", culprit)
         return tuple(found)
+
+    def of_case(self, x: Any) -> tuple[Outcome, ...] | None:
+        """What could have been seen in the place of the first row, or run, of an example.
+
+        `Inapplicable` where that were combinations of what its rows tell in part.
+        """
+        found = self.outcomes(rows_of(x)[0])
+        if found is not None and self.family.in_runs:
+            raise Inapplicable("what several rows tell in part is not listed here")
+        return found
 
     def is_partial(self, d: int) -> bool:
         """Whether a density of rows of d columns has no total over their support."""

@@ -18,6 +18,7 @@ from emframe.families.kernel import NoSampler
 from emframe.parameters import leaves, rebuild
 from emframe.spaces import Array
 from emframe.testing.outcome import Fault, Inapplicable, told
+from emframe.testing.runs import drawn, own_copy, rows_of
 from emframe.testing.scheme import Scheme
 
 
@@ -33,10 +34,10 @@ class Subject:
         self.family, self.at = family, at
         self.scheme = Scheme.of(family) if scheme is None else scheme
 
-    def log_density(self, params: Any, x: Array) -> Array:
+    def log_density(self, params: Any, x: Any) -> Array:
         """(n, K) without NaN or +inf, or a `Fault`."""
         wanted = (len(x), n_components(params))
-        values = self._call("log_density", copied(params), x.copy())
+        values = self._call("log_density", copied(params), own_copy(x))
         if np.shape(values) != wanted:
             raise Fault(
                 f"log_density of shape (n, K) = {wanted}", f"{np.shape(values)}", "log_density"
@@ -47,28 +48,28 @@ class Subject:
             row, k = np.unravel_index(int(bad.argmax()), bad.shape)
             raise Fault(
                 "log_density to be a number or -inf wherever the declared spaces allow",
-                f"{values[row, k]} for row {row}, {x[row]}, under component {k}",
+                f"{values[row, k]} for row {row}, {rows_of(x[row])}, under component {k}",
                 "log_density, or the spaces declared for the parameters and the support",
             )
         return values
 
-    def accumulate(self, x: Array, resp: Array) -> Any:
+    def accumulate(self, x: Any, resp: Array) -> Any:
         """The sums of rows, completed where the family hides something and it is known how."""
         if self.family.hides and self.at is not None and n_components(self.at) == resp.shape[1]:
             return self.completed(self.at, x, resp).statistics
-        return self._call("accumulate", x.copy(), resp.copy())
+        return self._call("accumulate", own_copy(x), resp.copy())
 
-    def completed(self, params: Any, x: Array, resp: Array) -> Any:
-        return self._call("completed", copied(params), x.copy(), resp.copy())
+    def completed(self, params: Any, x: Any, resp: Array) -> Any:
+        return self._call("completed", copied(params), own_copy(x), resp.copy())
 
-    def reproduced(self, params: Any, x: Array, resp: Array) -> float:
+    def reproduced(self, params: Any, x: Any, resp: Array) -> float:
         """Sum of resp times log density of rows, by way of their sums."""
         if not self.family.hides:
             return self.expected(self.accumulate(x, resp), params)
         statistics, entropy = self.completed(params, x, resp)
         return self.expected(statistics, params) + float(np.sum(entropy))
 
-    def stepped(self, x: Array, resp: Array, previous: Any) -> Any:
+    def stepped(self, x: Any, resp: Array, previous: Any) -> Any:
         """Where the M-step leads from `previous`, or to from nothing."""
         return self.m_step(self.about(previous).accumulate(x, resp), previous)
 
@@ -97,6 +98,13 @@ class Subject:
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Any:
         try:
             return self._call("sample", copied(params), labels.copy(), rng)
+        except NoSampler as error:
+            raise Inapplicable(str(error)) from error
+
+    def drawn_runs(self, params: Any, labels: Any, x: Any, rng: np.random.Generator) -> Any:
+        """Runs that have the lengths and terms of those of x, one for each label."""
+        try:
+            return _guarded("sample", lambda: drawn(self.family, copied(params), labels, x, rng))
         except NoSampler as error:
             raise Inapplicable(str(error)) from error
 

@@ -9,16 +9,18 @@
                                                                       falls; at the last it is the
                                                                       log-likelihood
 `stochastic`          z is drawn from its posterior                   rises on average
+`sparse`              each row sees the components near it            F never falls
 ====================  ==============================================  ============================
 
-The last three change what each row is assigned to.  For any distribution r of a one-hot z,
+The last four change what each row is assigned to.  For any distribution r of a one-hot z,
 
     F(r, theta) = sum_ik r_ik log p(x_i, z_k | theta) + entropy(r) / beta
 
 is raised by the M-step as it is, and by r_ik proportional to p(x_i, z_k | theta)^beta.  With
 beta = 1 that is EM; with beta below 1 it is annealed (Ueda and Nakano 1998, Neural Networks 11,
 271); and in the limit of large beta r is one-hot and F is the classification likelihood (Celeux
-and Govaert 1992, CSDA 14, 315).  So each is the same loop on another Q, and the ledger audits it
+and Govaert 1992, CSDA 14, 315).  And where r is 0 outside of a few components, the best r is the
+posterior within them.  So each is the same loop on another Q, and the ledger audits it
 by F as it audits EM by the log-likelihood.
 
 Each driver returns a `Run`, whose parameters are a start for `emframe.fit` like any other.
@@ -36,5 +38,14 @@ from __future__ import annotations
 from emframe.variants.assignments import tempered
 from emframe.variants.drivers import annealed, classification, stochastic
 from emframe.variants.partial import conditional, incremental
+from emframe.variants.sparse import sparse
 
-__all__ = ["annealed", "classification", "conditional", "incremental", "stochastic", "tempered"]
+__all__ = [
+    "annealed",
+    "classification",
+    "conditional",
+    "incremental",
+    "sparse",
+    "stochastic",
+    "tempered",
+]

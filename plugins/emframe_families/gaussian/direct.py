@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from emframe.engines import Workspace, block_rows, products
+from emframe.engines import ResidentBlock, Workspace, as_they_are, block_rows, products
 from emframe.families import Concluded
+from emframe.families.kernel import Which
 from emframe.spaces import Array
 from emframe_families.gaussian.expanded import MOST_AFTER, per_count
 from emframe_families.gaussian.scatter import Scatter, own_moments, own_rows, transposed
@@ -50,6 +52,25 @@ class Direct:
         joint += self.constant[:, None]
         return joint, lambda resp: self._collect(moved, resp)
 
+    def meet_on(self, block: ResidentBlock) -> tuple[Any, Callable[[Any], Array]]:
+        """The same on a device, rows before columns."""
+        x, (xp, to) = block.of(as_they_are), (block.device.xp, block.device.to)
+        means, whiten = to(self.means), to(self.whiten)
+        centred = x[None, :, :] - means[:, None, :]  # (K, b, d)
+        diagonal = self.whiten.ndim == 2
+        white = centred * whiten[:, None, :] if diagonal else centred @ xp.matrix_transpose(whiten)
+        joint = to(self.constant)[:, None] - 0.5 * xp.sum(white * white, axis=2)
+
+        def collect(resp: Any) -> Array:
+            moved = xp.concat([centred, xp.ones_like(centred[:, :, :1])], axis=2)
+            weighed = moved * resp[:, :, None]
+            if diagonal:
+                sums = [xp.sum(weighed, axis=1), xp.sum(weighed * moved, axis=1)]
+                return block.device.back(xp.stack(sums, axis=2))
+            return block.device.back(xp.matrix_transpose(moved) @ weighed)
+
+        return joint, collect
+
     def _collect(self, moved: Array, resp: Array) -> Array:
         """Second moments about the current means of the centred row and 1, (K, d+1, d+1)."""
         moved[:, -1] = 1.0
@@ -79,6 +100,9 @@ class Direct:
         if not (first * shift / MOST_AFTER <= spread).all():
             return None
         return Concluded(Scatter(counts, self.means + shift, scatter, counts), counts)
+
+    def some(self, which: Which) -> Direct:
+        return Direct(self.means[which], self.whiten[which], self.constant[which])
 
 
 def _triangular_product(lower: Array, x: Array, out: Array) -> None:

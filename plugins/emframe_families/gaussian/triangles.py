@@ -24,6 +24,7 @@ import numpy as np
 
 from emframe.engines import Workspace, block_rows
 from emframe.families import Concluded
+from emframe.families.kernel import Which
 from emframe.spaces import Array
 from emframe_families.gaussian.expanded import Frame, centred, resolved
 from emframe_families.gaussian.scatter import Scatter, own_moments, own_rows
@@ -66,6 +67,12 @@ class Triangles:
         lower = np.tril(sums)
         whole = lower + np.tril(sums, -1).swapaxes(1, 2)
         return resolved(whole[:, 0, 0], whole[:, 1:, 0], whole[:, 1:, 1:], self.frame)
+
+    def some(self, which: Which) -> Triangles:
+        k = len(self.constant)
+        roots = (root.reshape(k, -1, root.shape[1])[which] for root in self.roots)
+        own = tuple(root.reshape(-1, root.shape[2]) for root in roots)
+        return Triangles(own, self.constant[which], self.frame)
 
 
 def triangles(means: Array, whiten: Array, constant: Array, frame: Frame, _: Scatter) -> Triangles:

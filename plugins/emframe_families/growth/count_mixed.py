@@ -387,13 +387,17 @@ class CountMixed(Family):
         counts = statistics.counts
         if self.between == "shared":
             size = np.full(k, (counts @ size) / counts.sum())
+            counts = np.full(k, counts.sum())
         expansion = np.sqrt(np.where(counts > 0, size, 1.0)) if deviation.any() else np.ones(k)
         before, length = self.expected(statistics, previous), 1.0
         for _ in range(HALVINGS):
             scaled = np.abs(deviation + length * step[:, p]) * expansion**length
             further = extras + length * step[:, p + 1 :]
             params = self.made(beta + length * step[:, :p], scaled, further)
-            if np.isfinite(scaled).all() and self.expected(statistics, params) > before:
+            if (
+                self.problem(params, {"K": k}) is None
+                and self.expected(statistics, params) > before
+            ):
                 return params, False
             length *= 0.5
         return previous, True

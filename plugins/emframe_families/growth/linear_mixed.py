@@ -293,7 +293,10 @@ class LinearMixed(Family):
         held: tuple[str, ...],
         shared: tuple[str, ...],
     ) -> Any:
-        """The M-step from the sums of an E-step."""
+        """The M-step from the sums of an E-step; from where that was made if `previous` is None."""
+        if previous is None:
+            refuse_empty(sums.counts <= 0)
+            previous = self._where(sums, like, held)
         point, diagonal = self.point(previous), self.covariance == "diag"
         together = self.between != "each" or "random_covariance" in shared
         proportional = self.between == "proportional" and "random_covariance" not in shared
@@ -316,6 +319,15 @@ class LinearMixed(Family):
             sigma = maximise.best_sigma(moments, loading, point.sigma, common)
             self.refuse_lines(moments, sums, loading, sigma)
         return self.made(beta, covariance, sigma)
+
+    def _where(self, sums: GrowthSums, like: Any, held: tuple[str, ...]) -> Any:
+        """Parameters about which sums are told, with the sigma that is best there."""
+        moments = sums.at(sums.centre)
+        nothing = np.zeros(len(sums.counts))
+        sigma = maximise.best_sigma(moments, sums.base, nothing, self.sigma == "shared")
+        self.refuse_lines(moments, sums, sums.base, sigma)
+        found = self.made(sums.centre, sums.base @ sums.base.swapaxes(1, 2), sigma)
+        return replace(found, **{name: getattr(like, name) for name in held})
 
     def _scales(self, point: EffectPoint) -> Array:
         """By how much each component's root is that of the mean, (K,)."""
