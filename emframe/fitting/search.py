@@ -228,9 +228,9 @@ class Joining:
 
     def __call__(self, steps: Sequence[Step[Any]]) -> Status | None:
         level, here = self.best.objective, steps[-1]
-        near = here.objective > level - JOINED and here.remaining < JOINED
         # What would end above it is on its way to another optimum.
-        return Status.JOINED if near and here.objective + here.remaining < level + SAME else None
+        joins = here.objective > level - JOINED and here.objective + here.remaining < level + SAME
+        return Status.JOINED if joins else None
 
 
 @dataclass
