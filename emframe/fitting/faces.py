@@ -29,6 +29,7 @@ FACES = {
     "plot": "emframe.plotting",
     "profiles": "emframe.fitting.profiles",
     "random_effects": "emframe.fitting.courses",
+    "residuals": "emframe.inference.residuals",
     "result": "emframe.plotting.results",
     "rows_html": "emframe.showing.notebook",
     "rows_text": "emframe.showing.report",

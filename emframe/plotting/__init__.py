@@ -21,6 +21,7 @@ from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
 from emframe.plotting.scene import Scene, scene
+from emframe.plotting.simulated import residuals, rootogram
 from emframe.plotting.style import axes
 from emframe.plotting.survival import survival
 from emframe.plotting.traces import trace
@@ -36,11 +37,14 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "pairs": pairs,
     "profile": profile,
     "survival": survival,
+    "residuals": residuals,
+    "rootogram": rootogram,
     "membership": membership,
     "trajectories": trajectories,
     "trace": trace,
     "uncertainty": uncertainty,
 }
+OF_A_COLUMN = ("membership", "residuals", "rootogram")
 
 
 def plot(
@@ -55,10 +59,13 @@ def plot(
     rng: Any = 0,
 ) -> Axes:
     """Draw a fit; see `emframe.Fit.plot`."""
+    if isinstance(X, str) and X in KINDS:
+        raise TypeError(f"`X` is {X!r}; rows come first: fit.plot(X, {X!r}).")
     if kind is not None and kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; expected one of {', '.join(KINDS)}.")
-    if column is not None and kind != "membership":
-        raise ValueError(f"`column` goes with kind='membership'; `kind` is {kind!r}.")
+    if column is not None and kind not in OF_A_COLUMN:
+        told = ", ".join(map(repr, OF_A_COLUMN))
+        raise ValueError(f"`column` goes with kind={told}; `kind` is {kind!r}.")
     shown = replace(scene(fit, X, weights, errors, rng), along=column)
     name = kind or suited(shown)
     canvas = axes(ax, size=(7.5, 7.0) if name == "pairs" else (7.0, 4.5))

@@ -49,6 +49,8 @@ class Scene:
     run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
     beside: Array | None = None  # (n, q)  what a gate reads of all rows
     told: Callable[[str], NDArray[Any]] | None = None  # other columns of the frame they came in
+    whole: Any = None  # (n, ...)  all rows as the model reads them, a gate's columns too
+    rng: Any = 0
     along: str | int | None = None  # the column that a picture runs along, where it was said
 
     @property
@@ -224,7 +226,10 @@ def scene(
             return np.asarray(column_of(frame, name).to_numpy())[order]
 
     shown = (x[some], sizes, resp)
-    return Scene(fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told)
+    own = None if runs is not None else given
+    return Scene(
+        fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told, own, rng
+    )
 
 
 def _drawn(
