@@ -186,8 +186,8 @@ class Search:
             trace=done.trace,
         )
         if best is not None and done.status is Status.JOINED:
-            level = {"objective": best.objective, "log_likelihood": best.log_likelihood}
-            ended = replace(ended, **level)
+            level, loglik = best.objective, best.log_likelihood
+            ended = replace(ended, objective=level, log_likelihood=loglik)
         return Attempt(ended, done)
 
     def _judged(self, done: Run[Any]) -> tuple[Run[Any], Verdict]:
