@@ -200,6 +200,18 @@ class _Engine:
         return sum(map(of_block, blocks))
 
 
+def test_rows_that_have_to_come_together_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, there = emframe.fit(MODEL, X, rng=0), Parts(cut(X))
+    poisson = emframe.fit(emframe.Mixture("poisson", 1), np.arange(9.0), rng=0)
+    monkeypatch.setattr(placed, "FEW_ROWS", 8)
+    counts = Parts([np.arange(4.0), np.arange(4.0, 9.0)])
+    told = "all 9 rows of `X`, 0.0 MB, are brought here from their parts"
+    with pytest.warns(UserWarning, match=told):
+        gap = poisson.gap(counts)
+    assert gap.most == pytest.approx(poisson.gap(np.arange(9.0)).most)
+    fit.predict(there)  # of which nothing is told
+
+
 # ---- places that fail
 
 

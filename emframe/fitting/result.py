@@ -883,8 +883,8 @@ class Fit:
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
             columns; "survival" beside what the rows tell of it; "residuals" with their envelope,
             "rootogram" of counts; "membership", the probability of each component along a column
-            that the weights depend on; "trajectories" of components
-            over those of people; "trace" of the objective from all starts; "uncertainty" of the
+            that the weights depend on; "trajectories" of components over those of people; "states"
+            of chains over time; "trace" of the objective from all starts; "uncertainty" of the
             rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.

@@ -22,6 +22,7 @@ from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.simulated import residuals, rootogram
+from emframe.plotting.states import states
 from emframe.plotting.style import axes
 from emframe.plotting.survival import survival
 from emframe.plotting.traces import trace
@@ -41,6 +42,7 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "rootogram": rootogram,
     "membership": membership,
     "trajectories": trajectories,
+    "states": states,
     "trace": trace,
     "uncertainty": uncertainty,
 }

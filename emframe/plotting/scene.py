@@ -51,6 +51,7 @@ class Scene:
     told: Callable[[str], NDArray[Any]] | None = None  # other columns of the frame they came in
     whole: Any = None  # (n, ...)  all rows as the model reads them, a gate's columns too
     rng: Any = 0
+    run_weights: Array | None = None  # (S,)  of these runs
     along: str | int | None = None  # the column that a picture runs along, where it was said
 
     @property
@@ -134,6 +135,7 @@ class Scene:
             "trajectories": self.has_courses,
             "density": d == 1,
             "plane": d == 2,
+            "states": self.runs is not None and hasattr(self.fit.model, "viterbi"),
             "pairs": 1 < d <= MOST_COLUMNS,
             "profile": self.profiled is not None,
             "membership": self.beside is not None and isinstance(self.fit.model, Mixture),
@@ -227,8 +229,9 @@ def scene(
 
     shown = (x[some], sizes, resp)
     own = None if runs is not None else given
+    of_runs = None if runs is None else rows.weights
     return Scene(
-        fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told, own, rng
+        fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told, own, rng, of_runs
     )
 
 
