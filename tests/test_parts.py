@@ -141,6 +141,22 @@ def test_weights_and_labels_lie_with_their_parts() -> None:
     assert len(whole.predict(Parts(frames))) == 120  # of weight 0 too
 
 
+def test_a_stream_learns_from_parts_what_it_learns_from_one_array() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(900, 2)) + 5.0 * rng.integers(2, size=(900, 1))
+    stepwise = emframe.Stepwise(emframe.Mixture("gaussian", 2))
+    begun = stepwise.begin(x[:300], rng=0)
+    whole, in_parts = begun, begun
+    for first in (300, 600):
+        block = x[first : first + 300]
+        whole = stepwise.update(whole, block)
+        in_parts = stepwise.update(in_parts, Parts(np.array_split(block, 3)))
+    assert in_parts.n_rows == 600.0
+    assert in_parts.mean_log_density == pytest.approx(whole.mean_log_density, rel=1e-12)
+    mine, theirs = (one.params.components.means for one in (in_parts, whole))
+    assert mine == pytest.approx(theirs, rel=1e-10)
+
+
 def test_bad_rows_are_refused_by_their_numbers_among_all() -> None:
     bad = X.copy()
     bad[70, 1] = np.nan
@@ -182,6 +198,18 @@ def test_labels_and_weights_that_are_not_with_their_parts_are_refused() -> None:
 class _Engine:
     def sum(self, of_block: Any, blocks: Any) -> Any:
         return sum(map(of_block, blocks))
+
+
+def test_rows_that_have_to_come_together_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, there = emframe.fit(MODEL, X, rng=0), Parts(cut(X))
+    poisson = emframe.fit(emframe.Mixture("poisson", 1), np.arange(9.0), rng=0)
+    monkeypatch.setattr(placed, "FEW_ROWS", 8)
+    counts = Parts([np.arange(4.0), np.arange(4.0, 9.0)])
+    told = "all 9 rows of `X`, 0.0 MB, are brought here from their parts"
+    with pytest.warns(UserWarning, match=told):
+        gap = poisson.gap(counts)
+    assert gap.most == pytest.approx(poisson.gap(np.arange(9.0)).most)
+    fit.predict(there)  # of which nothing is told
 
 
 # ---- places that fail

@@ -138,13 +138,13 @@ class Job:
         """The sheet of DATA, after refusing results that could not be written at the end."""
         _writable("--save", self.save)
         _writable("--plot", self.plot)
+        if self.plot is not None and self.dask is not None:
+            raise click.UsageError("--plot draws rows, which --dask leaves with its workers.")
         if self.plot is not None:
             pictures.require(self.plot)
-        if self.dask is None:
-            return sheets.read(data, self.reading)
-        if self.plot is not None:
-            raise click.UsageError("--plot draws rows, which --dask leaves with its workers.")
-        return sheets.on_dask(data, self.dask)
+        if self.dask is not None:
+            return sheets.on_dask(data, self.dask)
+        return sheets.read(data, self.reading)
 
     def rows(
         self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
