@@ -69,6 +69,8 @@ def test_the_table_of_checks_of_models_is_the_kits() -> None:
 def test_the_reference_has_every_public_name() -> None:
     text = (DOCS / "reference.md").read_text(encoding="utf-8")
     described = re.findall(r"^\.\. (?:auto|py:)\w+:: (?:\w+\.)*(\w+)", text, flags=re.MULTILINE)
+    for answer in ("ConditionalMixture", "Survival"):  # of a fit's methods; nobody makes one
+        described.remove(answer)
     assert sorted(described) == sorted(set(emframe.__all__) - {"__version__"})
 
 
