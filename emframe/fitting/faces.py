@@ -20,6 +20,8 @@ FACES = {
     "diagnostics_text": "emframe.showing.diagnostics",
     "errors_table": "emframe.showing.report",
     "forecast": "emframe.fitting.forecasts",
+    "observed_means": "emframe.fitting.residuals",
+    "residuals": "emframe.fitting.residuals",
     "frame_of": "emframe.showing.parameter_frame",
     "gap": "emframe.fitting.gap",
     "html": "emframe.showing.notebook",

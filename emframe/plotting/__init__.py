@@ -17,9 +17,11 @@ from emframe.fitting.result import Fit
 from emframe.inference import StandardErrors
 from emframe.plotting.density import density
 from emframe.plotting.membership import membership
+from emframe.plotting.observed import observed
 from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
+from emframe.plotting.residuals import residuals
 from emframe.plotting.scene import Scene, scene
 from emframe.plotting.style import axes
 from emframe.plotting.survival import survival
@@ -38,6 +40,8 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "survival": survival,
     "membership": membership,
     "trajectories": trajectories,
+    "observed": observed,
+    "residuals": residuals,
     "trace": trace,
     "uncertainty": uncertainty,
 }
@@ -57,8 +61,8 @@ def plot(
     """Draw a fit; see `emframe.Fit.plot`."""
     if kind is not None and kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; expected one of {', '.join(KINDS)}.")
-    if column is not None and kind != "membership":
-        raise ValueError(f"`column` goes with kind='membership'; `kind` is {kind!r}.")
+    if column is not None and kind not in ("membership", "observed"):
+        raise ValueError(f"`column` goes with kind='membership' or 'observed'; `kind` is {kind!r}.")
     shown = replace(scene(fit, X, weights, errors, rng), along=column)
     name = kind or suited(shown)
     canvas = axes(ax, size=(7.5, 7.0) if name == "pairs" else (7.0, 4.5))

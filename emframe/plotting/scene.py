@@ -9,7 +9,7 @@ One known case: for a Gaussian component the regions are its ellipses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -49,6 +49,8 @@ class Scene:
     run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
     beside: Array | None = None  # (n, q)  what a gate reads of all rows
     told: Callable[[str], NDArray[Any]] | None = None  # other columns of the frame they came in
+    given: Any = None  # the rows as they were handed over
+    frequencies: Any = None  # and their weights
     along: str | int | None = None  # the column that a picture runs along, where it was said
 
     @property
@@ -130,6 +132,8 @@ class Scene:
         d = len(self.fit.component_columns)
         there = {
             "trajectories": self.has_courses,
+            "observed": self.has_courses,
+            "residuals": self.has_courses,
             "density": d == 1,
             "plane": d == 2,
             "pairs": 1 < d <= MOST_COLUMNS,
@@ -224,7 +228,8 @@ def scene(
             return np.asarray(column_of(frame, name).to_numpy())[order]
 
     shown = (x[some], sizes, resp)
-    return Scene(fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told)
+    made = Scene(fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told)
+    return replace(made, given=X, frequencies=weights)
 
 
 def _drawn(
