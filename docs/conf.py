@@ -38,7 +38,9 @@ napoleon_google_docstring = False
 html_theme = "furo"
 html_title = f"emframe {release}"
 html_static_path = ["_static"]
+html_css_files = ["own.css"]
 html_show_sphinx = False
+html_show_search_summary = False  # it is fetched, which no browser does from a file
 
 # An entry of a docstring's section reads "name : what it is".
 ENTRY = re.compile(r"^([*\w]+(?:, \w+)*) : (.*)$")

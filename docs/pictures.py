@@ -248,7 +248,37 @@ def lines(ax: Axes) -> None:
     emframe.fit(model, rows, rng=0, n_starts=8).plot(rows, ax=ax)
 
 
-KINDS = (lines, density, counts, plane, pairs, profile, uncertainty, trace, choice, night)
+def rootogram(ax: Axes) -> None:
+    """Counts of which some are never above 0, under a law that does not know it."""
+    rng = np.random.default_rng(0)
+    age = rng.uniform(20, 60, 300)
+    visits = np.where(rng.random(300) < 0.35, 0, rng.poisson(np.exp(0.2 + 0.03 * age)))
+    rows = Table(np.column_stack([visits, age]), ("visits", "age"), None)
+    model = emframe.Mixture("poisson-regression", 1, response="visits", predictors="age")
+    emframe.fit(model, rows).plot(rows, "rootogram", ax=ax)
+
+
+def estimates(ax: Axes) -> None:
+    """Numbers of a fit with their intervals, a panel for each kind."""
+    data = emframe.dataset("faithful")
+    fit = emframe.fit(emframe.Mixture("gaussian", 2), data, rng=0, n_starts=2)
+    fit.standard_errors(data).plot(ax)
+
+
+KINDS = (
+    lines,
+    density,
+    counts,
+    plane,
+    pairs,
+    profile,
+    uncertainty,
+    trace,
+    choice,
+    rootogram,
+    estimates,
+    night,
+)
 FITS = {one.__name__: one for one in KINDS}
 NIGHT = {
     "figure.facecolor": "#131416",

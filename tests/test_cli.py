@@ -284,6 +284,7 @@ FILES: dict[str, str | bytes] = {
     "negative.csv": "count\n3\n-1\n4\n",
     "underscore.csv": "a\n1_000\n",
     "latin.csv": b"a\n\xe9\n",
+    "book.xlsx": b"PK\x03\x04\xff",
 }
 REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown data set": ("fit faithfull", ("no file 'faithfull'", "Did you mean 'faithful'?")),
@@ -337,6 +338,24 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "negative weights": (
         "fit negative.csv --family poisson --columns 0 --weights count",
         ("`weights[1]` is -1",),
+    ),
+    "weights on words": (
+        "fit counts.csv --family poisson --columns 1 --weights day",
+        ("how often each row counts", "--weights-on"),
+    ),
+    "a workbook": ("fit book.xlsx --family gaussian", ("a workbook", "save the table as CSV")),
+    "their option": ("fit faithful --k 2", ("'--k'", "Did you mean --components?")),
+    "their seed": ("fit faithful --random-state 2", ("Did you mean --seed?",)),
+    "a colon": ("fit counts.csv --family count:poisson", ("after '='", "count=poisson")),
+    "a formula's column": (
+        "fit counts.csv --formula count~days",
+        ("no column 'days'", "day, count, times"),
+    ),
+    "zeros of no formula": ("fit counts.csv --family poisson --zeros hurdle", ("with --formula",)),
+    "words for a response": ("fit counts.csv --formula day~count", ("'d0'", "'multinomial'")),
+    "a formula for a chain": (
+        "fit counts.csv --formula count~times --model hidden-markov",
+        ("go with mixtures",),
     ),
     "predict from nothing": ("predict no.fit faithful", ("no.fit",)),
     "predict from what is no fit": ("predict word.csv faithful", ("word.csv is not a saved fit",)),
@@ -829,6 +848,30 @@ def test_a_parquet_file_is_what_its_array_is(emf: Run, geyser: emframe.Fit, parq
     assert rows[-1][3] == ""
     labels = [int(row[4]) for row in rows]
     assert labels == geyser.predict(emframe.dataset("faithful").X).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of Dask itself, under pandas 3.1
+def test_rows_on_dask_are_what_their_array_is(emf: Run, tmp_path: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    distributed = pytest.importorskip("distributed")
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    X, w = emframe.dataset("faithful").X, np.arange(272) % 3.0
+    table = pa.table({"eruptions": X[:, 0], "waiting": X[:, 1], "w": w})
+    (tmp_path / "rows").mkdir()
+    for i, part in enumerate((table[:100], table[100:])):
+        pq.write_table(part, tmp_path / "rows" / f"{i}.parquet")
+    args = ("--family", "gaussian", "--components", "2", "--starts", "1", "--weights", "w")
+    with distributed.Client(processes=False, n_workers=1, dashboard_address=None):
+        run = emf("fit", "rows/*.parquet", *args, "--json", "--dask")
+        assert run.exit_code == 0, run.output
+        refused(emf("fit", "none/*.parquet", *args, "--dask"), "no Parquet file")
+        refused(emf("fit", "rows", *args, "--dask", "--plot", "a.png"), "--plot draws rows")
+        refused(emf("fit", "rows", *args, "--dask", "--labels", "w"), "do not go with --dask")
+    best = json.loads(run.stdout)["best"]
+    fit = emframe.fit(emframe.Mixture("gaussian", 2), X, weights=w, rng=0, n_starts=1)
+    assert best["columns"] == ["eruptions", "waiting"]
+    assert best["n_rows"] == w.sum()
+    assert best["log_likelihood"] == pytest.approx(fit.log_likelihood, rel=1e-10)
 
 
 def test_a_parquet_file_is_refused_by_row_and_column(emf: Run, parquet: str) -> None:

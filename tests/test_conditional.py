@@ -33,9 +33,14 @@ ABOVE_0 = 60.0 * np.exp(U / 4.0), 60.0 * np.exp(U / 4.0) * (U[1] - U[0]) / 4.0
 
 @pytest.mark.parametrize(
     ("family", "line"),
-    [("gaussian", ON_THE_LINE), ("student-t", ON_THE_LINE), ("lognormal", ABOVE_0)],
+    [
+        ("gaussian", ON_THE_LINE),
+        ("student-t", ON_THE_LINE),
+        ("lognormal", ABOVE_0),
+        (emframe.Mixture("gaussian", 2, covariance="diag"), ON_THE_LINE),
+    ],
 )
-def test_moments_and_densities_are_those_of_the_joint_law(family: str, line: Any) -> None:
+def test_moments_and_densities_are_those_of_the_joint_law(family: Any, line: Any) -> None:
     options = {"dof": 9.0} if family == "student-t" else {}
     fit = emframe.fit(emframe.Mixture(family, 2, **options), X, rng=0, n_starts=2)
     law = fit.conditional([[LONG], [SHORT]], given=[0])
@@ -80,6 +85,7 @@ def test_frames_mappings_and_arrays_give_the_same() -> None:
     ):
         assert np.array_equal(law.mean(), expected)
         assert (law.columns, law.given) == (("waiting",), ("eruptions",))
+        assert repr(law) == "ConditionalMixture(waiting | eruptions; 272 rows, K = 2)"
 
 
 def test_parts_that_are_independent_tell_by_the_weights_alone() -> None:

@@ -165,7 +165,9 @@ def test_random_effects_and_means_are_those_of_the_integral(name: str) -> None:
     visits = runs.firsts[3] + np.arange(runs.lengths[3])
     told = fit.forecast(runs, runs).to_numpy()[visits]
     assert told[:, 0] == pytest.approx(given, rel=1e-5)
-    assert fit.residuals(runs).subject_mean.to_numpy()[visits] == pytest.approx(given, rel=1e-5)
+    assert fit.visit_residuals(runs).subject_mean.to_numpy()[visits] == pytest.approx(
+        given, rel=1e-5
+    )
     prior = stats.norm.pdf(GRID) * (GRID[1] - GRID[0])
     beside = 0.0 if poisson else 4.0
     eta = one.intercept[0] + one.time[0] * 1.0 + d * GRID

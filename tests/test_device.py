@@ -101,7 +101,7 @@ def test_each_kernel_has_the_sums_of_numpy(name: str, device: Device) -> None:
     assert judged == forms
 
 
-@pytest.mark.parametrize("name", THERE)
+@pytest.mark.parametrize("name", ["full", "tied", "poisson", "gaps", "a product", "held"])
 def test_a_fit_is_that_of_numpy(name: str, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x, _ = THERE[name]
     monkeypatch.setattr(device_pass, "NUMBERS", 200 * 2 * model.n_components * 8)  # some blocks

@@ -389,3 +389,25 @@ def test_a_family_may_keep_the_responsibilities_it_is_shown(k):
     collect(resp)
     resp[:] = 9.0
     assert (kept[0] == 0.5).all()
+
+
+def test_components_that_are_each_badly_conditioned_are_met_by_triangles():
+    """No frame serves all of them, yet what a triangle loses is the root of what squares lose."""
+    rng = np.random.default_rng(0)
+    n, d, k = 2000, 16, 4
+    roots = rng.normal(size=(k, d, d))
+    labels = np.arange(n) % k
+    x = 1.5 * rng.normal(size=(k, d))[labels]
+    x = x + (roots[labels] @ rng.normal(size=(n, d, 1)))[:, :, 0]
+    model = emframe.Mixture("gaussian", n_components=k)
+    rows = model.rows(x)
+    params = model.start(labels, rows, rng)
+    first, second, *_ = (
+        one.finish(Serial().sum(one.block, rows.blocks(1024)))
+        for one in model.passes(params, as_if_many(model.survey(rows)))
+    )
+    assert (first.form, second.form) == ("triangular", "direct")
+    assert first.loglik == pytest.approx(second.loglik, rel=1e-13)
+    white = params.components.whitening[0]
+    gap = first.maximize().components.covariances - second.maximize().components.covariances
+    assert np.abs(white @ gap @ white.swapaxes(1, 2)).max() < 1e-9

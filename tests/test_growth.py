@@ -577,7 +577,7 @@ def test_observed_means_and_residuals_are_sums_over_visits() -> None:
             n = sizes.sum() ** 2 / (sizes**2).sum()
             error = np.sqrt((people**2).sum() * n / (n - 1)) / own.sum()
             assert found.upper[k, j] - mean == pytest.approx(stats.norm.ppf(0.95) * error)
-    left = fit.residuals(runs)
+    left = fit.visit_residuals(runs)
     assert list(left.index) == list(frame.index)
     marginal = curves @ fit.params.weights
     assert left.marginal_mean.to_numpy() == pytest.approx(marginal)
@@ -610,10 +610,10 @@ def test_windows_of_few_times_are_those_times() -> None:
     rows = [[1.0, 2.0], [2.0, 3.0], [3.0, 4.5]]
     regression = emframe.fit(emframe.Mixture("gaussian-regression", 1), rows)
     with pytest.raises(TypeError, match="no people"):
-        regression.residuals(rows)
+        regression.visit_residuals(rows)
 
 
-@pytest.mark.parametrize("kind", ["observed", "residuals"])
+@pytest.mark.parametrize("kind", ["observed", "visits"])
 def test_pictures_of_what_is_left_show_it(kind: str) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
@@ -625,7 +625,7 @@ def test_pictures_of_what_is_left_show_it(kind: str) -> None:
         assert any(np.allclose(one, expected[1]) for one in curves)
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("age", "mean of distance")
     else:
-        left = np.asarray(fit.residuals(runs))
+        left = np.asarray(fit.visit_residuals(runs))
         panels = ax.child_axes
         assert len(panels) == 4
         for row in range(2):

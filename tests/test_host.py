@@ -6,6 +6,7 @@ Each is a real distribution in a temporary directory (a dist-info folder and a m
 
 from __future__ import annotations
 
+import importlib
 import sys
 import textwrap
 import warnings
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import emframe
@@ -318,6 +320,41 @@ def test_a_law_of_z_comes_by_name(install: Install) -> None:
     assert sorted(fit.params.components.rates.ravel()) == pytest.approx([0.0, 9.0], abs=0.1)
     with pytest.raises(ValueError, match="no latent is called 'caped'"):
         emframe.model("composed", latent="caped", family="poisson", n=2)
+
+
+def test_data_of_another_system_come_as_parts(install: Install) -> None:
+    install(
+        "shelf",
+        """
+        from emframe import Parts, SourceEntry
+        class Shelf:
+            def __init__(self, books, asked):
+                self.books, self.asked = books, asked
+        def of_shelf(X):
+            if not isinstance(X, Shelf):
+                return None
+            X.asked.append(1)
+            return X.books if X.books else 7
+        @hookimpl
+        def emframe_sources():
+            return [SourceEntry("shelf", of_shelf, "Books on a shelf")]
+        """,
+    )
+    quietly()
+    assert report("shelf").sources == ("shelf",)
+    shelf = importlib.import_module("shelf").Shelf
+    X, model = emframe.dataset("faithful").X, emframe.Mixture("gaussian", 2)
+    there = shelf([X[:100], X[100:]], asked=[])
+    fit = emframe.fit(model, there, rng=0)
+    assert fit.log_likelihood == pytest.approx(-1130.264, abs=1e-3)
+    assert np.array_equal(fit.predict(there), fit.predict(X))
+    assert there.asked == [1]  # its parts are made once
+    with pytest.raises(TypeError, match="the source 'shelf' made no parts of `X`: `parts` is a"):
+        emframe.fit(model, shelf([], asked=[]))
+    with pytest.raises(TypeError, match="cut into chunks without regard to runs"):
+        emframe.fit(emframe.model("hidden-markov", family="gaussian", n_states=2), there)
+    with pytest.raises(TypeError, match="pass rows by columns"):
+        emframe.fit(model, type("Other", (), {})())
 
 
 def test_a_law_of_z_by_its_name_is_the_model_that_it_makes() -> None:

@@ -18,6 +18,7 @@ from scipy.special import expit, logsumexp
 import emframe
 from emframe import Mixture, constrained, fixed, ordered, tied
 from emframe.spaces import Array, Linear, NonNegative, Positive, Real, Rising, UnitInterval
+from emframe.testing import check_family
 
 
 class Case(NamedTuple):
@@ -192,6 +193,13 @@ def test_with_known_variances_it_is_isotonic_regression() -> None:
         wanted = scipy.optimize.isotonic_regression(column, weights=weights)
         assert len(wanted.blocks) < 7
         np.testing.assert_allclose(own, wanted.x, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "field"), [("gaussian", "means"), ("poisson", "rates")])
+def test_it_is_a_family_like_any_other(name: str, field: str) -> None:
+    """Components without rows and rates of 0 among its examples."""
+    results = check_family(ordered(name, field), max_examples=2)
+    assert not [str(one) for one in results if one.status != "passed"]
 
 
 def test_an_order_that_nothing_is_against_changes_nothing() -> None:

@@ -87,6 +87,14 @@ def test_honest_families_are_accepted(family):
         assert {result.status for result in results} == {"passed"}
 
 
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("family", BUILT_IN, ids=named)
+def test_built_in_families_are_accepted_at_any_seed(family, seed):
+    results = check_family(family, seed=seed)
+    assert not [str(result) for result in results if result.status == "failed"]
+
+
 @pytest.mark.parametrize(
     ("mutant", "name"),
     [

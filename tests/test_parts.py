@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -181,6 +184,18 @@ class _Engine:
         return sum(map(of_block, blocks))
 
 
+def test_rows_that_have_to_come_together_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, there = emframe.fit(MODEL, X, rng=0), Parts(cut(X))
+    poisson = emframe.fit(emframe.Mixture("poisson", 1), np.arange(9.0), rng=0)
+    monkeypatch.setattr(placed, "FEW_ROWS", 8)
+    counts = Parts([np.arange(4.0), np.arange(4.0, 9.0)])
+    told = "all 9 rows of `X`, 0.0 MB, are brought here from their parts"
+    with pytest.warns(UserWarning, match=told):
+        gap = poisson.gap(counts)
+    assert gap.most == pytest.approx(poisson.gap(np.arange(9.0)).most)
+    fit.predict(there)  # of which nothing is told
+
+
 # ---- places that fail
 
 
@@ -291,6 +306,47 @@ def test_processes_hold_parts_and_give_the_same_bits(
     places.close()
 
 
+SCRIPT = """
+import signal
+import numpy as np
+import emframe
+
+def watch(step):
+    if step.index == 3:
+        print("under way", flush=True)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is deaf
+    X = np.random.default_rng(0).normal(size=(30_000, 4))
+    parts = emframe.Parts([X[:10_000], X[10_000:]], workers=1)
+    start = np.arange(30_000) % 6
+    try:
+        emframe.fit(
+            emframe.Mixture("gaussian", 6), parts, start=start, tol=1e-300, accelerate=False,
+            callbacks=[watch],
+        )
+    except emframe.Interrupted as stop:
+        print("kept", np.isfinite(stop.fit.log_likelihood), len(stop.fit.trace) > 2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_to_all_processes_keeps_the_best_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, str(path)], stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "under way\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert err == ""
+    assert out.splitlines()[-1] == "kept True True"
+    assert process.returncode == 0
+
+
 def test_what_cannot_be_sent_to_a_process_is_told() -> None:
     with pytest.raises(EngineError, match="at the top of a module"):
         Parts(cut(X), workers=1).each(lambda part: None)
@@ -316,6 +372,7 @@ def test_dask_without_a_client() -> None:
 
 
 def test_dask_on_a_cluster() -> None:
+    dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
     frames = pytest.importorskip("dask.dataframe")
     pandas = pytest.importorskip("pandas")
@@ -323,6 +380,7 @@ def test_dask_on_a_cluster() -> None:
     here = emframe.fit(MODEL, Parts([big[:12_000], big[12_000:]]), rng=0)
     table = pandas.DataFrame(big, columns=["a", "b"]).assign(w=1.0)
     with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),  # of a scheduler that is gone
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -347,3 +405,14 @@ def test_dask_on_a_cluster() -> None:
         labels = fit.predict(chunks)
         assert labels.npartitions == 2
         np.testing.assert_array_equal(labels.compute(), fit.predict(big))
+
+        def lose_all(step: Any) -> None:
+            if step.index == 2:
+                cluster.sync(cluster.scheduler.close)
+
+        start = np.repeat([0, 1], 12_000)
+        cut_short = emframe.fit(MODEL, chunks, weights="w", start=start, callbacks=[lose_all])
+    assert cut_short.status is Status.ENGINE_FAILED
+    assert isinstance(cut_short.error, EngineError)
+    whole = emframe.fit(MODEL, big, start=start, max_iter=2)
+    np.testing.assert_allclose(cut_short.trace, whole.trace, rtol=CLOSE)

@@ -41,6 +41,29 @@ def fitted(name, k, columns=None, **options):
     return emframe.fit(model, X, weights=data.weights, rng=0, n_starts=3), X, data.weights
 
 
+def test_states_of_a_chain_are_stacked_step_by_step():
+    rng = np.random.default_rng(0)
+    x = rng.poisson(np.repeat([2.0, 20.0, 2.0], 10))
+    model = emframe.model("hidden-markov", family="poisson", n_states=2)
+    one = emframe.fit(model, x, rng=0, n_starts=1)
+    canvas = axes()
+    one.plot(x, "states", ax=canvas)
+    lower = canvas.collections[0].get_paths()[0].vertices
+    resp = one.predict_proba(x)[:, 0]
+    assert {(float(i), round(p, 9)) for i, p in enumerate(resp)} <= {
+        (a, round(b, 9)) for a, b in lower.tolist()
+    }
+    runs = emframe.Sequences(x, [10, 20])
+    canvas = axes()
+    one.plot(runs, "states", ax=canvas)
+    last = canvas.collections[0].get_paths()[0].vertices
+    mean = one.predict_proba(runs)[[0, 10], 0].mean()
+    assert np.isclose(last[last[:, 0] == 0, 1], mean).any()
+    rows, X, _ = fitted("faithful", 2)
+    with pytest.raises(ValueError, match="states over time are those of chains"):
+        rows.plot(X, "states", ax=axes())
+
+
 CASES = {
     "one column": (("faithful", 2, [1]), "density"),
     "counts": (("earthquakes", 2), "density"),

@@ -206,7 +206,7 @@ def test_a_category_as_a_predictor_is_no_code() -> None:
 
 
 def test_an_outcome_of_words_is_sent_to_the_family_of_categories() -> None:
-    with pytest.raises(TypeError, match="words go to the family 'categorical'"):
+    with pytest.raises(TypeError, match="words go to the families 'categorical'"):
         emframe.fit(mixture("poisson", 1), TOWNS[["town"]], rng=0)
     assert emframe.fit(mixture("categorical", 1), TOWNS[["town"]], rng=0).levels["town"]
 

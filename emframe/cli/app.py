@@ -20,6 +20,7 @@ from emframe.cli.installed import check, datasets, plugins
 from emframe.cli.new import new_plugin
 from emframe.cli.selecting import select
 from emframe.cli.using import predict, sample
+from emframe.messages.words import MEANT
 
 
 class Failure(click.ClickException):
@@ -57,13 +58,34 @@ class App(click.Group):
             return super().invoke(ctx)
 
 
+# Options by the arguments of `emframe.fit` that they stand for.
+OPTIONS = {
+    **{"rng": "--seed", "n_starts": "--starts", "n_components": "--components"},
+    **{"n_states": "--components", "covariance": "--covariance", "engine": "--threads"},
+    **{"weights": "--weights", "max_iter": "--max-iter", "prior": "--prior", "group": "--group"},
+}
+
+
+def _ours(option: str) -> str:
+    """The option that stands for what elsewhere, or in Python, is called so; "" for none."""
+    name = option.lstrip("-").replace("-", "_")
+    return OPTIONS.get(MEANT.get(name, name), "")
+
+
+def _where(error: click.UsageError) -> str:
+    return f" See: {error.ctx.command_path} --help" if error.ctx is not None else ""
+
+
 @contextmanager
 def _policy() -> Iterator[None]:
     try:
         yield
+    except click.NoSuchOption as error:
+        ours = _ours(error.option_name)
+        told = f"No such option {error.option_name!r}. Did you mean {ours}?"
+        raise Misuse(told if ours else error.format_message() + _where(error)) from error
     except click.UsageError as error:
-        where = f" See: {error.ctx.command_path} --help" if error.ctx is not None else ""
-        raise Misuse(error.format_message() + where) from error
+        raise Misuse(error.format_message() + _where(error)) from error
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt as error:

@@ -23,7 +23,6 @@ from emframe.families import Family
 from emframe.models import Model
 from emframe.parameters import nested, to_mapping
 from emframe.showing.report import selection_cells, summary, verdict
-from emframe.spaces import Array
 
 SMALL = 1 << 16  # cells of a table, below which a pass is no work for threads
 
@@ -108,6 +107,7 @@ def fit(
     emframe fit people.csv --family age=gaussian,visits=poisson --components 1-3
     emframe fit my.csv --family gaussian --components 3 --prior weak --save my.fit
     emframe fit large.parquet --family gaussian --components 8 --starts 4 --threads 2
+    emframe fit 'rows/*.parquet' --family gaussian --components 8 --dask
     emframe fit faithful --components 2 --json | jq .best.parameters.weights
     emframe fit earthquakes --model hidden-markov --components 2-4
     emframe fit visits.csv --model hidden-markov --family poisson --runs patient
@@ -185,7 +185,7 @@ def choose(
     models: Sequence[Model],
     sheet: sheets.Sheet,
     data: Any,
-    weights: Array | None,
+    weights: Any,
     job: Job,
     *,
     several_kinds: bool = False,
@@ -198,7 +198,8 @@ def choose(
     run = {**job.run, "weights": weights}
     run["progress"] = "auto" if run["progress"] is None else run["progress"]
     if run["workers"] is None:  # where data are large, threads share each pass
-        run["workers"] = cores() if len(sheet.cells) * len(sheet.names) < SMALL else 1
+        is_small = sheet.collection is None and len(sheet.cells) * len(sheet.names) < SMALL
+        run["workers"] = cores() if is_small else 1
     interrupted = False
     try:
         with sheet.telling_lines():

@@ -46,7 +46,8 @@ def plugins() -> None:
             one.name,
             f"{one.distribution} {one.version}",
             ", ".join(one.hooks) or "-",
-            ", ".join((*one.families, *one.models, *one.latents, *one.accelerations)) or "-",
+            ", ".join((*one.families, *one.models, *one.latents, *one.accelerations, *one.sources))
+            or "-",
             "error" if one.error else "ok",
         )
         for one in reports

@@ -32,7 +32,6 @@ from emframe.data.legend import Legend
 from emframe.inference import METHODS
 from emframe.models import ComponentModel, Model
 from emframe.selecting.selection import CRITERIA
-from emframe.spaces import Array
 
 _OPTIONS = together(
     family_options,
@@ -42,7 +41,7 @@ _OPTIONS = together(
     # How to fit, and what to choose by: the names are those of `emframe.select`.
     click.option(
         "--criterion",
-        type=click.Choice(CRITERIA),
+        type=click.Choice(CRITERIA, case_sensitive=False),
         default="bic",
         show_default=True,
         help="What to choose by; the lowest wins. cv is cross-validated log-likelihood, times -2.",
@@ -96,6 +95,14 @@ _OPTIONS = together(
         help="Processes that share the models.  [default: one a core where data are small]",
     ),
     click.option(
+        "--dask",
+        is_flag=False,
+        flag_value="",
+        metavar="[ADDRESS]",
+        help="DATA are Parquet files, as 'rows/*.parquet', and stay with workers of Dask: of the "
+        "cluster with this scheduler, or of this machine.",
+    ),
+    click.option(
         "--progress/--no-progress",
         default=None,
         help="A line on stderr while it takes long.  [default: if that is a terminal]",
@@ -124,25 +131,36 @@ class Job:
     errors: str | None
     plot: str | None
     as_json: bool
+    dask: str | None  # the address of a scheduler; empty for workers of this machine
     run: dict[str, Any]  # the rest: arguments of `emframe.select`
 
     def read(self, data: str) -> sheets.Sheet:
         """The sheet of DATA, after refusing results that could not be written at the end."""
         _writable("--save", self.save)
         _writable("--plot", self.plot)
+        if self.plot is not None and self.dask is not None:
+            raise click.UsageError("--plot draws rows, which --dask leaves with its workers.")
         if self.plot is not None:
             pictures.require(self.plot)
+        if self.dask is not None:
+            return sheets.on_dask(data, self.dask)
         return sheets.read(data, self.reading)
 
     def rows(
         self, sheet: sheets.Sheet, models: Sequence[Model], *leave_out: str | None
-    ) -> tuple[Any, Array | None]:
+    ) -> tuple[Any, Any]:
         """The columns of a sheet that the models read, and the weights of its rows.
 
         Unless --columns says which, those that the models name, or all where one names none.  They
-        are a data frame where a model reads words, or a formula, and a `Table` of numbers else.
+        are a data frame where a model reads words, or a formula, and a `Table` of numbers else; of
+        rows on Dask its frame, and the name of the weights.
         """
         weighing, taken = self._taken(sheet, models, *leave_out)
+        if sheet.collection is not None:
+            if any(one is not None for one in leave_out):
+                raise click.UsageError("--runs and --labels do not go with --dask.")
+            names = [sheet.names[j] for j in (*taken, *weighing)]
+            return sheet.collection[names], sheet.names[weighing[0]] if weighing else None
         weights = sheet.numbers(weighing)[:, 0] if weighing else sheet.weights
         return laid_out(sheet, models, taken), weights
 
@@ -151,6 +169,11 @@ class Job:
     ) -> tuple[list[int], list[int]]:
         """The columns of a sheet that are weights, and those that the models read."""
         weighing = sheet.find(self.weights) if self.weights is not None else []
+        if any(map(sheet.holds_words, weighing)):
+            raise ValueError(
+                f"--weights {self.weights} has words ({sheet.cells[0][weighing[0]]!r}), and is how "
+                "often each row counts; columns that mixing weights depend on are --weights-on."
+            )
         aside = [*weighing, *(j for one in leave_out if one is not None for j in sheet.find(one))]
         if len(weighing) > 1:
             raise ValueError(f"--weights {self.weights!r} names several columns; pass one.")

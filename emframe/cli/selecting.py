@@ -10,7 +10,7 @@ import emframe
 from emframe.cli.fitting import choose
 from emframe.cli.job import Job, family_names, job
 from emframe.cli.settings import settings, sizes, words
-from emframe.families import Family, is_mixed
+from emframe.families import Family
 
 
 @click.command()
@@ -66,12 +66,6 @@ def select(
     sheet = job.read(data)
     names = family_names(sheet, ctx, *families)
     made = [one for name in names for one in _variants(name, structures, settings(job.options))]
-    if is_mixed(made):
-        raise click.UsageError(
-            f"{', '.join(names)}: the probabilities of counts and the densities of real numbers "
-            "have no common scale; compare families of one kind.",
-            ctx,
-        )
     models: list[Any] = [
         emframe.Mixture(family, n_components=k) for family in made for k in components
     ]

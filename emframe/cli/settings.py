@@ -153,6 +153,10 @@ def family_of(text: str, pairs: Iterable[str]) -> Family:
     of another form, and for a setting that no part has.
     """
     options = settings(pairs)
+    if ":" in text:
+        raise ValueError(
+            f"--family {text!r}; a column has its family after '=': {text.replace(':', '=')}."
+        )
     if "=" not in text:
         return emframe.family(text, **options)
     parts: dict[str | tuple[str, ...], Family] = {}

@@ -24,11 +24,18 @@ import click
 import numpy as np
 
 import emframe
+from emframe.data.dask import client_in_use
 from emframe.datasets import Dataset
 from emframe.messages.extras import extra
 from emframe.spaces import Array
 
 _PARQUET = b"PAR1"  # how a Parquet file begins
+_OTHER = {  # how files begin that hold no plain text
+    b"PK": "a workbook, or another archive",
+    b"\xd0\xcf\x11\xe0": "an old workbook",
+    b"\x1f\x8b": "compressed",
+    b"$FL2": "a file of SPSS",
+}
 _MISSING = {"", "na", "nan", "null"}
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d\S*)?")
 _DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}")  # a date in another order
@@ -69,6 +76,7 @@ class Sheet:
     family: str | None = None  # that a shipped data set illustrates
     unit: str = "line"  # what `lines` count
     spelling: Spelling = Spelling()
+    collection: Any = None  # of Dask, which has the rows in the place of `cells`
 
     def find(self, columns: str) -> list[int]:
         """Column numbers from ``a,b``: names, or numbers from 0.
@@ -147,7 +155,7 @@ class Sheet:
         cell = self.cells[i][column]
         hint = (
             "leave the column out with --columns, correct the cell, or take the family "
-            "'categorical' for words"
+            "'categorical' for words (of a response 'binomial' or 'multinomial')"
         )
         if is_covariate:
             hint = (
@@ -196,8 +204,37 @@ def read(data: str, reading: Reading = Reading()) -> Sheet:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{origin} is not UTF-8 text: {error}.") from error
+        kind = next((one for mark, one in _OTHER.items() if content.startswith(mark)), None)
+        if kind is not None:
+            raise ValueError(f"{origin} is {kind}; save the table as CSV.") from error
+        raise ValueError(f"{origin} is not UTF-8 text: {error}; save it as UTF-8.") from error
     return parse(text, origin, reading)
+
+
+def on_dask(data: str, address: str) -> Sheet:
+    """The sheet of Parquet files whose rows workers of Dask hold, and no cell comes here.
+
+    Parameters
+    ----------
+    data : a file, a folder, or a pattern such as ``rows/*.parquet``.
+    address : of a cluster's scheduler; empty for the client that is in use, or for workers of
+        this machine, until the command ends.
+
+    Raises ValueError for files that are not there, or are no Parquet.
+    """
+    frames = extra("dask.dataframe", "dask", "--dask")
+    distributed = extra("distributed", "dask", "--dask")
+    if address or client_in_use() is None:
+        client = distributed.Client(*([address] if address else []), dashboard_address=None)
+        click.get_current_context().call_on_close(client.close)
+    told = f"{data!r} is no Parquet file, and no folder or pattern of some"
+    try:
+        rows = frames.read_parquet(data)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{told}: {error}.") from error
+    if not len(rows.columns):
+        raise ValueError(f"{told}.")
+    return Sheet(data, tuple(map(str, rows.columns)), True, (), (), unit="row", collection=rows)
 
 
 def parse(text: str, origin: str, reading: Reading = Reading()) -> Sheet:

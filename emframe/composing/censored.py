@@ -33,6 +33,7 @@ from emframe.composing.unseen import Rough, Unseen
 from emframe.families import Completed, Family, Outcome
 from emframe.families.between import log_between, tails
 from emframe.host.recipes import MAKERS
+from emframe.messages.words import meant
 from emframe.spaces import Array, Bounds, Claim, Ends, Integers, Interval, Real, Space, TimeAndEvent
 from emframe.spaces.ends import limits
 
@@ -92,9 +93,10 @@ class Censored(Unseen):
         if both != some or sum(both) != 1:
             given = {"lower": lower, "upper": upper, "time": time, "event": event}
             said = ", ".join(f"{key}={one!r}" for key, one in given.items() if one is not None)
+            wrong = (f"{name!r}: {meant(name, given)}" for name in options if meant(name, given))
             raise TypeError(
                 "pass lower= and upper=, or time= and event=, both as columns; got "
-                f"{said or 'none of them'}."
+                f"{said or 'none of them'}. {next(filter(None, wrong), '')}".rstrip()
             )
         said = "`lower` and `upper`" if both[0] else "`time` and `event`"
         start, stop = told[0] if both[0] else told[1]

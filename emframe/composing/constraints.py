@@ -428,7 +428,12 @@ class Constrained(Wrapped):
 
         def slope(at: Array) -> Array:
             params = from_vector(like, at)
-            return self.gradient(statistics, params) if valid(params) else np.full(len(at), np.nan)
+            try:
+                if valid(params):
+                    return self.gradient(statistics, params)
+            except Degenerate:  # valid, but for rounding
+                pass
+            return np.full(len(at), np.nan)
 
         return value, slope
 

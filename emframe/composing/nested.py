@@ -22,12 +22,15 @@ from operator import add
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import entr, logsumexp, xlogy
 
 from emframe.composing.constraints import m_step_within
 from emframe.core import Contract
+from emframe.data.gaps import filled
 from emframe.families import (
     Completed,
+    Conditional,
     ConjugatePrior,
     Family,
     Kernel,
@@ -38,6 +41,7 @@ from emframe.families import (
     refuse_empty,
 )
 from emframe.families.at_start import AtStart
+from emframe.families.conditional import of_either
 from emframe.families.joined import WithinKernel
 from emframe.families.pieces import besides
 from emframe.families.rowwise import in_step
@@ -173,12 +177,23 @@ class Nested(Family):
     def accumulate(self, x: Array, resp: Array) -> AtStart:
         return AtStart.of_rows(x, resp)
 
-    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+    def split(self, params: Any, x: Array) -> Array:
+        """What the inner components have of each row of an outer one, (n, K, J)."""
         joint = self.joint(params, x)
         highest = joint.max(axis=2, keepdims=True)
         split = np.exp(joint - np.where(np.isfinite(highest), highest, 0.0))
         total = split.sum(axis=2, keepdims=True)
-        split = np.divide(split, total, out=np.zeros_like(split), where=total > 0)
+        return np.divide(split, total, out=np.zeros_like(split), where=total > 0)
+
+    def conditional(self, params: Any, x: Array, hidden: NDArray[np.intp]) -> Conditional:
+        """That of the inner components, by what these have of a row given what it shows."""
+        each = [
+            f.conditional(getattr(params, f"inner{j}"), x, hidden) for j, f in enumerate(self.inner)
+        ]
+        return of_either(each, self.split(params, x))
+
+    def completed(self, params: Any, x: Array, resp: Array) -> Completed:
+        split = self.split(params, x)
         both = resp[:, :, None] * split
         entropy = (entr(split).sum(axis=2) * resp).sum(axis=0)
         parts = []
@@ -350,8 +365,9 @@ class Nested(Family):
         """A start: the rows of each component cut into J along their direction of most spread."""
         j = len(self.inner)
         shares = np.zeros((*resp.shape, j))
-        sd = x.std(axis=0)
-        scaled = (x - x.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+        points = filled(self.inner[0].located(x), resp.sum(axis=1))
+        sd = points.std(axis=0)
+        scaled = (points - points.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
         for k, weights in enumerate(resp.T):
             if not weights.any():
                 continue

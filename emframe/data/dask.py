@@ -14,7 +14,6 @@ One known case: a collection of one partition is one part.
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,27 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from emframe.data.parts import Here, Part, Parts, Places, Task
+from emframe.data.parts import Here, Part, Places, Task
 from emframe.messages.extras import extra
 
 RETRIES = 2  # of a task whose worker was lost, besides those that Dask makes by itself
-_MADE: dict[int, tuple[Any, Parts]] = {}  # as long as the collection is there
-
-
-def parts_of(X: Any) -> Parts:
-    """The parts of a collection; made once, and kept for as long as the collection is."""
-    known = _MADE.get(id(X))
-    if known is None or known[0]() is not X:
-        key = id(X)
-        there = weakref.ref(X, lambda _: _MADE.pop(key, None))
-        known = _MADE[key] = there, _made(X)
-    return known[1]
-
-
-def _made(X: Any) -> Parts:
-    found = Parts(places_of(X))
-    found.cut_anywhere = True
-    return found
 
 
 def places_of(
@@ -54,14 +36,14 @@ def places_of(
         X = X.rechunk({1: -1})
     blocks = X.to_delayed()
     blocks = list(blocks.ravel()) if hasattr(blocks, "ravel") else list(blocks)
-    client = _client()
+    client = client_in_use()
     if client is None:
         return Here([Part(partial(_computed, one), weights, labels, False) for one in blocks])
     made = client.compute([dask.delayed(Part)(one, weights, labels) for one in blocks])
     return OnCluster(client, made, patience)
 
 
-def _client() -> Any:
+def client_in_use() -> Any:
     """The client that is in use, if there is one."""
     module = sys.modules.get("distributed")
     if module is None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from emframe.data.frames import refuse_dates
 from emframe.data.words import Levels, column_of, levels_of, refuse_gaps, words_of
 from emframe.messages.extras import extra
 from emframe.spaces import Array
@@ -63,10 +64,15 @@ def is_formula(text: Any) -> bool:
 
 def has_constant(text: str) -> bool:
     """Whether a formula leaves the intercept in: it does unless it says ``0 +`` or ``- 1``."""
-    outside = text.strip().lstrip("~")
-    while "(" in outside and (shorter := re.sub(r"\([^()]*\)", "", outside)) != outside:
-        outside = shorter
-    return not re.search(r"(^|\+)\s*0\s*(\+|$)|-\s*1\s*(\+|-|$)", outside.strip())
+    outside = _outside(text.strip().lstrip("~")).strip()
+    return not re.search(r"(^|\+)\s*0\s*(\+|$)|-\s*1\s*(\+|-|$)", outside)
+
+
+def _outside(text: str) -> str:
+    """The same without what stands in brackets."""
+    while "(" in text and (shorter := re.sub(r"\([^()]*\)", "", text)) != text:
+        text = shorter
+    return text
 
 
 def sides(text: str) -> tuple[str, str]:
@@ -173,6 +179,12 @@ def refuse_learning(text: str) -> None:
 
 def names_in(text: str) -> tuple[str, ...]:
     """The columns that a formula reads, in order; ValueError for what no formula may hold."""
+    power = re.search(r"([A-Za-z]\w*)\s*(\^|\*\*)\s*\d+", _outside(text))
+    if power:
+        raise ValueError(
+            f"the formula {text!r} has {power[0]!r}, which crosses a term with itself and is "
+            f"{power[1]!r}; write I({power[1]}**2) for a power."
+        )
     found: dict[str, None] = {}
     for expression, is_name in _factors(text):
         if is_name:  # also one that is no identifier
@@ -238,6 +250,8 @@ def _refuse_beyond(node: ast.AST, text: str) -> None:
     elif isinstance(node, ast.Attribute):
         if ast.unparse(node) not in CALLS:
             raise ValueError(f"the formula {text!r} has {ast.unparse(node)!r}; name columns.")
+    elif isinstance(node, ast.BitXor):
+        raise ValueError(f"the formula {text!r} has a '^' inside a transformation; write **.")
     elif not isinstance(node, _NODES):
         raise ValueError(
             f"the formula {text!r} has a {type(node).__name__}; it takes columns, numbers, "
@@ -281,6 +295,8 @@ def _table(frame: Any, sources: Sequence[str], words: dict[str, Levels]) -> Any:
             found = words_of(column, name, words[name])
             made[name] = pandas.Categorical(found, categories=list(words[name]))
         else:
+            if column.dtype.is_temporal():
+                refuse_dates(column, sources.index(name), "X")
             values = column.to_numpy()
             if np.asarray(values).dtype.kind not in "fiub":
                 values = np.asarray(values, dtype=float)

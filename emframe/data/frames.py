@@ -148,10 +148,26 @@ def _is_indexed(values: Any) -> bool:
     return hasattr(values, "iloc") and hasattr(values, "index")
 
 
+def refuse_dates(column: Any, j: int, name: str) -> None:
+    """Raise TypeError for a column of dates, or of spans of time, which tell no unit."""
+    label = str(column.name)
+    is_span = "Duration" in str(column.dtype)
+    span = f"X[{label!r}]" if is_span else f"(X[{label!r}] - X[{label!r}].min())"
+    remedy = (
+        "dates are numbers once it is said since when and in which unit; make a column of days, in "
+        f"pandas {span}.dt.days"
+    )
+    value = shown(column[0]) if len(column) else "empty"
+    fault = f"of dtype {column.dtype}"
+    raise TypeError(refusal(name, 0, j, label, value, fault, len(column), remedy))
+
+
 def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDArray[Any]:
     """Column j, (n,), as real numbers; float64 with nan where it has missing values."""
     label, dtype, gaps = str(column.name), column.dtype, column.is_null().to_numpy()
     wide = (nw.Decimal, nw.Int128, nw.UInt128)
+    if dtype.is_temporal():
+        refuse_dates(column, j, name)
     if dtype == nw.Unknown:  # such as big-endian numbers, which numpy knows well
         values = np.asarray(column.to_numpy())
         if values.dtype.kind in "fiub":
@@ -164,8 +180,9 @@ def _numbers(column: Any, j: int, name: str, nw: Any, is_covariate: bool) -> NDA
         fault = f"of dtype {getattr(native, 'dtype', getattr(native, 'type', dtype))}"
         value = shown(column[0]) if len(column) else "empty"
         remedy = (
-            "pass columns of numbers; words go to the family 'categorical', of any number of "
-            "values, or 'bernoulli', of two"
+            f"pass columns of numbers, X[{label!r}] == {value} for one of two words; words go to "
+            "the families 'categorical' and 'bernoulli', as responses to regressions of the "
+            "families 'multinomial' and 'binomial'"
         )
         if is_covariate:
             remedy = (

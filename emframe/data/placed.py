@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -415,7 +416,15 @@ class PlacedRows(Weighted):
 
     @property
     def x(self) -> Any:
-        """All rows, or runs, here."""
+        """All rows, or runs, here; with a warning where they are more than a few."""
+        if self.n_single > FEW_ROWS:
+            size = 8e-6 * self.n_single * len(self.columns)
+            warnings.warn(
+                f"all {self.n_single} rows of `X`, {size:.1f} MB, are brought here from their "
+                "parts, for what is asked of them needs them side by side; pass some of them "
+                "where they are too many.",
+                stacklevel=3,
+            )
         return self.fetched().x
 
     def n_distinct(self, at_most: int) -> int:

@@ -1,31 +1,85 @@
 """Data that lie in parts, and data of other systems that can be taken for such.
 
+Systems that emframe does not know come from plugins, which the host is asked for.
+
 One known case: an array lies in no parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from emframe.data.blocks import Blocks
 from emframe.data.elsewhere import is_task, refuse_elsewhere
-from emframe.data.frames import refuse_other_index
+from emframe.data.frames import is_frame, refuse_other_index
 from emframe.data.gate import Table
 from emframe.data.labelled import Labelled
 from emframe.data.parts import Own, Parts
 from emframe.data.placed import PlacedRows, placed
+from emframe.data.runs import Sequences
 from emframe.engines.device import WHY, Device, device_of
+
+_OTHERS: list[Callable[[], Mapping[str, Any]]] = []  # the host's, once it is there
+_MADE: dict[int, tuple[Any, Parts]] = {}  # of data that are no `Parts`, for as long as they are
+
+
+def ask_for_sources(sources: Callable[[], Mapping[str, Any]]) -> None:
+    """Whom to ask for sources of other systems, by name; each has ``factory(X)``."""
+    _OTHERS[:] = [sources]
 
 
 def in_parts(X: Any) -> Parts | None:
-    """The parts that X lies in, `Parts` or a collection of Dask; None for anything else."""
+    """The parts that X lies in: `Parts`, a collection of Dask, or data that a plugin knows.
+
+    None for anything else.  They are made once, and kept for as long as the data are.
+    """
     if isinstance(X, Parts):
         return X
-    if not _is_dask(X):
+    if isinstance(X, (np.ndarray, list, tuple, Table, Labelled, str)) or X is None:
         return None
-    from emframe.data.dask import parts_of  # not with emframe: an extra
+    known = _MADE.get(id(X))
+    if known is not None and known[0]() is X:
+        return known[1]
+    made = _of_dask(X) if _is_dask(X) else _of_others(X)
+    if made is not None:
+        key = id(X)
+        _MADE[key] = weakref.ref(X, lambda _: _MADE.pop(key, None)), made
+    return made
 
-    return parts_of(X)
+
+def _of_dask(X: Any) -> Parts:
+    from emframe.data.dask import places_of  # not with emframe: an extra
+
+    return _cut(Parts(places_of(X)))
+
+
+def _of_others(X: Any) -> Parts | None:
+    """The parts that a plugin finds in X.
+
+    Raises TypeError, naming the plugin's source, for an answer that is none.
+    """
+    if is_frame(X) or isinstance(X, (Blocks, Sequences)) or not hasattr(type(X), "__weakref__"):
+        return None
+    for name, source in _OTHERS[0]().items() if _OTHERS else ():
+        found = source.factory(X)
+        if isinstance(found, Parts):
+            return found
+        if found is not None:
+            try:
+                return _cut(Parts(found))
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"the source {name!r} made no parts of `X`: {error}") from error
+    return None
+
+
+def _cut(parts: Parts) -> Parts:
+    """Parts that were cut without regard to runs of rows."""
+    parts.cut_anywhere = True
+    return parts
 
 
 def _is_dask(X: Any) -> bool:

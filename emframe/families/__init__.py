@@ -31,6 +31,7 @@ from emframe.families.outcomes import Outcome
 from emframe.families.patterns import Mask, groups
 from emframe.families.pieces import Pieces
 from emframe.families.rowwise import rowwise
+from emframe.families.shown import ShownProducts
 from emframe.families.stack import Stack
 from emframe.families.wrapped import Wrapped
 
@@ -57,6 +58,7 @@ __all__ = [
     "Outcome",
     "Pieces",
     "RowProducts",
+    "ShownProducts",
     "Stack",
     "Stand",
     "Survey",

@@ -91,3 +91,23 @@ def of_unlike(each: Sequence[Conditional], sizes: Sequence[int]) -> Conditional:
     if len(means) < len(each):
         return Conditional(None, None, draw)
     return Conditional(np.concatenate(means, axis=1), np.concatenate(covariances, axis=1), draw)
+
+
+def of_either(each: Sequence[Conditional], shares: Array) -> Conditional:
+    """That of components which are mixtures of several, with shares (n, K, J) of each row."""
+
+    def draw(labels: NDArray[Any], rng: np.random.Generator) -> Array:
+        below = shares[np.arange(len(labels)), labels].cumsum(axis=1)
+        which = (rng.random((len(labels), 1)) * below[:, -1:] >= below[:, :-1]).sum(axis=1)
+        drawn = np.stack([one.draw(labels, rng) for one in each])
+        return np.asarray(drawn[which, np.arange(len(labels))])
+
+    told = [(one.means, one.covariances) for one in each]
+    means = [mean for mean, spread in told if mean is not None and spread is not None]
+    spreads = [spread for mean, spread in told if mean is not None and spread is not None]
+    if len(means) < len(each):
+        return Conditional(None, None, draw)
+    mean = np.einsum("nkj,jnkm->nkm", shares, means)
+    off = np.array(means) - mean
+    within = np.einsum("nkj,jnkab->nkab", shares, spreads)
+    return Conditional(mean, within + np.einsum("nkj,jnka,jnkb->nkab", shares, off, off), draw)

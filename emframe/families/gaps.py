@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from emframe.families.base import Completed, ConjugatePrior, Family, is_apart
 from emframe.families.conditional import Conditional, of_any_row
-from emframe.families.kernel import Densities, Kernel, Survey
+from emframe.families.kernel import Kernel, RowProducts, Survey
+from emframe.families.rowwise import in_step
+from emframe.families.shown import OnShown, ShownProducts
 from emframe.families.stack import Sums
 from emframe.families.wrapped import Wrapped
 from emframe.parameters import Leaf, declarations, leaves, rebuild
@@ -156,7 +158,19 @@ class Gaps(Wrapped):
         return found
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
-        yield Densities(self, params, constants)
+        """Those of each group of columns on the rows that show it; see `emframe.families.shown`."""
+        nothing = np.zeros_like(constants)
+        parts = enumerate(survey.statistics.parts)
+        each = (
+            self.family.kernels(self._of(params, [j]), nothing, survey.of(whole))
+            for j, whole in parts
+        )
+        for kernels in in_step(each):
+            plain = [one for one in kernels if isinstance(one, RowProducts)]
+            if self.by_column and len(plain) == len(kernels):
+                yield ShownProducts.of(plain, constants, self._fill, Sums)
+            else:
+                yield OnShown(kernels, self._groups, self._anything, constants, Sums)
 
     def accumulate(self, x: Array, resp: Array) -> Sums:
         each = self._shown(None, self._with_rows(x))
@@ -178,9 +192,18 @@ class Gaps(Wrapped):
         """Rows followed by one that shows all, and weighs nothing: no sum is over no rows."""
         if not self.family.is_settled:  # nor does it settle anything
             return x
-        space, shape = self.family.support, (1, x.shape[1])
-        anything = space.point(np.full(space.n_coordinates(shape), 0.5), shape)
-        return np.concatenate([x, anything])
+        return np.concatenate([x, self._anything(x.shape[1])])
+
+    def _anything(self, d: int) -> Array:
+        """A row that shows all, (1, d)."""
+        space = self.family.support
+        return space.point(np.full(space.n_coordinates((1, d)), 0.5), (1, d))
+
+    @property
+    def _fill(self) -> float:
+        """A value of any column, 0 where that is one."""
+        zero = np.zeros((1, 1))
+        return 0.0 if self.family.support.contains(zero).all() else float(self._anything(1)[0, 0])
 
     def _own(self, resp: Array, seen: Mask) -> Array:
         return np.concatenate([resp, np.zeros((len(seen) - len(resp), resp.shape[1]))])[seen]
@@ -264,7 +287,7 @@ class Gaps(Wrapped):
 
     def _filled(self, x: Array) -> Array:
         """Rows with some response, which is not looked at."""
-        return np.where(np.isnan(x), self._with_rows(x)[-1], x)
+        return np.where(np.isnan(x), self._anything(x.shape[1]), x)
 
     def imputed(self, params: Any, x: Array, shares: Array) -> Array:
         return Family.imputed(self, params, x, shares)

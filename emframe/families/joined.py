@@ -43,11 +43,13 @@ Join = Callable[[tuple[Any, ...]], Any]
 """What makes the statistics of the whole from those of its parts."""
 
 
-def _form(kernels: tuple[Kernel, ...]) -> str:
+def forms(kernels: tuple[Kernel, ...]) -> str:
+    """How they compute, each way once."""
     return "+".join(dict.fromkeys(kernel.form for kernel in kernels))
 
 
-def _rows(kernels: tuple[Kernel, ...], d: int) -> int:
+def fewest_rows(kernels: tuple[Kernel, ...], d: int) -> int:
+    """Rows of a block that is small enough for all."""
     return min(kernel.rows(d) for kernel in kernels)
 
 
@@ -68,10 +70,10 @@ class Multiplied:
 
     @property
     def form(self) -> str:
-        return _form(self.kernels)
+        return forms(self.kernels)
 
     def rows(self, d: int) -> int:
-        return _rows(self.kernels, d)
+        return fewest_rows(self.kernels, d)
 
     def meet(self, x: Any, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
         pairs = enumerate(zip(self.kernels, self.places, strict=True))
@@ -111,10 +113,10 @@ class SideBySide:
 
     @property
     def form(self) -> str:
-        return _form(self.kernels)
+        return forms(self.kernels)
 
     def rows(self, d: int) -> int:
-        return _rows(self.kernels, d)
+        return fewest_rows(self.kernels, d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], Each]]:
         met = [rowwise(kernel, x, work.room(p)) for p, kernel in enumerate(self.kernels)]
@@ -171,10 +173,10 @@ class WithinKernel:
 
     @property
     def form(self) -> str:
-        return _form(self.kernels)
+        return forms(self.kernels)
 
     def rows(self, d: int) -> int:
-        return _rows(self.kernels, d)
+        return fewest_rows(self.kernels, d)
 
     def meet(self, x: Array, work: Workspace) -> tuple[Array, Callable[[Array], WithinSums]]:
         met = [rowwise(kernel, x, work.room(p)) for p, kernel in enumerate(self.kernels)]

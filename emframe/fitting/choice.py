@@ -151,7 +151,8 @@ class Choice:
         return Stacked(stack, k, rng, effort, accused, over, long, thin, near, is_cheap)
 
     def _one_by_one(self, task: Task, level: str) -> Plan:
-        starts = Agreement(task.under, task.rows, self.rng, LEVELS[level])
+        joins = level != "thorough" and not self.is_ruled
+        starts = Agreement(task.under, task.rows, self.rng, LEVELS[level], joins)
         return Reseeding(starts, task.under, task.rows, self.rng)
 
     def _is_over(self) -> bool:

@@ -31,7 +31,7 @@ from emframe.spaces import Array
 Column = str | int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConditionalMixture:
     """What is known of some columns of n rows, given others of them."""
 
@@ -44,6 +44,11 @@ class ConditionalMixture:
     seen: Any  # rows, or runs, as the model takes them, nan in all columns but the given ones
     places: NDArray[np.intp]  # (m,)  of the columns in a row
     names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        what, given = ", ".join(self.columns), ", ".join(self.given)
+        n, k = self.weights.shape
+        return f"ConditionalMixture({what}{' | ' * bool(given)}{given}; {n} rows, K = {k})"
 
     @property
     def means(self) -> Array:

@@ -271,6 +271,8 @@ def model_for(model: Any) -> Model:
                 f"`model` is data of shape {np.shape(model)}; the model comes first, then the "
                 "data: emframe.fit(model, X)."
             )
+        if hasattr(model, "params") and hasattr(model, "model"):
+            raise TypeError("`model` is a fit; pass its model, fit.model.")
         raise TypeError(
             f"`model` is {model!r}; pass emframe.Mixture(family, n_components), another model, or "
             "the name of one."

@@ -15,6 +15,8 @@ from emframe.fitting.tabled import Tabled
 
 # Two runs that end within this, relative to the objective, are taken for the same optimum.
 SAME_OPTIMUM = 1e-6
+JOINED = 0.01  # nats: within this of an arrived start, with no more ahead, a start is where it is
+SAME = 1e-3  # nats: what is no reason to call one end better than another
 
 
 class End(Protocol):

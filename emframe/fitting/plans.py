@@ -41,16 +41,17 @@ class Level:
     """How much is done against the chance that a better optimum is missed."""
 
     before_moves: int  # the fewest starts, where there are moves to follow
-    fewest: int  # and where there are none
+    alike: int  # and where there are none, but all end alike
+    fewest: int  # and where they do not
     most: int  # the most starts, however seldom the best was found
     rounds: float  # moves end when the best would have been found so many times by as many starts
     most_quiet: int  # and after so many in a row that led to none better
 
 
 LEVELS = {
-    "quick": Level(3, 4, 12, 0.0, 0),
-    "default": Level(6, 16, 60, 3.0, 24),
-    "thorough": Level(16, 32, 120, 6.0, 48),
+    "quick": Level(3, 4, 4, 12, 0.0, 0),
+    "default": Level(6, 8, 16, 60, 3.0, 24),
+    "thorough": Level(16, 32, 32, 120, 6.0, 48),
 }
 
 
@@ -92,8 +93,14 @@ class Agreement:
     rows: Rows
     rng: np.random.Generator
     level: Level = LEVELS["default"]
+    joins: bool = False  # whether starts need not climb to the best end once more
 
     def __call__(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
+        for begin in self._begins(attempts):
+            best = best_of(attempts) if self.joins else None
+            yield begin if best is None else begin._replace(best=best.start)
+
+    def _begins(self, attempts: Sequence[Attempt]) -> Iterator[Begin]:
         most = allowed(self.model, self.rows)
         supply = self.model.starts(self.rows, self.rng)
         starts = (Begin(*begin) for begin in supply)
@@ -120,6 +127,8 @@ class Agreement:
                 return True
         share = 1.0 if best_of(attempts) is not None else WITHOUT_ONE
         if n >= share * self.level.most or spent(attempts) >= share * SHARE_OF_STARTS * most:
+            return True
+        if times == n >= self.level.alike:
             return True
         return n >= few and times >= max(2, max(few, n / 2) / 4)
 

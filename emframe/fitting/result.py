@@ -23,7 +23,7 @@ from emframe.data.runs import Sequences, answered
 from emframe.engines import block_rows
 from emframe.fitting.faces import face
 from emframe.fitting.optima import Optima, chance_missed, is_same, optima
-from emframe.messages.arguments import generator_from, whole
+from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.messages.words import of_a_fit
 from emframe.models import Model
 from emframe.models.starts import one_hot
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.fitting.profiles import Profiles
-    from emframe.fitting.residuals import ObservedMeans
+    from emframe.fitting.visits import ObservedMeans
     from emframe.inference import (
         Diagnostics,
         HypothesisTest,
@@ -549,6 +549,27 @@ class Fit:
 
     # ---- courses over time
 
+    def residuals(
+        self, X: Any, *, column: str | None = None, n_draws: int = 250, rng: Rng = None
+    ) -> Any:
+        """Randomised quantile residuals, (n,): standard normal where the model holds.
+
+        Each says where a row lies among `n_draws` that are drawn from the fit at its covariates, of
+        any family, counts included.  Aligned like `predict`; nan for a row that hides the column.
+        ``fit.plot(X, "residuals")`` shows them with an envelope.
+
+        Parameters
+        ----------
+        X : (n, d) rows.
+        column : of which, where several are modelled.
+
+        Raises
+        ------
+        ValueError : for a column that is not modelled.
+        TypeError : for categories, and for models whose rows have no z of their own.
+        """
+        return face("residuals")(self, X, column=column, n_draws=n_draws, rng=rng)
+
     def random_effects(self, X: Any) -> RandomEffects:
         """What is known of each person's random effects, given their rows.
 
@@ -631,7 +652,7 @@ class Fit:
         """
         return face("observed_means")(self, X, column, windows, interval, weights, response)
 
-    def residuals(self, X: Any) -> Any:
+    def visit_residuals(self, X: Any) -> Any:
         """Means and residuals of every visit, (n, 4), in the order of the rows of X.
 
         ``marginal_mean`` is the mean over components before anything was seen of the person, and
@@ -641,7 +662,7 @@ class Fit:
 
         Raises TypeError for a model without people.
         """
-        return face("residuals")(self, X)
+        return face("visit_residuals")(self, X)
 
     # ---- how well the parameters are known
 
@@ -903,15 +924,17 @@ class Fit:
         X, weights : rows to show; a fit keeps none.
         kind : "density" of one column; "plane" of two, with the regions that hold half and nine
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
-            columns; "survival" beside what the rows tell of it; "membership", the probability of
-            each component along a column that the weights depend on; "trajectories" of components
-            over those of people; "observed" means of components in windows beside those that they
-            expect; "residuals" of visits; "trace" of the objective from all starts; "uncertainty"
-            of the rows' labels.
+            columns; "survival" beside what the rows tell of it; "residuals" with their envelope,
+            "rootogram" of counts; "membership", the probability of each component along a column
+            that the weights depend on; "trajectories" of components over those of people,
+            "observed" means of components in windows beside those that they expect, "visits" with
+            what is left of each; "states" of chains over time; "trace" of the objective from all
+            starts; "uncertainty" of the rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
         errors : standard errors; a profile, and membership, show 95 % intervals.
-        column : along which membership, or what was observed, is shown; by default the first.
+        column : along which membership, or what was observed, is shown, by default the first; or
+            whose residuals are.
         rng : for the rows drawn from the fit that outlines are made from.
 
         Raises

@@ -23,11 +23,12 @@ from emframe.core import (
     Rule,
     Run,
     Status,
+    Step,
     Stopped,
     run,
 )
 from emframe.data import is_unread
-from emframe.fitting.optima import is_same, optima
+from emframe.fitting.optima import JOINED, SAME, is_same, optima
 from emframe.fitting.result import POLISH, Fit, Start
 from emframe.models import Model
 
@@ -62,6 +63,7 @@ class Begin(NamedTuple):
     from_saddle: bool = False  # whether what it moves away from turned out to be no maximum
     early: Status | None = None  # why it is not run, where the clock or the keyboard came before
     came: Any = None  # what it came to in another process (`emframe.fitting.shared.Came`)
+    best: Start | None = None  # the best end so far, which it need not climb to once more
 
 
 Cut = BaseException | None
@@ -135,7 +137,7 @@ class Search:
 
     def attempt(self, index: int, begin: Begin, midway: Midway[Any] | None = None) -> Attempt:
         """One start, run to its end; from `midway` on, where it got so far before."""
-        kind, params, parent, grown, ended, _, early, came = begin
+        kind, params, parent, grown, ended, _, early, came, best = begin
         if ended is not None:
             return Attempt(ended if ended.index == index else replace(ended, index=index))
         if came is not None:
@@ -148,6 +150,8 @@ class Search:
         if isinstance(params, Exception):
             return _failed(start, params)
         rules: Sequence[Rule] = self.rules if early is None else [lambda _: early]
+        if best is not None:
+            rules = [*rules, Joining(best)]
         expect = self.alone if early is not None and self.alone is not None else self.expect
         outside = Outside()
         try:
@@ -181,6 +185,9 @@ class Search:
             spurious=verdict.why,
             trace=done.trace,
         )
+        if best is not None and done.status is Status.JOINED:
+            level, loglik = best.objective, best.log_likelihood
+            ended = replace(ended, objective=level, log_likelihood=loglik)
         return Attempt(ended, done)
 
     def _judged(self, done: Run[Any]) -> tuple[Run[Any], Verdict]:
@@ -211,6 +218,19 @@ class Search:
                 return Attempt(replace(found.start, message=message), run)
         start = Start(index, begin.kind, status, nan, nan, 1, message, parent=begin.parent)
         return Attempt(replace(start, grown=begin.grown), error=failed.error)
+
+
+@dataclass(frozen=True)
+class Joining:
+    """A start that comes so near the best end, with no more ahead, is taken to end there."""
+
+    best: Start
+
+    def __call__(self, steps: Sequence[Step[Any]]) -> Status | None:
+        level, here = self.best.objective, steps[-1]
+        # What would end above it is on its way to another optimum.
+        joins = here.objective > level - JOINED and here.objective + here.remaining < level + SAME
+        return Status.JOINED if joins else None
 
 
 @dataclass

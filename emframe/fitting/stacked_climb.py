@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from emframe.core.tolerance import RESOLUTION
+from emframe.fitting.optima import JOINED, SAME
 from emframe.fitting.stacked_ends import (
     Ending,
     Place,
@@ -33,8 +34,6 @@ from emframe.fitting.stacked_front import Front, Rules, aimed, begun, moved, tri
 from emframe.models.stack import Looks, Mask, Order
 from emframe.spaces import Array
 
-JOINED = 0.01  # nats: within this of an arrived start, with no more ahead, a start is where it is
-SAME = 1e-3  # nats: what is no reason to call one end better than another
 # Nats that a start has to rise before it is asked again whether it is an artefact: one that was
 # none, for at its end it is asked in any case, and one that was.
 STILL_SOUND, AFRESH = 10.0, 1.0

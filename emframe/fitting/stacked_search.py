@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emframe.fitting.optima import SAME
 from emframe.fitting.result import POLISH
-from emframe.fitting.stacked_climb import SAME, climb
+from emframe.fitting.stacked_climb import climb
 from emframe.fitting.stacked_ends import (
     Ending,
     Place,
@@ -61,13 +62,13 @@ class Effort:
     moves: int = 12  # from each peak, in a round; more while the best was not found often
     # All three where K = 3, and one quiet round: few optima.
     of_three: tuple[int, int, int] = (20, 10, 6)
-    # All three where the search begins on some of many rows, with moves from two peaks and, once
-    # the best was found often, one quiet round: starts of many rows cost more, and part less.
+    # All three where the search begins on some of many rows, with moves from two peaks: starts of
+    # many rows cost more, and part less.
     of_many: tuple[int, int, int] = (12, 8, 6)
     peaks: int = 3
     agree: float = 0.75  # share of the starts that found the best, with which that is all
     quiet: int = 2  # rounds in a row without a better end, with which that is all
-    quiet_often: int = 2  # the same once the best was found often
+    quiet_often: int = 1  # the same where starts found the best often, and moves none better
     often: int = 3  # times; while the best was found by fewer there are more starts, and more moves
     rounds: int = 12
     # Nats left to gain at the best ends; None leaves that to others.  The fit's own `tol` is of all
@@ -92,17 +93,14 @@ class Effort:
     def of(self, n_components: int, is_of_many: bool) -> Effort:
         """As much as a model of K components asks for, of rows as many as these."""
         first, stay, moves = self.first, self.stay, self.moves
-        quiet, quiet_often, peaks = self.quiet, self.quiet_often, self.peaks
+        quiet, peaks = self.quiet, self.peaks
         if n_components == 3:
             (first, stay, moves), quiet = self.of_three, 1
         if is_of_many:
             few = zip((first, stay, moves), self.of_many, strict=True)
             first, stay, moves = (min(each) for each in few)
-            quiet_often, peaks = 1, min(peaks, 2)
-        return replace(
-            self, first=first, stay=stay, moves=moves, peaks=peaks, quiet=quiet,
-            quiet_often=min(quiet, quiet_often),
-        )  # fmt: skip
+            peaks = min(peaks, 2)
+        return replace(self, first=first, stay=stay, moves=moves, peaks=peaks, quiet=quiet)
 
 
 class Reached(NamedTuple):
@@ -219,6 +217,7 @@ class _Search:
         self._capped()
         found.n_starts = kept
         agree, quiet = found.times >= effort.agree * kept, 0
+        enough = effort.quiet_often if self.k > 2 and found.times >= effort.often else effort.quiet
         if self.k == 2 and found.best and (not agree or self.stack.is_given):
             before = found.objective
             self._from_moves(1)
@@ -227,9 +226,7 @@ class _Search:
             agree = agree and quiet == 1
         if not found.best or agree:
             return self._finished()
-        while (
-            found.times >= effort.repeated and quiet < self._quiet and found.rounds < effort.rounds
-        ):
+        while found.times >= effort.repeated and quiet < enough and found.rounds < effort.rounds:
             found.rounds += 1
             before = found.objective
             if self.k == 2:
@@ -237,14 +234,10 @@ class _Search:
             else:
                 self._from_moves()
             self._capped()
-            quiet = 0 if found.objective > before + _apart(before) else quiet + 1
+            quiet += 1
+            if found.objective > before + _apart(before):
+                quiet, enough = 0, effort.quiet
         return self._finished()
-
-    @property
-    def _quiet(self) -> int:
-        """So many rounds in a row without a better end are enough."""
-        effort = self.effort
-        return effort.quiet_often if self.found.times >= effort.often else effort.quiet
 
     # ---- where to start
 

@@ -1,4 +1,4 @@
-"""The plugin host: families, models, laws of z and accelerations come from other distributions.
+"""The plugin host: families, models and what else has a hook come from other distributions.
 
 A plugin is a module, an object or a class without arguments, named in the entry-point group
 ``emframe``, that implements a hook:
@@ -21,6 +21,7 @@ from emframe.host.hooks import (
     Hooks,
     LatentEntry,
     ModelEntry,
+    SourceEntry,
     hookimpl,
     hookspec,
 )
@@ -37,6 +38,7 @@ from emframe.host.installed import (
     name_of,
     plugins,
     registry,
+    sources,
 )
 from emframe.host.loading import HOME, PluginReport, PluginWarning, Registry, load
 
@@ -52,6 +54,7 @@ __all__ = [
     "PluginReport",
     "PluginWarning",
     "Registry",
+    "SourceEntry",
     "acceleration",
     "accelerations",
     "families",
@@ -67,4 +70,5 @@ __all__ = [
     "name_of",
     "plugins",
     "registry",
+    "sources",
 ]

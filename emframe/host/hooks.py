@@ -22,6 +22,15 @@ hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 
+def settings_of(factory: Any) -> inspect.Signature:
+    """What a factory takes; also a class that, as it is made, chooses among others."""
+    whole = inspect.signature(factory)
+    if isinstance(factory, type) and "__new__" in vars(factory):
+        own = inspect.signature(vars(factory)["__init__"])
+        return own.replace(parameters=list(own.parameters.values())[1:])
+    return whole
+
+
 @dataclass(frozen=True)
 class FamilyEntry:
     """A family as its plugin announces it.
@@ -42,7 +51,7 @@ class FamilyEntry:
 
     def takes(self, option: str) -> bool:
         """Whether the factory has a setting of this name."""
-        return option in inspect.signature(self.factory).parameters
+        return option in settings_of(self.factory).parameters
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class ModelEntry:
 
     def takes(self, option: str) -> bool:
         """Whether the factory has a setting of this name."""
-        return option in inspect.signature(self.factory).parameters
+        return option in settings_of(self.factory).parameters
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,24 @@ class LatentEntry:
     api: int = API
 
 
-Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry, LatentEntry)
+@dataclass(frozen=True)
+class SourceEntry:
+    """A system whose data are rows in parts, as its plugin announces it.
+
+    Examples
+    --------
+    >>> emframe.SourceEntry("mine", lambda X: None, "Data of a system of my own").name
+    'mine'
+    """
+
+    name: str
+    factory: Callable[[Any], Any]  # factory(X) -> `Parts`, or what it takes; None: not its data
+    summary: str
+    reference: str = ""
+    api: int = API
+
+
+Entry = TypeVar("Entry", FamilyEntry, ModelEntry, AccelerationEntry, LatentEntry, SourceEntry)
 
 
 class Hooks:
@@ -122,3 +148,7 @@ class Hooks:
     @hookspec
     def emframe_latents(self) -> Iterable[LatentEntry]:  # type: ignore[empty-body]
         """Return the laws of z that this plugin brings, for ``emframe.model("composed", ...)``."""
+
+    @hookspec
+    def emframe_sources(self) -> Iterable[SourceEntry]:  # type: ignore[empty-body]
+        """Return the systems whose data this plugin lets `emframe.fit` take for its X."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import inspect
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,8 +14,17 @@ from importlib import metadata
 from typing import Any
 
 from emframe.core import Coordinates, Method
+from emframe.data.sources import ask_for_sources
 from emframe.families.base import Family
-from emframe.host.hooks import GROUP, AccelerationEntry, FamilyEntry, LatentEntry, ModelEntry
+from emframe.host.hooks import (
+    GROUP,
+    AccelerationEntry,
+    FamilyEntry,
+    LatentEntry,
+    ModelEntry,
+    SourceEntry,
+    settings_of,
+)
 from emframe.host.loading import PluginReport, PluginWarning, Registry, load
 from emframe.host.ways import ways
 from emframe.messages.words import meant
@@ -87,6 +95,14 @@ def accelerations() -> dict[str, AccelerationEntry]:
 def latents() -> dict[str, LatentEntry]:
     """The laws of z of all installed plugins, by name."""
     return dict(registry().latents)
+
+
+def sources() -> dict[str, SourceEntry]:
+    """The systems of all installed plugins whose data lie in parts, by name."""
+    return dict(registry().sources)
+
+
+ask_for_sources(sources)  # data lie below the host, and may be another system's
 
 
 def latent(name: str, n: int, **options: Any) -> Any:
@@ -197,7 +213,7 @@ def _make(
     if name not in known:
         raise ValueError(_unknown(kind, name, known))
     factory = known[name].factory
-    settings = inspect.signature(factory)
+    settings = settings_of(factory)
     try:
         settings.bind(**options)
     except TypeError as error:
@@ -222,13 +238,14 @@ def acceleration(name: str) -> Callable[[Coordinates], Method]:
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
-    text = f"no {kind} is called {name!r}; known: {', '.join(sorted(known)) or 'none'}."
+    text = f"no {kind} is called {name!r}."
     found = registry()
     near = difflib.get_close_matches(name.lower(), known, n=2, cutoff=CLOSE)
     told = list(ways(kind, name, found.families, found.models))
     if near and not told:
         told = [f"Did you mean {' or '.join(map(repr, near))}?"]
     text += "".join(f" {one}" for one in told)
+    text += f" These are known: {', '.join(sorted(known)) or 'none'}."
     broken = [f"{report}: {report.error}" for report in found.plugins if report.error]
     if broken:
         text += f" Some plugins could not be used: {'; '.join(broken)}."

@@ -23,6 +23,7 @@ from emframe.host.hooks import (
     Hooks,
     LatentEntry,
     ModelEntry,
+    SourceEntry,
 )
 
 HOME = "emframe"  # the distribution that this host belongs to
@@ -31,6 +32,7 @@ KINDS: dict[str, Any] = {
     "models": ModelEntry,
     "accelerations": AccelerationEntry,
     "latents": LatentEntry,
+    "sources": SourceEntry,
 }
 
 
@@ -46,6 +48,7 @@ class PluginReport:
     models: tuple[str, ...] = ()
     accelerations: tuple[str, ...] = ()
     latents: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     error: str = ""
 
     def __str__(self) -> str:
@@ -71,6 +74,7 @@ class Registry:
     models: Mapping[str, ModelEntry]
     accelerations: Mapping[str, AccelerationEntry]
     latents: Mapping[str, LatentEntry]
+    sources: Mapping[str, SourceEntry]
     plugins: tuple[PluginReport, ...]
 
 
@@ -164,9 +168,8 @@ def _hooks(plugin: object) -> dict[str, Any]:
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Hooks)
-    known = (
-        "the hooks are emframe_families, emframe_models, emframe_accelerations and emframe_latents"
-    )
+    *most, last = (f"emframe_{kind}" for kind in KINDS)
+    known = f"the hooks are {', '.join(most)} and {last}"
     try:
         manager.register(plugin)
         manager.check_pending()

@@ -20,8 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emframe.data import frequencies, refuse_other_index
+from emframe.data.frames import is_frame
+from emframe.data.words import column_of
 from emframe.models import Model, observed
 from emframe.spaces import Array
+
+
+def labels_in(X: Any, labels: Any) -> Any:
+    """Labels (n,), where they are told by the name of a column of a frame; else as they are."""
+    return column_of(X, labels).to_numpy() if isinstance(labels, str) and is_frame(X) else labels
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def hypotheses(texts: str | Sequence[str], known: Sequence[Entry]) -> list[Expre
     """What is 0 where the hypotheses hold: the left side less the right, chains one by one."""
     found = []
     for text in _several("hypothesis", texts):
-        sides = text.split("=")
+        sides = text.replace("==", "=").split("=")
         if len(sides) < 2 or not all(side.strip() for side in sides):
             raise ValueError(
                 f"the hypothesis {text!r} is no equation; write one such as "

@@ -34,7 +34,7 @@ from emframe.engines import Workspace, block_rows, engine_for, one_blas_thread
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit
 from emframe.fitting.tabled import Tabled
-from emframe.inference.design import Sampling
+from emframe.inference.design import Sampling, labels_in
 from emframe.inference.information import Information, information
 from emframe.inference.resampling import Replicates, replicate
 from emframe.messages.arguments import Rng
@@ -233,7 +233,7 @@ def standard_errors(
     """Standard errors of a fit's parameters; see `Fit.standard_errors`."""
     if method not in METHODS:
         raise ValueError(f"`method` is {method!r}; expected one of {', '.join(METHODS)}.")
-    design = Sampling(clusters, strata)
+    design = Sampling(labels_in(X, clusters), labels_in(X, strata))
     if design and method != "sandwich":
         raise ValueError(f"`method` is {method!r}; rows in clusters or strata take 'sandwich'.")
     if method in RESAMPLING:

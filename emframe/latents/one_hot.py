@@ -147,9 +147,11 @@ def held_weights(value: Any, k: int) -> tuple[float, ...]:
 
     Raises ValueError where they are not probabilities that sum to 1.
     """
-    if isinstance(value, str):
+    listed = [value] if isinstance(value, str) else value
+    if isinstance(listed, (list, tuple)) and listed and all(isinstance(v, str) for v in listed):
+        told = ", ".join(map(repr, listed))
         raise TypeError(
-            f"`weights` is {value!r}; weights that depend on a column are emframe.Gate({value!r})."
+            f"`weights` is {value!r}; weights that depend on columns are emframe.Gate({told})."
         )
     given = Simplex().near(real_values("weights", value))
     weights = np.broadcast_to(given, k) if given.ndim == 0 else given

@@ -30,6 +30,12 @@ OURS = {
     "n_components": ("n_clusters", "nclass", "n_classes", "ng", "k", "K", "G"),
     "n_states": ("nstates", "n_hidden"),
     "covariance": ("covariance_type", "modelNames", "model_names"),
+    "n_replicates": ("n_boot", "nboot", "n_bootstrap", "n_samples", "R"),
+    "X": ("lengths",),
+    "event": ("status", "observed", "died"),
+    "time": ("times", "duration", "durations"),
+    "lower": ("left",),
+    "upper": ("right",),
     "prior": ("reg_covar", "regularization", "regularisation"),
 }
 MEANT = {theirs: ours for ours, many in OURS.items() for theirs in many}
@@ -50,7 +56,10 @@ OF_THE_FIT = (
     "prior",
 )
 WHY = {
-    "prior": "prior='weak', which keeps covariances from collapsing (nothing is added to them here)"
+    "X": "emframe.Sequences(X, lengths) as X, for rows in runs",
+    "prior": (
+        "prior='weak', which keeps covariances from collapsing (nothing is added to them here)"
+    ),
 }
 
 
@@ -114,11 +123,21 @@ def meant(name: str, known: Iterable[str]) -> str:
 def in_our_words(function: Callable[P, R]) -> Callable[P, R]:
     """The function; of an argument that it does not have its TypeError says what is meant."""
     parameters = inspect.signature(function).parameters
+    kinds = [one.kind for one in parameters.values()]
+    most = sum(kind in (kind.POSITIONAL_ONLY, kind.POSITIONAL_OR_KEYWORD) for kind in kinds)
+    is_open = any(kind is kind.VAR_KEYWORD for kind in kinds)
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        if len(args) > most:
+            first = list(parameters)[:most]
+            rest = [n for n, one in parameters.items() if one.kind is one.KEYWORD_ONLY]
+            raise TypeError(
+                f"{function.__name__}() takes {', '.join(first)} by place, and by name "
+                f"{', '.join(rest)}; got {len(args)} by place."
+            )
         for name in kwargs:
-            if name not in parameters:
+            if name not in parameters and not is_open:
                 told = meant(name, parameters) or f"It takes {', '.join(parameters)}."
                 raise TypeError(f"{function.__name__}() has no argument {name!r}. {told}")
         return function(*args, **kwargs)

@@ -143,6 +143,12 @@ class ComponentModel(ComponentStarts):
         if group is not None:
             if not isinstance(group, str):
                 raise TypeError(f"`group` is {group!r}; pass the name of a column.")
+            if group in (family.columns or ()):
+                raise ValueError(
+                    f"`group` is {group!r}, which says whose rows are of one run, and so is none "
+                    f"of the columns of the family, {', '.join(family.columns or ())}; leave it "
+                    "out of these, or make a copy of it under another name."
+                )
             object.__setattr__(self, "legend", Legend(group=group))
         if columns is None:
             return

@@ -28,6 +28,7 @@ from emframe.models.model_pass import BlockSums, ModelPass
 
 NUMBERS = 1 << 26  # numbers of work space for a block: half a gigabyte
 FEW_ROWS = 1000  # that tell whether a family can go there
+REMEDY = "Pass engine='serial', or a number of threads."
 EXPECTED = (
     "a device works in products of statistics: gaussian, bernoulli, categorical, poisson, other "
     "exponential families, and products of these, in mixtures by weights alone"
@@ -103,9 +104,9 @@ def _refuse(device: Device, model: Any, rows: Any, survey: Any) -> None:
     latent = getattr(model, "latent", None)
     if type(latent) is not OneHot:
         what = model.title() if latent is None else f"a model of {latent.name} latents"
-        raise TypeError(f"`engine` is {device}, and not for {what}; {EXPECTED}. Pass engine=None.")
+        raise TypeError(f"`engine` is {device}, and not for {what}; {EXPECTED}. {REMEDY}")
     if latent.labelled:
-        raise TypeError(f"`engine` is {device}, where labels are not heeded; pass engine=None.")
+        raise TypeError(f"`engine` is {device}, where labels are not heeded. {REMEDY}")
     some = rows.sample(FEW_ROWS, np.random.default_rng(0))
     try:  # where all components are alike, there is the least to lose
         alike = np.full((len(some), latent.n), 1.0 / latent.n)
@@ -115,7 +116,7 @@ def _refuse(device: Device, model: Any, rows: Any, survey: Any) -> None:
     if not any(can_meet(one.kernel) for one in passes):
         raise TypeError(
             f"`engine` is {device}, and not for the family {model.family.name!r}; {EXPECTED}. "
-            "Pass engine=None."
+            f"{REMEDY}"
         )
 
 

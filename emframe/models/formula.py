@@ -7,6 +7,7 @@ One known case: ``emframe.formula("y ~ x")`` is the linear regression of y on x.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from emframe.composing import Hurdle, ZeroInflated
@@ -14,12 +15,32 @@ from emframe.data.formulas import is_formula, names_in, outcomes_of, sides
 from emframe.host import families
 from emframe.host import family as named_family
 from emframe.latents import Gate
-from emframe.messages.words import meant
+from emframe.messages.words import in_our_words, meant
 from emframe.models.mixture import Mixture
 
+# Families of responses by what they are called where regressions are.
+LAWS = {
+    **dict.fromkeys(("logistic", "logit", "bernoulli", "binary", "probit"), "binomial"),
+    **dict.fromkeys(("normal", "linear", "ols", "lm"), "gaussian"),
+    **dict.fromkeys(("nb", "negbin", "nbinom", "negbinomial"), "negative-binomial"),
+    **dict.fromkeys(("multinom", "categorical", "softmax"), "multinomial"),
+    **dict.fromkeys(("t", "student", "robust"), "student-t"),
+    **dict.fromkeys(("polr", "ordered", "cumulative"), "ordinal"),
+}
+# Arguments of lcmm's, flexmix's and statsmodels' calls.
+ELSEWHERE = {
+    "data": "A model has no data; fit it by emframe.fit(model, data).",
+    "subject": "Did you mean group?",
+    "id": "Did you mean group?",
+    "groups": "Did you mean group?",
+    "mixture": "Terms of the formula are each component's own, and those of common= alike in all.",
+    "classmb": "Did you mean weights?",
+    "concomitant": "Did you mean weights?",
+}
 MIXED = {"gaussian": "linear-mixed", "poisson": "poisson-mixed", "binomial": "binomial-mixed"}
 
 
+@in_our_words
 def formula(
     text: str,
     *,
@@ -57,7 +78,18 @@ def formula(
     >>> emframe.formula("y ~ x", n_components=2).title()
     "gaussian-regression mixture, response=y, predictors=('~ x',), intercept=True, K = 2"
     """
+    if not isinstance(text, str):
+        raise TypeError(f"`text` is a {type(text).__name__}; pass a formula, such as 'y ~ x'.")
+    strange = next((name for name in options if name in ELSEWHERE), None)
+    if strange is not None:
+        raise TypeError(f"formula() has no argument {strange!r}. {ELSEWHERE[strange]}")
     left, right = sides(text)
+    effects = re.search(r"\(([^()|]*)\|([^()]*)\)", right)
+    if effects:
+        raise ValueError(
+            f"the formula {text!r} has random effects in brackets; leave {effects[0]!r} out, and "
+            f"pass random='~ {effects[1].strip()}', group={effects[2].strip()!r}."
+        )
     right, bar, named = right.partition("|")
     right, named = right.strip(), named.strip()
     if bar and group not in (None, named):
@@ -82,9 +114,11 @@ def formula(
     if len(outcomes) == 1 and not (bare and wanted not in families()):
         if wanted not in families():
             known = sorted(one.removesuffix("-regression") for one in families() if "-regr" in one)
+            own = LAWS.get(family.lower())
+            near = f"Did you mean {own}?" if own else meant(family, known)
             raise ValueError(
                 f"`family` is {family!r}, which has no regression; those that have: "
-                f"{', '.join(known)}. {meant(family, known)}".rstrip()
+                f"{', '.join(known)}. {near}".rstrip()
             )
         predictors: Any = () if bare else (right,)
         told = {"response": outcomes[0], "predictors": predictors, **options}

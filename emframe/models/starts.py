@@ -214,8 +214,9 @@ def _spread_rows(sample: Array, k: int, rng: np.random.Generator) -> Array:
     The seeding of k-means++ (Arthur and Vassilvitskii 2007, section 2.2).
     """
     centres = [sample[rng.integers(len(sample))]]
+    distance = np.full(len(sample), np.inf)
     for _ in range(k - 1):
-        distance = _squares(sample, np.array(centres)).min(axis=1)
+        np.minimum(distance, _squares(sample, centres[-1][None])[:, 0], out=distance)
         total = distance.sum()
         shares = distance / total if total > 0 else None
         centres.append(sample[rng.choice(len(sample), p=shares)])
@@ -231,9 +232,9 @@ def _exchanged(sample: Array, centres: Array, rng: np.random.Generator) -> Array
     """
     centres = centres.copy()
     distance = _squares(sample, centres)
+    nearest = distance.argmin(axis=1)
+    two = np.partition(distance, 1, axis=1)[:, :2]
     for _ in range(len(centres)):
-        nearest = distance.argmin(axis=1)
-        two = np.partition(distance, 1, axis=1)[:, :2]
         total = two[:, 0].sum()
         if not total > 0.0:
             break
@@ -244,7 +245,10 @@ def _exchanged(sample: Array, centres: Array, rng: np.random.Generator) -> Array
         loss = np.bincount(nearest, missed, minlength=len(centres))
         least = int(loss.argmin())
         if with_both.sum() + loss[least] < total:
+            near = np.minimum(distance[:, least], to_row) <= two[:, 1]
             centres[least], distance[:, least] = sample[row], to_row
+            nearest[near] = distance[near].argmin(axis=1)
+            two[near] = np.partition(distance[near], 1, axis=1)[:, :2]
     return centres
 
 

@@ -21,13 +21,15 @@ from emframe.plotting.observed import observed
 from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
-from emframe.plotting.residuals import residuals
 from emframe.plotting.scene import Scene, scene
+from emframe.plotting.simulated import residuals, rootogram
+from emframe.plotting.states import states
 from emframe.plotting.style import axes
 from emframe.plotting.survival import survival
 from emframe.plotting.traces import trace
 from emframe.plotting.trajectories import trajectories
 from emframe.plotting.uncertainty import uncertainty
+from emframe.plotting.visits import visits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,13 +40,17 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "pairs": pairs,
     "profile": profile,
     "survival": survival,
+    "residuals": residuals,
+    "rootogram": rootogram,
     "membership": membership,
     "trajectories": trajectories,
     "observed": observed,
-    "residuals": residuals,
+    "visits": visits,
+    "states": states,
     "trace": trace,
     "uncertainty": uncertainty,
 }
+OF_A_COLUMN = ("membership", "residuals", "rootogram", "observed")
 
 
 def plot(
@@ -59,10 +65,13 @@ def plot(
     rng: Any = 0,
 ) -> Axes:
     """Draw a fit; see `emframe.Fit.plot`."""
+    if isinstance(X, str) and X in KINDS:
+        raise TypeError(f"`X` is {X!r}; rows come first: fit.plot(X, {X!r}).")
     if kind is not None and kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; expected one of {', '.join(KINDS)}.")
-    if column is not None and kind not in ("membership", "observed"):
-        raise ValueError(f"`column` goes with kind='membership' or 'observed'; `kind` is {kind!r}.")
+    if column is not None and kind not in OF_A_COLUMN:
+        told = ", ".join(map(repr, OF_A_COLUMN))
+        raise ValueError(f"`column` goes with kind={told}; `kind` is {kind!r}.")
     shown = replace(scene(fit, X, weights, errors, rng), along=column)
     name = kind or suited(shown)
     canvas = axes(ax, size=(7.5, 7.0) if name == "pairs" else (7.0, 4.5))

@@ -49,6 +49,9 @@ class Scene:
     run_resp: Array | None = None  # (S, K)  responsibilities of these, where each has one z
     beside: Array | None = None  # (n, q)  what a gate reads of all rows
     told: Callable[[str], NDArray[Any]] | None = None  # other columns of the frame they came in
+    whole: Any = None  # (n, ...)  all rows as the model reads them, a gate's columns too
+    rng: Any = 0
+    run_weights: Array | None = None  # (S,)  of these runs
     given: Any = None  # the rows as they were handed over
     frequencies: Any = None  # and their weights
     along: str | int | None = None  # the column that a picture runs along, where it was said
@@ -133,9 +136,10 @@ class Scene:
         there = {
             "trajectories": self.has_courses,
             "observed": self.has_courses,
-            "residuals": self.has_courses,
+            "visits": self.has_courses,
             "density": d == 1,
             "plane": d == 2,
+            "states": self.runs is not None and hasattr(self.fit.model, "viterbi"),
             "pairs": 1 < d <= MOST_COLUMNS,
             "profile": self.profiled is not None,
             "membership": self.beside is not None and isinstance(self.fit.model, Mixture),
@@ -228,7 +232,11 @@ def scene(
             return np.asarray(column_of(frame, name).to_numpy())[order]
 
     shown = (x[some], sizes, resp)
-    made = Scene(fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told)
+    own = None if runs is not None else given
+    of_runs = None if runs is None else rows.weights
+    made = Scene(
+        fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told, own, rng, of_runs
+    )
     return replace(made, given=X, frequencies=weights)
 
 

@@ -13,12 +13,13 @@ from emframe.core import Degenerate
 from emframe.data import brought_in, counted, frequencies
 from emframe.engines import EngineError
 from emframe.engines.workers import share
+from emframe.families.elsewhere import is_mixed
 from emframe.fitting import Interrupted, fit, model_for
 from emframe.fitting.faces import face
 from emframe.fitting.result import Fit, checked_count
 from emframe.fitting.tabled import Tabled
 from emframe.messages.arguments import Rng, generator_from, whole
-from emframe.models import Mixture, Model
+from emframe.models import ComponentModel, Mixture, Model
 from emframe.selecting.freedom import freedom_of
 from emframe.selecting.growing import Candidate, chains
 from emframe.selecting.validation import dealt, held_out
@@ -52,6 +53,11 @@ class Selection(Tabled):
     failures: tuple[tuple[str, str], ...] = ()  # (model, why) where no start had an objective
     held_out: tuple[float, ...] = ()  # for "cv": log-likelihood of the rows left out, of each fit
     freedom: tuple[float, ...] = ()  # of the data, for each fit; see `freedom_of`
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what a fit has and several fits have not, by where it is."""
+        told = f" Ask its best fit: selection.best.{name}." if hasattr(Fit, name) else ""
+        raise AttributeError(f"a Selection has no {name!r}.{told}")
 
     @property
     def label(self) -> str:
@@ -192,6 +198,11 @@ def select(
         )
     X, options["weights"], _ = brought_in(X, options.get("weights"), None)
     candidates = [model.settled(X, options["weights"]) for model in candidates]
+    if is_mixed([one.family for one in candidates if isinstance(one, ComponentModel)]):
+        raise ValueError(
+            "`models` has some of counts and some of real numbers for one column, and "
+            "probabilities and densities have no common scale; compare families of one kind."
+        )
     # What cannot be fitted is said before any work; the largest model usually comes last.
     for model in reversed(candidates if options.get("prior") is None else ()):
         model.require(model.rows(X, frequencies(X, options.get("weights"))))

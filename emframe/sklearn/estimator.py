@@ -26,6 +26,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import emframe
 from emframe.data import Table, refuse_elsewhere
+from emframe.data.formulas import is_formula
+from emframe.data.frames import is_frame, names_of
+from emframe.data.words import column_of, levels_of
 from emframe.latents import Gate
 from emframe.messages.arguments import real
 from emframe.messages.refusals import several
@@ -43,6 +46,9 @@ THEIR_REG_COVAR = 1e-6  # the default of scikit-learn, which a script may spell 
 
 class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A mixture of any family, fitted by EM.
+
+    X is an array of numbers, or a data frame, whose columns may hold words where the family takes
+    them; see ``levels_``.
 
     Parameters
     ----------
@@ -79,6 +85,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     weights_ : (K,) and each parameter of the family under its name with an underscore, such as
         ``means_`` (K, d), ``rates_``, ``probs_``. Weights that depend on columns as their mean over
         the rows.
+    levels_ : for each column of words that is modelled its values, in the order of their codes.
     gate_intercept_, gate_coef_ : (K,) and (K, p), log odds against the first component, for the
         columns ``gate_names_``, (p,); where the weights depend on any.
     covariances_, precisions_, precisions_cholesky_ : of families that have covariances, in the
@@ -139,18 +146,45 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         degenerate; warns with ConvergenceWarning where it did not converge.
         """
         start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
-        refuse_elsewhere(X, "X")
-        x = validate_data(self, X, **_TAKEN, ensure_min_samples=2)
-        self._require_same(start, x)
-        table = self._named(x)
-        self._show(self._fitted(table, sample_weight, start), table, sample_weight)
+        table = self._rows(X, reset=True)
+        self._require_same(start, table)
+        self.__dict__.pop("_stream", None)
+        fit = self._fitted(table, sample_weight, start)
+        self._show(fit, table, sample_weight)
+        if not fit.converged or fit.spurious:
+            text = f"{fit.message} {fit.spurious}".strip()
+            warnings.warn(text, ConvergenceWarning, stacklevel=2)
         return self
 
-    def _require_same(self, start: Any, x: Array) -> None:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> EMMixture:
+        """Learn from some more rows (n, d), which need not be kept: see `emframe.Stepwise`.
+
+        The first call after a `fit`, or ever, fits its rows to convergence and begins a stream with
+        them, so they have to tell the components apart; each call after it is one step on the
+        average of all rows so far, the newer ones counting for more.  `fit_` is then of the rows of
+        the last call, at the parameters of the stream.
+        """
+        stream = getattr(self, "_stream", None)
+        table = self._rows(X, reset=stream is None)
+        if stream is None:
+            begun = self._fitted(table, sample_weight, None)
+            self._online = emframe.Stepwise(begun.model)
+            given = {"weights": sample_weight, "prior": begun.prior}
+            self._stream = self._online.begin(table, start=begun.params, **given)
+        else:
+            self._stream = self._online.update(stream, table, weights=sample_weight)
+        here = emframe.fit(
+            self._online.model, table, weights=sample_weight, start=self._stream.params, max_iter=0
+        )
+        self._show(here, table, sample_weight)
+        return self
+
+    def _require_same(self, start: Any, x: Any) -> None:
         """Raise ValueError where `warm_start` would go on from a fit of another model."""
         if start is None:
             return
-        wrong = self._model().settled(x).problem(start, x.shape[1])
+        model = self._model().settled(x)
+        wrong = model.problem(start, len(model.rows(x).columns))
         if wrong:
             raise ValueError(
                 f"`warm_start` goes on from the last fit, a {self.fit_.model.title()} of "
@@ -163,7 +197,7 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """Fit, and the most probable component of each row, (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fitted(self, table: Table, weights: Any, start: Any) -> emframe.Fit:
+    def _fitted(self, table: Any, weights: Any, start: Any) -> emframe.Fit:
         if self.n_init is not None and self.n_init < 1:
             raise ValueError(f"`n_init` is {self.n_init}; pass 1 or more, or None.")
         model, seed = self._model(), _seed(self.random_state)
@@ -225,6 +259,11 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return wished
 
     def _model(self) -> Mixture:
+        if not isinstance(self.family_options, (Mapping, type(None))):
+            raise TypeError(
+                f"`family_options` is {self.family_options!r}; pass settings by name, "
+                "{'missing': True}."
+            )
         options = dict(self.family_options or {})
         if _takes_covariance(self.family):
             options.setdefault("covariance", self.covariance_type)
@@ -239,7 +278,9 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             return Mixture(self.family, self.n_components, **options)
         return OneKind(self.init_params, self.family, self.n_components, **options)
 
-    def _given_start(self, model: Mixture, table: Table, sample_weight: Any) -> Any:
+    def _given_start(self, model: Mixture, table: Any, sample_weight: Any) -> Any:
+        if self.means_init is not None:
+            model = model.settled(table, sample_weight)
         return given_start(
             model,
             table,
@@ -251,18 +292,16 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             rng=np.random.default_rng(_seed(self.random_state)),
         )
 
-    def _show(self, fit: emframe.Fit, table: Table, weights: Any) -> None:
-        """Set what scikit-learn's users look for, and say aloud how the fit ended if badly."""
+    def _show(self, fit: emframe.Fit, table: Any, weights: Any) -> None:
+        """Set what scikit-learn's users look for."""
         self.fit_ = fit
+        self.levels_ = fit.levels
         self._n_features_out = fit.model.choices()
         shown = attributes(fit, self.max_iter)
         if self.weights_on is not None:
             shown["weights_"] = np.average(fit.prior_proba(table), axis=0, weights=weights)
         for name, value in shown.items():
             setattr(self, name, value)
-        if not fit.converged or fit.spurious:
-            text = f"{fit.message} {fit.spurious}".strip()
-            warnings.warn(text, ConvergenceWarning, stacklevel=3)
 
     # ---- questions about rows
 
@@ -319,10 +358,23 @@ class EMMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             drawn = drawn[:, [self.fit_.columns.index(name) for name in table.columns]]
         return drawn, labels
 
-    def _rows(self, X: Any) -> Table:
-        check_is_fitted(self)
+    def _rows(self, X: Any, reset: bool = False) -> Any:
+        """Numbers as a `Table`; a data frame as it is where words, or formulas, are read."""
+        if not reset:
+            check_is_fitted(self)
         refuse_elsewhere(X, "X")
-        return self._named(np.asarray(validate_data(self, X, **_TAKEN, reset=False)))
+        if is_frame(X) and names_of(X) and self._reads_words(X):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            return X
+        if getattr(X, "dtype", np.dtype(float)).kind in "US":
+            raise ValueError("`X` is an array of words; pass a data frame, with names for columns.")
+        least = {"ensure_min_samples": 2} if reset else {}
+        return self._named(np.asarray(validate_data(self, X, **_TAKEN, **least, reset=reset)))
+
+    def _reads_words(self, frame: Any) -> bool:
+        named = (*(self._model().family.columns or ()), *_listed(self.weights_on or ()))
+        is_told = any(map(is_formula, named))
+        return is_told or any(levels_of(column_of(frame, name)) for name in names_of(frame))
 
     def _named(self, x: Array) -> Table:
         """Rows with the names of their columns: those of the frame, or in the family's order."""

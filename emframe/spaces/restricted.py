@@ -171,11 +171,12 @@ class Rising(Restricted):
 
     def point(self, vector: Array, shape: Shape) -> Array:
         reals = np.reshape(vector, shape)
-        reals = np.cumsum(np.concatenate([reals[:1], np.square(reals[1:])]), axis=0)
         ends = np.array([self.space.lower, self.space.upper])
         with np.errstate(all="ignore"):
             low, high = self.space.coordinates(ends)  # past them some spaces turn back
-        values = self.space.point(np.fmin(np.fmax(reals, low), high).ravel(), shape)
+        first = low + np.abs(reals[:1] - low) if np.isfinite(low) else reals[:1]
+        reals = np.cumsum(np.concatenate([first, np.square(reals[1:])]), axis=0)
+        values = self.space.point(np.fmin(reals, high).ravel(), shape)
         return np.maximum.accumulate(values, axis=0)  # but for rounding they rise already
 
     def along(self, values: Array, slope: Array) -> Array:

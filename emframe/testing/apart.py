@@ -38,8 +38,9 @@ def separate(subject: Subject, case: Case) -> None:
     """Components turn with their sums, and groups of them do not see each other in a stack."""
     if subject.family.contract is Contract.STOCHASTIC:
         raise Inapplicable("a stochastic M-step promises nothing of a single step")
-    for previous in (case.params, None):
-        _turns(subject, case, previous)
+    if not subject.family.has_places:
+        for previous in (case.params, None):
+            _turns(subject, case, previous)
     family = subject.family.stacked(case.k)
     if family is None:
         return

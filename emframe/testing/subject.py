@@ -62,12 +62,18 @@ class Subject:
     def completed(self, params: Any, x: Any, resp: Array) -> Any:
         return self._call("completed", copied(params), own_copy(x), resp.copy())
 
+    def passed(self, params: Any, x: Any, resp: Array) -> tuple[Any, float]:
+        """The sums of rows at these parameters, and by way of them resp times log density."""
+        entropy: Any = 0.0
+        if self.family.hides:
+            statistics, entropy = self.completed(params, x, resp)
+        else:
+            statistics = self.accumulate(x, resp)
+        return statistics, self.expected(statistics, params) + float(np.sum(entropy))
+
     def reproduced(self, params: Any, x: Any, resp: Array) -> float:
         """Sum of resp times log density of rows, by way of their sums."""
-        if not self.family.hides:
-            return self.expected(self.accumulate(x, resp), params)
-        statistics, entropy = self.completed(params, x, resp)
-        return self.expected(statistics, params) + float(np.sum(entropy))
+        return self.passed(params, x, resp)[1]
 
     def stepped(self, x: Any, resp: Array, previous: Any) -> Any:
         """Where the M-step leads from `previous`, or to from nothing."""

@@ -113,7 +113,7 @@ class Climb:
 
     def __call__(self, params: Any) -> Run[Any]:
         """From parameters to where neither a step nor a choice gains `tol`."""
-        groups, steps = self._grouped(params, self._likeliest(params)), 1
+        groups, steps = self.begun(params), 1
         done = self._run(groups, params, self.tol, steps)
         gained = done.trace[-1] - done.trace[0]
         while goes_on(done) and gained > self.tol and len(done.trace) <= self.max_iter:
@@ -161,18 +161,18 @@ class Climb:
 
         return expect
 
+    def begun(self, params: Any) -> Groups:
+        """Rows in the groups of the likeliest of all components."""
+        kernel = next(self.model.passes(params, self.survey)).kernel
+        size = kernel.rows(len(self.rows.columns))
+        labels = np.concatenate(swept(self.rows, size, partial(_likeliest, kernel)))
+        return self._grouped(params, labels.astype(np.min_scalar_type(self.model.latent.n - 1)))
+
     def chosen(self, groups: Groups, params: Any) -> Groups:
         """Rows in the groups of the likeliest components that they see, and what these see now."""
         one = next(SparsePass.each(self.model, params, self.survey, groups.sets))
         labels = swept(self.rows, one.block_rows, one.likeliest, groups.labels)
         return self._grouped(params, np.concatenate(labels))
-
-    def _likeliest(self, params: Any) -> Labels:
-        """The likeliest of all components, of each row."""
-        kernel = next(self.model.passes(params, self.survey)).kernel
-        size = kernel.rows(len(self.rows.columns))
-        labels = np.concatenate(swept(self.rows, size, partial(_likeliest, kernel)))
-        return labels.astype(np.min_scalar_type(self.model.latent.n - 1))
 
     def _grouped(self, params: Any, labels: Labels) -> Groups:
         """Groups that see the components which have most of a few of their rows.

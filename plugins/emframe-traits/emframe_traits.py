@@ -7,6 +7,8 @@ which the normal density is put on points that lie close together.  Then both st
 E counts how many rows lie at each point, and how many of them say yes to each item; M is a logistic
 regression of each item on the points (Bock and Aitkin 1981, Psychometrika 46, 443).
 
+Answers may be missing (nan): they say nothing of the trait, as where items are left out at random.
+
 The items of a component have a slope each (two parameters, 2PL; Birnbaum 1968) or one together
 (1PL, the Rasch model with a free scale).  Components are classes of people for whom the items work
 differently (Rost 1990, Applied Psychological Measurement 14, 271).
@@ -23,7 +25,17 @@ from typing import Any
 import numpy as np
 from scipy.special import entr, expit, log_expit, logsumexp
 
-from emframe import Array, Binary, Degenerate, Family, FamilyEntry, Real, hookimpl, parameter
+from emframe import (
+    Array,
+    Binary,
+    Degenerate,
+    Family,
+    FamilyEntry,
+    OrMissing,
+    Real,
+    hookimpl,
+    parameter,
+)
 from emframe.families import Completed, refuse_empty
 from emframe.parameters import keep, pullback
 
@@ -31,7 +43,7 @@ FARTHEST = 6.0  # standard deviations to which the points reach; beyond are 2e-9
 STEEPEST = 200.0  # slopes from which on answers follow from the trait, and nothing changes
 STEPS, HALVINGS = 60, 40
 SETTLED = 1e-15  # a promised gain, per row, that is lost in the rounding of Q
-MOST_CODED = 50  # items whose answers together are one whole number
+MOST_CODED = 33  # items whose answers together are one whole number
 TINY = float(np.finfo(float).tiny)
 
 
@@ -72,16 +84,17 @@ class OneParameter(Items):
 
 @dataclass(frozen=True)
 class Counts:
-    """Expected numbers of rows at each point of the trait, and of yes to each item; they add."""
+    """Expected numbers of rows at each point of the trait, and of answers there; they add."""
 
     rows: Array  # (K, Q)
-    yes: Array  # (K, Q, d)
+    told: Array  # (K, Q, d)  of answers to each item
+    yes: Array  # (K, Q, d)  of them
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.rows + other.rows, self.yes + other.yes)
+        return Counts(self.rows + other.rows, self.told + other.told, self.yes + other.yes)
 
     def __mul__(self, factor: float) -> Counts:
-        return Counts(self.rows * factor, self.yes * factor)
+        return Counts(self.rows * factor, self.told * factor, self.yes * factor)
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ class LatentTrait(Family):
     points: int = 61
 
     name = "latent-trait"
-    support = Binary()
+    support = OrMissing(Binary())
     hides = True
     effort = 10.0
     fewest_columns = 3  # fewer say nothing of slopes
@@ -133,8 +146,9 @@ class LatentTrait(Family):
     def _joint(self, params: Any, x: Array) -> Array:
         """log p(x, theta) at each point, (n, K, Q)."""
         logits = self._logits(params.each_slope, params.intercepts)
-        constant = log_expit(-logits).sum(axis=2) + self.log_prior
-        return np.tensordot(x, logits, axes=(1, 2)) + constant
+        told, yes = answers(x)
+        of_told = np.tensordot(told, log_expit(-logits), axes=(1, 2))
+        return np.tensordot(yes, logits, axes=(1, 2)) + of_told + self.log_prior
 
     def log_density(self, params: Any, x: Array) -> Array:
         rows, back = distinct(x)
@@ -161,7 +175,8 @@ class LatentTrait(Family):
         share = self._posterior(params, rows)
         entropy = (own * entr(share).sum(axis=2)).sum(axis=0)
         share *= own[:, :, None]
-        return Completed(Counts(share.sum(axis=0), np.tensordot(share, rows, axes=(0, 0))), entropy)
+        each = (np.tensordot(share, one, axes=(0, 0)) for one in answers(rows))
+        return Completed(Counts(share.sum(axis=0), *each), entropy)
 
     def accumulate(self, x: Array, resp: Array) -> Counts:
         """With items of which nothing is known yet: all alike, and even."""
@@ -177,7 +192,7 @@ class LatentTrait(Family):
 
     def _by_item(self, sums: Counts, logits: Array) -> Array:
         """Q of each item, (K, d)."""
-        no = sums.rows[:, :, None] - sums.yes
+        no = sums.told - sums.yes
         return np.asarray((sums.yes * log_expit(logits) + no * log_expit(-logits)).sum(axis=1))
 
     # ---- M
@@ -211,8 +226,8 @@ class LatentTrait(Family):
         here = self._by_item(sums, self._logits(slopes, intercepts))
         for _ in range(STEPS):
             p = expit(self._logits(slopes, intercepts))
-            excess = sums.yes - sums.rows[:, :, None] * p
-            told = sums.rows[:, :, None] * p * (1.0 - p)
+            excess = sums.yes - sums.told * p
+            told = sums.told * p * (1.0 - p)
             level = np.maximum(told.sum(axis=1), TINY)
             middle = np.einsum("kqd,q->kd", told, self.trait) / level
             off = self.trait[:, None] - middle[:, None, :]
@@ -251,19 +266,21 @@ class LatentTrait(Family):
         return slopes, intercepts
 
     def _refuse_unanimous(self, sums: Counts, counts: Array, empty: Any) -> None:
-        yes = sums.yes.sum(axis=1)
-        no = counts[:, None] - yes
+        yes, told = sums.yes.sum(axis=1), sums.told.sum(axis=1)
+        no = told - yes
         least = 4.0 * np.finfo(float).eps * counts[:, None]
         alike = ~empty[:, None] & (np.minimum(yes, no) <= least)
         if alike.any():
             k, j = map(int, np.argwhere(alike)[0])
+            if told[k, j] <= least[k, 0]:
+                raise Degenerate(f"no row of component {k} has an answer to item {j}", k)
             raise Degenerate(
                 f"rows of component {k} all answer item {j} alike: its intercept has no bound", k
             )
 
     def gradient(self, statistics: Counts, params: Any) -> Array:
         p = expit(self._logits(params.each_slope, params.intercepts))
-        excess = statistics.yes - statistics.rows[:, :, None] * p
+        excess = statistics.yes - statistics.told * p
         by_slope = np.einsum("kqd,q->kd", excess, self.trait)
         if self.model == "1PL":
             by_slope = by_slope.sum(axis=1)
@@ -293,11 +310,17 @@ class LatentTrait(Family):
         return mean * (1.0 - mean)
 
 
+def answers(x: Array) -> tuple[Array, Array]:
+    """1 where there is an answer, and where it is yes, (n, d) each; 0 elsewhere."""
+    told = ~np.isnan(x)
+    return told.astype(float), np.where(told, x, 0.0)
+
+
 def distinct(x: Array) -> tuple[Array, Any]:
-    """The patterns among rows of 0 and 1, and which of them each row has; few items have few."""
+    """The patterns among rows of 0, 1 and nan, and which each row has; few items have few."""
     if x.shape[1] > MOST_CODED:
         return x, slice(None)
-    codes = x @ 2.0 ** np.arange(x.shape[1])
+    codes = np.where(np.isnan(x), 2.0, x) @ 3.0 ** np.arange(x.shape[1])
     _, first, back = np.unique(codes, return_index=True, return_inverse=True)
     return x[first], back
 

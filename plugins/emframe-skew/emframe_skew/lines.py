@@ -125,9 +125,11 @@ def squares_about(moments: Moments, params: OnLines) -> tuple[Array, Array, Arra
     """Sums that Q needs, by component: (x - xi - slope w)' S^-1 (...), w^2, and log|S|; (K,)."""
     lower = root(params.scatter)
     residual, squares = _residuals(moments, params)
-    inner = np.linalg.solve(lower, np.swapaxes(np.linalg.solve(lower, squares), 1, 2))
-    shift = np.linalg.solve(lower, residual[:, :, None])[:, :, 0]
-    total = np.trace(inner, axis1=1, axis2=2) + moments.counts * (shift**2).sum(axis=1)
+    inverse = np.linalg.inv(lower)
+    shift = (inverse @ residual[:, :, None])[:, :, 0]
+    total = ((inverse @ squares) * inverse).sum(axis=(1, 2)) + moments.counts * (shift**2).sum(
+        axis=1
+    )
     of_w = moments.squares[:, -1, -1] + moments.counts * moments.means[:, -1] ** 2
     log_det = 2.0 * np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
     return total, of_w, log_det

@@ -88,7 +88,7 @@ class SkewNormal(Family):
     def completed(self, params: SkewNormalParameters, x: Array, resp: Array) -> Completed:
         seen = Seen.of_rows(params, x)
         t = seen.at / seen.width
-        first, second = cut_normal(t)
+        first, second, _ = cut_normal(t)
         w, spread = seen.width * first, seen.width**2 * (second - first**2)
         found = Moments.of_rows(x, w, np.maximum(spread, 0.0), resp)
         return Completed(found, (resp * (np.log(seen.width) + cut_entropy(t, first))).sum(axis=0))
@@ -137,18 +137,22 @@ def drawn(params: Any, labels: Array, rng: np.random.Generator, u: Array) -> Arr
     return np.asarray(params.locations[labels] + off / np.sqrt(u)[:, None])
 
 
-def cut_normal(t: Array) -> tuple[Array, Array]:
-    """Mean and mean square of N(t, 1) cut off below 0."""
-    near = np.maximum(t, FAR)
-    with np.errstate(over="ignore"):  # where nothing is cut off
-        hazard = np.sqrt(2.0 / pi) / erfcx(-near / np.sqrt(2.0))
-    first, second = near + hazard, 1.0 + near * (near + hazard)
+def cut_normal(t: Array) -> tuple[Array, Array, Array]:
+    """Mean and mean square of N(t, 1) cut off below 0, and log of what is left, Phi(t)."""
+    below, tail = t < 0.0, 0.5 * erfcx(np.abs(t) / np.sqrt(2.0))
+    with np.errstate(over="ignore"):
+        half = 0.5 * t**2
+    bell = np.exp(-half)
+    left = np.where(below, tail, 1.0 - tail * bell)  # below 0 it is this times the bell
+    hazard = np.where(below, 1.0, bell) / (np.sqrt(2.0 * pi) * left)
+    log_left = np.log(left) - np.where(below, half, 0.0)
+    first, second = t + hazard, 1.0 + t * (t + hazard)
     if (t < FAR).any():
         u = 1.0 / np.minimum(t, FAR) ** 2
         series = u * (2.0 - u * (10.0 - u * (74.0 - 706.0 * u)))
         first = np.where(t < FAR, np.sqrt(u) * (1.0 - series), first)
         second = np.where(t < FAR, series, second)
-    return first, second
+    return first, second, log_left
 
 
 def cut_entropy(t: Array, first: Array) -> Array:

@@ -20,7 +20,7 @@ from math import e, log, pi
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import digamma, gammaln, log_ndtr, logsumexp, polygamma, stdtr
+from scipy.special import gammaln, stdtr
 
 from emframe import Array
 from emframe_skew.normal import cut_normal
@@ -29,16 +29,17 @@ POINTS = np.linspace(-7.2, 8.6, 49)  # of that variable, in widths of the peak
 TURN = 0.03  # how soon it turns to run ahead of v on the left
 SERIES_FROM = 30.0  # four terms of Stirling's series have all digits there
 LEAST = 1e-250  # of a distribution function: below it the digits run out
-LARGEST = 1e10  # half of degrees of freedom from which on nothing changes
-STEPS, CLOSE = 50, 1e-9
 
 
 class Points(NamedTuple):
     """u at the points of the rule: (J, n, K), but for the last."""
 
     v: Array  # log u
+    root: Array  # of u
     bare: Array  # log of the density but for Phi, less what it is at the middle
-    log_share: Array  # of the rule's sum, before it is made to be 1
+    share: Array  # of the integral, which sum to 1
+    cut: tuple[Array, Array]  # mean and mean square of w, in deviations at u
+    total: Array  # (n, K)  log of the rule's sum
     log_mass: Array  # (n, K)  log of the integral, with the constants of u's own law
 
 
@@ -57,22 +58,36 @@ def points(dof: Array, d: int, distances: Array, t: Array) -> Points:
     a0 = 0.5 * dof
     a, b = a0 + 0.5 * d, a0 + 0.5 * distances
     more = 0.5 * np.minimum(t, 0.0) ** 2
-    middle = np.log(a / (b + more))
+    off = np.maximum(_gap(d, distances, more) / (b + more), -0.5)
+    middle = np.where(off > -0.5, np.log1p(off), np.log(a / (b + more)))
     y = (POINTS - TURN * np.expm1(-POINTS))[:, None, None] / np.sqrt(a)
     stretch = (1.0 + TURN * np.exp(-POINTS))[:, None, None] / np.sqrt(a)
     rise = np.expm1(y)
     bare = a * (y - rise) + (a * more / (b + more)) * rise
-    v = middle + y
-    log_share = bare + log_ndtr(t * np.exp(0.5 * v)) + np.log(stretch * (POINTS[1] - POINTS[0]))
-    level = middle_level(a0, a, b, b + more)
-    return Points(v, bare, log_share, level + logsumexp(log_share, axis=0))
+    root = np.exp(0.5 * middle) * np.exp(0.5 * y)
+    first, second, log_phi = cut_normal(t * root)
+    log_share = bare + log_phi + np.log(stretch * (POINTS[1] - POINTS[0]))
+    most = log_share.max(axis=0)
+    share = np.exp(log_share - most)
+    mass = share.sum(axis=0)
+    share /= mass
+    total = most + np.log(mass)
+    level = middle_level(a0, d, distances, more)
+    return Points(middle + y, root, bare, share, (first, second), total, level + total)
 
 
-def middle_level(a0: Array, a: Array, b: Array, at: Array) -> Array:
-    """log of a0^a0 / Gamma(a0) e^(a v - b e^v) at e^v = a / at, without terms that cancel."""
-    off = (a - at) / at
+def _gap(d: int, distances: Array, more: Array | float) -> Array:
+    """a - b - more, of which the degrees of freedom are no part however many they are."""
+    return np.asarray(0.5 * (d - distances) - more)
+
+
+def middle_level(a0: Array, d: int, distances: Array, more: Array | float) -> Array:
+    """log of a0^a0 / Gamma(a0) e^(a v - b e^v) at e^v = a / (b + more); no terms that cancel."""
+    a, b = a0 + 0.5 * d, a0 + 0.5 * distances
+    at = b + more
+    off = _gap(d, distances, more) / at
     with np.errstate(divide="ignore"):
-        near = a * (np.log1p(off) - off) + off * (a - b) + (a0 - b)
+        near = a * (np.log1p(off) - off) + off * _gap(d, distances, 0.0) - 0.5 * distances
     far = a * np.log(a / at) + (a0 - a * (b / at))
     return np.asarray(stirling(a0) + np.where(off > -0.5, near, far))
 
@@ -83,7 +98,7 @@ def log_mass(dof: Array, d: int, distances: Array, t: Array) -> Array:
     a, b = a0 + 0.5 * d, a0 + 0.5 * distances
     inside = stdtr(2.0 * a, t * np.sqrt(a / b))
     held = inside > LEAST
-    found = middle_level(a0, a, b, b) - stirling(a) + np.log(np.where(held, inside, 1.0))
+    found = middle_level(a0, d, distances, 0.0) - stirling(a) + np.log(np.where(held, inside, 1.0))
     if not held.all():
         row, k = np.nonzero(~held)
         far = points(dof[k], d, distances[row, k][None], t[row, k][None])
@@ -94,23 +109,20 @@ def log_mass(dof: Array, d: int, distances: Array, t: Array) -> Array:
 def hidden(dof: Array, d: int, distances: Array, t: Array) -> Hidden:
     """What those rows say of u and w."""
     rule = points(dof, d, distances, t)
-    total = logsumexp(rule.log_share, axis=0)
-    share, u = np.exp(rule.log_share - total), np.exp(rule.v)
-    root = np.sqrt(u)
-    at = t * root
-    first, second = cut_normal(at)
+    first, second = rule.cut
+    at = t * rule.root
 
     def mean(of: Array) -> Array:
-        return np.asarray(np.einsum("jnk,jnk->nk", share, of))
+        return np.asarray(np.einsum("jnk,jnk->nk", rule.share, of))
 
     # Of v that is log-mass less log-density, whose Phi is that of w's own entropy below 0.
     of_w = 0.5 * log(2.0 * pi * e) - 0.5 * mean(at * (first - at))
     return Hidden(
-        mean(u),
+        mean(rule.root**2),
         mean(np.expm1(rule.v) - rule.v),
-        mean(root * first),
+        mean(rule.root * first),
         mean(second),
-        total - mean(rule.bare) + mean(0.5 * rule.v) + of_w,
+        rule.total - mean(rule.bare) + 0.5 * mean(rule.v) + of_w,
     )
 
 
@@ -122,33 +134,3 @@ def stirling(a: Array) -> Array:
     series = -v * (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188))))
     plain = near * np.log(near) - near - gammaln(near)
     return np.where(far, -0.5 * (np.log(v) + log(2.0 * pi)) + series, plain)
-
-
-def best_half_dof(spread: Array) -> Array:
-    """The a at which the derivative of `stirling` is `spread`, entry by entry, up to `LARGEST`.
-
-    Newton's method (Minka 2002, Estimating a gamma distribution).
-    """
-    spread = np.maximum(spread, 0.5 / LARGEST)
-    a = (3.0 - spread + np.sqrt((spread - 3.0) ** 2 + 24.0 * spread)) / (12.0 * spread)
-    for _ in range(STEPS):
-        value, slope = excess(a)
-        new = a / np.maximum(1.0 + (value - spread) / (slope * a), 0.1)
-        done = np.abs(new - a) <= CLOSE * a
-        a = new
-        if done.all():
-            break
-    return np.minimum(a, LARGEST)
-
-
-def excess(a: Array) -> tuple[Array, Array]:
-    """log a - psi(a), which is above 0, and its derivative, which is below."""
-    far = a >= SERIES_FROM
-    near, v = np.where(far, 1.0, a), 1.0 / np.where(far, a, SERIES_FROM)
-    s = v * v
-    value = v / 2 + s * (1 / 12 - s * (1 / 120 - s * (1 / 252 - s / 240)))
-    slope = -s / 2 - v * s * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s / 30)))
-    return (
-        np.where(far, value, np.log(near) - digamma(near)),
-        np.where(far, slope, 1.0 / near - polygamma(1, near)),
-    )

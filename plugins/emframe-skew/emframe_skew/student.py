@@ -23,6 +23,7 @@ from scipy.special import gammaln
 
 from emframe import Array, Degenerate, Family, Positive, PositiveDefinite, Real, parameter
 from emframe.families import Completed, refuse_empty
+from emframe.numeric import gamma_shape, log_excess
 from emframe.parameters import keep, pullback
 from emframe_skew.lines import (
     Moments,
@@ -34,9 +35,10 @@ from emframe_skew.lines import (
     squares_about,
 )
 from emframe_skew.normal import Shaped, drawn
-from emframe_skew.scales import best_half_dof, excess, hidden, log_mass, stirling
+from emframe_skew.scales import hidden, log_mass, stirling
 
 FIRST = 8.0  # degrees of freedom of a start, which knows no tail yet
+LARGEST = 1e10  # half of degrees of freedom from which on nothing changes
 LEAST = 0.1  # with fewer, a core is no more than a point
 
 
@@ -124,7 +126,7 @@ class SkewT(Family):
             dof = np.full(len(counts), FIRST)
         else:
             spread = np.where(empty, 1.0, statistics.spreads) / counts
-            dof = 2.0 * best_half_dof(spread)
+            dof = 2.0 * np.minimum(gamma_shape(np.maximum(spread, 0.5 / LARGEST)), LARGEST)
         on_point = ~empty & (dof < LEAST)
         if on_point.any():
             k = int(on_point.argmax())
@@ -135,7 +137,7 @@ class SkewT(Family):
 
     def gradient(self, statistics: Weighted, params: SkewTParameters) -> Array:
         along = gradients(statistics.lines, statistics.counts, params)
-        by_dof = 0.5 * (statistics.counts * excess(0.5 * params.dof)[0] - statistics.spreads)
+        by_dof = 0.5 * (statistics.counts * log_excess(0.5 * params.dof)[0] - statistics.spreads)
         return pullback(params, SkewTParameters(*along, by_dof))
 
     def sample(self, params: SkewTParameters, labels: Any, rng: np.random.Generator) -> Array:

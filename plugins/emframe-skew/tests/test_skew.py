@@ -64,7 +64,8 @@ def slope_of(omega: Any, alpha: Any) -> Any:
 @pytest.mark.parametrize("t", [-6.0, -0.3, 0.0, 2.0, 30.0])
 def test_what_is_hidden_is_a_cut_normal(t: float) -> None:
     law = stats.truncnorm(-t, np.inf, loc=t)
-    first, second = cut_normal(np.array([t]))
+    first, second, log_left = cut_normal(np.array([t]))
+    assert log_left[0] == pytest.approx(stats.norm.logcdf(t), rel=1e-12, abs=1e-15)
     entropy = cut_entropy(np.array([t]), first)
     assert first[0] == pytest.approx(law.mean(), rel=1e-9)
     assert second[0] == pytest.approx(law.var() + law.mean() ** 2, rel=1e-7)
@@ -82,7 +83,7 @@ def test_far_out_what_is_hidden_is_exponential() -> None:
     beside = cut_normal(np.array([-60.0 - 1e-9, -60.0 + 1e-9]))
     for values in beside:
         assert values[0] == pytest.approx(values[1], rel=1e-8)
-    first, second = cut_normal(np.array([-1e6]))
+    first, second, _ = cut_normal(np.array([-1e6]))
     assert first[0] == pytest.approx(1e-6, rel=1e-11)
     assert second[0] == pytest.approx(2e-12, rel=1e-11)
 

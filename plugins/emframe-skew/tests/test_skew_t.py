@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from emframe_skew import SkewNormal, SkewNormalParameters, SkewT, SkewTParameters
-from emframe_skew.scales import best_half_dof, excess, hidden, log_mass, points, stirling
+from emframe_skew.scales import hidden, log_mass, points, stirling
 from scipy import optimize, special, stats
 from test_skew import athletes, slope_of
 
 import emframe
+from emframe.numeric import log_excess
 from emframe.testing import FamilyConformance
 
 
@@ -92,14 +93,23 @@ def test_what_is_hidden_is_as_integrals_say(dof: float, d: int, distance: float,
         assert value[0, 0] == pytest.approx(mean(of), rel=1e-8, abs=1e-10)
 
 
+def test_however_many_degrees_of_freedom_no_digit_is_lost() -> None:
+    """Beside the limit of the skew normal law the next term is of 1 / dof."""
+    distances, t = np.array([[1.7], [9.0]]), np.array([[-4.0], [0.5]])
+    limit = -0.5 * distances + special.log_ndtr(t)
+    off = [log_mass(np.array([dof]), 1, distances, t) - limit for dof in (1e6, 1e8)]
+    np.testing.assert_allclose(off[1], off[0] / 100.0, rtol=1e-4)
+    by_rule = points(np.array([1e8]), 1, distances, t).log_mass - limit
+    np.testing.assert_allclose(by_rule, off[1], rtol=1e-4)
+
+
 def test_the_functions_of_half_the_degrees_of_freedom() -> None:
     a = np.array([0.2, 3.0, 29.999, 30.0, 1e6])
     plain = a * np.log(a) - a - special.gammaln(a)
     np.testing.assert_allclose(stirling(a), plain, rtol=1e-8)
     step = 1e-4 * a
     slope = (stirling(a + step) - stirling(a - step)) / (2.0 * step)
-    np.testing.assert_allclose(excess(a)[0], slope, rtol=1e-6)
-    np.testing.assert_allclose(best_half_dof(excess(a)[0]), a, rtol=1e-9)
+    np.testing.assert_allclose(log_excess(a)[0], slope, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

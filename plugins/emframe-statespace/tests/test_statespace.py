@@ -48,9 +48,11 @@ def test_it_is_installed() -> None:
     assert isinstance(emframe.family("state-space"), StateSpace)
 
 
-def test_everything_that_emframe_asks_of_a_model() -> None:
-    model = emframe.Mixture("state-space", 2)
-    results = check_model(model, series([5, 3, 8, 1, 6, 4, 9, 7]))
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_everything_that_emframe_asks_of_a_model(gaps: float) -> None:
+    model, runs = emframe.Mixture("state-space", 2), series([5, 3, 8, 1, 6, 4, 9, 7])
+    x = np.where(np.random.default_rng(1).random(runs.x.shape) < gaps, np.nan, runs.x)
+    results = check_model(model, emframe.Sequences(x, runs.lengths))
     assert not [str(one) for one in results if one.status == "failed"]
 
 
@@ -74,6 +76,43 @@ def test_density_and_states_are_those_of_the_joint_gaussian() -> None:
             entropy = 0.5 * np.linalg.slogdet(2.0 * np.pi * np.e * left)[1]
             assert found.entropy[s, k] == pytest.approx(entropy, rel=1e-9)
     np.testing.assert_array_equal(family.log_density(PARAMS, runs), found.log_density)
+
+
+def test_what_is_missing_is_left_out_of_the_joint_gaussian() -> None:
+    runs = series([4, 1, 6])
+    x = np.array(runs.x)
+    x[[0, 2, 7], [1, 0, 0]] = x[8] = np.nan
+    found = paths(PARAMS, emframe.Sequences(x, runs.lengths))
+    for s, (first, n) in enumerate(zip(runs.firsts, runs.lengths, strict=True)):
+        own, seen = slice(first, first + n), ~np.isnan(np.ravel(x[first : first + n]))
+        y = np.ravel(x[own])[seen]
+        for k in (0, 1):
+            states, cross, rows = joint(PARAMS, k, n)
+            cross, rows = cross[:, seen], rows[np.ix_(seen, seen)]
+            mean = np.tile(PARAMS.means[k], n)[seen]
+            law = stats.multivariate_normal(mean, rows)
+            assert found.log_density[s, k] == pytest.approx(float(law.logpdf(y)), rel=1e-10)
+            gain = np.linalg.solve(rows, cross.T).T
+            left = states - gain @ cross.T
+            np.testing.assert_allclose(
+                found.means[own, k], gain @ (y - mean), rtol=1e-9, atol=1e-12
+            )
+            np.testing.assert_allclose(found.variances[own, k], np.diag(left), rtol=1e-9)
+
+
+def test_series_with_gaps_end_at_a_direct_optimum() -> None:
+    runs = series([25, 30, 20, 25, 15])
+    x = np.where(np.random.default_rng(3).random(runs.x.shape) < 0.2, np.nan, runs.x)
+    gaps = emframe.Sequences(x, runs.lengths)
+    fit = emframe.fit(emframe.Mixture("state-space"), gaps, rng=0)
+    assert fit.converged
+
+    def loss(point: Any) -> float:
+        return -float(StateSpace().log_density(as_params(point, 1, 2), gaps).sum())
+
+    start = as_vector(fit.params.components)
+    found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-4})
+    assert fit.log_likelihood == pytest.approx(-found.fun, rel=1e-8)
 
 
 FIELDS = ("persistence", "means", "loadings", "noise")

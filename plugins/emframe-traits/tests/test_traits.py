@@ -57,10 +57,10 @@ def test_the_same_by_one_parameter() -> None:
 
 
 def direct(slopes: Any, intercepts: Any, x: Any) -> Any:
-    """Log density of rows under one component, by Gauss-Hermite's rule of 120 points."""
+    """Log density of rows under one component, by Gauss-Hermite's rule; nan for no answer."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(120)
     logits = nodes[:, None] * slopes + intercepts
-    rows = x @ logits.T + log_expit(-logits).sum(axis=1)
+    rows = np.nan_to_num(x) @ logits.T + ~np.isnan(x) @ log_expit(-logits).T
     return logsumexp(rows + np.log(weights / weights.sum()), axis=1)
 
 
@@ -84,6 +84,27 @@ def test_two_classes_are_a_direct_optimum() -> None:
     assert -loss(start) == pytest.approx(fit.log_likelihood, rel=1e-9)
     found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-3})
     assert fit.log_likelihood == pytest.approx(-found.fun, rel=1e-8)
+
+
+def test_answers_that_are_missing_are_left_out() -> None:
+    """Of the density, and a fit is a direct optimum of that; without them nothing has changed."""
+    x = LAW[::2].copy()
+    x[np.random.default_rng(2).random(x.shape) < 0.3] = np.nan
+    fit = emframe.fit(emframe.Mixture("latent-trait"), x, rng=0)
+    assert fit.converged
+
+    def loss(point: Any) -> float:
+        return -float(direct(point[:5], point[5:], x).sum())
+
+    parts = fit.params.components
+    start = np.concatenate([parts.slopes[0], parts.intercepts[0]])
+    assert -loss(start) == pytest.approx(fit.log_likelihood, rel=1e-9)
+    found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-3})
+    assert fit.log_likelihood == pytest.approx(-found.fun, rel=1e-8)
+    x[:, 3] = np.nan
+    family = LatentTrait()
+    with pytest.raises(emframe.Degenerate, match="no row of component 0 has an answer to item 3"):
+        family.m_step(family.accumulate(x, np.ones((len(x), 1))), None)
 
 
 @pytest.mark.parametrize("model", ["1PL", "2PL"])
@@ -118,7 +139,7 @@ def test_a_trait_is_told_by_its_posterior() -> None:
 
 
 def test_many_items_are_no_patterns() -> None:
-    """Beyond fifty items rows are taken as they are, with the same answer."""
+    """Beyond some number of items rows are taken as they are, with the same answer."""
     rng, family = np.random.default_rng(0), LatentTrait()
     x = (rng.random((40, 60)) < 0.5).astype(float)
     params = family.parameters(rng.normal(size=(2, 60)), rng.normal(size=(2, 60)))

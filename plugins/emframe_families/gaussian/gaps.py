@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 
 from emframe import ConjugatePrior, Real
 from emframe.engines import Workspace
-from emframe.families import Completed, Conditional, Densities, Kernel, Mask, Survey, groups
+from emframe.families import (
+    Completed,
+    Conditional,
+    Densities,
+    Kernel,
+    Mask,
+    Survey,
+    groups,
+    rowwise,
+)
 from emframe.families.at_start import AtStart
 from emframe.families.rowwise import in_step
 from emframe.spaces import Array
@@ -34,6 +43,7 @@ from emframe_families.gaussian.family import LARGEST, LEAST_RANGE, Gaussian
 from emframe_families.gaussian.parameters import DiagonalParameters, FullParameters
 from emframe_families.gaussian.patterns import ByPattern, Hidden, Patterns, refuse_unseen
 from emframe_families.gaussian.scatter import Scatter
+from emframe_families.gaussian.shown import shown_squares
 
 # Rows of a pattern below which products do not pay, and lose the digits of a scatter that is 0.
 FEW_ROWS = 50
@@ -85,8 +95,8 @@ class GaussianWithGaps(Gaussian):
         whole = self.whole(x, np.ones(len(x)))
         nothing = np.zeros(resp.shape[1])
         for kernel in self.kernels(params, nothing, Survey(whole, len(x))):
-            _, collect = kernel.meet(x, Workspace())
-            found = kernel.finish(collect(np.ascontiguousarray(resp.T)))
+            met = rowwise(kernel, x, Workspace())
+            found = kernel.finish(met.collect(np.ascontiguousarray(resp.T)))
             if found is not None:
                 return Completed(found.statistics, found.entropy)
         raise AssertionError("the last of a family's kernels loses no digits")
@@ -99,7 +109,9 @@ class GaussianWithGaps(Gaussian):
         refuse_unseen(whole.shown(), columns)
 
     def kernels(self, params: Any, constants: Array, survey: Survey) -> Iterator[Kernel]:
-        """One of complete rows for each pattern of gaps."""
+        """One of complete rows for each pattern of gaps; of independent columns by products."""
+        if self._diagonal:
+            yield from shown_squares(params, constants, survey)
         hidden, supplies, keys = {}, [], []
         blank: dict[bytes, Kernel | None] = {}
         alone = Gaussian(self.covariance)

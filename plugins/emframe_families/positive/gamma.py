@@ -6,8 +6,7 @@ The statistics are log x and x.  The best rate is a over the mean, and the shape
 
     log a - psi(a) = log mean(x) - mean(log x)
 
-by Newton's method for 1 / a (Minka 2002, "Estimating a gamma distribution").  Where a is large the
-left side is the small difference of large terms, and is told by its series.
+by Newton's method; see `emframe.numeric.gamma_shape`.
 
 One known case: with shape 1 it is the exponential family.
 """
@@ -19,21 +18,19 @@ from typing import Any
 
 import numpy as np
 import scipy
-from scipy.special import digamma, gammainc, gammaincc, gammaln, polygamma
+from scipy.special import digamma, gammainc, gammaincc, gammaln
 
 from emframe import ExponentialFamily, Positive, parameter
 from emframe.families import Moments
+from emframe.numeric import gamma_shape
 from emframe.parameters import pullback
 from emframe.spaces import EPS, Array
 from emframe_families.columns import Columns
 from emframe_families.counting.halves import halves, refuse_points
 
-SERIES_FROM = 30.0  # six terms of Stirling's series have all digits there
-STEPS = 50
 # A tail below this, of logarithms, is soon lost as a number; it takes a few terms, and more where
 # the shape is large.
 FAINT, TERMS = -600.0, 5000
-CLOSE = 1e-9  # of a value: so short a step of Newton's leaves an error in its square
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Gamma(Columns, ExponentialFamily):
         log_mean = np.log(mean_x)
         spread = log_mean - mean_log
         refuse_points(spread, 1.0 + np.abs(log_mean))
-        shapes = shape_of(spread)
+        shapes = gamma_shape(spread)
         return GammaParameters(shapes, shapes / mean_x)
 
     def gradient(self, statistics: Moments, params: GammaParameters) -> Array:
@@ -135,29 +132,3 @@ def _fraction(a: Array, x: Array) -> Array:
         if (np.abs(up * down - 1.0) <= EPS).all():
             break
     return np.asarray(a * np.log(x) - x - gammaln(a) - np.log(found))
-
-
-def shape_of(spread: Array) -> Array:
-    """The shape a with log a - psi(a) = spread, entry by entry."""
-    a = (3.0 - spread + np.sqrt((spread - 3.0) ** 2 + 24.0 * spread)) / (12.0 * spread)
-    for _ in range(STEPS):
-        value, slope = excess(a)
-        new = a / np.maximum(1.0 + (value - spread) / (slope * a), 0.1)
-        done = np.abs(new - a) <= CLOSE * a
-        a = new
-        if done.all():
-            break
-    return a
-
-
-def excess(a: Array) -> tuple[Array, Array]:
-    """log a - psi(a), which is above 0, and its derivative, which is below."""
-    far = a >= SERIES_FROM
-    near, v = np.where(far, 1.0, a), 1.0 / np.where(far, a, SERIES_FROM)
-    s = v * v
-    value = v / 2 + s * (1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s / 132))))
-    slope = -s / 2 - v * s * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * 5 / 66))))
-    return (
-        np.where(far, value, np.log(near) - digamma(near)),
-        np.where(far, slope, 1.0 / near - polygamma(1, near)),
-    )

@@ -194,12 +194,13 @@ class Regression(Family):
         return self.spaces[0]
 
     def sample(self, params: Any, labels: Any, rng: np.random.Generator) -> Array:
-        if self.covered is None:
+        if self.covered is None and self.covariates:
             raise NoSampler(
                 f"{self.name} is a density given covariates, and has none to draw at; pass rows "
                 "that have them: fit.sample(n, given=X), fit.plot(X)."
             )
-        rows = self.covered[np.arange(len(labels)) % len(self.covered)]
+        given = np.zeros((1, len(self.spaces))) if self.covered is None else self.covered
+        rows = given[np.arange(len(labels)) % len(given)]
         rows[:, self.places[0]] = self.draw(params, rows, np.asarray(labels), rng)
         return rows
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from emframe import Positive
 from emframe.families.base import log1mexp
+from emframe.numeric import log_excess
 from emframe.parameters import Declared
 from emframe.spaces import Array
 from emframe_families.counting.sums import peak
-from emframe_families.positive.gamma import excess, log_tails
+from emframe_families.positive.gamma import log_tails
 from emframe_families.regressions.shaped import TINY, ShapedRegression, Shapes
 
 
@@ -43,7 +44,7 @@ class GammaRegression(ShapedRegression):
     ) -> tuple[list[Array], list[list[Array]]]:
         (a,) = shapes
         t = np.log(y) - eta
-        level, turn = excess(np.asarray(a))
+        level, turn = log_excess(np.asarray(a))
         by_eta, by_shape = a * np.expm1(t), a * (level - np.expm1(t) + t)
         return [by_eta, by_shape], [[-a * np.exp(t)], [by_eta, by_shape + a**2 * turn]]
 

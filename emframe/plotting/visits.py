@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from emframe.fitting.residuals import windows_of
+from emframe.fitting.visits import windows_of
 from emframe.plotting.scene import MOST_POINTS, Scene
 from emframe.plotting.style import MUTED, hues, ink, tidy
 from emframe.spaces import Array
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 GROUPS = 12  # of residuals by their means, through whose own means a line is drawn
 
 
-def residuals(scene: Scene, ax: Axes) -> None:
+def visits(scene: Scene, ax: Axes) -> None:
     """Four panels inside the Axes.
 
     Raises ValueError without people, TypeError for a family without a response.
     """
     if scene.given is None:
-        raise ValueError("residuals are of people; pass them: fit.plot(X, 'residuals').")
-    found = np.asarray(scene.fit.residuals(scene.given), dtype=float)
+        raise ValueError("residuals are of people; pass them: fit.plot(X, 'visits').")
+    found = np.asarray(scene.fit.visit_residuals(scene.given), dtype=float)
     ax.set_axis_off()
     for row, what in enumerate(("marginal", "subject-specific")):
         means, left = found[:, 2 * row], found[:, 2 * row + 1]

@@ -73,7 +73,7 @@ class Seen:
 
     @classmethod
     def of(cls, fit: Fit, X: Any, weights: Any = None, response: Any = None) -> Seen:
-        family, model = family_of_courses(fit, "residuals"), _model(fit)
+        family, model = family_of_courses(fit, "residuals of visits"), _model(fit)
         if not family.in_runs:
             raise TypeError(f"{model.title()} has no people, each with several rows, to look at.")
         rows: Any = model.rows(X, weights, columns=fit.columns)
@@ -89,9 +89,9 @@ def _model(fit: Fit) -> Any:
     return fit.model
 
 
-def residuals(fit: Fit, X: Any) -> Any:
-    """Means and residuals of every visit; see `Fit.residuals`."""
-    seen, family = Seen.of(fit, X), family_of_courses(fit, "residuals")
+def visit_residuals(fit: Fit, X: Any) -> Any:
+    """Means and residuals of every visit; see `Fit.visit_residuals`."""
+    seen, family = Seen.of(fit, X), family_of_courses(fit, "residuals of visits")
     lengths = seen.runs.lengths
     prior = np.repeat(_model(fit).prior_proba(fit.params, seen.rows), lengths, axis=0)
     marginal = (prior * seen.means).sum(axis=1)
