@@ -141,6 +141,22 @@ def test_weights_and_labels_lie_with_their_parts() -> None:
     assert len(whole.predict(Parts(frames))) == 120  # of weight 0 too
 
 
+def test_a_stream_learns_from_parts_what_it_learns_from_one_array() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(900, 2)) + 5.0 * rng.integers(2, size=(900, 1))
+    stepwise = emframe.Stepwise(emframe.Mixture("gaussian", 2))
+    begun = stepwise.begin(x[:300], rng=0)
+    whole, in_parts = begun, begun
+    for first in (300, 600):
+        block = x[first : first + 300]
+        whole = stepwise.update(whole, block)
+        in_parts = stepwise.update(in_parts, Parts(np.array_split(block, 3)))
+    assert in_parts.n_rows == 600.0
+    assert in_parts.mean_log_density == pytest.approx(whole.mean_log_density, rel=1e-12)
+    mine, theirs = (one.params.components.means for one in (in_parts, whole))
+    assert mine == pytest.approx(theirs, rel=1e-10)
+
+
 def test_bad_rows_are_refused_by_their_numbers_among_all() -> None:
     bad = X.copy()
     bad[70, 1] = np.nan

@@ -58,6 +58,16 @@ class Expectation(Protocol[P]):
         """Q of both sets of rows; refuses one that was taken at other parameters."""
 
 
+def value_where(q: Expectation[P], other: Expectation[P]) -> float:
+    """Q at the point where `other` was taken, of the same rows.
+
+    A Q with terms that are of the rows alone has a method of this name: those need not be gone
+    over for it once more, where `other` has just been.
+    """
+    told = getattr(q, "value_where", None)
+    return q.value(other.at) if told is None else float(told(other))
+
+
 class Contract(Enum):
     """What a model promises of its M-step, and so what the ledger may hold it to.
 

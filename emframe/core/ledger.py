@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from emframe.core.expectation import Contract, Expectation, log_prior, objective
+from emframe.core.expectation import Contract, Expectation, log_prior, objective, value_where
 from emframe.core.methods import Move
 from emframe.core.status import Status
 from emframe.core.tolerance import FALL, IDENTITY, within
@@ -82,7 +82,7 @@ def enter(previous: Step[P], move: Move[P], contract: Contract) -> Step[P]:
     reached = objective(new)
     breach: Breach | None
     if math.isfinite(reached):
-        gain_q = old.value(new.at) - previous.q_at
+        gain_q = value_where(old, new) - previous.q_at
         gain_entropy = reached - previous.objective - gain_q
         q_at = new.value(new.at)
         breach = identity(new, q_at) or (

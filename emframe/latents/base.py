@@ -172,6 +172,10 @@ class Latent(ABC):
     def expected(self, sums: Any, params: Any) -> float:
         """E[ log p(z | params) ] summed over rows, nats."""
 
+    def knowing(self, sums: Any, other: Any) -> Any:
+        """S, and what `other`, the S of the same rows at other parameters, knows of them."""
+        return sums
+
     @abstractmethod
     def m_step(self, sums: Any, previous: Any) -> dict[str, Array]:
         """The fields that maximise it."""

@@ -27,12 +27,14 @@ from emframe.families.kernel import NoSampler, retiled, untiled
 from emframe.latents import logit
 from emframe.latents.base import BlockPosterior, Latent, Order, apart
 from emframe.latents.gate import Gate
-from emframe.latents.logit import LogitSums, Prior
+from emframe.latents.logit import LogitSums
+from emframe.latents.odds import expanded, log_probabilities, row_odds
 from emframe.latents.ridge import Ridge, normal_prior
 from emframe.latents.softmax import bayes, drawn, softmax, tempered
 from emframe.parameters.records import record
 from emframe.spaces import Array
 
+GATE = -1  # the room of a workspace that parts of a family leave alone
 FEW_STEPS = 6  # of the fit to the shares of a start, which may be free of error
 
 
@@ -77,21 +79,22 @@ class Gated(Latent):
         return self.gate.coefficients(params.gate)
 
     def log_prior(self, params: Any, x: Any) -> Array:
-        return self._prior(params, x).log.T
-
-    def _prior(self, params: Any, x: Any) -> Prior:
-        return logit.probabilities(self._coefficients(params), self._covariates(x))
+        return log_probabilities(self._coefficients(params), self._covariates(x)).T
 
     # ---- E and M
 
     def posterior(
         self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace
     ) -> BlockPosterior:
-        prior, u = self._prior(params, x), self._covariates(x)
-        joint += retiled(prior.log, joint.shape)
+        u, others = self._covariates(x), joint[..., 1:, :]
+        own = self._coefficients(params)
+        room = work.room(GATE)
+        odds = row_odds(own, u, weights, room)
+        others += retiled(odds.log, others.shape)
         found = softmax(joint, x, weights, work)
-        about = logit.expansion(self._coefficients(params), u, weights, prior)
-        return found._replace(sums=logit.summed(u, untiled(found.resp, len(x)), about, weights))
+        about, cross = expanded(own, odds, weights, room, untiled(found.resp, len(x)))
+        sums = LogitSums(cross, ((u, weights),), about)
+        return found._replace(loglik=found.loglik - odds.away, sums=sums)
 
     def given(self, params: Any, log_b: Array, x: Any) -> tuple[Array, Array]:
         return bayes(log_b + self.log_prior(params, x))
@@ -103,6 +106,9 @@ class Gated(Latent):
         found = logit.climbed(sums, self._coefficients(previous))
         logit.refuse_separated(sums, found, self.gate.names)
         return {"gate": self.gate.made(found.coefficients)}
+
+    def knowing(self, sums: LogitSums, other: LogitSums) -> LogitSums:
+        return sums.knowing(other)
 
     def gradient(self, sums: LogitSums, params: Any) -> Array:
         return logit.slope(sums, self._coefficients(params))[1:].T.ravel()
@@ -150,7 +156,7 @@ class Gated(Latent):
     # ---- after a fit
 
     def surprise(self, params: Any, joint: Array, x: Any, weights: Array, work: Workspace) -> float:
-        joint += retiled(self._prior(params, x).log, joint.shape)
+        joint += retiled(self.log_prior(params, x).T, joint.shape)
         # Not of weighted rows, for beside a weight of 1e300 one of 1e-300 is 0.
         highest = softmax(joint, x, np.ones(len(x)), work).resp.max(axis=-2).ravel()[: len(x)]
         return -float(np.log(highest) @ weights)

@@ -30,6 +30,7 @@ from emframe.latents.base import BlockPosterior, Latent, Order
 from emframe.latents.chain import Chain, PathSums, refuse_impossible, shared
 from emframe.latents.gate import Gate
 from emframe.latents.logit import LogitSums
+from emframe.latents.odds import log_probabilities
 from emframe.latents.ridge import Ridge, normal_prior
 from emframe.latents.stationary import ratio
 from emframe.latents.varying import Laws, varying_best, varying_drawn, varying_posterior
@@ -134,12 +135,12 @@ class GatedChain(Chain):
                 steps[:] = np.log(params.transitions)[:, :, None]
             else:
                 for i, own in enumerate(self.step_on.coefficients(params.transitions)):
-                    steps[i][:, later] = logit.probabilities(own, of_step).log
+                    steps[i][:, later] = log_probabilities(own, of_step)
             if self.begin_on is None:
                 begins = np.repeat(np.log(params.initial)[:, None], len(x), axis=1)
             else:
                 own = self.begin_on.coefficients(params.initial)
-                begins = logit.probabilities(own, of_begin).log
+                begins = log_probabilities(own, of_begin)
         return Laws(begins, steps)
 
     # ---- E

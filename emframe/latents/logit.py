@@ -7,8 +7,14 @@ The expected log probability of z is linear in the coefficients but for the last
     E log p(z | b) = sum_k b_k'c_k - sum_i t_i log sum_l exp(b_l'u_i),      c_k = sum_i r_ik u_i
 
 so that all that a posterior leaves behind is c, (K, p); the rest is of the rows alone, whose
-covariates stay where they are.  It is concave, and Newton's steps with the exact Hessian, halved
-until it rises, go to its maximum (Boehning 1992, Ann. Inst. Statist. Math. 44, 197).
+covariates stay where they are.  It is concave, and Newton's steps with the exact Hessian go to its
+maximum (Boehning 1992, Ann. Inst. Statist. Math. 44, 197).  Along a step v the third derivative is
+R times the second at most, R the most that the log odds of two components change in one row, so
+
+    gain >= g'v - v'Hv (e^R - 1 - R) / R^2
+
+(Bach 2010, Electron. J. Stat. 4, 384): of a Newton step with R <= 1 that is more than half of what
+it promises, and nobody has to look.  A longer one is looked at, and halved until it rises.
 
 One known case: with the intercept alone the probabilities are shares of c, the counts.
 """
@@ -16,44 +22,29 @@ One known case: with the intercept alone the probabilities are shares of c, the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from emframe.core import Separated
+from emframe.latents.odds import Expansion, design, expansion, log_odds, log_probabilities
 from emframe.latents.ridge import NormalPrior
 from emframe.spaces import EPS, Array
 
 MOST_STEPS, MOST_HALVINGS = 25, 40
-_CACHE = 1 << 15  # numbers that a core's cache has room for
 # A gain is what was promised where it is to this share.
 PARABOLIC = 0.1
+# Where the log odds of two components change by no more than this in any row a step is sure to gain
+# 2 - 2 (e - 2) = 56 % of what the expansion promises.
+SURE = 1.0
 # Log odds that reach less far leave some doubt about every row.
 FAR = 12.0
 # So small a share of the information that equal odds for all rows would leave is none.
 SEPARATED = 1e-7
 # A column is collinear with those before it where no more than this share of its length is left.
 COLLINEAR = 1e-9
-
-
-class Expansion(NamedTuple):
-    """The part that is of the rows alone at some coefficients, and its first two derivatives."""
-
-    at: Array  # (K, p)
-    away: float  # sum_i t_i log sum_k exp(b_k'u_i)
-    mean: Array  # (K, p)  sum_i t_i w_ik u_i
-    curvature: Array  # (m, m), m = (K - 1) p
-
-    def plus(self, other: Expansion) -> Expansion:
-        """The same of the rows of both."""
-        away, mean = self.away + other.away, self.mean + other.mean
-        return Expansion(self.at, away, mean, self.curvature + other.curvature)
-
-    def scaled(self, factor: float) -> Expansion:
-        """The same of rows of so many times their weights."""
-        return Expansion(self.at, self.away * factor, self.mean * factor, self.curvature * factor)
 
 
 @dataclass(frozen=True)
@@ -90,75 +81,20 @@ class LogitSums:
         """At these coefficients: as the posterior left it, or by a pass over the rows."""
         if self.local is not None and np.array_equal(self.local.at, coefficients):
             return self.local
-        each = (expansion(coefficients, u, t, probabilities(coefficients, u)) for u, t in self.rows)
-        return reduce(Expansion.plus, each)
+        return reduce(Expansion.plus, (expansion(coefficients, u, t) for u, t in self.rows))
+
+    def knowing(self, other: LogitSums) -> LogitSums:
+        """The same, and what another posterior of the same rows knows of them."""
+        if other.local is None:
+            return self
+        known = {other.local.at.tobytes(): (other.local.away, np.inf)}
+        return replace(self, looks={**self.looks, **known})
 
 
-class Prior(NamedTuple):
-    """p(z | u) of some rows."""
-
-    log: Array  # (K, b)
-    proba: Array  # (K, b)
-    away: Array  # (b,)  log sum_k exp(b_k'u)
-
-
-def design(u: Array) -> Array:
-    """Ones and the covariates u (b, q), a row for each coefficient, (p, b)."""
-    found = np.empty((u.shape[1] + 1, len(u)))
-    found[0] = 1.0
-    found[1:] = u.T
-    return found
-
-
-def log_odds(coefficients: Array, u: Array) -> Array:
-    """b_k'u of rows u (b, q), (K, b); the first is 0."""
-    found = coefficients[:, 1:] @ u.T
-    found += coefficients[:, :1]
-    return np.asarray(found)
-
-
-def probabilities(coefficients: Array, u: Array) -> Prior:
-    """p(z = k | u) of rows u (b, q)."""
-    log = log_odds(coefficients, u)
-    highest = reduce(np.maximum, log)
-    log -= highest
-    proba = np.exp(log)
-    total = proba.sum(axis=0)
-    proba /= total
-    np.log(total, out=total)
-    log -= total
-    return Prior(log, proba, highest + total)
-
-
-def summed(
-    u: Array, shares: Array, local: Expansion | None = None, t: Array | None = None
-) -> LogitSums:
-    """The sums of rows u (b, q) by their shares (K, b), which sum to the weights t (b,)."""
+def summed(u: Array, shares: Array) -> LogitSums:
+    """The sums of rows u (b, q) by their shares (K, b)."""
     cross = np.concatenate([shares.sum(axis=1, keepdims=True), shares @ u], axis=1)
-    return LogitSums(cross, ((u, shares.sum(axis=0) if t is None else t),), local)
-
-
-def expansion(coefficients: Array, u: Array, t: Array, prior: Prior) -> Expansion:
-    """Of rows u (b, q) of weights t (b,)."""
-    k, p = coefficients.shape
-    pairs = [(j, l) for j in range(k - 1) for l in range(j + 1)]
-    size = max(_CACHE // (p * max(len(pairs), 1)), 64)
-    each = np.empty((len(pairs), p, min(size, len(u))))
-    mean, blocks = np.zeros((k, p)), np.zeros((len(pairs), p, p))
-    for first in range(0, len(u), size):  # as many rows as a core's cache has room for
-        some = slice(first, first + size)
-        x, w = design(u[some]), prior.proba[:, some]
-        weighted, own = w * t[some], each[:, :, : x.shape[1]]
-        for place, (j, l) in enumerate(pairs):
-            np.multiply(x, weighted[j + 1] * (float(j == l) - w[l + 1]), out=own[place])
-        blocks += own @ x.T
-        mean += weighted @ x.T
-    curvature = np.zeros((k - 1, p, k - 1, p))
-    for (j, l), block in zip(pairs, blocks, strict=True):
-        curvature[j, :, l] = curvature[l, :, j] = block
-    m = (k - 1) * p
-    away = float(prior.away @ t)
-    return Expansion(coefficients, away, mean, curvature.reshape(m, m))
+    return LogitSums(cross, ((u, shares.sum(axis=0)),))
 
 
 def value(sums: LogitSums, coefficients: Array) -> float:
@@ -243,6 +179,8 @@ def climbed(sums: LogitSums, start: Array, most: int = MOST_STEPS) -> Climbed:
             break
         reached = _apart(sums, here) - about.away
         whole = np.concatenate([np.zeros((1, start.shape[1])), step.reshape(-1, start.shape[1])])
+        if about.spread(whole) <= SURE and about.reach(whole) < FAR:
+            return Climbed(here + whole, about.reach(whole))
         length = 1.0
         for _ in range(MOST_HALVINGS):
             there = here + length * whole
@@ -275,7 +213,7 @@ def refuse_separated(sums: LogitSums, found: Climbed, names: tuple[str, ...]) ->
     left, shares = np.zeros((k, p, p)), np.zeros(k)
     moments, total = np.zeros((p, p)), sums.total
     for u, t in sums.rows:
-        x, w = design(u), probabilities(coefficients, u).proba
+        x, w = design(u), np.exp(log_probabilities(coefficients, u))
         shares += w @ t
         moments += (x * t) @ x.T
         for j in range(k):

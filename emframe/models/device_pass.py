@@ -30,8 +30,8 @@ NUMBERS = 1 << 26  # numbers of work space for a block: half a gigabyte
 FEW_ROWS = 1000  # that tell whether a family can go there
 REMEDY = "Pass engine='serial', or a number of threads."
 EXPECTED = (
-    "a device works in products of statistics: gaussian, bernoulli, categorical, poisson, other "
-    "exponential families, and products of these, in mixtures by weights alone"
+    "a device works in products of statistics: gaussian without gaps, bernoulli, categorical, "
+    "poisson, other exponential families, and products of these, in mixtures by weights alone"
 )
 
 

@@ -79,6 +79,10 @@ class ModelExpectation:
         picking = self.latent.expected(self.sums, params)
         return picking + self.family.expected(self.statistics, params.components) + prior
 
+    def value_where(self, other: ModelExpectation) -> float:
+        """Q at the point where `other` was taken, of the same rows, whose sums are made use of."""
+        return replace(self, sums=self.latent.knowing(self.sums, other.sums)).value(other.at)
+
     def maximize(self) -> Any:
         """The M-steps of the latent and of the family."""
         sums, statistics = self._with_prior

@@ -15,6 +15,7 @@ One known case: where classes are told apart without error B is 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +25,13 @@ from numpy.typing import NDArray
 
 from emframe.core import Degenerate
 from emframe.relating.first_step import Classes, FirstStep
-from emframe.relating.likelihoods import Membership, RelatedOutcome, contributions, slopes
+from emframe.relating.likelihoods import (
+    Membership,
+    RelatedOutcome,
+    by_terms,
+    contributions,
+    slopes,
+)
 from emframe.spaces import EPS, Array
 
 MOST_STEPS, MOST_HALVINGS = 200, 40
@@ -50,12 +57,16 @@ def solved(method: str, first: FirstStep, relation: RelatedOutcome | Membership)
     def rows(classes: Classes, b: NDArray[Any]) -> NDArray[Any]:
         return contributions(method, classes, relation.terms(b))
 
+    def slope_at(b: Array) -> Array:
+        weighing = by_terms(method, classes, relation.terms(b)) * w[:, None]
+        return summed(weighing, relation.jacobian(b))
+
     here = partial(rows, classes)
     b = relation.start(classes.shares * w[:, None])
     value = float(w @ here(b))
     for _ in range(MOST_STEPS):
-        slope = w @ slopes(here, b)
-        step = _solve(_curvature(here, b, w), slope)
+        slope = slope_at(b)
+        step = _solve(_curvature(slope_at, b), slope)
         promised = float(slope @ step)
         if not promised > EPS * w.sum():
             break
@@ -70,7 +81,7 @@ def solved(method: str, first: FirstStep, relation: RelatedOutcome | Membership)
         else:
             break
         b, value = there, found
-    curvature = _curvature(here, b, w)
+    curvature = _curvature(slope_at, b)
     roots = np.linalg.eigvalsh(curvature)
     if not roots[0] > SINGULAR * roots[-1]:
         raise Degenerate(
@@ -78,20 +89,24 @@ def solved(method: str, first: FirstStep, relation: RelatedOutcome | Membership)
             "outcome in all of its rows, or covariates tell classes apart without error; take "
             "fewer classes or covariates"
         )
-    psi = slopes(here, b)
-    psi = psi + _carried(first, classes, rows, b)
+    terms, jacobian = relation.terms(b), relation.jacobian(b)
+
+    def slope_by(classes: Classes) -> Array:
+        return summed(by_terms(method, classes, terms) * w[:, None], jacobian)
+
+    psi = np.einsum("nk,nkm->nm", by_terms(method, classes, terms), jacobian)
+    psi = psi + _carried(first, classes, slope_by)
     influence = np.linalg.solve(curvature, psi.T).T
-    jacobian = slopes(relation.told, b)  # (q, m)
-    moved = influence @ jacobian.T
+    moved = influence @ slopes(relation.told, b).T
     return Solved(b, np.asarray(relation.told(b)), (moved * w[:, None]).T @ moved)
 
 
-def _carried(first: FirstStep, classes: Classes, rows: Any, b: Array) -> Array:
+def _carried(first: FirstStep, classes: Classes, slope_by: Callable[[Classes], Array]) -> Array:
     """B J^-1 g_i of each row, (n, m)."""
-    w, changes, scores, bends = first.weights, [], [], []
+    changes, scores, bends = [], [], []
     for step, low, high in first.neighbours():
         ends = [first.at(params, classes.assigned) for params in (low, high)]
-        down, up = (w @ slopes(partial(rows, one), b) for one in ends)
+        down, up = (slope_by(one) for one in ends)
         changes.append((up - down) / (2.0 * step))
         scores.append((ends[1].log_rows - ends[0].log_rows) / (2.0 * step))
         bends.append((first.gradient(high) - first.gradient(low)) / (2.0 * step))
@@ -100,15 +115,19 @@ def _carried(first: FirstStep, classes: Classes, rows: Any, b: Array) -> Array:
     return np.asarray(np.stack(scores, axis=1) @ inverse @ np.array(changes))
 
 
-def _curvature(function: Any, b: Array, w: Array) -> Array:
+def summed(weighing: Array, jacobian: Array) -> Array:
+    """sum_it g_it da_it / db, (m,)."""
+    return np.asarray(weighing.ravel() @ jacobian.reshape(weighing.size, -1))
+
+
+def _curvature(slope_at: Callable[[Array], Array], b: Array) -> Array:
     """Minus the second derivative of the log-likelihood, (m, m), by differences of its slope."""
     columns = []
     for j in range(len(b)):
         step = np.cbrt(EPS) * max(1.0, abs(b[j]))
         move = np.zeros(len(b))
         move[j] = step
-        up, down = (w @ slopes(function, b + sign * move) for sign in (1, -1))
-        columns.append((down - up) / (2.0 * step))
+        columns.append((slope_at(b - move) - slope_at(b + move)) / (2.0 * step))
     found = np.array(columns)
     return np.asarray((found + found.T) / 2.0)
 

@@ -8,8 +8,9 @@ With log p(t | u_i) + log f(y_i | t) = a_it of the relation, and s, r, D of the 
     two-step              log sum_t exp(a_it) f(x_i | t)             the measurement itself, held
 
 (Bakk, Tekle and Vermunt 2013, Sociological Methodology 43, 272; Bakk and Kuha 2018, Psychometrika
-83, 871.)  They are analytic functions of the coefficients, complex ones too, so that their slopes
-come by a complex step to full precision (Squire and Trapp 1998, SIAM Review 40, 110).
+83, 871.)  The slope of each by a row's terms weighs the classes in it, and their slopes by the
+coefficients follow by the chain rule.  Densities are analytic functions, complex arguments too, so
+that slopes come by a complex step to full precision (Squire and Trapp 1998, SIAM Review 40, 110).
 
 One known case: with D = 1 the first four are the same.
 """
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, softmax
 
 from emframe.relating.first_step import Classes
 from emframe.spaces import Array
@@ -48,6 +49,23 @@ def contributions(method: str, classes: Classes, terms: NDArray[Any]) -> NDArray
     return np.where(classes.assigned > 0, classes.assigned * parts, 0.0).sum(axis=1)
 
 
+def by_terms(method: str, classes: Classes, terms: Array) -> Array:
+    """The slope of each row's log-likelihood by its terms a (n, K), (n, K)."""
+    if method in ("modal", "proportional"):
+        return classes.assigned
+    if method == "bch":
+        return np.asarray(classes.assigned @ np.linalg.inv(classes.errors))
+    if method == "two-step":
+        return softmax(terms + classes.log_density, axis=1)
+    with np.errstate(divide="ignore"):
+        errors = np.log(classes.errors)
+    found = np.zeros(terms.shape)
+    for s, own in enumerate(classes.assigned.T):
+        if own.any():
+            found += own[:, None] * softmax(terms + errors[:, s], axis=1)
+    return found
+
+
 def log_sum(terms: NDArray[Any]) -> NDArray[Any]:
     """log sum_t exp of terms (n, K), which may be complex."""
     highest = terms.real.max(axis=1, keepdims=True)
@@ -56,13 +74,13 @@ def log_sum(terms: NDArray[Any]) -> NDArray[Any]:
 
 
 def slopes(function: Terms, at: Array) -> Array:
-    """Derivatives of the values (n,) of a function by each coefficient, (n, m)."""
+    """Derivatives of the values (n, ...) of a function by each coefficient, (n, ..., m)."""
     columns = []
     for j in range(len(at)):
         moved = at.astype(complex)
         moved[j] += 1j * TINY
         columns.append(function(moved).imag / TINY)
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=-1)
 
 
 def log_shares(odds: NDArray[Any]) -> NDArray[Any]:
@@ -88,20 +106,33 @@ class RelatedOutcome:
 
     def terms(self, coefficients: NDArray[Any]) -> NDArray[Any]:
         """log p(t) + log f(y_i | t), (n, K)."""
-        k, n = self.k, len(self.y)
-        sizes = log_shares(np.repeat(coefficients[None, : k - 1], n, axis=0))
-        own = coefficients[k - 1 :].reshape(k, self.size)
+        sizes = log_shares(coefficients[None, : self.k - 1])
+        return sizes + self.densities(coefficients[self.k - 1 :].reshape(self.k, self.size))
+
+    def densities(self, own: NDArray[Any]) -> NDArray[Any]:
+        """log f(y_i | t), (n, K), from the coefficients of each class, (K, q)."""
         y = self.y[:, None]
         if self.kind == "normal":
             z = (y - own[:, 0]) * np.exp(-own[:, 1])
-            return sizes - 0.5 * z * z - own[:, 1] - 0.5 * np.log(2 * np.pi)
+            return -0.5 * z * z - own[:, 1] - 0.5 * np.log(2 * np.pi)
         if self.kind == "count":
-            return sizes + y * own[:, 0] - np.exp(own[:, 0]) - gammaln(y + 1)
+            return y * own[:, 0] - np.exp(own[:, 0]) - gammaln(y + 1)
         if self.kind == "binary":
-            own = np.where(y == 1, own[:, 0], 0.0) - _log1pexp(own[:, 0])
-            return sizes + own
+            return np.where(y == 1, own[:, 0], 0.0) - _log1pexp(own[:, 0])
         each = log_shares(own)  # (K, C)
-        return sizes + each[:, self.y.astype(int)].T
+        return each[:, self.y.astype(int)].T
+
+    def jacobian(self, coefficients: Array) -> Array:
+        """Slopes of the terms by the coefficients, (n, K, m): each class has its own."""
+        k, q, first = self.k, self.size, self.k - 1
+        found = np.zeros((len(self.y), k, len(coefficients)))
+        found[:, :, :first] = _odds_slopes(np.exp(log_shares(coefficients[None, :first])))
+        own = coefficients[first:].reshape(k, q)
+        for j in range(q):
+            moved = own.astype(complex)
+            moved[:, j] += 1j * TINY
+            found[:, np.arange(k), first + j + q * np.arange(k)] = self.densities(moved).imag / TINY
+        return found
 
     def start(self, shares: Array) -> Array:
         """Coefficients from the shares of classes in rows, (n, K)."""
@@ -143,6 +174,13 @@ class Membership:
         """log p(t | u_i), (n, K)."""
         return log_shares(self.design @ coefficients.reshape(self.k - 1, -1).T)
 
+    def jacobian(self, coefficients: Array) -> Array:
+        """Slopes of the terms by the coefficients, (n, K, m)."""
+        each = (
+            _odds_slopes(np.exp(self.terms(coefficients)))[..., None] * self.design[:, None, None]
+        )
+        return np.asarray(each.reshape(len(each), self.k, -1))
+
     def start(self, shares: Array) -> Array:
         """Coefficients that say nothing but how large classes are."""
         total = shares.sum(axis=0)
@@ -153,6 +191,11 @@ class Membership:
     def told(self, coefficients: NDArray[Any]) -> NDArray[Any]:
         """The coefficients."""
         return coefficients
+
+
+def _odds_slopes(shares: Array) -> Array:
+    """Slopes of log p (n, K) by the log odds of all classes but the first, (n, K, K - 1)."""
+    return np.asarray(np.eye(shares.shape[1])[:, 1:] - shares[:, None, 1:])
 
 
 def _log1pexp(x: NDArray[Any]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What sparse EM saves where components are many, and the memory that it takes.
+"""What sparse EM saves where components are many, and the memory that it and a stream take.
 
     python tests/benchmarks/thousands.py                       the tables
     python tests/benchmarks/thousands.py --into docs/scale.md  replace the page's tables
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from emframe.fitting.movers import method_for
 from emframe.variants.sparse import Climb
 
 K, D, SEEN = 1000, 32, 32
+BLOCK = 50_000  # rows of a stream that are learned from at once
 PASSES = [
     ("diag", 100_000),
     ("spherical", 100_000),
@@ -125,26 +127,51 @@ def of_fits() -> Iterator[str]:
         yield f"| {name} | {took:.1f} | {number} | {below:.1f} | {reached:,.1f} |"
 
 
+def of_streams() -> Iterator[str]:
+    """A table of streams from a file, of which each block is read once."""
+    yield "| rows x 8, K = 8, full | blocks | one pass, ns a row | memory, MB |"
+    yield "| ---: | ---: | ---: | ---: |"
+    stepwise = emframe.Stepwise(emframe.Mixture("gaussian", 8))
+    centres = 3.0 * np.random.default_rng(0).normal(size=(8, 8))
+    with tempfile.NamedTemporaryFile() as file:
+        for n in (500_000, 4_000_000):
+            rows = np.memmap(file.name, dtype=float, mode="r+", shape=(n, 8))
+            for first in range(0, n, BLOCK):
+                noise = np.random.default_rng(first).normal(size=(BLOCK, 8))
+                rows[first : first + BLOCK] = centres[np.arange(BLOCK) % 8] + noise
+            begun = stepwise.begin(rows[:20_000], rng=0)
+
+            def stream(n: int = n, rows: Any = rows, begun: Any = begun) -> None:
+                for first in range(0, n, BLOCK):
+                    begun = stepwise.update(begun, rows[first : first + BLOCK])
+
+            took, memory = seconds(stream, 1), peak(stream)
+            yield f"| {n:,} | {n // BLOCK} | {1e9 * took / n:.0f} | {memory:.1f} |"
+
+
+TABLES: dict[str, Sequence[Callable[[], Iterator[str]]]] = {
+    "thousands": (of_passes, of_fits),
+    "streams": (of_streams,),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--into", type=Path, help="page whose tables are replaced")
     options = parser.parse_args()
-    lines = []
-    for line in chain(of_passes(), [""], of_fits()):
-        print(line, flush=True)
-        lines.append(line)
-    if options.into:
-        text = options.into.read_text(encoding="utf-8")
-        marks = "<!-- thousands -->", "<!-- of thousands -->"
-        new, n = re.subn(
-            f"{marks[0]}.*{marks[1]}",
-            lambda _: "\n".join([marks[0], *lines, marks[1]]),
-            text,
-            flags=re.S,
-        )
-        if n != 1:
-            parser.error(f"{options.into} has no lines {marks[0]} and {marks[1]}")
-        options.into.write_text(new, encoding="utf-8")
+    for mark, tables in TABLES.items():
+        lines = []
+        for line in chain.from_iterable(["", *table()] for table in tables):
+            print(line, flush=True)
+            lines.append(line)
+        if options.into:
+            text = options.into.read_text(encoding="utf-8")
+            first, last = f"<!-- {mark} -->", f"<!-- of {mark} -->"
+            told = "\n".join([first, *lines[1:], last])
+            new, n = re.subn(f"{first}.*{last}", lambda _, told=told: told, text, flags=re.S)
+            if n != 1:
+                parser.error(f"{options.into} has no lines {first} and {last}")
+            options.into.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":
