@@ -88,9 +88,11 @@ class Trajectories(Tabled):
 
 def random_effects(fit: Fit, X: Any) -> RandomEffects:
     """The random effects of the people of X; see `Fit.random_effects`."""
-    family = _family(fit, "random effects")
-    rows = fit.model.rows(X, columns=fit.columns)
-    names, means, deviations = family.random_effects(fit.params.components, rows.x)
+    family = family_of_courses(fit, "random effects")
+    model: Any = fit.model
+    rows = model.rows(X, columns=fit.columns)
+    seen = model.latent.seen(rows.x)
+    names, means, deviations = family.random_effects(fit.params.components, seen)
     shares = fit.model.posterior(fit.params, rows.x)[1]
     averaged = (shares[:, :, None] * means).sum(axis=1)
     return RandomEffects(names, answered(X, averaged, names), means, deviations)
@@ -108,7 +110,7 @@ def trajectories(
     """The components' curves; see `Fit.trajectories`."""
     if not 0.0 < interval < 1.0:
         raise ValueError(f"`interval` is {interval}; pass a number between 0 and 1, such as 0.95.")
-    family = _family(fit, "trajectories")
+    family = family_of_courses(fit, "trajectories")
     if not family.covariates:
         raise TypeError(f"{fit.model.title()} is given no column along which a curve could run.")
     own = tuple(fit.columns[place] for place in family.course(response)[1])
@@ -127,7 +129,7 @@ def trajectories(
         raise ValueError(f"`given` has a value for each other column, {rest}; {what}.")
     where = real_array(np.asarray(times, dtype=float), "times").ravel()
     values: dict[str, Any] = {name: where if name == along else others[name] for name in covariates}
-    x = np.zeros((len(where), len(fit.columns)))
+    x = np.zeros((len(where), len(fit.component_columns)))
     if told is not None:
         pandas = extra("pandas", "formula", "formulas")
         frame = pandas.DataFrame(values, index=range(len(where)))
@@ -149,6 +151,16 @@ def _given(fit: Fit) -> Any:
     """What stands for predictors that were words or formulas; None where none were."""
     legend = getattr(fit.model, "legend", None)
     return None if legend is None else legend.given
+
+
+def along_of(fit: Any, column: str | None, response: Any = None) -> str:
+    """The covariate that is asked for, or the first; ValueError where it is none of them."""
+    own = sources(fit, response)
+    if column is not None and column not in own:
+        raise ValueError(f"`column` is {column!r}; expected one of {', '.join(own)}.")
+    if not own:
+        raise TypeError(f"{fit.model.title()} is given no column along which a curve could run.")
+    return own[0] if column is None else column
 
 
 def sources(fit: Any, response: Any = None) -> tuple[str, ...]:
@@ -183,7 +195,7 @@ def _deviations(family: Any, errors: StandardErrors, x: Array, response: Any) ->
     return found
 
 
-def _family(fit: Fit, what: str) -> Any:
+def family_of_courses(fit: Fit, what: str) -> Any:
     """The family of a mixture; TypeError for a model that has none."""
     family = getattr(fit.model, "family", None)
     if family is None or not hasattr(fit.params, "components"):

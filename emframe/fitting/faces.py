@@ -20,6 +20,7 @@ FACES = {
     "diagnostics_text": "emframe.showing.diagnostics",
     "errors_table": "emframe.showing.report",
     "forecast": "emframe.fitting.forecasts",
+    "observed_means": "emframe.fitting.visits",
     "frame_of": "emframe.showing.parameter_frame",
     "gap": "emframe.fitting.gap",
     "html": "emframe.showing.notebook",
@@ -40,6 +41,7 @@ FACES = {
     "survival": "emframe.inference.survival",
     "summary": "emframe.showing.report",
     "trajectories": "emframe.fitting.courses",
+    "visit_residuals": "emframe.fitting.visits",
     "wald_test": "emframe.inference.hypotheses",
 }
 

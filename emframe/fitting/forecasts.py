@@ -32,7 +32,8 @@ def forecast(fit: Fit, X: Any, at: Any) -> Any:
     owners = _owners(rows.x, there.x)
     known = model.posterior(fit.params, rows.x)[1]
     shares = np.where((owners >= 0)[:, None], known[owners], model.prior_proba(fit.params, there.x))
-    each = family.forecast(fit.params.components, rows.x, there.x, owners)
+    seen_x, there_x = (model.latent.seen(one.x) for one in (rows, there))
+    each = family.forecast(fit.params.components, seen_x, there_x, owners)
     shares = np.repeat(shares, there.x.lengths, axis=0)
     means, variances = each
     mean = (shares * means).sum(axis=1)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from emframe.fitting.courses import RandomEffects, Trajectories
     from emframe.fitting.gap import Gap
     from emframe.fitting.profiles import Profiles
+    from emframe.fitting.visits import ObservedMeans
     from emframe.inference import (
         Diagnostics,
         HypothesisTest,
@@ -621,6 +622,48 @@ class Fit:
         """
         return face("trajectories")(self, times, given, column, interval, errors, response)
 
+    def observed_means(
+        self,
+        X: Any,
+        *,
+        column: str | None = None,
+        windows: Any = 10,
+        interval: float = 0.95,
+        weights: Any = None,
+        response: str | None = None,
+    ) -> ObservedMeans:
+        """Mean responses of each component in windows along a column, beside those it expects.
+
+        Each visit counts for a component as its person does, by p(z | all their visits); what is
+        expected is the component's curve at those visits, whatever their covariates.
+
+        Parameters
+        ----------
+        X, weights : rows of people, as for `predict`, and the frequency of each person.
+        column : along which; the first covariate if None.
+        windows : their number, of about as many visits each, or one for each value of the column
+            where there are no more; or their edges (m + 1,).
+        interval : the level of the intervals of the means, over people (a person's visits go
+            together).
+        response : its column, of a product that has several; the first if None.
+
+        Raises TypeError for a model without people, ValueError for columns or windows that are
+        none.
+        """
+        return face("observed_means")(self, X, column, windows, interval, weights, response)
+
+    def visit_residuals(self, X: Any) -> Any:
+        """Means and residuals of every visit, (n, 4), in the order of the rows of X.
+
+        ``marginal_mean`` is the mean over components before anything was seen of the person, and
+        ``marginal`` what it leaves; ``subject_mean`` that given all visits of the person, their
+        random effects included, and ``subject`` what that leaves.  A frame with the index of X
+        where that is one of pandas.
+
+        Raises TypeError for a model without people.
+        """
+        return face("visit_residuals")(self, X)
+
     # ---- how well the parameters are known
 
     def information(self, X: Any, weights: Any = None) -> Information:
@@ -883,14 +926,15 @@ class Fit:
             tenths of each component; "pairs" of columns; "profile" of a parameter along the
             columns; "survival" beside what the rows tell of it; "residuals" with their envelope,
             "rootogram" of counts; "membership", the probability of each component along a column
-            that the weights depend on; "trajectories" of components over those of people; "states"
-            of chains over time; "trace" of the objective from all starts; "uncertainty" of the
-            rows' labels.
+            that the weights depend on; "trajectories" of components over those of people,
+            "observed" means of components in windows beside those that they expect, "visits" with
+            what is left of each; "states" of chains over time; "trace" of the objective from all
+            starts; "uncertainty" of the rows' labels.
             By default the one that suits the number of columns and what they hold.
         ax : where to draw; by default a new figure.
         errors : standard errors; a profile, and membership, show 95 % intervals.
-        column : along which membership is shown, by default the first of the gate; or whose
-            residuals are.
+        column : along which membership, or what was observed, is shown, by default the first; or
+            whose residuals are.
         rng : for the rows drawn from the fit that outlines are made from.
 
         Raises

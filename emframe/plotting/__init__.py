@@ -17,6 +17,7 @@ from emframe.fitting.result import Fit
 from emframe.inference import StandardErrors
 from emframe.plotting.density import density
 from emframe.plotting.membership import membership
+from emframe.plotting.observed import observed
 from emframe.plotting.pairs import pairs
 from emframe.plotting.plane import plane
 from emframe.plotting.profiles import profile
@@ -28,6 +29,7 @@ from emframe.plotting.survival import survival
 from emframe.plotting.traces import trace
 from emframe.plotting.trajectories import trajectories
 from emframe.plotting.uncertainty import uncertainty
+from emframe.plotting.visits import visits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,11 +44,13 @@ KINDS: dict[str, Callable[[Scene, Any], None]] = {
     "rootogram": rootogram,
     "membership": membership,
     "trajectories": trajectories,
+    "observed": observed,
+    "visits": visits,
     "states": states,
     "trace": trace,
     "uncertainty": uncertainty,
 }
-OF_A_COLUMN = ("membership", "residuals", "rootogram")
+OF_A_COLUMN = ("membership", "residuals", "rootogram", "observed")
 
 
 def plot(

@@ -9,7 +9,7 @@ One known case: for a Gaussian component the regions are its ellipses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,8 @@ class Scene:
     whole: Any = None  # (n, ...)  all rows as the model reads them, a gate's columns too
     rng: Any = 0
     run_weights: Array | None = None  # (S,)  of these runs
+    given: Any = None  # the rows as they were handed over
+    frequencies: Any = None  # and their weights
     along: str | int | None = None  # the column that a picture runs along, where it was said
 
     @property
@@ -133,6 +135,8 @@ class Scene:
         d = len(self.fit.component_columns)
         there = {
             "trajectories": self.has_courses,
+            "observed": self.has_courses,
+            "visits": self.has_courses,
             "density": d == 1,
             "plane": d == 2,
             "states": self.runs is not None and hasattr(self.fit.model, "viterbi"),
@@ -230,9 +234,10 @@ def scene(
     shown = (x[some], sizes, resp)
     own = None if runs is not None else given
     of_runs = None if runs is None else rows.weights
-    return Scene(
+    made = Scene(
         fit, x, counts, *shown, errors, drawn, labels, runs, by_run, beside, told, own, rng, of_runs
     )
+    return replace(made, given=X, frequencies=weights)
 
 
 def _drawn(

@@ -454,18 +454,37 @@ class CountMixed(Family):
         return 0, self.covariates
 
     def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
-        """Mean and deviation of counts, over people whose random effects differ."""
+        """Mean and deviation of responses, over people whose random effects differ."""
+        points, weights = np.polynomial.hermite_e.hermegauss(self.n_nodes)
+        shares = weights / weights.sum()
+        mean, variance = self._over(params, x, points[:, None, None], shares[:, None, None])
+        return mean, np.sqrt(variance)
+
+    def forecast(self, params: Any, x: Any, at: Any, owners: Any) -> tuple[Array, Array]:
+        found, unseen = self.integrals(params, x), owners < 0
+        points, weights = np.polynomial.hermite_e.hermegauss(len(found.nodes))
+        shares = weights / weights.sum()
+        each = np.repeat(np.arange(len(at)), at.lengths)
+        nodes, shares = (
+            np.where(unseen, prior[:, None, None], own[:, :, owners])[:, :, each].swapaxes(1, 2)
+            for prior, own in ((points, found.nodes), (shares, found.shares))
+        )
+        return self._over(params, at.x, nodes, shares)
+
+    def _over(self, params: Any, x: Array, nodes: Array, shares: Array) -> tuple[Array, Array]:
+        """Means and variances of responses at rows x over values of u, (n, K); those (m, n, K)."""
         values, (beta, deviation) = self.terms.values(x), self.arrays(params)
         eta = values[:, self.terms.x_places] @ beta.T
         z = values[:, self.terms.z_places[0]] if self.random else np.zeros(len(x))
-        beside = x[:, -1] if self._beside is not None else self.plain(len(x))
-        points, weights = np.polynomial.hermite_e.hermegauss(self.n_nodes)
-        swing = z[:, None] * deviation
-        means = self.kind.mean(beside[:, None], eta + points[:, None, None] * swing)
-        spread = self.kind.variance(beside[:, None], means)
-        shares = (weights / weights.sum())[:, None, None]
+        means, spread = self.moments_at(params, x, eta + nodes * (z[:, None] * deviation))
         mean = (shares * means).sum(axis=0)
-        return mean, np.sqrt((shares * (spread + (means - mean) ** 2)).sum(axis=0))
+        return mean, (shares * (spread + (means - mean) ** 2)).sum(axis=0)
+
+    def moments_at(self, params: Any, x: Array, eta: Array) -> tuple[Array, Array]:
+        """Means and variances of responses at linear predictors eta (m, n, K)."""
+        beside = x[:, -1] if self._beside is not None else self.plain(len(x))
+        means = self.kind.mean(beside[:, None], eta)
+        return means, self.kind.variance(beside[:, None], means)
 
     def given(self, x: Array) -> CountMixed:
         return replace(self, covered=np.array(x, dtype=float))

@@ -282,17 +282,12 @@ class OrdinalMixed(CountMixed):
         ]
         return np.exp(np.stack(each))
 
-    def response_at(self, params: Any, x: Array, response: Any = None) -> tuple[Array, Array]:
-        """Mean and deviation of the codes, over people whose random effects differ."""
-        values, (beta, deviation) = self.terms.values(x), self.arrays(params)
-        eta = values[:, self.terms.x_places] @ beta.T
-        z = values[:, self.terms.z_places[0]] if self.random else np.zeros(len(x))
-        points, weights = np.polynomial.hermite_e.hermegauss(self.n_nodes)
-        each = self.chances(params, eta + points[:, None, None] * (z[:, None] * deviation))
-        shares = np.einsum("p,jpnk->jnk", weights / weights.sum(), each)
-        codes = np.arange(self.m)[:, None, None]
-        mean = (codes * shares).sum(axis=0)
-        return mean, np.sqrt((shares * (codes - mean) ** 2).sum(axis=0))
+    def moments_at(self, params: Any, x: Array, eta: Array) -> tuple[Array, Array]:
+        """Means and variances of the codes."""
+        chances = self.chances(params, eta)
+        codes = np.arange(self.m)[:, None, None, None]
+        means = (codes * chances).sum(axis=0)
+        return means, (chances * (codes - means) ** 2).sum(axis=0)
 
     def drawn(
         self, params: Any, rows: Array, eta: Array, k: int, rng: np.random.Generator
