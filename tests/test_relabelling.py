@@ -21,6 +21,9 @@ def paths() -> Array:
     return rng.poisson(np.where(states == 0, 20.0, 4.0)).astype(float)
 
 
+# The same states, and a covariate that says more of them as time goes on.
+DRIVEN = emframe.Sequences(np.column_stack([paths(), np.arange(200.0) / 100.0]), [20] * 10)
+GATE = emframe.Gate(1)
 CASES: dict[str, tuple[emframe.Fit, Any, str]] = {
     "means": (THREE, FAITHFUL, "means"),
     "weights": (THREE, FAITHFUL, "weights"),
@@ -28,6 +31,24 @@ CASES: dict[str, tuple[emframe.Fit, Any, str]] = {
     "states": (
         emframe.fit(emframe.model("hidden-markov", family="poisson", n_states=2), paths(), rng=0),
         paths(),
+        "rates",
+    ),
+    "a gate": (
+        emframe.fit(emframe.Mixture("poisson", 3, weights=GATE), DRIVEN.x, rng=0, n_starts=2),
+        DRIVEN.x,
+        "rates",
+    ),
+    "gates of a chain": (
+        emframe.fit(
+            emframe.model(
+                "hidden-markov", family="poisson", n_states=2, initial=GATE, transitions=GATE
+            ),
+            DRIVEN,
+            prior="ridge",
+            rng=0,
+            n_starts=2,
+        ),
+        DRIVEN,
         "rates",
     ),
 }
@@ -74,6 +95,17 @@ def test_components_that_are_unlike_keep_their_places() -> None:
     weights = emframe.Mixture("gaussian", 2).fixed(weights=[0.7, 0.3])
     fit = emframe.fit(weights, x, rng=0)
     assert emframe.relabelled(fit, "means").params.weights == pytest.approx([0.7, 0.3])
+
+
+@pytest.mark.parametrize(
+    "held", [{"initial": [0.9, 0.1]}, {"transitions": [[0.9, 0.1], [np.nan, np.nan]]}]
+)
+def test_states_with_something_held_of_their_own_keep_their_places(held: dict[str, Any]) -> None:
+    model = emframe.model("hidden-markov", family="poisson", n_states=2, **held)
+    fit = emframe.fit(model, paths(), rng=0, n_starts=2)
+    for descending in (False, True):
+        found = emframe.relabelled(fit, "rates", descending=descending)
+        assert np.array_equal(found["rates"], fit["rates"])
 
 
 def test_a_parameter_that_is_not_there_is_refused_with_those_that_are() -> None:

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from emframe.families import Family, distinct
+from emframe.families import Family
 from emframe.fitting.result import Fit
-from emframe.models.components import family_of, taken
+from emframe.models.components import family_of, interchangeable, taken
 from emframe.parameters import frozen, leaves
 from emframe.spaces import Array
 
@@ -45,12 +45,8 @@ def relabelled(fit: Fit, by: str = "means", *, descending: bool = False) -> Fit:
         raise TypeError(f"{type(fit.model).__name__} has no components to relabel.")
     values = _values(fit, by)
     k = len(values)
-    each: list[object] = list(range(k) if family.has_places else family.each(k))
-    held = getattr(fit.model, "weights", None)
-    if held is not None:
-        each = list(zip(each, held, strict=True))
     order = np.arange(k)
-    for places in distinct(each):
+    for places in interchangeable(fit.model, fit.params, k):
         mine = [values[place] for place in places]
         rows = np.array([row for row in mine if row is not None])
         if len(rows) == len(mine):

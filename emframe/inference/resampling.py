@@ -34,7 +34,7 @@ from emframe.fitting.tabled import Tabled
 from emframe.messages.arguments import Rng, generator_from, whole
 from emframe.messages.words import in_our_words
 from emframe.models import Model, Sequences, observed
-from emframe.models.components import groups, taken
+from emframe.models.components import interchangeable, taken
 from emframe.spaces import Array
 
 
@@ -156,15 +156,18 @@ def _shared(model: Any, reference: Any, params: Any, x: Any, weights: Array) -> 
 def matched(model: Model, reference: Any, params: Any, rows: Any) -> Any:
     """`params` with its components in the order in which they share most rows with `reference`'s.
 
-    The assignment maximises the sum over rows of r_k r'_k; components of unlike families are never
-    exchanged.  Where z is no choice there is nothing to match.
+    The assignment maximises the sum over rows of r_k r'_k; those that no exchange leaves the
+    same model (of unlike families, say) keep their places.  Where z is no choice there is nothing
+    to match.
     """
     if model.choices() is None:
         return params
     of_block = partial(_shared, model, reference, params)
     shared = summed(rows, block_rows(model.work(rows)), of_block)
-    group = groups(params, len(shared))
-    shared[group[:, None] != group] = -1.0
+    may = np.zeros(shared.shape, dtype=bool)
+    for places in interchangeable(model, params, len(shared)):
+        may[np.ix_(places, places)] = True
+    shared[~may] = -1.0
     return taken(params, scipy.optimize.linear_sum_assignment(shared, maximize=True)[1])
 
 

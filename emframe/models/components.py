@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emframe.families import Family, distinct
 from emframe.parameters import Leaf, leaves, rebuild
 from emframe.spaces import Array
 
@@ -32,9 +33,27 @@ def taken(params: Any, order: NDArray[np.intp]) -> Any:
         for axis, name in enumerate(leaf.declared.axes()):
             if name == "K":
                 value = np.take(value, own, axis=axis)
-        return value
+        return leaf.declared.space.reordered(value)
 
     return rebuild(params, of_leaf)
+
+
+def interchangeable(model: Any, params: Any, k: int) -> list[list[int]]:
+    """The places among which components may change theirs, and the model be the same.
+
+    Those of several families, with something held of their own, or in an order, keep to themselves.
+    """
+    family = getattr(model, "family", None)
+    if not isinstance(family, Family):
+        return distinct(groups(params, k).tolist())
+    each: list[Any] = list(range(k) if family.has_places else family.each(k))
+    for name in ("weights", "initial"):
+        held = getattr(model, name, None)
+        if isinstance(held, tuple):
+            each = list(zip(each, held, strict=True))
+    if isinstance(getattr(model, "transitions", None), tuple):
+        each = list(enumerate(each))  # of a matrix, every row and column is a state's own
+    return distinct(each)
 
 
 def groups(params: Any, k: int) -> NDArray[np.intp]:

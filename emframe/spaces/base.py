@@ -127,6 +127,10 @@ class Space:
         """
         return values
 
+    def reordered(self, values: Array) -> Array:
+        """Members that say the same as members of which the last axis changed its order."""
+        return values
+
     def coordinates(self, values: Array) -> Array:
         """A flat real vector that `point` maps back to `values`."""
         raise NotImplementedError

@@ -22,6 +22,9 @@ class AgainstFirst(Space):
     def contains(self, values: Array) -> NDArray[np.bool_]:
         return np.asarray(np.isfinite(values).all(axis=-1) & (values[..., 0] == 0.0))
 
+    def reordered(self, values: Array) -> Array:
+        return values - values[..., :1]
+
     def coordinates(self, values: Array) -> Array:
         return np.asarray(values[..., 1:], dtype=float).ravel()
 
