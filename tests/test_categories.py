@@ -282,7 +282,11 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a predictor of one value": (mixture(line("one"), 1), None, "says nothing of them"),
     "a predictor with gaps": (mixture(line("gaps"), 1), None, "row 2, column 'gaps' is missing"),
     "a formula with gaps": (mixture(line("~ gaps"), 1), None, "row 2, column 'gaps' is missing"),
-    "words in numbers": (mixture("gaussian", columns=("y", "sex")), None, "words go to the family"),
+    "words in numbers": (
+        mixture("gaussian", columns=("y", "sex")),
+        None,
+        "the families 'categorical'",
+    ),
     "no such column": (mixture("gaussian", columns=("y", "z")), None, "'z' is not there"),
     "no such column in a formula": (mixture(line("~ age + z"), 1), None, "and no 'z'"),
     "a formula without an end": (mixture(line("~ age +"), 1), None, "cannot be read"),

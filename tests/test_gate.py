@@ -135,7 +135,7 @@ REFUSED = {
     "structured": (np.array([(1, 2.0)], dtype=[("a", int), ("b", float)]), r"row 0.*\(1, 2"),
     "pandas words": (WORDS, r"row 0, column 1 \('b'\) is 'x': of dtype .*2 such.*columns of numb"),
     "pandas a word": (pd.DataFrame({"a": [1, "x"]}), r"row 1, column 0 \('a'\) is 'x'.*1 such"),
-    "pandas dates": (pd.DataFrame({"t": pd.to_datetime([DATE])}), r"column 0 \('t'\).*datetime64"),
+    "pandas dates": (pd.DataFrame({"t": pd.to_datetime([DATE])}), r"column 0 \('t'\).*Datetime"),
     "pandas category": (pd.DataFrame({"a": pd.Categorical([1])}), r"column 0 \('a'\).*category"),
     "polars words": (pl.DataFrame({"a": ["x"]}), r"column 0 \('a'\) is 'x': of dtype String"),
     "polars dates": (pl.DataFrame({"t": [DATE]}), r"column 0 \('t'\).*of dtype Date"),

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -387,16 +388,17 @@ def test_dask_without_a_client() -> None:
         emframe.fit(chain, chunks)
 
 
-def test_dask_on_a_cluster() -> None:
-    dask = pytest.importorskip("dask")
+BIG = np.concatenate([X + 0.1 * k for k in range(200)])
+
+
+@contextmanager
+def two_workers() -> Iterator[tuple[Any, Any, Any]]:
+    """A cluster of two workers in this process, its client, and a frame in two parts."""
+    pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
     frames = pytest.importorskip("dask.dataframe")
     pandas = pytest.importorskip("pandas")
-    big = np.concatenate([X + 0.1 * k for k in range(200)])
-    here = emframe.fit(MODEL, Parts([big[:12_000], big[12_000:]]), rng=0)
-    table = pandas.DataFrame(big, columns=["a", "b"]).assign(w=1.0)
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),  # of a scheduler that is gone
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -406,7 +408,13 @@ def test_dask_on_a_cluster() -> None:
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        chunks = frames.from_pandas(table, npartitions=2)
+        table = pandas.DataFrame(BIG, columns=["a", "b"]).assign(w=1.0)
+        yield cluster, client, frames.from_pandas(table, npartitions=2)
+
+
+def test_dask_on_a_cluster() -> None:
+    here = emframe.fit(MODEL, Parts([BIG[:12_000], BIG[12_000:]]), rng=0)
+    with two_workers() as (_, client, chunks):
         addresses = list(client.scheduler_info()["workers"])
 
         def lose_one(step: Any) -> None:
@@ -420,15 +428,23 @@ def test_dask_on_a_cluster() -> None:
         assert fit.columns == ("a", "b")
         labels = fit.predict(chunks)
         assert labels.npartitions == 2
-        np.testing.assert_array_equal(labels.compute(), fit.predict(big))
+        np.testing.assert_array_equal(labels.compute(), fit.predict(BIG))
+
+
+def test_a_scheduler_that_is_gone_ends_the_fit_with_the_best_so_far() -> None:
+    dask = pytest.importorskip("dask")
+    start = np.repeat([0, 1], 12_000)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        two_workers() as (cluster, _, chunks),
+    ):
 
         def lose_all(step: Any) -> None:
             if step.index == 2:
                 cluster.sync(cluster.scheduler.close)
 
-        start = np.repeat([0, 1], 12_000)
         cut_short = emframe.fit(MODEL, chunks, weights="w", start=start, callbacks=[lose_all])
     assert cut_short.status is Status.ENGINE_FAILED
     assert isinstance(cut_short.error, EngineError)
-    whole = emframe.fit(MODEL, big, start=start, max_iter=2)
+    whole = emframe.fit(MODEL, BIG, start=start, max_iter=2)
     np.testing.assert_allclose(cut_short.trace, whole.trace, rtol=CLOSE)

@@ -61,13 +61,15 @@ def test_the_same_fit_with_any_number_of_processes(name: str) -> None:
 
 
 class AtHome:
-    """A callback that leaves the number of the process that it is called in."""
+    """A callback that leaves the number of its process, and while it is the only one takes time."""
 
     def __init__(self, flag: str) -> None:
         self.flag = flag
 
     def __call__(self, step: Any) -> None:
         Path(self.flag, str(os.getpid())).touch()
+        if len(list(Path(self.flag).iterdir())) < 2:
+            time.sleep(0.05)
 
 
 def test_other_processes_run_starts_and_show_them_to_callbacks(tmp_path: Path) -> None:
