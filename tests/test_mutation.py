@@ -53,6 +53,7 @@ def test_a_spoilt_line_turns_a_test_red(name: str, told: dict[str, Path]) -> Non
     assert any("failed" in line for line in lines[-3:])
 
 
+@pytest.mark.deep
 def test_a_sample_of_lines_is_of_every_package_and_its_mutants_compile() -> None:
     """What `mutation_survey.py` runs by hand; only that it can is looked at here."""
     chosen = sample(150, 0)
