@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 import emframe
 from emframe import Status, variants
 from emframe.models.sparse_pass import SparsePass
-from emframe.variants.sparse import Climb, Groups
+from emframe.variants.sparse import Climb, RowGroups
 
 K, SEEN = 6, 3
 RNG = np.random.default_rng(7)
@@ -52,7 +52,7 @@ def posed(model, x, weights=None, n_nearest=SEEN):
 def test_f_is_the_log_sum_over_what_a_row_sees_and_its_books_balance(model, x):
     climb, params = posed(model, x, WEIGHTS)
     sets = np.sort(np.argsort(np.random.default_rng(1).random((K, K)), axis=1)[:, :SEEN], axis=1)
-    groups = Groups(Z.astype(np.uint8), sets)
+    groups = RowGroups(Z.astype(np.uint8), sets)
     q = climb.expectation(groups)(params)
     joint = model.log_joint(params, x)
     seen = np.take_along_axis(joint, sets[Z], axis=1)
@@ -68,7 +68,7 @@ def test_f_is_the_log_sum_over_what_a_row_sees_and_its_books_balance(model, x):
 @pytest.mark.parametrize(("model", "x"), MODELS.values(), ids=MODELS)
 def test_where_each_row_sees_all_components_it_is_em(model, x):
     climb, params = posed(model, x, WEIGHTS)
-    q = climb.expectation(Groups(Z.astype(np.uint8), np.tile(np.arange(K), (K, 1))))(params)
+    q = climb.expectation(RowGroups(Z.astype(np.uint8), np.tile(np.arange(K), (K, 1))))(params)
     whole = model.expect(params, x, WEIGHTS)
     assert q.loglik == pytest.approx(whole.loglik, rel=1e-10)
     assert q.entropy == pytest.approx(whole.entropy, rel=1e-8)
@@ -78,7 +78,9 @@ def test_where_each_row_sees_all_components_it_is_em(model, x):
 def test_groups_see_the_components_that_have_most_of_them():
     model, x = MODELS["gaussian-full"]
     climb, params = posed(model, x)
-    groups = climb.chosen(Groups(np.zeros(len(x), np.uint8), np.tile(np.arange(K), (K, 1))), params)
+    groups = climb.chosen(
+        RowGroups(np.zeros(len(x), np.uint8), np.tile(np.arange(K), (K, 1))), params
+    )
     joint = model.log_joint(params, x)
     assert (groups.labels == joint.argmax(axis=1)).all()
     for component in range(K):
@@ -96,7 +98,7 @@ def test_a_component_that_is_near_nobody_is_seen_by_those_that_have_most_of_it()
     means[5] = [90.0, 80.0]
     far = replace(params, components=replace(params.components, means=means))
     assert not (np.argsort(-model.log_joint(far, x), axis=1)[:, :2] == 5).any()
-    everywhere = Groups(np.zeros(len(x), np.uint8), np.tile(np.arange(K), (K, 1)))
+    everywhere = RowGroups(np.zeros(len(x), np.uint8), np.tile(np.arange(K), (K, 1)))
     groups = climb.chosen(everywhere, far)
     assert len(np.unique(groups.sets[np.unique(groups.labels)])) == K
 
@@ -122,7 +124,7 @@ def test_a_choice_that_does_not_raise_f_is_left(monkeypatch):
     model, x = MODELS["gaussian-full"]
     climb, params = posed(model, x)
     blind = np.sort((np.arange(K)[:, None] + [1, 2, 3]) % K, axis=1)
-    monkeypatch.setattr(Climb, "chosen", lambda self, groups, _: Groups(groups.labels, blind))
+    monkeypatch.setattr(Climb, "chosen", lambda self, groups, _: RowGroups(groups.labels, blind))
     done = climb(params)
     assert done.status is Status.CONVERGED
     assert (np.diff(done.trace) >= 0).all()

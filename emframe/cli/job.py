@@ -126,7 +126,7 @@ class Job:
     options: tuple[str, ...]  # of the family, KEY=VALUE
     columns: str | None
     weights: str | None
-    reading: sheets.Reading
+    reading: sheets.TableReading
     save: str | None
     errors: str | None
     plot: str | None

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import emframe
-from emframe.cli.sheets import Reading, Spelling
+from emframe.cli.sheets import Spelling, TableReading
 from emframe.families import Family
 from emframe.fitting.plans import LEVELS
 
@@ -63,7 +63,7 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
     def with_reading(*args: Any, **given: Any) -> None:
         day = given.pop("since")
         spelling = Spelling(given.pop("decimal"), None if day is None else day.date())
-        told = Reading(given.pop("has_header"), given.pop("sep"), spelling)
+        told = TableReading(given.pop("has_header"), given.pop("sep"), spelling)
         command(*args, **given, reading=told)
 
     found: Callable[..., None] = together(*_FILE)(with_reading)

@@ -174,7 +174,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableReading:
     """How a file is written, as far as its text does not tell."""
 
     has_header: bool | None = None  # whether the first line names the columns
@@ -182,7 +182,7 @@ class Reading:
     spelling: Spelling = Spelling()
 
 
-def read(data: str, reading: Reading = Reading()) -> Sheet:
+def read(data: str, reading: TableReading = TableReading()) -> Sheet:
     """The sheet of a shipped data set, of a CSV or Parquet file, or of standard input (``-``).
 
     Raises ValueError for what is neither, or is no table.
@@ -237,7 +237,7 @@ def on_dask(data: str, address: str) -> Sheet:
     return Sheet(data, tuple(map(str, rows.columns)), True, (), (), unit="row", collection=rows)
 
 
-def parse(text: str, origin: str, reading: Reading = Reading()) -> Sheet:
+def parse(text: str, origin: str, reading: TableReading = TableReading()) -> Sheet:
     """The sheet that a text of comma, semicolon or tab separated values holds."""
     rows = _split(text, origin, reading.sep)
     has_header = reading.has_header

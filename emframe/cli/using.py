@@ -28,7 +28,7 @@ from emframe.spaces import Array
 @click.option("--runs", metavar="COLUMN", help="Rows of one run are alike in it.")
 @reading
 def predict(
-    saved: str, data: str, columns: str | None, runs: str | None, reading: sheets.Reading
+    saved: str, data: str, columns: str | None, runs: str | None, reading: sheets.TableReading
 ) -> None:
     """Label the rows of DATA by the fit in SAVED, as CSV.
 

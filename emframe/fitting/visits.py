@@ -60,7 +60,7 @@ class ObservedMeans(Tabled):
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenVisits:
     """People as a family sees them, and what a fit says of their responses."""
 
     runs: Any
@@ -72,7 +72,7 @@ class Seen:
     places: Any  # (n,) where each visit stood in what was handed over
 
     @classmethod
-    def of(cls, fit: Fit, X: Any, weights: Any = None, response: Any = None) -> Seen:
+    def of(cls, fit: Fit, X: Any, weights: Any = None, response: Any = None) -> SeenVisits:
         family, model = family_of_courses(fit, "residuals of visits"), _model(fit)
         if not family.in_runs:
             raise TypeError(f"{model.title()} has no people, each with several rows, to look at.")
@@ -91,7 +91,7 @@ def _model(fit: Fit) -> Any:
 
 def visit_residuals(fit: Fit, X: Any) -> Any:
     """Means and residuals of every visit; see `Fit.visit_residuals`."""
-    seen, family = Seen.of(fit, X), family_of_courses(fit, "residuals of visits")
+    seen, family = SeenVisits.of(fit, X), family_of_courses(fit, "residuals of visits")
     lengths = seen.runs.lengths
     prior = np.repeat(_model(fit).prior_proba(fit.params, seen.rows), lengths, axis=0)
     marginal = (prior * seen.means).sum(axis=1)
@@ -108,7 +108,7 @@ def observed_means(
     """Means by component and window; see `Fit.observed_means`."""
     if not 0.0 < interval < 1.0:
         raise ValueError(f"`interval` is {interval}; pass a number between 0 and 1, such as 0.95.")
-    seen = Seen.of(fit, X, weights, response)
+    seen = SeenVisits.of(fit, X, weights, response)
     along = along_of(fit, column, response)
     time = _column(fit, X, seen, along)
     edges, place = windows_of(time, windows)
@@ -151,7 +151,7 @@ def observed_means(
     )
 
 
-def _column(fit: Fit, X: Any, seen: Seen, name: str) -> Array:
+def _column(fit: Fit, X: Any, seen: SeenVisits, name: str) -> Array:
     """A column of all visits: of the model, or of the frame that its columns were made from."""
     if name in fit.component_columns:
         return np.asarray(seen.runs.x[:, fit.component_columns.index(name)])

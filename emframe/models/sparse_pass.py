@@ -38,7 +38,7 @@ Labels = NDArray[np.unsignedinteger[Any]]
 GROUP, TILE = 256, 32
 
 
-class Seen(NamedTuple):
+class RowsInGroup(NamedTuple):
     """Rows that are met at once, and what they see."""
 
     which: NDArray[np.intp]  # (C,) the components that all of them see; or (T, C), of each tile
@@ -96,7 +96,7 @@ class SparsePass:
             found[seen.mine] = np.take_along_axis(which, place, axis=-1).ravel()[: len(seen.mine)]
         return found
 
-    def _seen(self, x: Any, weights: Array, labels: Labels) -> Iterator[Seen]:
+    def _seen(self, x: Any, weights: Array, labels: Labels) -> Iterator[RowsInGroup]:
         """The rows of a block, group after group."""
         order = np.argsort(labels, kind="stable")
         sizes = np.bincount(labels, minlength=len(self.sets))
@@ -109,11 +109,11 @@ class SparsePass:
             step = kernel.rows(x.shape[1])
             for begin in range(0, sizes[c], step):
                 mine = order[firsts[c] :][begin : min(begin + step, sizes[c])]
-                yield Seen(self.sets[c], mine, weights[mine], kernel)
+                yield RowsInGroup(self.sets[c], mine, weights[mine], kernel)
 
     def _in_tiles(
         self, d: int, weights: Array, order: NDArray[np.intp], sizes: NDArray[np.intp]
-    ) -> Iterator[Seen]:
+    ) -> Iterator[RowsInGroup]:
         """The same in tiles of one group each, as many as are one block of the kernel."""
         tiles = -(-sizes // TILE)
         of_group = np.repeat(np.arange(len(sizes)), tiles)
@@ -128,7 +128,7 @@ class SparsePass:
             part = slice(begin, begin + step)
             which = self.sets[of_group[part]]
             kernel = _some(self.whole.kernel, which)
-            yield Seen(which, mine[part].ravel(), each[part].ravel(), kernel)
+            yield RowsInGroup(which, mine[part].ravel(), each[part].ravel(), kernel)
 
 
 def _some(kernel: Kernel, which: NDArray[np.intp]) -> Kernel:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST = 60  # numbers that can be read
 
 
-class Point(NamedTuple):
+class Shown(NamedTuple):
     """One number: in which panel, on which line, of which component."""
 
     panel: str
@@ -45,14 +45,14 @@ def intervals(found: Intervals, ax: Axes) -> None:
     """Each parameter with its interval; a bare point where there is none."""
     at = (_placed(row["parameter"]) for row in found.table)
     ends = ((row["estimate"], row["lower"], row["upper"]) for row in found.table)
-    _panels([Point(*where, *values) for where, values in zip(at, ends, strict=True)], ax)
+    _panels([Shown(*where, *values) for where, values in zip(at, ends, strict=True)], ax)
 
 
 def terms(found: Tabled, ax: Axes) -> None:
     """Functions of parameters, or of classes, with their 95 % intervals."""
     _panels(
         [
-            Point("", row["term"], row.get("class"), row["estimate"], row["lower"], row["upper"])
+            Shown("", row["term"], row.get("class"), row["estimate"], row["lower"], row["upper"])
             for row in found.rows
         ],
         ax,
@@ -63,7 +63,7 @@ def profiles(found: Profiles, ax: Axes) -> None:
     """What the components are beside each other, a panel for each kind of number."""
     rows = zip(found.names, found.values, strict=True)
     points = [
-        Point(name.partition("[")[0], _inside(name), k, float(value))
+        Shown(name.partition("[")[0], _inside(name), k, float(value))
         for name, values in rows
         for k, value in enumerate(values)
     ]
@@ -81,12 +81,12 @@ def _inside(name: str) -> str:
     return name.partition("[")[2].removesuffix("]")
 
 
-def _panels(points: list[Point], ax: Axes) -> None:
+def _panels(points: list[Shown], ax: Axes) -> None:
     """A panel below the other for each kind of number, as tall as it has lines.
 
     Raises ValueError for more lines than can be read.
     """
-    panels: dict[str, list[Point]] = {}
+    panels: dict[str, list[Shown]] = {}
     for point in points:
         panels.setdefault(point.panel, []).append(point)
     lines = {panel: list(dict.fromkeys(one.line for one in own)) for panel, own in panels.items()}
@@ -115,7 +115,7 @@ def _panels(points: list[Point], ax: Axes) -> None:
         above(ax, k, handles=handles)
 
 
-def _panel(ax: Axes, name: str, points: Iterable[Point], lines: list[str], k: int) -> None:
+def _panel(ax: Axes, name: str, points: Iterable[Shown], lines: list[str], k: int) -> None:
     colours = hues(ax, k)
     for one in points:
         own = one.component

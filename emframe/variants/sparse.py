@@ -43,7 +43,7 @@ SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Groups:
+class RowGroups:
     """Who sees what."""
 
     labels: Labels  # (n,) the group of each row
@@ -133,7 +133,7 @@ class Climb:
 
     def _run(
         self,
-        groups: Groups,
+        groups: RowGroups,
         params: Any,
         tol: float,
         steps: int,
@@ -149,7 +149,7 @@ class Climb:
             contract=self.model.contract,
         )
 
-    def expectation(self, groups: Groups) -> Callable[[Any], Expectation[Any]]:
+    def expectation(self, groups: RowGroups) -> Callable[[Any], Expectation[Any]]:
         """The E-step over all rows, each of which sees what its group does."""
 
         def expect(params: Any) -> Expectation[Any]:
@@ -161,20 +161,20 @@ class Climb:
 
         return expect
 
-    def begun(self, params: Any) -> Groups:
+    def begun(self, params: Any) -> RowGroups:
         """Rows in the groups of the likeliest of all components."""
         kernel = next(self.model.passes(params, self.survey)).kernel
         size = kernel.rows(len(self.rows.columns))
         labels = np.concatenate(swept(self.rows, size, partial(_likeliest, kernel)))
         return self._grouped(params, labels.astype(np.min_scalar_type(self.model.latent.n - 1)))
 
-    def chosen(self, groups: Groups, params: Any) -> Groups:
+    def chosen(self, groups: RowGroups, params: Any) -> RowGroups:
         """Rows in the groups of the likeliest components that they see, and what these see now."""
         one = next(SparsePass.each(self.model, params, self.survey, groups.sets))
         labels = swept(self.rows, one.block_rows, one.likeliest, groups.labels)
         return self._grouped(params, np.concatenate(labels))
 
-    def _grouped(self, params: Any, labels: Labels) -> Groups:
+    def _grouped(self, params: Any, labels: Labels) -> RowGroups:
         """Groups that see the components which have most of a few of their rows.
 
         A component that nobody sees would have no rows for ever: the group that has most of it
@@ -220,7 +220,7 @@ class Climb:
                 times[unseen], group[spare[-1]] = 1, unseen
         sets = np.zeros((k, c), dtype=np.intp)
         sets[used] = np.sort(near, axis=1)
-        return Groups(labels, sets)
+        return RowGroups(labels, sets)
 
 
 def _likeliest(kernel: Kernel, x: Any, _: Array) -> NDArray[np.intp]:
