@@ -14,7 +14,7 @@ One known case: a product of one part, or a stack of one family, is that part's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -56,8 +56,28 @@ def fewest_rows(kernels: tuple[Kernel, ...], d: int) -> int:
 def _finished(kernels: tuple[Kernel, ...], sums: Each) -> list[Concluded] | None:
     pairs = zip(kernels, sums.parts, strict=True)
     found = [kernel.finish(own) for kernel, own in pairs]
+    return _all_of(found)
+
+
+def _all_of(found: Sequence[Concluded | None]) -> list[Concluded] | None:
     some = [one for one in found if one is not None]
     return some if len(some) == len(found) else None
+
+
+def multiplied(
+    each: Sequence[Concluded | None], join: Join, counts: Array | None = None
+) -> Concluded | None:
+    """What was found of all groups of columns; None where too many digits were lost of one.
+
+    `counts` are those of the first group, unless rows may hide it.
+    """
+    found = _all_of(each)
+    if found is None:
+        return None
+    terms = sum(one.row_terms for one in found)
+    statistics = join(tuple(one.statistics for one in found))
+    counts = found[0].counts if counts is None else counts
+    return Concluded(statistics, counts, terms, sum(one.entropy for one in found))
 
 
 @dataclass(frozen=True)
@@ -90,12 +110,8 @@ class Multiplied:
         return sum(joints[1:], joints[0]), lambda resp: Each(tuple(one(resp) for one in collects))
 
     def finish(self, sums: Each) -> Concluded | None:
-        found = _finished(self.kernels, sums)
-        if found is None:
-            return None
-        terms = sum(one.row_terms for one in found)
-        statistics = self.join(tuple(one.statistics for one in found))
-        return Concluded(statistics, found[0].counts, terms, sum(one.entropy for one in found))
+        pairs = zip(self.kernels, sums.parts, strict=True)
+        return multiplied([kernel.finish(own) for kernel, own in pairs], self.join)
 
     def some(self, which: Which) -> Multiplied | None:
         each = [alone(one, which) for one in self.kernels]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from emframe.engines import Workspace, block_rows, products
-from emframe.families.joined import Each, Join, fewest_rows, forms
+from emframe.families.joined import Each, Join, fewest_rows, forms, multiplied
 from emframe.families.kernel import LOG_ZERO, Concluded, Kernel, RowProducts, tile_rows, tiled
 from emframe.families.rowwise import rowwise
 from emframe.spaces import Array
@@ -109,7 +109,7 @@ class ShownProducts:
         *own, counts = sums.parts
         pairs = zip(self.groups, own, strict=True)
         found = [one for group, mine in pairs for one in group.concluded(mine)]
-        return _joined(found, counts, self.join)
+        return multiplied(found, self.join, counts)
 
 
 @dataclass(frozen=True)
@@ -153,17 +153,7 @@ class OnShown:
     def finish(self, sums: Each) -> Concluded | None:
         *own, counts = sums.parts
         pairs = zip(self.kernels, own, strict=True)
-        return _joined([kernel.finish(mine) for kernel, mine in pairs], counts, self.join)
-
-
-def _joined(each: Sequence[Concluded | None], counts: Array, join: Join) -> Concluded | None:
-    """What was found of all columns; None where too many digits were lost of one."""
-    found = [one for one in each if one is not None]
-    if len(found) < len(each):
-        return None
-    statistics = join(tuple(one.statistics for one in found))
-    terms = sum(one.row_terms for one in found)
-    return Concluded(statistics, counts, terms, sum(one.entropy for one in found))
+        return multiplied([kernel.finish(mine) for kernel, mine in pairs], self.join, counts)
 
 
 def _own(collect: Callable[[Array], Any], seen: Any) -> Callable[[Array], Any]:
